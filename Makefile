@@ -1,0 +1,43 @@
+# Set-up, demonstration and checks. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+MODEL ?=
+PORT ?=
+ARGS ?=
+
+run := .venv/bin/python -m
+
+.PHONY: help setup demo ui test lint types format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|gpu)
+	@.make/setup
+
+demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print it (MODEL=Qwen/Qwen3-Reranker-0.6B)
+	@exec $(run) rerank_core.demo run $(if $(MODEL),--model '$(MODEL)')
+
+ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=8080)
+	@exec $(run) rerank_core.demo ui $(if $(MODEL),--model '$(MODEL)') $(if $(PORT),--port '$(PORT)')
+
+test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
+	@exec $(run) pytest -q $(ARGS)
+
+lint: setup types ## Check style, format and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: setup
+	@.venv/bin/mypy --strict rerank_core plugins dags
+
+format: setup ## Put style and format right
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+lock: setup ## Resolve pyproject.toml into the lock files again
+	@.make/lock
+
+clean: ## Remove what setup, demo and the tests made here
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

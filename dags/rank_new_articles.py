@@ -1,0 +1,73 @@
+"""Rank newly ingested articles for every topic, and publish the page.
+
+| task | what it does | what it leaves |
+|---|---|---|
+| **doctor** | checks database, store, scorer and clock, and says what to do | |
+| **extract** | claims the article revisions that no run has claimed yet | raw text |
+| **prepare** | turns HTML into clean text; equal texts become one document | documents |
+| **recall** | picks each topic's best candidates by BM25, cuts the pairs into shards | pairs |
+| **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
+| **degrade** | orders by BM25 what stayed unscored; skipped when nothing did | fallback |
+| **publish** | writes the Parquet file and moves the page to it in one transaction | the page, asset `rankings` |
+| **observe** | keeps latency, errors and score drift | metrics |
+
+**Clear** a dag run, or any task of it, as often as you like: the run keeps its window, topics and
+candidates, finds its scores in the ledger, and publishes the same rows as a new version.
+**Trigger** needs no input: the run then ranks up to now.
+"""
+
+from airflow.sdk import DAG, CronPartitionTimetable
+
+from rerank_airflow.defaults import dag_id, scoring_args, task_args
+from rerank_airflow.form import FORM
+from rerank_airflow.operators import (
+    DegradeOperator,
+    DoctorOperator,
+    PublishOperator,
+    RecallOperator,
+    RerankOperator,
+    StageOperator,
+)
+from rerank_airflow.settings import pipelines, settings_of
+
+
+def ranking_dag(pipeline: str) -> DAG:
+    """The DAG of one pipeline."""
+    with DAG(
+        dag_id=dag_id(pipeline),
+        description=f"Ranks newly ingested articles for every topic of the pipeline {pipeline}.",
+        doc_md=__doc__,
+        schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
+        catchup=False,  # a run claims whatever the hours before it left
+        max_active_runs=1,
+        tags=["news-rerank", pipeline],
+        params=FORM,
+        default_args=task_args(pipeline),
+    ) as dag:
+        doctor = DoctorOperator(task_id="doctor", pipeline=pipeline)
+        extract = StageOperator(task_id="extract", pipeline=pipeline)
+        prepare = StageOperator(task_id="prepare", pipeline=pipeline)
+        recall = RecallOperator(task_id="recall", pipeline=pipeline)
+        rerank = RerankOperator.partial(
+            task_id="rerank",
+            pipeline=pipeline,
+            map_index_template="shard {{ task.shard.shard }}: {{ task.shard.pairs }} pairs, {{ task.shard.topics }} topics",
+            **scoring_args(pipeline),
+        ).expand(shard=recall.output)
+        degrade = DegradeOperator(
+            task_id="degrade", pipeline=pipeline, trigger_rule="all_done_min_one_success"
+        )
+        publish = PublishOperator(
+            task_id="publish", pipeline=pipeline, trigger_rule="none_failed_min_one_success"
+        )
+        observe = StageOperator(task_id="observe", pipeline=pipeline)
+
+        doctor >> extract >> prepare >> recall >> rerank
+        [recall, rerank] >> degrade  # also when shards failed or there are none, but not when recall failed
+        [recall, degrade] >> publish  # also when degrade skipped itself
+        publish >> observe
+    return dag
+
+
+for name in pipelines():
+    ranking_dag(name)

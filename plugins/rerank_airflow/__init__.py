@@ -1,0 +1,16 @@
+"""Everything of news-rerank that needs Airflow: the stages as operators, who a run is, what it emits.
+
+Airflow imports this in every component, so that nothing heavy may be imported here or at the head of
+the package's modules: no engine, no Arrow, no database driver.
+"""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from rerank_airflow import pool
+
+
+class RerankPlugin(AirflowPlugin):
+    """What Airflow takes up at its start."""
+
+    name = "news_rerank"
+    listeners = [pool]  # noqa: RUF012  # Airflow reads a plain list

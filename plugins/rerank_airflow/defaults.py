@@ -1,0 +1,58 @@
+"""What every task of a pipeline's DAG shares, read from the settings while the DAG file is parsed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from rerank_airflow.settings import AirflowSettings, settings_of
+from rerank_core.errors import PermanentError
+
+# The original exception stays in the log and in the callbacks; the same input is never tried twice.
+NEVER_RETRY_PERMANENT = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=PermanentError,
+            action=RetryAction.FAIL,
+            reason="the same input fails again; the message says what to do",
+        )
+    ]
+)
+
+
+def dag_id(pipeline: str) -> str:
+    """`rank_new_articles` for the default pipeline, with its name behind for any other."""
+    return "rank_new_articles" if pipeline == "news" else f"rank_new_articles_{pipeline}"
+
+
+def task_args(pipeline: str) -> dict[str, Any]:
+    """default_args of the DAG: retries with a growing pause, and who hears of failures."""
+    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    return {
+        "retries": settings.retries,
+        "retry_delay": timedelta(seconds=settings.retry_seconds),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=airflow.max_retry_minutes),
+        "retry_policy": NEVER_RETRY_PERMANENT,
+        "on_failure_callback": [notifier(found) for found in airflow.notify_failed],
+    }
+
+
+def scoring_args(pipeline: str) -> dict[str, Any]:
+    """Where a scoring task runs, and when it is ended because its engine hangs."""
+    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    args: dict[str, Any] = {
+        "pool": settings.gpu_pool,
+        "executor_config": airflow.executor_config,
+        "execution_timeout": timedelta(minutes=settings.scoring_minutes + airflow.scoring_grace_minutes),
+    }
+    if settings.gpu_queue is not None:
+        args["queue"] = settings.gpu_queue
+    return args
+
+
+def notifier(found: Any) -> Callable[..., object]:
+    """What Airflow calls with the task's context: `found`, or an instance of it (such as of a BaseNotifier)."""
+    called: Callable[..., object] = found() if isinstance(found, type) else found
+    return called

@@ -1,0 +1,24 @@
+"""The first task: is everything there that the other tasks need?"""
+
+from rerank_core.errors import DatabaseUnavailable, SettingsError
+from rerank_core.settings import Settings
+
+
+class DoctorFound(SettingsError):
+    """Something must be put right before a run can succeed; the message lists it."""
+
+
+def examine(settings: Settings) -> dict[str, str]:
+    """What each check found, by name.
+
+    Raises DoctorFound with a sentence for each failure, which is never retried; DatabaseUnavailable, which is,
+    where the database cannot be reached and so little else could be looked at.
+    """
+    from rerank_core import doctor
+
+    findings = doctor.examine(settings)
+    failed = {finding.name: finding for finding in findings if finding.state == "fail"}
+    if failed:
+        said = " ".join(f"{name}: {finding.found}; {finding.advice}." for name, finding in failed.items())
+        raise (DatabaseUnavailable if "database" in failed else DoctorFound)(said)
+    return {finding.name: f"{finding.state}: {finding.found}" for finding in findings}

@@ -1,0 +1,131 @@
+"""The stages as operators.
+
+Each opens its run by identity and hands over to `rerank_core.pipeline`; XCom gets counts, ids and paths only.
+`rerank_core.pipeline` is imported inside `execute`, because it brings Arrow and a database driver that no
+scheduler needs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from rerank_airflow import assets, defaults
+from rerank_airflow.devices import device
+from rerank_airflow.identity import RunIdentity
+from rerank_airflow.settings import AirflowSettings, settings_of
+
+
+class TaskKilled(BaseException):
+    """The task was told to stop. Not an Exception, so that no handler on the way up swallows it."""
+
+
+class StageOperator(BaseOperator):
+    """Runs the stage that its task id names, for the run that its dag run is."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        return self.run_stage(context)
+
+    def run_stage(self, context: Mapping[str, Any], *, shard: int | None = None) -> dict[str, Any]:
+        """Open the run and run the stage; returns the stage's counts with the run's id."""
+        from rerank_core import pipeline
+
+        settings = settings_of(self.pipeline)
+        identity = self.identity(context)
+        resources = pipeline.Resources.of(settings)
+        run = pipeline.open_run(
+            resources,
+            key=identity.key,
+            until=identity.until,
+            topics=identity.topics,
+            rescore=identity.rescore,
+        )
+        counts = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
+        self.log.info("%s of run %s (%s): %s", self.task_id, run.run_id, identity.key, counts)
+        return {"run_id": run.run_id, **counts}
+
+    def identity(self, context: Mapping[str, Any]) -> RunIdentity:
+        return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
+
+    def on_kill(self) -> None:
+        """Called inside SIGTERM's handler: without raising, the stage would go on until SIGKILL."""
+        raise TaskKilled(f"{self.task_id} was told to stop")
+
+
+class DoctorOperator(StageOperator):
+    """Checks what the other tasks need, and fails in sentences that say what to do."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
+        from rerank_airflow.doctor import examine
+
+        self.identity(context)  # a wrong trigger form fails here, before anything is claimed
+        return examine(settings_of(self.pipeline))
+
+
+class RecallOperator(StageOperator):
+    """Returns the shards, which the scoring tasks are mapped over; its counts are the XCom `counts`."""
+
+    def execute(self, context: Mapping[str, Any]) -> list[dict[str, int]]:
+        counts = self.run_stage(context)
+        shards: list[dict[str, int]] = counts.pop("shards")
+        context["ti"].xcom_push(key="counts", value=counts)
+        return shards
+
+
+class RerankOperator(StageOperator):
+    """Scores one shard on one device of this host."""
+
+    template_fields: Sequence[str] = ("shard",)
+
+    def __init__(self, *, shard: Mapping[str, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shard = shard
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        with device() as name:  # before the engine is imported: CUDA looks at its devices once
+            return {"device": name, **self.run_stage(context, shard=self.shard["shard"])}
+
+
+class DegradeOperator(StageOperator):
+    """Skips itself when no pair is missing, so that the graph shows which runs were degraded."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        counts = self.run_stage(context)
+        if counts["missing"] == 0:
+            raise AirflowSkipException("every pair has a score")
+        return counts
+
+
+class PublishOperator(StageOperator):
+    """Emits the asset `rankings`, and tells the notifiers when the page is degraded."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(pipeline=pipeline, **kwargs)
+        self.asset = assets.rankings(pipeline)
+        self.outlets = [*self.outlets, self.asset]
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        published = self.run_stage(context)
+        assets.emit(
+            context,
+            asset=self.asset,
+            identity=self.identity(context),
+            run_id=published["run_id"],
+            published=published,
+        )
+        if published["degraded"]:
+            self.tell_degraded(context)
+        return published
+
+    def tell_degraded(self, context: Mapping[str, Any]) -> None:
+        """A dag run with a degraded page ends green, so failure callbacks never hear of it."""
+        for found in AirflowSettings.load().notify_degraded:
+            try:
+                defaults.notifier(found)(context)
+            except Exception:
+                self.log.exception("notifier %s failed; the page is published all the same", found)

@@ -1,0 +1,205 @@
+"""Load a file of articles into the default article source.
+
+Loading a file twice changes nothing, and a load that was cut off is finished by loading again: a line
+replaces the article of its id only where a field differs. Where an id stands in a file more than once,
+its first line counts; a later line that says otherwise is a bad one. Every line lands in exactly one bucket.
+"""
+
+import hashlib
+import io
+import logging
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rerank_core import database as db
+from rerank_core.articles_file import NAMES, Line, read_lines
+from rerank_core.database import Database
+from rerank_core.errors import InputError
+
+BATCH_ROWS = 1_000
+BATCH_CHARACTERS = 8 * 1024 * 1024
+
+_ROWS = pa.schema(
+    [(name, pa.timestamp("us", "UTC") if name == "published_at" else pa.string()) for name in NAMES]
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Where each line of a file went."""
+
+    lines: int
+    inserted: int
+    updated: int
+    unchanged: int  # stored before with the same content, or an earlier line's content again
+    bad: int  # reported and left out
+    blank: int
+    complete: bool  # the file was read to its end
+    ignored: Mapping[str, int]  # fields that the article source does not have → lines that have them
+
+
+@dataclass(frozen=True)
+class LoadProgress:
+    """How far a load is."""
+
+    read_bytes: int
+    total_bytes: int | None  # None: it is not known, as on standard input
+    lines: int
+
+
+def load_articles(
+    database: Database,
+    path: Path | str,
+    *,
+    published_now: bool = False,
+    assume_utc: bool = False,
+    on_bad_line: Callable[[int, str], None] = lambda number, reason: None,
+    on_progress: Callable[[LoadProgress], None] = lambda progress: None,
+) -> LoadReport:
+    """Load JSON lines, plain or gzipped; "-" is standard input. Batches are committed as they are read.
+
+    `published_now` moves all published_at by one span, so that the newest is the database's now();
+    each load then finds another span, and changes every article. Raises InputError where the file
+    cannot be opened, DatabaseUnavailable where a batch could not be written.
+    """
+    load = _Load(database, on_bad_line=on_bad_line)
+    with _opened(path, twice=published_now) as (stream, total):
+        if published_now:
+            load.shift = _span_to_now(database, stream, assume_utc=assume_utc)
+        for line in read_lines(stream, assume_utc=assume_utc):
+            load.take(line)
+            if load.is_full():
+                load.write()
+                on_progress(LoadProgress(stream.tell() if total else 0, total, load.lines))
+        load.write()
+        on_progress(LoadProgress(total or 0, total, load.lines))
+    report = load.report()
+    log.info("articles loaded: %s", report)
+    return report
+
+
+class _Load:
+    """One load under way: the batch that is not written yet, and the counts so far."""
+
+    def __init__(self, database: Database, *, on_bad_line: Callable[[int, str], None]) -> None:
+        self.shift: timedelta | None = None
+        self.lines = 0
+        self._database = database
+        self._on_bad_line = on_bad_line
+        self._complete = True
+        self._counts: Counter[str] = Counter()
+        self._ignored: Counter[str] = Counter()
+        self._seen: dict[bytes, tuple[int, bytes]] = {}  # digest of the id → line, digest of the content
+        self._batch: list[Mapping[str, Any]] = []
+        self._characters = 0
+
+    def take(self, line: Line) -> None:
+        """Put a line into its bucket, or into the batch that will."""
+        self.lines = line.number
+        self._complete &= not line.breaks_off
+        self._ignored.update(line.ignored)
+        if line.reason is not None:
+            self._refuse(line.number, line.reason)
+        elif line.row is None:
+            self._counts["blank"] += 1
+        else:
+            self._take_row(line.number, line.row)
+
+    def _take_row(self, number: int, row: Mapping[str, Any]) -> None:
+        content = _digest(*row.values())
+        first, known = self._seen.setdefault(_digest(row["article_id"]), (number, content))
+        if first != number and known == content:
+            self._counts["unchanged"] += 1
+        elif first != number:
+            self._refuse(
+                number, f"article_id stands on line {first} already with other content; keep one of them"
+            )
+        else:
+            self._add(number, row)
+
+    def _add(self, number: int, row: Mapping[str, Any]) -> None:
+        time = row["published_at"]
+        try:
+            moved = time + self.shift if time and self.shift else time
+        except OverflowError:
+            self._refuse(number, f"published_at {time.isoformat()} cannot be moved within the calendar")
+            return
+        self._batch.append({**row, "published_at": moved})
+        self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
+
+    def _refuse(self, number: int, reason: str) -> None:
+        self._counts["bad"] += 1
+        self._on_bad_line(number, reason)
+
+    def is_full(self) -> bool:
+        """Whether the batch is to be written before more is read."""
+        return len(self._batch) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS
+
+    def write(self) -> None:
+        """Merge the batch into the article source, in a transaction of its own."""
+        if not self._batch:
+            return
+        with self._database.transaction() as connection:
+            db.execute(connection, "articles_stage")
+            db.copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
+            merged = db.one(connection, "articles_merge")
+        assert merged is not None
+        self._counts.update(dict(merged))
+        self._counts["unchanged"] += len(self._batch) - merged["inserted"] - merged["updated"]
+        self._batch, self._characters = [], 0
+
+    def report(self) -> LoadReport:
+        """The counts, once everything is written."""
+        buckets = {name: self._counts[name] for name in ("inserted", "updated", "unchanged", "bad", "blank")}
+        if sum(buckets.values()) != self.lines:
+            raise RuntimeError(f"{self.lines} lines were read, but {buckets} were counted")
+        return LoadReport(lines=self.lines, complete=self._complete, ignored=dict(self._ignored), **buckets)
+
+
+@contextmanager
+def _opened(path: Path | str, *, twice: bool) -> Iterator[tuple[io.BufferedReader, int | None]]:
+    """The file and its size; where it is to be read twice and cannot be, a copy of it."""
+    with ExitStack() as stack:
+        try:
+            raw = stack.enter_context(
+                io.FileIO(sys.stdin.fileno(), closefd=False) if str(path) == "-" else io.FileIO(path)
+            )
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}; name a file of JSON lines") from error
+        rewinds = str(path) != "-" and raw.seekable()
+        if twice and not rewinds:
+            copy = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            shutil.copyfileobj(raw, copy)
+            raw, rewinds = copy, True
+        size = raw.seek(0, io.SEEK_END) if rewinds else None
+        if rewinds:
+            raw.seek(0)
+        reader: io.BufferedReader = io.BufferedReader(raw)
+        stack.callback(reader.detach)  # what was opened here is closed here, standard input is not
+        yield reader, size
+
+
+def _span_to_now(database: Database, stream: io.BufferedReader, *, assume_utc: bool) -> timedelta | None:
+    rows = (line.row for line in read_lines(stream, assume_utc=assume_utc) if line.row)
+    newest = max((row["published_at"] for row in rows if row["published_at"]), default=None)
+    stream.seek(0)
+    with database.transaction(read_only=True) as connection:
+        now = db.one(connection, "articles_now")
+    assert now is not None
+    return None if newest is None else now["now"] - newest
+
+
+def _digest(*values: Any) -> bytes:
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()

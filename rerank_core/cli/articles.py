@@ -1,0 +1,82 @@
+"""`rerank articles`: articles into the default source."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rerank_core.articles import LoadProgress
+
+app = typer.Typer(help="The default article source.", no_args_is_help=True)
+
+
+@app.command()
+def load(
+    file: Annotated[str, typer.Argument(help="JSON lines, plain or gzipped; - is standard input.")],
+    published_now: Annotated[
+        bool,
+        typer.Option(
+            "--published-now",
+            help="Move all published_at by one span, so that the newest is now: for samples. A second load"
+            " then finds another span and updates every article.",
+        ),
+    ] = False,
+    assume_utc: Annotated[
+        bool, typer.Option("--assume-utc", help="Take a published_at without UTC offset as UTC.")
+    ] = False,
+) -> None:
+    """Load articles: a line replaces the article of its id, where it differs.
+
+    Each line is a JSON object with article_id (or id) and, as far as it has them, title, url, summary, body (or
+    body_html, text), lang, source, published_at. Bad lines are reported and left out; the exit code is 1 where no
+    line was good or the file breaks off.
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from rerank_core.articles import load_articles
+    from rerank_core.cli.printing import clean, console, say
+    from rerank_core.database import Database
+    from rerank_core.settings import settings
+
+    screen = console(sys.stderr)
+    name = "standard input" if file == "-" else clean(Path(file).name)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[lines]:,} lines"),
+        TimeRemainingColumn(),
+        console=screen,
+        disable=not screen.is_terminal,
+    )
+    task = bar.add_task(name, total=None, lines=0)
+
+    def bad_line(number: int, reason: str) -> None:
+        screen.print(f"{name}, line {number:,}: {clean(reason)}", style="yellow", soft_wrap=True)
+
+    def progress(done: "LoadProgress") -> None:
+        bar.update(task, completed=done.read_bytes, total=done.total_bytes, lines=done.lines)
+        if not screen.is_terminal:
+            share = f" ({100 * done.read_bytes // done.total_bytes} %)" if done.total_bytes else ""
+            screen.print(f"{name}: {done.lines:,} lines{share}")
+
+    with bar:
+        report = load_articles(
+            Database(settings().database_url),
+            file,
+            published_now=published_now,
+            assume_utc=assume_utc,
+            on_bad_line=bad_line,
+            on_progress=progress,
+        )
+    say(
+        f"{name}: {report.lines:,} lines: {report.inserted:,} inserted, {report.updated:,} updated,"
+        f" {report.unchanged:,} unchanged, {report.bad:,} bad, {report.blank:,} blank"
+    )
+    if report.ignored:
+        fields = ", ".join(f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20])
+        say(f"fields that the article source does not have, left out: {fields}")
+    if not report.complete or report.bad == report.lines - report.blank > 0:
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""How commands write: tables that line up in a terminal and in a file, whatever a title holds.
+
+Into a file or pipe nothing is cut and no control code is written; in a terminal tables fit its width.
+Texts of articles cannot move the cursor, change colours or turn the reading direction.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import IO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNCUT = 100_000  # columns of a file
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """A console for standard output, or for `stream`."""
+    target = stream or sys.stdout
+    terminal = target.isatty()
+    return Console(
+        file=target,
+        force_terminal=terminal,
+        width=None if terminal else UNCUT,
+        color_system="auto" if terminal else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    shorten: Sequence[str] = (),
+    styles: Sequence[str] = (),
+) -> None:
+    """Print rows under their columns: `right` ones to the right, `shorten` ones cut at a terminal's edge.
+
+    `styles` are those of the rows, in order.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        cut = name in shorten
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=cut or name in right,
+            overflow="ellipsis" if cut else "fold",
+            ratio=None,
+        )
+    for number, row in enumerate(rows):
+        style = styles[number] if number < len(styles) else ""
+        table.add_row(*(Text(clean(cell)) for cell in row), style=style)
+    console().print(table)
+
+
+def say(text: str = "", *, style: str = "") -> None:
+    """Print a line."""
+    console().print(Text(clean(text)), style=style, soft_wrap=True)
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """Text without anything that a terminal obeys: controls, escapes, marks of direction; `lines` keeps line ends."""
+    kept = "\n" if lines else ""
+    return "".join(
+        character if character in kept or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        # Joiners belong to the spelling of several scripts.
+        or character in "\u200c\u200d" else " " if character.isspace() else "\ufffd"
+        for character in text
+    )
+
+
+def hide_password(url: str) -> str:
+    """A URL without its password or keys."""
+    hidden = re.sub(r"(://[^:/@]*):.+@", r"\1:***@", url)
+    return re.sub(r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
+def show_age(age: timedelta) -> str:
+    """An age in its largest whole unit: 12 min, 5 h, 3 d."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 72 * 60 else f"{minutes // 1440:,} d"

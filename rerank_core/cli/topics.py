@@ -1,0 +1,102 @@
+"""`rerank topics`: topics.yaml in, and what is stored."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rerank_core.topics import TopicChange
+
+app = typer.Typer(help="Stored topic queries, as versions.", no_args_is_help=True)
+
+STYLES = {"create": "green", "new version": "yellow", "deactivate": "red", "unchanged": "dim"}
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(help="A topics.yaml. A topic that it lacks is deactivated.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
+) -> None:
+    """Make the topics of a file the pipeline's topics, all or none."""
+    from rerank_core import topics
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.database import Database
+    from rerank_core.settings import settings
+
+    wanted = topics.load_topics(file)
+    pipeline = settings().pipeline
+    with Database(settings().database_url).transaction(read_only=dry_run) as connection:
+        done = (topics.plan if dry_run else topics.apply)(connection, pipeline, wanted)
+    print_table(
+        ("action", "topic", "version", "what changes"),
+        [
+            (change.action, change.topic.slug, f"{change.topic.number}", _differences(change))
+            for change in done.changes
+        ],
+        right=("version",),
+        styles=[STYLES[change.action] for change in done.changes],
+    )
+    counts = ", ".join(f"{done.count(action)} {words}" for action, words in _COUNTED)
+    say(f"pipeline {pipeline}: {counts}" + ("; nothing was changed (--dry-run)" if dry_run else ""))
+
+
+@app.command("list")
+def list_topics() -> None:
+    """The newest version of every topic."""
+    from rerank_core import topics
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.database import Database
+    from rerank_core.settings import settings
+
+    pipeline = settings().pipeline
+    with Database(settings().database_url).transaction(read_only=True) as connection:
+        stored = topics.current_topics(connection, pipeline, active_only=False)
+    if not stored:
+        say(f"pipeline {pipeline} has no topics; `rerank topics apply FILE` brings some")
+        return
+    print_table(
+        ("topic", "version", "active", "query", "languages", "candidates", "top", "min", "half-life"),
+        [
+            (
+                topic.slug,
+                f"{topic.number}",
+                "yes" if topic.active else "no",
+                topic.query,
+                " ".join(topic.languages) or "all",
+                f"{topic.candidate_limit}",
+                f"{topic.top_k}",
+                "" if topic.min_score is None else f"{topic.min_score:+g}",
+                f"{topic.half_life_hours:g} h",
+            )
+            for topic in stored
+        ],
+        right=("version", "candidates", "top", "min", "half-life"),
+        shorten=("query",),
+        styles=["" if topic.active else "dim" for topic in stored],
+    )
+
+
+_COUNTED: tuple[tuple[Any, str], ...] = (
+    ("create", "to create"),
+    ("new version", "with a new version"),
+    ("deactivate", "to deactivate"),
+    ("unchanged", "unchanged"),
+)
+
+
+def _differences(change: "TopicChange") -> str:
+    if change.before is None:
+        return change.topic.query
+    return "; ".join(
+        f"{name}: {_shown(getattr(change.before, name))} → {_shown(getattr(change.topic, name))}"
+        for name in change.fields
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"
+    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, float) else f"{value:g}"

@@ -1,0 +1,215 @@
+"""The one door to Postgres: engine, transaction, named statement → rows, COPY, migrations.
+
+Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its
+successor for ever; they are transaction-level, so a pooler in transaction mode is safe. Times are
+UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from rerank_core.errors import DatabaseUnavailable, SettingsError
+
+LOCK_TIMEOUT = "60s"
+IDLE_TIMEOUT = "120s"
+MIGRATION_LOCK = 7_302_911  # advisory lock that migrations are applied under
+
+
+def sql_folder() -> Path:
+    """Folder of the SQL files: beside the package in a checkout, inside it in a wheel."""
+    inside = Path(__file__).parent / "sql"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "sql"
+
+
+@cache
+def statement(name: str, relations: tuple[tuple[str, str], ...] = ()) -> TextClause:
+    """The statement in sql/queries/<name>.sql, its {relations} filled in with trusted names."""
+    sql = (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    for placeholder, relation in relations:
+        sql = sql.replace("{" + placeholder + "}", relation)
+    return text(sql)
+
+
+class Database:
+    """One Postgres database. Connections are opened for each transaction and closed after it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine: Engine = create_engine(
+            make_url(url),
+            poolclass=NullPool,
+            connect_args={
+                "application_name": "news-rerank",
+                "connect_timeout": 10,
+                "keepalives": 1,
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+            },
+        )
+
+    def __repr__(self) -> str:
+        return f"Database({make_url(self.url).render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
+        """One transaction; commits at the end, rolls back on any exception.
+
+        Raises DatabaseUnavailable where the server is away, ended the connection, or a lock was not
+        to be had in time.
+        """
+        with _mapped_errors(self), self._engine.begin() as connection:
+            mode = "REPEATABLE READ READ ONLY" if read_only else "READ COMMITTED"
+            connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {mode}")
+            connection.exec_driver_sql(
+                f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true),"
+                f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true),"
+                " set_config('TimeZone', 'UTC', true)"
+            )
+            yield connection
+
+
+@contextmanager
+def _mapped_errors(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+        raise DatabaseUnavailable(f"{database!r}: {reason}; check that it runs, then try again") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable(f"{database!r}: the connection was lost; try again") from error
+        raise
+
+
+def rows(
+    connection: Connection, name: str, relations: tuple[tuple[str, str], ...] = (), **values: Any
+) -> Sequence[RowMapping]:
+    """All rows of a named statement."""
+    return connection.execute(statement(name, relations), values).mappings().all()
+
+
+def one(
+    connection: Connection, name: str, relations: tuple[tuple[str, str], ...] = (), **values: Any
+) -> RowMapping | None:
+    """The first row of a named statement, or None."""
+    return connection.execute(statement(name, relations), values).mappings().first()
+
+
+def execute(connection: Connection, name: str, **values: Any) -> int:
+    """Run a named statement; returns the number of rows it touched."""
+    return int(connection.execute(statement(name), values).rowcount)
+
+
+def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
+    """COPY an Arrow table into `table`, by column name; returns its number of rows.
+
+    Binary columns are written as bytea hex; nulls stay null and empty strings stay empty.
+    """
+    columns = {name: _as_text(data.column(name)) for name in data.column_names}
+    buffer = io.BytesIO()
+    pacsv.write_csv(
+        pa.table(columns), buffer, pacsv.WriteOptions(include_header=False, quoting_style="needed")
+    )
+    buffer.seek(0)
+    names = ", ".join(f'"{name}"' for name in data.column_names)
+    cursor = connection.connection.cursor()
+    try:
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)  # type: ignore[attr-defined]
+    except Exception as error:
+        wrapped = DBAPIError.instance("COPY", None, error, Exception)
+        raise wrapped from error
+    finally:
+        cursor.close()
+    return data.num_rows
+
+
+def copy_out(connection: Connection, query: str, schema: pa.Schema) -> pa.Table:
+    """COPY the rows of a SELECT out as an Arrow table of this schema (no binary columns)."""
+    buffer = io.BytesIO()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)  # type: ignore[attr-defined]
+    finally:
+        cursor.close()
+    buffer.seek(0)
+    if not buffer.getbuffer().nbytes:
+        return schema.empty_table()
+    return pacsv.read_csv(
+        buffer,
+        pacsv.ReadOptions(column_names=schema.names, block_size=64 << 20),
+        pacsv.ParseOptions(newlines_in_values=True),
+        pacsv.ConvertOptions(
+            column_types=schema,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    ).cast(schema)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        values = [None if value is None else "\\x" + value.hex() for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
+    return column
+
+
+def upgrade(url: str) -> tuple[str | None, str | None]:
+    """Apply every migration that is missing, in one transaction under a lock; safe to repeat.
+
+    Returns the revision before and after; None means an empty database.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    database = Database(url)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("SELECT set_config('lock_timeout', '0', true)")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        before = _revision(connection)
+        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS rerank")
+        config = Config()
+        config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return before, _revision(connection)
+
+
+def revision(database: Database) -> str | None:
+    """The migration that the database is at; None means that none was applied."""
+    with database.transaction(read_only=True) as connection:
+        return _revision(connection)
+
+
+def head_revision() -> str:
+    """The newest migration that this library brings."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if head is None:
+        raise SettingsError(f"{sql_folder() / 'migrations'} holds no migration; reinstall news-rerank")
+    return head
+
+
+def _revision(connection: Connection) -> str | None:
+    table = connection.execute(text("SELECT to_regclass('rerank.alembic_version')")).scalar()
+    if table is None:
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM rerank.alembic_version")).scalar()
+    return found

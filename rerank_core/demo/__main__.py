@@ -1,0 +1,216 @@
+"""The story of `make demo` and `make ui`.
+
+run   rank the sample through Airflow, show the page; then more articles, and rank again
+ui    leave Airflow running on the same data until Ctrl-C
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rerank_core.database import Database
+from rerank_core.demo import show
+from rerank_core.demo._supervise import PR_SET_PDEATHSIG
+from rerank_core.demo.airflow import PASSWORD, USER, TaskState
+from rerank_core.demo.show import RunProgress, Teller
+from rerank_core.demo.sitting import Sitting, demo_folder
+from rerank_core.errors import RerankError
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+DAG = "rank_new_articles"
+SAMPLE = Path(__file__).parent / "sample"
+# A full-size model on a laptop scores one or two pairs a second.
+RUN_SECONDS = 3 * 3600.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the commands; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m rerank_core.demo", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "ui"):
+        command = commands.add_parser(name)
+        command.add_argument(
+            "--model", help="a checkpoint folder or hub name; default: the bundled demonstration one"
+        )
+        command.add_argument("--port", type=int, help="port of Airflow's pages; default: any free one")
+    asked = parser.parse_args(arguments)
+    _end_with_make()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    teller = Teller()
+    try:
+        with Sitting(
+            folder=demo_folder(), model=asked.model, port=asked.port, scheduled=asked.command == "ui"
+        ) as sitting:
+            try:
+                (run if asked.command == "run" else ui)(teller, sitting)
+            finally:
+                # Nothing interrupts the orderly end, which takes a few seconds.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except RerankError as error:
+        teller.say()
+        teller.say(f"The demo ended: {error}")
+        return 1
+    except KeyboardInterrupt:
+        teller.say("Stopped.")
+        return 130
+    return 0
+
+
+def run(teller: Teller, sitting: Sitting) -> None:
+    """Rank the sample, show the page, then rank what arrived since."""
+    began = time.monotonic()
+    introduce(teller, sitting)
+    start(teller, sitting, fresh=True)
+    database = Database(sitting.database_url)
+
+    load(teller, sitting, "articles.jsonl", first=True)
+    first = rank(teller, sitting, database, title="First run: every article is new")
+    pipeline = Settings.load().pipeline
+    teller.head("The page, as frontends read it (view rerank.current_ranking; score is the model's logit)")
+    show.page(teller, database, pipeline=pipeline)
+    judge(teller, sitting)
+
+    teller.head("An hour later: a few more articles")
+    load(teller, sitting, "more_articles.jsonl", first=False)
+    second = rank(teller, sitting, database, title="Second run: only what is new is scored")
+
+    teller.head("Time of each stage")
+    show.stage_times(teller, [("first run", first), ("second run", second)])
+    teller.head("Parquet files")
+    for path in sorted(sitting.store.rglob("rankings/**/*.parquet")):
+        teller.say(f"  {path}")
+    teller.head(f"Done in {time.monotonic() - began:.0f} s. Three commands to try next")
+    newest = show.last_run(database, pipeline=pipeline)
+    assert newest is not None
+    parquet = _shown(Path(Store(sitting.settings["RERANK_STORE_URL"]).full_path(newest[1])))
+    teller.say(
+        "  make ui                                   # the same in Airflow: graph, logs, clear, trigger"
+    )
+    teller.say(f"  .venv/bin/python -c \"import polars as p; print(p.read_parquet('{parquet}'))\"")
+    teller.say("  make demo MODEL=Qwen/Qwen3-Reranker-0.6B  # with real weights, 1.2 GB")
+
+
+def ui(teller: Teller, sitting: Sitting) -> None:
+    """Airflow's pages on the demo's data, until Ctrl-C."""
+    introduce(teller, sitting)
+    start(teller, sitting, fresh=False)
+    database = Database(sitting.database_url)
+    if show.last_run(database, pipeline=Settings.load().pipeline) is None:
+        load(teller, sitting, "articles.jsonl", first=True)
+        rank(teller, sitting, database, title="First run: every article is new")
+    teller.head("Airflow is running")
+    teller.say(f"  address   {sitting.airflow.url}/dags/{DAG}")
+    teller.say(f"  login     {USER}")
+    teller.say(f"  password  {PASSWORD}")
+    teller.say(
+        "  The DAG runs at each full hour, and whenever you press Trigger. Clear any task to run it again."
+    )
+    teller.say(f"  logs      {_shown(sitting.logs)}")
+    teller.say()
+    teller.say("In another terminal, for `.venv/bin/rerank`, `psql` and notebooks:")
+    for name in ("RERANK_DATABASE_URL", "RERANK_STORE_URL", "RERANK_MODEL"):
+        teller.say(f"  export {name}='{sitting.settings[name]}'")
+    teller.say()
+    teller.say("Ctrl-C stops everything.")
+    try:
+        while True:
+            sitting.airflow.check()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        teller.say("Stopping.")
+
+
+def introduce(teller: Teller, sitting: Sitting) -> None:
+    """Say what is about to happen, and on what."""
+    teller.head(
+        "news-rerank: invented sample news, ranked for 12 topics by Airflow, Postgres and vLLM on this machine"
+    )
+    if sitting.demonstration:
+        teller.say(
+            "  model   demonstration checkpoint: constructed, not trained; it matches words, not meaning"
+        )
+    else:
+        teller.say(f"  model   {sitting.model}")
+    teller.say(f"  folder  {_shown(sitting.folder)}")
+
+
+def start(teller: Teller, sitting: Sitting, *, fresh: bool) -> None:
+    """Databases, schema, Airflow, topics."""
+    teller.head("Starting")
+    with teller.step("Postgres" if sitting.postgres is None else "Postgres, embedded"):
+        sitting.start_databases(fresh=fresh)
+    with teller.step("Airflow's metadata database"):
+        sitting.start_airflow()
+    # Airflow takes some seconds to come up, and these need nothing of it.
+    with teller.step("rerank db upgrade"):
+        sitting.rerank("db", "upgrade")
+    with teller.step(f"rerank topics apply {_shown(SAMPLE / 'topics.yaml')}"):
+        sitting.rerank("topics", "apply", str(SAMPLE / "topics.yaml"))
+    with teller.step("Airflow: scheduler, DAG processor and API server are healthy"):
+        sitting.airflow.wait_healthy()
+        sitting.airflow.wait_dag(DAG)
+
+
+def load(teller: Teller, sitting: Sitting, name: str, *, first: bool) -> None:
+    """Put a file of articles into the source table, as if its newest had been published now."""
+    if first:
+        teller.head("Articles")
+    with teller.step(f"rerank articles load {_shown(SAMPLE / name)} --published-now"):
+        sitting.rerank("articles", "load", str(SAMPLE / name), "--published-now")
+
+
+def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) -> list[TaskState]:
+    """Trigger the DAG, tell its progress, and return its tasks. Raises where the dag run fails."""
+    airflow = sitting.airflow
+    teller.head(title)
+    dag_run = airflow.trigger(DAG)
+    with teller.waiting("waiting for the scheduler") as status:
+        state = airflow.wait_run(
+            DAG, dag_run, timeout_seconds=RUN_SECONDS, on_poll=RunProgress(teller, status, database)
+        )
+    tasks = airflow.tasks(DAG, dag_run)
+    if state != "success":
+        for task in tasks:
+            if task.state == "failed":
+                teller.say(f"\nlog of {task.task_id}:")
+                teller.say("\n".join(airflow.task_log(DAG, dag_run, task).splitlines()[-25:]))
+        raise RerankError(f"dag run {dag_run} is {state}; all logs are in {sitting.logs}")
+    run = show.last_run(database, pipeline=Settings.load().pipeline)
+    assert run is not None
+    show.counts(teller, database, run_id=run[0])
+    return tasks
+
+
+def judge(teller: Teller, sitting: Sitting) -> None:
+    """How good the ranking is, beside BM25 and chance, on the sample's own judgements."""
+
+
+def _shown(path: Path) -> str:
+    """A path as the reader would type it here."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM or SIGHUP: unwind, so that every server is stopped in order."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def _end_with_make() -> None:
+    """Under make, end when make is killed: the kernel sends SIGTERM then."""
+    if "MAKELEVEL" in os.environ:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

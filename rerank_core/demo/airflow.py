@@ -1,0 +1,403 @@
+"""A private Airflow for one sitting: scheduler, DAG processor and API server in a folder, gone when it ends.
+
+It drives the `airflow` command and the public REST API, as any user could: nothing of Airflow is
+imported. The user's own AIRFLOW_* variables are kept out, so that the demo never touches another Airflow.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http.client import HTTPException
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rerank_core.demo.servers import Server
+from rerank_core.errors import RetryableError, SettingsError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+USER = "demo"
+PASSWORD = "demo"
+FINISHED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """One task instance of a dag run, as the REST API tells it."""
+
+    task_id: str
+    map_index: int
+    """-1 for a task that is not mapped."""
+    state: str | None
+    """None before the scheduler has looked at it."""
+    try_number: int
+    started: datetime | None
+    ended: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Time from its start to its end; None while it runs."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+class AirflowSandbox:
+    """One Airflow on this machine. A context manager: `stop()` on leaving."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        database_url: str,
+        environment: Mapping[str, str],
+        port: int | None = None,
+        scheduled: bool = False,
+        dags_folder: Path = REPOSITORY / "dags",
+        plugins_folder: Path = REPOSITORY / "plugins",
+        logs: Path | None = None,
+    ) -> None:
+        """Describe it; nothing runs yet.
+
+        `environment` is added for every task (RERANK_*, VLLM_*). `scheduled` lets DAGs run by their timetables;
+        otherwise only triggered ones run. Without `port` a free one is taken. Raises SettingsError where the
+        port that was asked for is in use.
+        """
+        self.home = home.absolute()
+        self.logs = (logs or self.home / "logs").absolute()
+        self.port = free_port(port)
+        self.url = f"http://{HOST}:{self.port}"
+        self._servers: list[Server] = []
+        self._token: str | None = None
+        self.environment = self._settings(
+            database_url=database_url,
+            scheduled=scheduled,
+            dags_folder=dags_folder,
+            plugins_folder=plugins_folder,
+        ) | dict(environment)
+
+    def _settings(
+        self, *, database_url: str, scheduled: bool, dags_folder: Path, plugins_folder: Path
+    ) -> dict[str, str]:
+        keys = self._secrets()
+        bundle = {
+            "name": "dags-folder",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(dags_folder), "refresh_interval": 5},
+        }
+        values: dict[str, dict[str, object]] = {
+            "core": {
+                "dags_folder": dags_folder,
+                "plugins_folder": plugins_folder,
+                "executor": "LocalExecutor",
+                "parallelism": 4,
+                "load_examples": False,
+                "dags_are_paused_at_creation": False,
+                "fernet_key": keys["fernet"],
+                "simple_auth_manager_users": f"{USER}:admin",
+                "simple_auth_manager_passwords_file": self.home / "passwords.json",
+                "execution_api_server_url": f"{self.url}/execution/",
+            },
+            "database": {"sql_alchemy_conn": database_url},
+            "scheduler": {
+                "use_job_schedule": scheduled,
+                "scheduler_idle_sleep_time": 0.2,
+                "scheduler_heartbeat_sec": 1,
+                "job_heartbeat_sec": 1,
+            },
+            "dag_processor": {
+                "dag_bundle_config_list": json.dumps([bundle]),
+                "bundle_refresh_check_interval": 1,
+            },
+            "api": {
+                "host": HOST,
+                "port": self.port,
+                "base_url": self.url,
+                "workers": 1,
+                "secret_key": keys["session"],
+                "auto_refresh_interval": 1,
+            },
+            "api_auth": {"jwt_secret": keys["jwt"], "jwt_issuer": "news-rerank-demo"},
+            "logging": {
+                "base_log_folder": self.logs / "tasks",
+                "dag_processor_child_process_log_directory": self.logs / "dag_processor",
+                "colored_console_log": False,
+                "uvicorn_logging_level": "WARNING",
+            },
+        }
+        ours = {
+            f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
+            for section, options in values.items()
+            for name, value in options.items()
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+        return (
+            inherited
+            | ours
+            | {
+                "AIRFLOW_HOME": str(self.home),
+                # Airflow finds its own command, and tasks find `rerank`, beside this interpreter.
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                "NO_COLOR": "1",
+            }
+        )
+
+    def _secrets(self) -> dict[str, str]:
+        """Keys and the password file, made once and readable by their owner only."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        path = self.home / "secrets.json"
+        if not path.exists():
+            made = {
+                "fernet": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+                "session": secrets.token_urlsafe(32),
+                "jwt": secrets.token_urlsafe(64),
+            }
+            _write_private(self.home / "passwords.json", json.dumps({USER: PASSWORD}))
+            _write_private(path, json.dumps(made))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
+
+    def migrate(self, *, database_url: str | None = None) -> None:
+        """Bring the metadata database, or another one, to this Airflow's schema. Takes a few seconds."""
+        environment = self.environment
+        if database_url is not None:
+            environment = environment | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url}
+        self._run("db", "migrate", environment=environment)
+
+    def _run(self, *arguments: str, environment: Mapping[str, str]) -> str:
+        """Run one `airflow` command to its end and return its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=environment,
+            cwd=self.home,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+            raise RetryableError(
+                f"airflow {' '.join(arguments)} ended with status {done.returncode}:\n{tail}"
+            )
+        return done.stdout
+
+    def start(self, components: Sequence[str] = ("api-server", "scheduler", "dag-processor")) -> None:
+        """Start the components; `wait_healthy` says when they are up."""
+        for component in components:
+            options = ["--skip-serve-logs"] if component in {"scheduler", "triggerer"} else []
+            self._servers.append(
+                Server(
+                    name=component,
+                    command=[sys.executable, "-m", "airflow", component, *options],
+                    environment=self.environment,
+                    log=self.logs / f"{component}.log",
+                    grace_seconds=6.0,
+                )
+            )
+
+    def stop(self) -> None:
+        """Stop everything that was started, and return when nothing of it is left."""
+        for server in self._servers:
+            server.ask_to_stop()
+        for server in self._servers:
+            server.stop()
+        self._servers.clear()
+        self._token = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def wait_healthy(
+        self, *, timeout_seconds: float = 120.0, on_change: Callable[[dict[str, str]], None] | None = None
+    ) -> None:
+        """Wait until the API answers and scheduler and DAG processor report a fresh heartbeat."""
+        deadline = time.monotonic() + timeout_seconds
+        seen: dict[str, str] = {}
+        while True:
+            for server in self._servers:
+                if not server.running:
+                    raise RetryableError(
+                        f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}"
+                    )
+            try:
+                health = self._call("GET", "/monitor/health", anonymous=True)
+            except (OSError, HTTPException, RetryableError):
+                health = {}
+            states = {
+                name: (health.get(name) or {}).get("status") or "starting"
+                for name in ("scheduler", "dag_processor")
+            }
+            states = {"api_server": "healthy" if health else "starting"} | states
+            if states != seen and on_change:
+                on_change(states)
+            seen = states
+            if set(states.values()) == {"healthy"}:
+                return
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"Airflow is not healthy after {timeout_seconds:.0f} s: {states}. Its logs are in {self.logs}"
+                )
+            time.sleep(0.25)
+
+    def wait_dag(self, dag_id: str, *, timeout_seconds: float = 90.0) -> None:
+        """Wait until the DAG processor has read `dag_id`. Raises with its message where the file is broken."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                if not self._call("GET", f"/dags/{dag_id}")["is_stale"]:
+                    return
+            except RetryableError:
+                pass
+            errors = self._call("GET", "/importErrors")["import_errors"]
+            if errors:
+                raise RetryableError(f"{errors[0]['filename']} does not load:\n{errors[0]['stack_trace']}")
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"DAG {dag_id} did not appear in {timeout_seconds:.0f} s; see {self.logs}"
+                )
+            time.sleep(0.25)
+
+    def token(self) -> str:
+        """A bearer token of the demo user."""
+        if self._token is None:
+            answer = self._request(
+                "POST", f"{self.url}/auth/token", {"username": USER, "password": PASSWORD}, headers={}
+            )
+            self._token = str(answer["access_token"])
+        return self._token
+
+    def trigger(
+        self, dag_id: str, *, conf: Mapping[str, object] | None = None, partition_key: str | None = None
+    ) -> str:
+        """Start one dag run, as the Trigger button does, and return its id."""
+        body: dict[str, object] = {"logical_date": None, "conf": dict(conf or {})}
+        if partition_key is not None:
+            body["partition_key"] = partition_key
+        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def clear(self, dag_id: str, dag_run_id: str) -> None:
+        """Make a finished dag run run again, as the Clear button does."""
+        self._call("POST", f"/dags/{dag_id}/dagRuns/{dag_run_id}/clear", {"dry_run": False})
+
+    def tasks(self, dag_id: str, dag_run_id: str) -> list[TaskState]:
+        """The task instances of a dag run, in order of start; those that have not started last."""
+        found = self._call("GET", f"/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances?limit=500")
+        states = [
+            TaskState(
+                task_id=task["task_id"],
+                map_index=task["map_index"],
+                state=task["state"],
+                try_number=task["try_number"],
+                started=_moment(task["start_date"]),
+                ended=_moment(task["end_date"]),
+            )
+            for task in found["task_instances"]
+        ]
+        return sorted(states, key=lambda task: (task.started is None, task.started or 0, task.task_id))
+
+    def wait_run(
+        self,
+        dag_id: str,
+        dag_run_id: str,
+        *,
+        timeout_seconds: float = 900.0,
+        on_poll: Callable[[list[TaskState]], None] | None = None,
+    ) -> str:
+        """Wait for the end of a dag run and return its state, success or failed.
+
+        `on_poll` gets the task instances twice a second.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            state = str(self._call("GET", f"/dags/{dag_id}/dagRuns/{dag_run_id}")["state"])
+            tasks = self.tasks(dag_id, dag_run_id)
+            if on_poll:
+                on_poll(tasks)
+            if state in FINISHED:
+                return state
+            for server in self._servers:
+                if not server.running:
+                    raise RetryableError(
+                        f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}"
+                    )
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"dag run {dag_run_id} is still {state} after {timeout_seconds:.0f} s; see {self.logs}"
+                )
+            time.sleep(0.4)
+
+    def task_log(self, dag_id: str, dag_run_id: str, task: TaskState) -> str:
+        """The log of the last try of a task, one line an event."""
+        path = (
+            f"/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
+        )
+        content = self._call("GET", f"{path}?map_index={task.map_index}")["content"]
+        return "\n".join(
+            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content
+        )
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, anonymous: bool = False
+    ) -> dict[str, Any]:
+        headers = {} if anonymous else {"Authorization": f"Bearer {self.token()}"}
+        return self._request(method, f"{self.url}/api/v2{path}", body, headers=headers)
+
+    def _request(
+        self, method: str, url: str, body: Mapping[str, object] | None, *, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        request = urllib.request.Request(
+            url,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", **headers},
+        )
+        # A proxy of the user's must not be asked for this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as answer:
+                found: dict[str, Any] = json.loads(answer.read() or b"{}")
+                return found
+        except urllib.error.HTTPError as error:
+            said = error.read().decode(errors="replace")[:500]
+            raise RetryableError(f"Airflow answered {error.code} to {method} {url}: {said}") from None
+
+
+def free_port(asked: int | None) -> int:
+    """`asked` if it can be had, or any free port for None. Raises SettingsError where it is in use."""
+    if asked is not None and not 0 < asked < 65536:
+        raise SettingsError(f"port {asked} is not in 1..65535")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, asked or 0))
+        except OSError as error:
+            raise SettingsError(
+                f"port {asked} cannot be had ({error.strerror}): choose another one (make ui PORT={(asked or 0) + 1}), "
+                "or none at all for a free one"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

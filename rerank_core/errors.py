@@ -1,0 +1,65 @@
+"""Every error that this library raises on purpose, and whether trying again can help.
+
+    RerankError
+    ├── PermanentError            the same input fails again: never retried
+    │   ├── InputError            a file, topic, article source or argument is wrong
+    │   ├── SettingsError         a setting is missing or impossible
+    │   ├── SourceError           the article source view breaks its contract
+    │   ├── ModelError            the checkpoint is refused or fails its canary
+    │   ├── FencedError           a newer try of this run exists: this one must not commit
+    │   └── CorruptError          an artifact is not what was written
+    └── RetryableError            a later try may succeed
+        ├── DatabaseUnavailable   Postgres did not answer or ended the connection
+        ├── StoreUnavailable      the artifact store did not answer
+        └── EngineError           the scoring engine failed in a step and is finished
+
+A message says what is wrong, which value it was, and what to do.
+"""
+
+
+class RerankError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class PermanentError(RerankError):
+    """Trying again with the same input fails again."""
+
+
+class InputError(PermanentError):
+    """A file, topic, article or argument is wrong."""
+
+
+class SettingsError(PermanentError):
+    """A setting is missing or impossible."""
+
+
+class SourceError(PermanentError):
+    """The article source view breaks its contract."""
+
+
+class ModelError(PermanentError):
+    """The checkpoint is refused, or fails its canary."""
+
+
+class FencedError(PermanentError):
+    """A newer try of this run has taken over; nothing of this one was committed."""
+
+
+class CorruptError(PermanentError):
+    """An artifact is not what was written."""
+
+
+class RetryableError(RerankError):
+    """A later try may succeed."""
+
+
+class DatabaseUnavailable(RetryableError):
+    """Postgres did not answer, or ended the connection."""
+
+
+class StoreUnavailable(RetryableError):
+    """The artifact store did not answer."""
+
+
+class EngineError(RetryableError):
+    """The scoring engine failed in a step; it is finished and must be built anew."""

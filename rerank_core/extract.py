@@ -1,0 +1,151 @@
+"""Claim what is new: each source row whose version differs from its latest claimed one.
+
+No watermark: rows that commit late or out of order, and hours in which nothing ran, are claimed by
+the next run. Claim and raw text go into one transaction under a lock of the pipeline, so that no
+revision is lost, claimed twice, or claimed without its text. Every source row that is looked at
+lands in exactly one bucket; where the sum does not come out, nothing is committed.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from rerank_core import database as db
+from rerank_core import runs, schemas
+from rerank_core.database import Database
+from rerank_core.errors import SourceError
+from rerank_core.records import Run
+from rerank_core.settings import Settings
+
+# Columns of the source view and the Postgres types they may have. The first three are required.
+CONTRACT: dict[str, tuple[str, ...]] = {
+    "article_id": ("text", "character varying"),
+    "version": ("text", "character varying"),
+    "ingested_at": ("timestamp with time zone",),
+    "url": ("text", "character varying"),
+    "title": ("text", "character varying"),
+    "summary": ("text", "character varying"),
+    "body": ("text", "character varying"),
+    "lang": ("text", "character varying", "character"),
+    "source": ("text", "character varying"),
+    "published_at": ("timestamp with time zone",),
+}
+FETCH_ROWS = 2_000  # bodies read from another database at a time
+KEYS = pa.schema([("article_id", pa.string()), ("version", pa.string()), ("ingested_at", schemas.TIME)])
+ROWS = pa.schema(
+    [(name, schemas.TIME if types[0].startswith("timestamp") else pa.string()) for name, types in CONTRACT.items()]
+)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Where each row of the source view went."""
+
+    sighted: int  # rows of the view
+    claimed: int  # revisions that this run owns
+    unchanged: int  # claimed before, at this version
+    too_late: int  # new, but ingested before the lookback
+    later: int  # ingested at or after the run's `until`
+    invalid: int  # article_id, version or ingested_at is null
+
+
+def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> Extracted:
+    """Claim the run's articles. A run that has claimed before claims nothing more.
+
+    Raises SourceError where the view is missing or breaks its contract, FencedError where a newer
+    try has begun.
+    """
+    if run.claimed:
+        with database.transaction(read_only=True) as connection:
+            row = db.one(connection, "extract_count", run_id=run.run_id)
+        claimed = 0 if row is None else int(row["claimed"])
+        return Extracted(sighted=claimed, claimed=claimed, unchanged=0, too_late=0, later=0, invalid=0)
+    if settings.source_url is None:
+        with database.transaction() as connection:
+            check_contract(connection, settings.source_view)
+            return _claim(connection, run, fence, keys=settings.source_view, rows=settings.source_view)
+    # The source's snapshot stays open until exactly its rows are claimed.
+    with Database(settings.source_url).transaction(read_only=True) as source:
+        check_contract(source, settings.source_view)
+        with database.transaction() as connection:
+            _copy_source(source, connection, settings.source_view, run)
+            return _claim(connection, run, fence, keys="pg_temp.source_key", rows="pg_temp.source_row")
+
+
+def check_contract(connection: Connection, view: str) -> None:
+    """Raises SourceError that says which column of the view is missing or of a wrong type."""
+    found = {row["name"]: row["type"] for row in db.rows(connection, "extract_columns", view=view)}
+    if not found:
+        raise SourceError(f"source view {view} does not exist; create it, or set RERANK_SOURCE_VIEW")
+    problems = []
+    for name, types in CONTRACT.items():
+        if name not in found:
+            problems.append(f"column {name} is missing (select NULL::{types[0]} AS {name} where you have none)")
+        elif found[name] == "timestamp without time zone":
+            problems.append(f"{name} has no time zone; write {name} AT TIME ZONE 'UTC' AS {name}")
+        elif found[name] not in types:
+            problems.append(f"{name} is {found[name]}; write CAST({name} AS {types[0]}) AS {name}")
+    if problems:
+        raise SourceError(f"source view {view}: " + "; ".join(problems))
+
+
+def _claim(connection: Connection, run: Run, fence: int, *, keys: str, rows: str) -> Extracted:
+    runs.hold_fence(connection, run.run_id, fence)
+    db.rows(connection, "extract_lock", pipeline=run.pipeline)
+    relations = (("keys", keys), ("rows", rows))
+    try:
+        with connection.begin_nested():
+            counts = db.one(
+                connection,
+                "extract_claim",
+                relations,
+                pipeline=run.pipeline,
+                run_id=run.run_id,
+                since=run.window.since,
+                until=run.window.until,
+            )
+    except (IntegrityError, ProgrammingError) as error:
+        twice = db.rows(connection, "extract_duplicates", relations)
+        if not twice:
+            raise
+        shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
+        raise SourceError(f"source view {rows} shows articles more than once: {shown}; make article_id unique") from error
+    assert counts is not None
+    result = Extracted(**counts)
+    if result.sighted != result.claimed + result.unchanged + result.too_late + result.later + result.invalid:
+        raise SourceError(f"source view {rows}: the rows do not add up: {result}; is article_id unique?")
+    db.execute(connection, "extract_claimed", run_id=run.run_id)
+    return result
+
+
+def _copy_source(source: Connection, connection: Connection, view: str, run: Run) -> None:
+    names = ", ".join(ROWS.names)
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE source_key (article_id text, version text, ingested_at timestamptz) ON COMMIT DROP"
+    )
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE source_row (article_id text, version text, ingested_at timestamptz, url text, title text,"
+        " summary text, body text, lang text, source text, published_at timestamptz) ON COMMIT DROP"
+    )
+    keys = db.copy_out(source, f"SELECT article_id, version, ingested_at FROM {view}", KEYS)
+    db.copy_in(connection, "pg_temp.source_key", keys)
+    connection.exec_driver_sql("ANALYZE pg_temp.source_key")
+    changed = [
+        row["article_id"]
+        for row in db.rows(
+            connection,
+            "extract_changed",
+            (("keys", "pg_temp.source_key"),),
+            pipeline=run.pipeline,
+            since=run.window.since,
+            until=run.window.until,
+        )
+    ]
+    cursor = source.connection.cursor()
+    for start in range(0, len(changed), FETCH_ROWS):
+        wanted = cursor.mogrify("%s", (changed[start : start + FETCH_ROWS],)).decode()  # type: ignore[attr-defined]
+        found = db.copy_out(source, f"SELECT {names} FROM {view} WHERE article_id = ANY({wanted}::text[])", ROWS)
+        db.copy_in(connection, "pg_temp.source_row", found)
+    cursor.close()

@@ -1,0 +1,31 @@
+"""What a frozen run is made from, read back from the store: the stages after recall meet in it."""
+
+import pyarrow as pa
+
+from rerank_core import schemas
+from rerank_core.errors import CorruptError
+from rerank_core.records import Run
+from rerank_core.store import Store
+
+
+def read_members(store: Store, run: Run) -> pa.Table:
+    """The documents of the freshness window (schemas.MEMBERS). Raises CorruptError where they are gone."""
+    return _read(store, run, run.members_path, run.members_sha256, schemas.MEMBERS)
+
+
+def read_pairs(store: Store, run: Run) -> pa.Table:
+    """The topic × document pairs (schemas.PAIRS). Raises CorruptError where they are gone."""
+    return _read(store, run, run.pairs_path, run.pairs_sha256, schemas.PAIRS)
+
+
+def read_light(store: Store, run: Run) -> pa.Table:
+    """The light order of the pairs that stayed unscored (schemas.LIGHT); empty where none did."""
+    if run.light_path is None:
+        return schemas.LIGHT.empty_table()
+    return _read(store, run, run.light_path, run.light_sha256, schemas.LIGHT)
+
+
+def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:
+    if path is None:
+        raise CorruptError(f"run {run.run_id} ({run.key}) is not frozen yet; run its recall stage first")
+    return store.read(path, schema=schema, sha256=sha256)

@@ -1,0 +1,182 @@
+"""The ledger: one score for each (document, query, scorer), written as scoring goes on.
+
+It is what makes nothing scored twice and a killed task resumable. Rows arrive in batches in key
+order; two writers of the same pair meet in ON CONFLICT, and the first score stands unless the run
+was told to rescore.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core.records import Pair, Run, Score
+
+Ids = npt.NDArray[np.int64]
+
+SCORES = pa.schema(
+    [
+        ("document_id", pa.int64()),
+        ("query_id", pa.int64()),
+        ("logit", pa.float32()),
+        ("truncated", pa.bool_()),
+        ("run_id", pa.int64()),
+    ]
+)
+
+
+def ensure_months(connection: Connection, months: Iterable[date]) -> None:
+    """Make the partitions that scores of these months' documents go to."""
+    for month in sorted(set(months)):
+        db.rows(connection, "ledger_ensure_month", month=month)
+
+
+def write(
+    connection: Connection,
+    scores: Sequence[Score],
+    *,
+    scorer_id: int,
+    run_id: int,
+    shard: int,
+    engine: str,
+    device: str,
+    replace: bool,
+) -> int:
+    """Add scores; those that the ledger has are kept, or replaced where `replace` is true. Returns the rows written."""
+    connection.exec_driver_sql(
+        "CREATE TEMP TABLE IF NOT EXISTS new_score (month date, document_id bigint, query_id bigint, logit real,"
+        " truncated boolean, latency_ms real) ON COMMIT DROP"
+    )
+    ordered = sorted(scores, key=lambda score: (score.pair.query_id, score.pair.document_id))
+    db.copy_in(
+        connection,
+        "pg_temp.new_score",
+        pa.table(
+            {
+                "month": pa.array([score.pair.month for score in ordered], pa.date32()),
+                "document_id": pa.array([score.pair.document_id for score in ordered], pa.int64()),
+                "query_id": pa.array([score.pair.query_id for score in ordered], pa.int64()),
+                "logit": pa.array([score.logit for score in ordered], pa.float32()),
+                "truncated": pa.array([score.truncated for score in ordered], pa.bool_()),
+                "latency_ms": pa.array([score.latency_ms for score in ordered], pa.float32()),
+            }
+        ),
+    )
+    return db.execute(
+        connection,
+        "ledger_replace" if replace else "ledger_add",
+        scorer_id=scorer_id,
+        run_id=run_id,
+        shard=shard,
+        engine=engine,
+        device=device,
+    )
+
+
+class Lookup:
+    """Scores of one scorer for some queries, found by (query, document)."""
+
+    def __init__(self, table: pa.Table) -> None:
+        query = table.column("query_id").to_numpy()
+        self._queries = np.unique(query)
+        keys = self._keys(query, table.column("document_id").to_numpy())
+        order = np.argsort(keys)
+        self._sorted = keys[order]
+        self.logit = table.column("logit").to_numpy()[order]
+        self.truncated = table.column("truncated").to_numpy(zero_copy_only=False)[order]
+        self.run_id = table.column("run_id").to_numpy()[order]
+
+    def positions(self, query_ids: Ids, document_ids: Ids) -> Ids:
+        """Where each pair stands in `logit`, `truncated` and `run_id`; −1 where it has no score."""
+        if not len(self._sorted):
+            return np.full(len(query_ids), -1, dtype=np.int64)
+        wanted = self._keys(query_ids, document_ids)
+        places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[places] == wanted, places, -1)
+
+    def _keys(self, query_ids: Ids, document_ids: Ids) -> Ids:
+        """One int64 a pair: the query's place in the high bits, the document in the low 40; −1: unknown query."""
+        places = np.searchsorted(self._queries, query_ids)
+        known = np.isin(query_ids, self._queries)
+        return np.where(known, (places << 40) | document_ids, -1)
+
+
+def lookup(
+    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], months: Iterable[date]
+) -> Lookup:
+    """What the ledger holds of these queries, for documents of these months."""
+    queries = ",".join(str(int(query_id)) for query_id in sorted(set(query_ids)))
+    spans = ",".join(f"'{month.isoformat()}'" for month in sorted(set(months)))
+    if not queries or not spans:
+        return Lookup(SCORES.empty_table())
+    return Lookup(
+        db.copy_out(
+            connection,
+            "SELECT document_id, query_id, logit, truncated, run_id FROM rerank.pair_score"
+            f" WHERE scorer_id = {int(scorer_id)} AND query_id IN ({queries}) AND month IN ({spans})",
+            SCORES,
+        )
+    )
+
+
+def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:
+    """What the ledger holds of the queries of these pairs, under one scorer."""
+    return lookup(
+        connection,
+        scorer_id=scorer_id,
+        query_ids=pc.unique(pairs.column("query_id")).to_pylist(),
+        months=pc.unique(pairs.column("month")).to_pylist(),
+    )
+
+
+def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) -> npt.NDArray[np.bool_]:
+    """Which of these pairs have a score under the run's scorer, or were refused by it.
+
+    With `rescore`, only a score that this very run has written counts.
+    """
+    if run.scorer_id is None or not work.num_rows:
+        return np.zeros(work.num_rows, dtype=bool)
+    query_ids = work.column("query_id").to_numpy()
+    document_ids = work.column("document_id").to_numpy()
+    found = lookup_pairs(connection, run.scorer_id, work)
+    places = found.positions(query_ids, document_ids)
+    done = places >= 0
+    if rescore and len(found.run_id):
+        done &= found.run_id[places] == run.run_id
+    return np.asarray(done | refused(connection, run.scorer_id, query_ids, document_ids))
+
+
+def refused(
+    connection: Connection, scorer_id: int | None, query_ids: Ids, document_ids: Ids
+) -> npt.NDArray[np.bool_]:
+    """Which of these pairs the scorer has refused."""
+    found = {
+        (row["query_id"], row["document_id"])
+        for row in db.rows(
+            connection, "ledger_refused", scorer_id=scorer_id, query_ids=np.unique(query_ids).tolist()
+        )
+    }
+    if not found:
+        return np.zeros(len(query_ids), dtype=bool)
+    pairs = zip(query_ids.tolist(), document_ids.tolist(), strict=True)
+    return np.fromiter((pair in found for pair in pairs), dtype=bool, count=len(query_ids))
+
+
+def write_refused(
+    connection: Connection, refusals: Sequence[tuple[Pair, str]], *, scorer_id: int, run_id: int
+) -> int:
+    """Put pairs that a scorer refused into quarantine, with their reasons."""
+    return db.execute(
+        connection,
+        "ledger_add_refused",
+        scorer_id=scorer_id,
+        run_id=run_id,
+        query_ids=[pair.query_id for pair, _ in refusals],
+        document_ids=[pair.document_id for pair, _ in refusals],
+        reasons=[reason for _, reason in refusals],
+    )

@@ -1,0 +1,139 @@
+"""The order of the stages, stated once; the DAG and the command line follow it.
+
+    extract → prepare → recall → rerank (one task a shard) → degrade → publish → observe
+
+A stage never calls another: each reads what the one before left in Postgres and the store, so any of
+them can be run again by itself. `run_stage` gives a try its fence, times it and keeps its counts.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Any, Self
+
+from rerank_core import degrade, extract, observe, prepare, publish, recall, rerank, runs
+from rerank_core.database import Database
+from rerank_core.errors import InputError, RetryableError
+from rerank_core.records import Run
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+log = logging.getLogger(__name__)
+
+STAGES = ("extract", "prepare", "recall", "rerank", "degrade", "publish", "observe")
+
+OnStage = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the stages work with."""
+
+    settings: Settings
+    database: Database
+    store: Store
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The database and the store that these settings name."""
+        return cls(settings, Database(settings.database_url), Store(settings.store_url))
+
+
+def open_run(
+    resources: Resources,
+    *,
+    key: str | None = None,
+    until: datetime | None = None,
+    topics: tuple[str, ...] | None = None,
+    rescore: bool = False,
+) -> Run:
+    """The run with this key, made if there is none yet; see runs.open_run."""
+    with resources.database.transaction() as connection:
+        return runs.open_run(
+            connection, settings=resources.settings, key=key, until=until, topics=topics, rescore=rescore
+        )
+
+
+def run_stage(
+    stage: str, *, resources: Resources, run_id: int, shard: int | None = None
+) -> dict[str, Any]:
+    """One try of a stage. Returns its counts, ids and paths, ready for JSON; `seconds` is its wall time.
+
+    Raises InputError for a stage that does not exist, and what the stage raises.
+    """
+    started = monotonic()
+    result = asdict(_perform(stage, resources, run_id, shard))
+    result["seconds"] = round(monotonic() - started, 3)
+    with resources.database.transaction() as connection:
+        name = stage if shard is None else f"{stage}[{shard}]"
+        observe.record(connection, run_id=run_id, stage=name, values=result)
+    shown = " ".join(f"{name}={value}" for name, value in result.items() if not isinstance(value, tuple))
+    log.info("%s: %s", stage, shown)
+    return {**result, "run_id": run_id}
+
+
+def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -> Any:
+    settings, database, store = resources.settings, resources.database, resources.store
+    if stage == "rerank":
+        # No fence: shards score side by side, and the ledger takes each score once, whoever brings it.
+        if shard is None:
+            raise InputError("the rerank stage needs the number of a shard")
+        run = _get(database, run_id)
+        return rerank.rerank(database=database, store=store, settings=settings, run=run, shard=shard)
+    if stage == "observe":
+        return observe.observe(database=database, run=_get(database, run_id))
+    with database.transaction() as connection:
+        fence = runs.take_fence(connection, run_id)
+        run = runs.get(connection, run_id)
+    match stage:
+        case "extract":
+            return extract.extract(database=database, settings=settings, run=run, fence=fence)
+        case "prepare":
+            return prepare.prepare(database=database, run=run, fence=fence)
+        case "recall":
+            return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
+        case "degrade":
+            return degrade.degrade(database=database, store=store, run=run, fence=fence)
+        case "publish":
+            return publish.publish(database=database, store=store, run=run, fence=fence)
+    raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+
+
+def _get(database: Database, run_id: int) -> Run:
+    with database.transaction(read_only=True) as connection:
+        return runs.get(connection, run_id)
+
+
+def run_all(
+    resources: Resources,
+    *,
+    key: str | None = None,
+    until: datetime | None = None,
+    topics: tuple[str, ...] | None = None,
+    rescore: bool = False,
+    on_stage: OnStage | None = None,
+) -> Run:
+    """Every stage in order, in this process; `on_stage(stage, result)` hears of each.
+
+    A shard that fails in a retryable way is scored by the light order instead, as in the DAG.
+    """
+    run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
+
+    def perform(stage: str, shard: int | None = None) -> dict[str, Any]:
+        result = run_stage(stage, resources=resources, run_id=run.run_id, shard=shard)
+        if on_stage is not None:
+            on_stage(stage, result)
+        return result
+
+    perform("extract")
+    perform("prepare")
+    for shard in perform("recall")["shards"]:
+        try:
+            perform("rerank", shard["shard"])
+        except RetryableError as error:
+            log.error("shard %d failed: %s; its pairs get the light order", shard["shard"], error)
+    for stage in STAGES[STAGES.index("degrade") :]:
+        perform(stage)
+    return _get(resources.database, run.run_id)

@@ -1,0 +1,358 @@
+"""Choose and freeze what the run's rankings are made from: members, topics, scorer and pairs.
+
+For each topic: the best `candidate_limit` of the documents that the run claimed, for each hour of
+ingestion they cover; and, while the topic is not filled under the scorer, the best of the whole
+freshness window; and every document of the window that was scored before. Frozen at the first try:
+every later one, and every rerun, ranks the same pairs.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core import frozen, ledger, runs, schemas, topics
+from rerank_core.database import Database
+from rerank_core.errors import InputError
+from rerank_core.ledger import Ids, Lookup
+from rerank_core.records import Run, Topic
+from rerank_core.scorers import registry
+from rerank_core.scorers.bm25 import Bm25
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+from rerank_core.text import terms
+
+log = logging.getLogger(__name__)
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one scoring task has to do."""
+
+    shard: int
+    pairs: int
+    topics: int
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What the run's rankings are made from."""
+
+    documents: int  # of the freshness window
+    claimed_documents: int  # of these, claimed by this run
+    topics: int
+    candidates: int  # pairs that the run wants scored
+    from_ledger: int  # of these, scored before
+    left_out: int  # pairs over the run's budget, carried over
+    carried: int  # further pairs of the window, scored before
+    shards: tuple[Shard, ...]  # with the pairs that still have no score
+
+
+@dataclass(frozen=True)
+class _Recalled:
+    """One topic's part of the frozen run."""
+
+    topic: Topic
+    selected: bool  # false: the run is limited to other topics
+    filling: bool
+    previous_scorer_id: int | None
+    pairs: pa.Table  # PAIRS without shard, work best first
+    left_out: int = 0
+
+
+def recall(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Recalled:
+    """Freeze the run, if it is not frozen yet, and say what is left to score.
+
+    Raises FencedError where a newer try has begun, InputError where the run is limited to a topic
+    that does not exist, ModelError where the scorer cannot be identified.
+    """
+    if not run.frozen:
+        _freeze(database=database, store=store, settings=settings, run=run, fence=fence)
+        with database.transaction(read_only=True) as connection:
+            run = runs.get(connection, run.run_id)
+    members = frozen.read_members(store, run)
+    pairs = frozen.read_pairs(store, run)
+    work = pairs.filter(pairs.column("work"))
+    with database.transaction(read_only=True) as connection:
+        missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
+        left_out = db.one(connection, "recall_left_out", run_id=run.run_id)
+    assert left_out is not None
+    known = int(pc.sum(work.column("known")).as_py() or 0)
+    return Recalled(
+        documents=members.num_rows,
+        claimed_documents=members.num_rows - members.column("claimed_hour").null_count,
+        topics=int(left_out["topics"]),
+        candidates=work.num_rows,
+        from_ledger=known,
+        left_out=int(left_out["left_out"]),
+        carried=pairs.num_rows - work.num_rows,
+        shards=_shards(missing),
+    )
+
+
+def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> None:
+    with database.transaction() as connection:
+        wanted = topics.current_topics(connection, run.pipeline)
+        unknown = sorted(set(run.topics or ()) - {topic.slug for topic in wanted})
+        if unknown:
+            raise InputError(
+                f"run {run.run_id} is limited to topics that are not active: {', '.join(unknown)};"
+                " `rerank topics list` shows those that are"
+            )
+        members = _members(connection, run)
+        scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
+        parts = _recall_topics(connection, settings, run, wanted, members, scorer_id)
+    parts = _within_budget(parts, settings.max_pairs)
+    pairs = _with_shards(parts, settings.shards)
+    members_file = store.write(store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members)
+    pairs_file = store.write(store.pairs_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), pairs)
+    with database.transaction() as connection:
+        runs.hold_fence(connection, run.run_id, fence)
+        ledger.ensure_months(connection, pc.unique(pairs.column("month")).to_pylist())
+        db.execute(
+            connection,
+            "recall_freeze",
+            run_id=run.run_id,
+            scorer_id=scorer_id,
+            members_path=members_file.path,
+            members_sha256=members_file.sha256,
+            pairs_path=pairs_file.path,
+            pairs_sha256=pairs_file.sha256,
+        )
+        for part in parts:
+            db.execute(
+                connection,
+                "recall_topic",
+                run_id=run.run_id,
+                slug=part.topic.slug,
+                topic_version_id=part.topic.topic_version_id,
+                selected=part.selected,
+                filling=part.filling,
+                previous_scorer_id=part.previous_scorer_id,
+                left_out=part.left_out,
+            )
+
+
+def _members(connection: Connection, run: Run) -> pa.Table:
+    found = db.rows(
+        connection,
+        "recall_members",
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        fresh_since=run.window.fresh_since,
+        until=run.window.until,
+    )
+    return pa.Table.from_pylist([dict(row) for row in found], schema=schemas.MEMBERS)
+
+
+def _recall_topics(
+    connection: Connection,
+    settings: Settings,
+    run: Run,
+    wanted: Sequence[Topic],
+    members: pa.Table,
+    scorer_id: int | None,
+) -> list[_Recalled]:
+    document_ids = members.column("document_id").to_numpy()
+    months = pc.unique(members.column("month")).to_pylist()
+    by_hour: dict[Any, list[int]] = defaultdict(list)
+    for position, hour in enumerate(members.column("claimed_hour").to_pylist()):
+        if hour is not None:
+            by_hour[hour].append(position)
+    hours = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
+    index = Bm25(_terms(connection, document_ids))
+    query_ids = _store_queries(connection, wanted)
+    filled = _filled(connection, run.pipeline)
+    lookups: dict[int, Lookup] = {}
+
+    def scored_under(scorer: int | None, by_member: Ids) -> Mask:
+        if scorer is None:
+            return np.zeros(len(document_ids), dtype=bool)
+        if scorer not in lookups:
+            lookups[scorer] = ledger.lookup(
+                connection, scorer_id=scorer, query_ids=query_ids.values(), months=months
+            )
+        return np.asarray(lookups[scorer].positions(by_member, document_ids) >= 0)
+
+    parts = []
+    for topic in wanted:
+        by_member, light = _light(index, topic, members, query_ids)
+        eligible = _eligible(connection, topic, members)
+        filled_under = filled.get((topic.slug, topics.queries_digest(topic)), [])
+        selected = run.topics is None or topic.slug in run.topics
+        filling = scorer_id not in filled_under
+        previous = next(iter(filled_under), None) if filling else None
+        chosen = np.zeros(len(document_ids), dtype=bool)
+        if selected:
+            for positions in hours:
+                chosen[_best(positions, light, eligible, topic.candidate_limit)] = True
+            if filling:
+                window = np.arange(len(document_ids))
+                chosen[_best(window, light, eligible, topic.candidate_limit * settings.fill_factor)] = True
+        known = scored_under(scorer_id, by_member)
+        before = scored_under(previous, by_member)
+        spans = [
+            (np.flatnonzero(chosen), scorer_id, True, known & (not run.rescore)),
+            (np.flatnonzero(eligible & known & ~chosen), scorer_id, False, known),
+            (np.flatnonzero(eligible & before), previous, False, before),
+        ]
+        tables = []
+        for positions, scorer, work, is_known in spans:
+            best_first = positions[np.lexsort((document_ids[positions], -light[positions]))]
+            tables.append(
+                pa.table(
+                    {
+                        "topic": pa.array([topic.slug] * len(best_first), pa.string()),
+                        "query_id": pa.array(by_member[best_first]),
+                        "document_id": pa.array(document_ids[best_first]),
+                        "month": members.column("month").take(best_first),
+                        "scorer_id": pa.array([scorer] * len(best_first), pa.int32()),
+                        "light_score": pa.array(light[best_first]),
+                        "work": pa.array([work] * len(best_first), pa.bool_()),
+                        "known": pa.array(is_known[best_first]),
+                    }
+                )
+            )
+        parts.append(_Recalled(topic, selected, filling, previous, pa.concat_tables(tables)))
+        log.info("recalled topic %s: %d candidates of %d documents", topic.slug, chosen.sum(), len(chosen))
+    return parts
+
+
+def _light(
+    index: Bm25, topic: Topic, members: pa.Table, query_ids: Mapping[tuple[str, str], int]
+) -> tuple[Ids, npt.NDArray[np.float32]]:
+    """For each member, the query of its language and that query's BM25 score."""
+    by_member = np.zeros(members.num_rows, dtype=np.int64)
+    light = np.zeros(members.num_rows, dtype=np.float32)
+    langs = np.asarray(members.column("lang").to_pylist(), dtype=object)
+    for lang in sorted(set(langs)):
+        query = topic.query_for(lang)
+        here = langs == lang
+        by_member[here] = query_ids[topic.instruction, query]
+        light[here] = index.scores(terms(query))[here]
+    return by_member, light
+
+
+def _eligible(connection: Connection, topic: Topic, members: pa.Table) -> Mask:
+    """Members in the topic's languages, with every `must` term and no `must_not` term."""
+    eligible = np.ones(members.num_rows, dtype=bool)
+    if topic.languages:
+        eligible &= np.isin(np.asarray(members.column("lang").to_pylist(), dtype=str), topic.languages)
+    if topic.must or topic.must_not:
+        document_ids = members.column("document_id").to_numpy()
+        allowed = [
+            row["document_id"]
+            for row in db.rows(
+                connection,
+                "recall_filter",
+                document_ids=document_ids.tolist(),
+                must=list(topic.must),
+                must_not=list(topic.must_not),
+            )
+        ]
+        eligible &= np.isin(document_ids, np.asarray(allowed, dtype=np.int64))
+    return eligible
+
+
+def _best(positions: Ids, light: npt.NDArray[np.float32], eligible: Mask, limit: int) -> Ids:
+    """The best `limit` of these members; one that shares no term with the query only where all fit."""
+    positions = positions[eligible[positions]]
+    if len(positions) <= limit:
+        return positions
+    positions = positions[light[positions] > 0]
+    return positions[np.lexsort((positions, -light[positions]))[:limit]]
+
+
+def _terms(connection: Connection, document_ids: Ids) -> list[list[str]]:
+    found = db.rows(connection, "recall_terms", document_ids=document_ids.tolist())
+    by_id = {row["document_id"]: row["terms"] for row in found}
+    return [by_id[document_id].split(" ") for document_id in document_ids.tolist()]
+
+
+def _store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:
+    """(instruction, query) → query id, for every query of these topics."""
+    texts = sorted(
+        {(topic.instruction, query) for topic in wanted for query in (topic.query, *topic.queries.values())},
+        key=lambda text: topics.query_digest(*text),
+    )
+    digests = [topics.query_digest(*text) for text in texts]
+    db.execute(
+        connection,
+        "recall_store_queries",
+        digests=digests,
+        instructions=[instruction for instruction, _ in texts],
+        queries=[query for _, query in texts],
+    )
+    found = {bytes(row["digest"]): row["query_id"] for row in db.rows(connection, "recall_queries", digests=digests)}
+    return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
+
+
+def _filled(connection: Connection, pipeline: str) -> dict[tuple[str, bytes], list[int]]:
+    """(slug, queries digest) → scorers that it is filled under, the latest first."""
+    filled: dict[tuple[str, bytes], list[int]] = defaultdict(list)
+    for row in db.rows(connection, "recall_filled", pipeline=pipeline):
+        filled[row["slug"], bytes(row["queries_digest"])].append(row["scorer_id"])
+    return filled
+
+
+def _within_budget(parts: Sequence[_Recalled], max_pairs: int) -> list[_Recalled]:
+    """Cut the work that has no score yet to `max_pairs`, every topic to the same length at most."""
+    needs = [_to_score(part.pairs) for part in parts]
+    share = _fair_shares([int(need.sum()) for need in needs], max_pairs)
+    cut = []
+    for part, need, allowed in zip(parts, needs, share, strict=True):
+        keep = ~need | (np.cumsum(need) <= allowed)
+        cut.append(replace(part, pairs=part.pairs.filter(pa.array(keep)), left_out=int((~keep).sum())))
+    return cut
+
+
+def _to_score(pairs: pa.Table) -> Mask:
+    work = pairs.column("work").to_numpy(zero_copy_only=False)
+    return np.asarray(work & ~pairs.column("known").to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _fair_shares(counts: Sequence[int], budget: int) -> list[int]:
+    """Max-min fair: nobody gets more while another wants more and has less; earlier ones take the remainder."""
+    shares = [0] * len(counts)
+    left = budget
+    for served, place in enumerate(sorted(range(len(counts)), key=lambda place: counts[place])):
+        shares[place] = min(counts[place], -(-left // (len(counts) - served)) if left > 0 else 0)
+        left -= shares[place]
+    return shares
+
+
+def _with_shards(parts: Sequence[_Recalled], shards: int) -> pa.Table:
+    """All pairs in one table; the topics with something to score are dealt to the emptiest shard, longest first."""
+    loads = [0] * shards
+    tables = []
+    numbers = {}
+    for part in sorted(parts, key=lambda part: -int(_to_score(part.pairs).sum())):
+        numbers[part.topic.slug] = loads.index(min(loads))
+        loads[numbers[part.topic.slug]] += int(_to_score(part.pairs).sum())
+    for part in parts:
+        shard = np.where(_to_score(part.pairs), numbers[part.topic.slug], -1)
+        column = pa.array(shard, pa.int32(), mask=shard < 0)
+        tables.append(part.pairs.append_column("shard", column))
+    if not tables:
+        return schemas.PAIRS.empty_table()
+    return pa.concat_tables(tables).cast(schemas.PAIRS)
+
+
+def _shards(missing: pa.Table) -> tuple[Shard, ...]:
+    return tuple(
+        Shard(shard=row["shard"], pairs=row["topic_count"], topics=row["topic_count_distinct"])
+        for row in missing.group_by("shard")
+        .aggregate([("topic", "count"), ("topic", "count_distinct")])
+        .sort_by("shard")
+        .to_pylist()
+    )

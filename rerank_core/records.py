@@ -1,0 +1,133 @@
+"""The frozen records that cross every boundary of the library; times are aware, in UTC."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+
+TopicState = Literal["full", "partial", "abstained", "degraded", "stale"]
+
+
+@dataclass(frozen=True)
+class Article:
+    """A row of the article source, as its owner wrote it: raw, untrusted text."""
+
+    article_id: str
+    version: str  # changes with every edit: a sequence, a timestamp or a stored hash
+    ingested_at: datetime  # when the row entered the source
+    title: str
+    url: str | None = None
+    summary: str | None = None
+    body: str | None = None
+    lang: str | None = None  # as the source claims it
+    source: str | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """The prepared text of a revision; equal texts are one document."""
+
+    digest: bytes  # sha256 of the text in UTF-8
+    title: str  # cleaned, for display
+    text: str  # what the model reads: title, summary and body, in that order
+    lang: str  # ISO 639-1, or "und"
+    terms: str  # BM25 terms, separated by one space
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One version of a stored topic query."""
+
+    slug: str
+    query: str
+    queries: dict[str, str] = field(default_factory=dict)  # document language → query in that language
+    instruction: str = DEFAULT_INSTRUCTION
+    languages: tuple[str, ...] = ()  # document languages; empty means all
+    must: tuple[str, ...] = ()  # every term must appear in the document
+    must_not: tuple[str, ...] = ()  # none may
+    candidate_limit: int = 50  # documents scored for each hour of ingestion
+    top_k: int = 20  # rows of the ranking
+    min_score: float | None = None  # least logit that a ranked document has
+    half_life_hours: float = 24.0  # age at which the odds of relevance are halved
+    active: bool = True
+    topic_version_id: int = 0  # 0: not stored
+    number: int = 0  # version number within the topic, from 1; 0: not stored
+
+    def query_for(self, lang: str) -> str:
+        """The query that a document in this language is scored against."""
+        return self.queries.get(lang, self.query)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One query and one document, as texts ready for a scorer."""
+
+    query_id: int
+    document_id: int
+    month: date  # ledger partition: first day of the document's first month
+    instruction: str
+    query: str
+    document: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a scorer found for one pair."""
+
+    pair: Pair
+    logit: float  # logit(yes) − logit(no), float32, finite
+    truncated: bool  # the document's tail did not fit
+    latency_ms: float  # from submission to result
+    prompt_tokens: int
+    cached_tokens: int  # of the prompt, taken from the prefix cache
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open spans of ingestion time that end at `until`, the run's as-of time."""
+
+    since: datetime  # articles older than this are too late to be claimed
+    fresh_since: datetime  # articles first ingested before this are not ranked
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Run:
+    """One window's work and output."""
+
+    run_id: int
+    pipeline: str
+    key: str  # identity within the pipeline: the partition date in UTC, or the dag run's id
+    window: Window
+    fence: int  # number of the latest try that may commit
+    topics: tuple[str, ...] | None  # slugs the run is limited to; None means all
+    rescore: bool  # score again what the ledger already has
+    scorer_id: int | None  # frozen with the candidates; None: nothing to rank
+    members_path: str | None  # artifact: the window's documents
+    members_sha256: str | None
+    pairs_path: str | None  # artifact: topic × document pairs
+    pairs_sha256: str | None
+    light_path: str | None  # artifact: light order of the pairs that stayed unscored
+    light_sha256: str | None
+    claimed: bool  # its articles are claimed
+    prepared: bool  # its documents are prepared
+    frozen: bool  # members, candidates, topic versions and scorer are fixed
+
+
+@dataclass(frozen=True)
+class RankedTopic:
+    """How one topic stands in a publication."""
+
+    slug: str
+    topic_version_id: int
+    scorer_id: int | None
+    state: TopicState
+    candidates: int  # pairs that the run wanted scored
+    from_ledger: int  # of these, scored before the run
+    scored: int  # of these, scored by the run
+    refused: int  # of these, refused by the scorer
+    missing: int  # of these, still without a score
+    left_out: int  # over the run's budget, carried over to a later run
+    ranked: int  # rows of the ranking

@@ -1,0 +1,169 @@
+"""Score one shard's pairs with the model, and write each score to the ledger within seconds.
+
+Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
+stopped, and a rerun with nothing missing does not load the engine. Pairs that the deadline leaves
+unscored are left to the light order; the next run takes them up.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core import frozen, ledger
+from rerank_core.database import Database
+from rerank_core.errors import CorruptError
+from rerank_core.records import Pair, Run
+from rerank_core.scorers import registry
+from rerank_core.scorers.base import ScoredChunk, Scorer
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+log = logging.getLogger(__name__)
+
+SAY_SECONDS = 5.0  # between two lines of progress
+
+Loader = Callable[[Settings, int], Scorer]
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """Where each pair of the shard went."""
+
+    shard: int
+    pairs: int  # that had no score when the task began
+    scored: int
+    refused: int  # in quarantine, with a reason
+    unscored: int  # the deadline came first
+    truncated: int  # of the scored
+    neutralised: int  # of the scored: the text imitated a label of the prompt
+    prompt_tokens: int
+    cached_tokens: int  # of these, not computed again
+    load_seconds: float  # start of the engine
+    score_seconds: float
+
+
+def rerank(
+    *, database: Database, store: Store, settings: Settings, run: Run, shard: int, loader: Loader | None = None
+) -> Reranked:
+    """Score what the shard still misses. Raises EngineError (retryable) where the engine fails in a step."""
+    started = monotonic()
+    pairs = frozen.read_pairs(store, run)
+    mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
+    with database.transaction(read_only=True) as connection:
+        missing = mine.filter(pc.invert(pa.array(ledger.settled(connection, run, mine, rescore=run.rescore))))
+        wanted = _pairs(connection, missing)
+    if not wanted:
+        return Reranked(shard, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+    assert run.scorer_id is not None
+    log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
+    scorer = (loader or _loader(database))(settings, run.scorer_id)
+    with closing(scorer):
+        loaded = monotonic()
+        chunks = scorer.score(
+            wanted,
+            flush_seconds=settings.flush_seconds,
+            deadline=started + settings.scoring_minutes * 60,
+        )
+        result = _write(database, run, shard, len(wanted), scorer, chunks, loaded - started)
+    if result.pairs != result.scored + result.refused + result.unscored:
+        raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
+    return result
+
+
+def _write(
+    database: Database,
+    run: Run,
+    shard: int,
+    total: int,
+    scorer: Scorer,
+    chunks: Iterator[ScoredChunk],
+    load_seconds: float,
+) -> Reranked:
+    assert run.scorer_id is not None
+    engine, _, device = scorer.engine.rpartition(" ")
+    scored = refused = truncated = neutralised = prompt_tokens = cached_tokens = 0
+    began = said = monotonic()
+    for chunk in chunks:
+        with database.transaction() as connection:
+            if chunk.scores:
+                ledger.write(
+                    connection,
+                    chunk.scores,
+                    scorer_id=run.scorer_id,
+                    run_id=run.run_id,
+                    shard=shard,
+                    engine=engine,
+                    device=device,
+                    replace=run.rescore,
+                )
+            if chunk.refused:
+                ledger.write_refused(
+                    connection,
+                    [(refusal.pair, refusal.reason) for refusal in chunk.refused],
+                    scorer_id=run.scorer_id,
+                    run_id=run.run_id,
+                )
+        scored += len(chunk.scores)
+        refused += len(chunk.refused)
+        neutralised += len(chunk.neutralised)
+        truncated += sum(score.truncated for score in chunk.scores)
+        prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
+        cached_tokens += sum(score.cached_tokens for score in chunk.scores)
+        now = monotonic()
+        if now - said >= SAY_SECONDS or scored + refused == total:
+            said = now
+            rate = scored / max(now - began, 1e-6)
+            left = (total - scored - refused) / max(rate, 1e-6)
+            log.info("shard %d: %d of %d pairs, %.1f pairs/s, %.0f s left", shard, scored, total, rate, left)
+    return Reranked(
+        shard=shard,
+        pairs=total,
+        scored=scored,
+        refused=refused,
+        unscored=total - scored - refused,
+        truncated=truncated,
+        neutralised=neutralised,
+        prompt_tokens=prompt_tokens,
+        cached_tokens=cached_tokens,
+        load_seconds=load_seconds,
+        score_seconds=monotonic() - began,
+    )
+
+
+def _loader(database: Database) -> Loader:
+    def load(settings: Settings, scorer_id: int) -> Scorer:
+        with database.transaction(read_only=True) as connection:
+            registry.expect(connection, settings, scorer_id)
+        return registry.load(settings)
+
+    return load
+
+
+def _pairs(connection: Connection, missing: pa.Table) -> list[Pair]:
+    """The pairs as texts, query by query, best first; topics that share a query share the pair."""
+    query_ids = pc.unique(missing.column("query_id")).to_pylist()
+    document_ids = pc.unique(missing.column("document_id")).to_pylist()
+    queries = {row["query_id"]: row for row in db.rows(connection, "rerank_queries", query_ids=query_ids)}
+    texts = {
+        row["document_id"]: row["text"]
+        for row in db.rows(connection, "rerank_documents", document_ids=document_ids)
+    }
+    by_query: dict[int, dict[int, Pair]] = {}
+    for row in missing.select(["query_id", "document_id", "month"]).to_pylist():
+        query = queries[row["query_id"]]
+        by_query.setdefault(row["query_id"], {})[row["document_id"]] = Pair(
+            query_id=row["query_id"],
+            document_id=row["document_id"],
+            month=row["month"],
+            instruction=query["instruction"],
+            query=query["query"],
+            document=texts[row["document_id"]],
+        )
+    return [pair for group in by_query.values() for pair in group.values()]

@@ -1,0 +1,99 @@
+"""A run's row: its identity, its window, and the fence that decides which try may commit.
+
+Prevents a frozen and resumed try from overwriting what its successor has committed: each try of a
+fenced stage takes the next number, and commits only while that number is still the run's.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping
+
+from rerank_core import database as db
+from rerank_core.errors import FencedError, InputError
+from rerank_core.records import Run, Window
+from rerank_core.settings import Settings
+
+
+def open_run(
+    connection: Connection,
+    *,
+    settings: Settings,
+    key: str | None,
+    until: datetime | None,
+    topics: tuple[str, ...] | None,
+    rescore: bool,
+) -> Run:
+    """The run of this pipeline with this key, made with this window if there is none yet.
+
+    `until` is never later than the database's now(); None means now. A run that exists keeps the
+    window, topics and rescore that it was opened with.
+    """
+    if until is not None and until.tzinfo is None:
+        raise InputError(f"until {until.isoformat()} has no UTC offset; write e.g. {until.isoformat()}+00:00")
+    if key is not None and not key.strip():
+        raise InputError("a run's key is empty; give the partition date or the dag run's id")
+    now = db.one(connection, "runs_now")
+    assert now is not None
+    end = min(until.astimezone(UTC), now["now"]) if until else now["now"]
+    db.execute(
+        connection,
+        "runs_open",
+        pipeline=settings.pipeline,
+        key=key or f"manual__{end.isoformat()}",
+        since=end - timedelta(days=settings.lookback_days),
+        fresh_since=end - timedelta(hours=settings.freshness_hours),
+        until=end,
+        topics=list(topics) if topics is not None else None,
+        rescore=rescore,
+    )
+    row = db.one(
+        connection, "runs_by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
+    )
+    assert row is not None
+    return _record(row)
+
+
+def get(connection: Connection, run_id: int) -> Run:
+    """The run with this id. Raises InputError where there is none."""
+    row = db.one(connection, "runs_by_id", run_id=run_id)
+    if row is None:
+        raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
+    return _record(row)
+
+
+def take_fence(connection: Connection, run_id: int) -> int:
+    """Start a new try: every older try of the run can no longer commit. Returns its number."""
+    row = db.one(connection, "runs_take_fence", run_id=run_id)
+    if row is None:
+        raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
+    return int(row["fence"])
+
+
+def hold_fence(connection: Connection, run_id: int, fence: int) -> None:
+    """Lock the run until the transaction ends. Raises FencedError where a newer try has begun."""
+    row = db.one(connection, "runs_hold_fence", run_id=run_id)
+    found = None if row is None else row["fence"]
+    if found != fence:
+        raise FencedError(f"run {run_id}: expected fence {fence}, found {found}; a newer try has taken over")
+
+
+def _record(row: RowMapping) -> Run:
+    return Run(
+        run_id=row["run_id"],
+        pipeline=row["pipeline"],
+        key=row["key"],
+        window=Window(since=row["since"], fresh_since=row["fresh_since"], until=row["until"]),
+        fence=row["fence"],
+        topics=None if row["topics"] is None else tuple(row["topics"]),
+        rescore=row["rescore"],
+        scorer_id=row["scorer_id"],
+        members_path=row["members_path"],
+        members_sha256=row["members_sha256"],
+        pairs_path=row["pairs_path"],
+        pairs_sha256=row["pairs_sha256"],
+        light_path=row["light_path"],
+        light_sha256=row["light_sha256"],
+        claimed=row["claimed_at"] is not None,
+        prepared=row["prepared_at"] is not None,
+        frozen=row["frozen_at"] is not None,
+    )

@@ -1,0 +1,77 @@
+"""The Arrow schema of every artifact. RANKING is the contract with frontends: it changes only with a CHANGELOG line."""
+
+import pyarrow as pa
+
+TIME = pa.timestamp("us", tz="UTC")
+
+# One row a document of the freshness window, with the article that stands for it.
+MEMBERS = pa.schema(
+    [
+        ("document_id", pa.int64()),
+        ("month", pa.date32()),  # ledger partition
+        ("lang", pa.string()),
+        ("revision_id", pa.int64()),  # the leader: the article that was ingested first
+        ("article_id", pa.string()),
+        ("first_ingested_at", TIME),
+        ("published_at", TIME),
+        ("copies", pa.int32()),  # articles with this text, the leader included
+        ("claimed_hour", TIME),  # null: no copy of it was claimed by this run
+        ("is_new", pa.bool_()),
+    ]
+)
+
+# One row a topic × document that the run's rankings are made from.
+PAIRS = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("query_id", pa.int64()),
+        ("document_id", pa.int64()),
+        ("month", pa.date32()),
+        ("scorer_id", pa.int32()),  # whose score ranks the pair
+        ("light_score", pa.float32()),  # BM25 over the freshness window
+        ("work", pa.bool_()),  # the run wants it scored; else it was scored before
+        ("known", pa.bool_()),  # the ledger had the score when the run was frozen
+        ("shard", pa.int32()),  # scoring task; null: nothing to score
+    ]
+)
+
+# The light order of pairs that stayed unscored.
+LIGHT = pa.schema([("topic", pa.string()), ("document_id", pa.int64()), ("light_score", pa.float32())])
+
+# One row a ranked article, in (topic, rank) order.
+RANKING = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("rank", pa.int32()),
+        ("article_id", pa.string()),
+        ("title", pa.string()),
+        ("url", pa.string()),
+        ("source", pa.string()),
+        ("lang", pa.string()),
+        ("published_at", TIME),
+        ("first_ingested_at", TIME),
+        ("ranked_by", pa.string()),
+        ("logit", pa.float32()),
+        ("rank_score", pa.float64()),
+        ("light_score", pa.float32()),
+        ("truncated", pa.bool_()),
+        ("is_new", pa.bool_()),
+        ("copies", pa.int32()),
+        ("topic_version_id", pa.int64()),
+        ("revision_id", pa.int64()),
+        ("document_id", pa.int64()),
+        ("scorer_id", pa.int32()),
+    ]
+)
+
+# What the published Parquet file adds to RANKING, the same in every row.
+PROVENANCE = pa.schema(
+    [
+        ("pipeline", pa.string()),
+        ("as_of", TIME),
+        ("run_id", pa.int64()),
+        ("version", pa.int32()),
+        ("attempt", pa.int32()),
+    ]
+)
+PUBLISHED = pa.unify_schemas([RANKING, PROVENANCE])

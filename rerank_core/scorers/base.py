@@ -1,0 +1,155 @@
+"""The contract of a scorer, and a fake one that needs no model.
+
+A scorer takes pairs and gives chunks as they get ready: the caller writes each chunk to the ledger before it asks for
+the next, so a task that is killed loses a few seconds of work. Every pair given is in exactly one place in the end:
+in a chunk's `scores`, in a chunk's `refused`, or not reached before the deadline.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rerank_core.errors import EngineError
+from rerank_core.records import Pair, Score
+from rerank_core.scorers.identity import ScorerIdentity
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A pair that cannot be scored, whichever engine tries; the others of its batch were not touched."""
+
+    pair: Pair
+    reason: str  # for the quarantine; holds no article text
+
+
+@dataclass(frozen=True)
+class ScoredChunk:
+    """What got ready since the last chunk; both tuples follow the order of the pairs given."""
+
+    scores: tuple[Score, ...]
+    refused: tuple[Refusal, ...] = ()
+    neutralised: tuple[Pair, ...] = ()  # of the scored: a text imitated a field label of the prompt
+    seconds: float = 0.0  # work since the last chunk
+
+
+class ChunkFailed(EngineError):
+    """A step of the engine failed, and the scorer is finished; one of `suspects` may be the cause."""
+
+    def __init__(self, message: str, *, suspects: Sequence[Pair]) -> None:
+        super().__init__(f"{message}; in the engine were {name_pairs(suspects)}")
+        self.suspects = tuple(suspects)
+
+
+class Scorer(Protocol):
+    """Scores pairs with one model. One scorer belongs to one thread and one process: never fork with one open."""
+
+    @property
+    def identity(self) -> ScorerIdentity:
+        """Which scorer this is; scores of equal identities may be mixed."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """Engine, version and device, for provenance: `vllm 0.32.0 cpu`."""
+        ...
+
+    def score(
+        self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
+    ) -> Iterator[ScoredChunk]:
+        """Chunks of results, about every `flush_seconds` of work.
+
+        Give pairs of one query side by side, so that its prefix is computed once. `deadline` is on the clock of
+        `time.monotonic()`: past it no step is begun and the iteration ends; pairs in no chunk are unscored.
+        Raises ChunkFailed after a failed step or a score that is not finite; the scorer is then finished.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the engine's memory back; may be called twice."""
+        ...
+
+
+def name_pairs(pairs: Sequence[Pair], *, at_most: int = 8) -> str:
+    """The ids of pairs, for a message: `query 3 × document 9, …`."""
+    named = ", ".join(f"query {pair.query_id} × document {pair.document_id}" for pair in pairs[:at_most])
+    more = len(pairs) - at_most
+    return f"{named} and {more} more" if more > 0 else named or "no pairs"
+
+
+class FakeScorer:
+    """Scores by shared words, without a model: equal texts score equal, in every process.
+
+    The logit is −4, plus 8 × the share of the query's words that the document has, plus up to 0.01 from a hash of
+    both texts, so that ties are rare. `fail_at_chunk` makes the n-th chunk (from 0) a failed step; a document that
+    contains `refuse_text` is refused; `seconds_per_pair` sleeps, for tests of deadlines.
+    """
+
+    engine = "fake 1 none"
+
+    def __init__(
+        self,
+        *,
+        pairs_per_chunk: int = 8,
+        fail_at_chunk: int | None = None,
+        refuse_text: str | None = None,
+        seconds_per_pair: float = 0.0,
+        name: str = "fake",
+        max_document_tokens: int = 512,
+    ) -> None:
+        self.identity = ScorerIdentity.of(
+            family="fake",
+            weights=hashlib.sha256(name.encode()).hexdigest(),
+            prompt="",
+            precision="float32",
+            max_document_tokens=max_document_tokens,
+            location=name,
+        )
+        self.finished = False
+        self.chunks = 0  # given so far, over all calls
+        self._pairs_per_chunk = pairs_per_chunk
+        self._fail_at_chunk = fail_at_chunk
+        self._refuse_text = refuse_text
+        self._seconds_per_pair = seconds_per_pair
+
+    def score(
+        self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
+    ) -> Iterator[ScoredChunk]:
+        """See Scorer.score; a chunk is `pairs_per_chunk` pairs, whatever `flush_seconds` is."""
+        for start in range(0, len(pairs), self._pairs_per_chunk):
+            if self.finished:
+                raise EngineError("this scorer is finished; build a new one")
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            chunk = pairs[start : start + self._pairs_per_chunk]
+            if self.chunks == self._fail_at_chunk:
+                self.finished = True
+                raise ChunkFailed("a step failed (told to)", suspects=chunk)
+            time.sleep(self._seconds_per_pair * len(chunk))
+            taken = [
+                pair for pair in chunk if not self._refuse_text or self._refuse_text not in pair.document
+            ]
+            refused = [Refusal(pair, "told to refuse it") for pair in chunk if pair not in taken]
+            self.chunks += 1
+            yield ScoredChunk(tuple(map(self._score, taken)), tuple(refused))
+
+    def close(self) -> None:
+        """See Scorer.close."""
+        self.finished = True
+
+    def _score(self, pair: Pair) -> Score:
+        asked = set(pair.query.lower().split())
+        words = pair.document.lower().split()
+        share = len(asked.intersection(words)) / len(asked) if asked else 0.0
+        text = f"{pair.instruction}\0{pair.query}\0{pair.document}".encode("utf-8", "replace")
+        noise = int.from_bytes(hashlib.sha256(text).digest()[:2], "big") / 65536 / 100
+        limit = self.identity.max_document_tokens
+        return Score(
+            pair=pair,
+            logit=float(-4 + 8 * share + noise),
+            truncated=len(words) > limit,
+            latency_ms=self._seconds_per_pair * 1000,
+            prompt_tokens=len(asked) + min(len(words), limit),
+            cached_tokens=0,
+        )

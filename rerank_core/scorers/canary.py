@@ -1,0 +1,122 @@
+"""The canary: a handful of pairs whose right order is known, scored before any other.
+
+A wrong template, a wrong precision or weights that were never trained for this still give numbers, and the numbers
+still sort. A scorer whose canary comes out in the wrong order publishes nothing.
+
+A checkpoint may bring its own `canary.json`; without one the pairs below are used:
+
+    {"tolerance": 0.01,
+     "cases": [{"query": "…", "documents": ["best", "…", "worst"], "logits": [4.1, 0.3, −5.2]}]}
+
+`instruction` may stand beside `query`. `logits` and `tolerance` are optional: with them each logit must also be within
+`tolerance` of the recorded one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rerank_core.errors import ModelError
+from rerank_core.records import DEFAULT_INSTRUCTION, Pair
+
+FILE_NAME = "canary.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One query with documents from best to worst."""
+
+    query: str
+    documents: tuple[str, ...]
+    instruction: str = DEFAULT_INSTRUCTION
+    logits: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Canary:
+    """All cases, and where they came from."""
+
+    cases: tuple[Case, ...]
+    source: str
+    tolerance: float | None = None
+
+    def pairs(self) -> list[Pair]:
+        """One pair a document; query_id is the case, document_id the place in it."""
+        return [
+            Pair(number, place, date.min, case.instruction, case.query, document)
+            for number, case in enumerate(self.cases)
+            for place, document in enumerate(case.documents)
+        ]
+
+    def check(self, logits: Mapping[tuple[int, int], float]) -> None:
+        """`logits` by (case, place). Raises ModelError for a missing one, a wrong order, or one out of tolerance."""
+        for number, case in enumerate(self.cases):
+            found = [logits.get((number, place)) for place in range(len(case.documents))]
+            scored = [logit for logit in found if logit is not None]
+            shown = ", ".join("none" if logit is None else f"{logit:.3f}" for logit in found)
+            where = f"canary case {number} ({self.source}): logits {shown}"
+            advice = "a wrong checkpoint, prompt or precision; nothing is scored with it"
+            if len(scored) < len(found):
+                raise ModelError(f"{where}: not all pairs were scored: {advice}")
+            if any(better <= worse for better, worse in pairwise(scored)):
+                raise ModelError(f"{where}, expected descending: {advice}")
+            if case.logits is not None and self.tolerance is not None:
+                error = max(abs(got - want) for got, want in zip(scored, case.logits, strict=True))
+                if error > self.tolerance:
+                    want = ", ".join(f"{logit:.3f}" for logit in case.logits)
+                    raise ModelError(f"{where}, expected {want} within {self.tolerance}: {advice}")
+
+
+DEFAULT = Canary(
+    source="built in",
+    cases=(
+        Case(
+            query="What is the capital of China?",
+            documents=(
+                "The capital of China is Beijing.",
+                "Gravity is a force that attracts two bodies towards each other.",
+            ),
+        ),
+        Case(
+            query="央行下调存款准备金率",
+            documents=(
+                "中国人民银行宣布下调金融机构存款准备金率0.5个百分点，释放长期资金约1万亿元。",
+                "国家队在昨晚的女排比赛中以三比一战胜对手，晋级决赛。",
+            ),
+        ),
+    ),
+)
+
+
+def read_canary(folder: Path) -> Canary:
+    """The checkpoint's own canary, or the built-in one. Raises ModelError when the file is damaged."""
+    file = folder / FILE_NAME
+    if not file.exists():
+        return DEFAULT
+    try:
+        content = json.loads(file.read_bytes())
+        cases = tuple(_case(entry) for entry in content["cases"])
+        tolerance = content.get("tolerance")
+        if not cases:
+            raise ValueError("no cases")
+        return Canary(cases, str(file), None if tolerance is None else float(tolerance))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file} is damaged ({error}); copy the checkpoint again") from None
+
+
+def _case(entry: Mapping[str, Any]) -> Case:
+    documents = _texts(entry["documents"])
+    logits = None if entry.get("logits") is None else tuple(map(float, entry["logits"]))
+    if len(documents) < 2 or (logits is not None and len(logits) != len(documents)):
+        raise ValueError("a case needs two documents or more, and as many logits if any")
+    return Case(str(entry["query"]), documents, str(entry.get("instruction", DEFAULT_INSTRUCTION)), logits)
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("documents is not a list of texts")
+    return tuple(values)

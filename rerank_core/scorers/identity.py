@@ -1,0 +1,169 @@
+"""Which scorer a checkpoint folder is, told from its files alone, without torch or an engine.
+
+A score in the ledger is valid for one scorer. Its id covers what the score depends on and nothing else: the weights
+(with the configuration that gives them meaning), the prompt, the precision and the token limit; not the folder, the
+device or the engine's version. A checkpoint that must not run is refused here, before anything is loaded: pickle
+weights or remote code (both run what their author likes), another architecture, a damaged or incomplete file.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from rerank_core.errors import ModelError
+from rerank_core.prompt import QWEN3, Format, prompt_digest, read_tokenizer
+from rerank_core.scorers.weights import hash_weights, weight_files
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+# Fields of config.json that no logit depends on.
+_COSMETIC = frozenset(
+    {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of reranker: how it is recognised, asked, and loaded."""
+
+    name: str
+    architecture: str  # of config.json
+    form: Format
+    overrides: dict[str, Any]  # vLLM's hf_overrides
+
+
+FAMILIES = (
+    Family(
+        name="qwen3-reranker",
+        architecture="Qwen3ForCausalLM",
+        form=QWEN3,
+        overrides={
+            "architectures": ["Qwen3ForSequenceClassification"],
+            "classifier_from_token": [QWEN3.no, QWEN3.yes],
+            "is_original_qwen3_reranker": True,
+        },
+    ),
+)
+
+
+@dataclass(frozen=True)
+class ScorerIdentity:
+    """A scorer's name. `digest` is its id; the parts below it say what the id is made of."""
+
+    digest: str  # sha256 in hex over family, weights, prompt, precision and max_document_tokens
+    family: str
+    weights: str  # sha256 in hex over the safetensors files and config.json
+    prompt: str  # sha256 in hex over prompt format and tokenizer
+    precision: str  # float32, bfloat16 or float16: never auto
+    max_document_tokens: int
+    location: str  # where it was found; not part of the id
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        family: str,
+        weights: str,
+        prompt: str,
+        precision: str,
+        max_document_tokens: int,
+        location: str,
+    ) -> Self:
+        """The identity with these parts, its digest computed."""
+        parts = [family, weights, prompt, precision, max_document_tokens]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return cls(digest, family, weights, prompt, precision, max_document_tokens, location)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that passed every check that files alone allow."""
+
+    folder: Path
+    family: Family
+    config: dict[str, Any]
+    precision: str  # the weights' own
+    max_positions: int  # tokens of the longest prompt that the model was made for
+    vocabulary_size: int  # rows of the embedding
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Check a checkpoint folder. Raises ModelError that says what is wrong with which file."""
+    config = _read_json(folder / "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).exists() and "auto_map" in _read_json(folder / name):
+            raise ModelError(
+                f"{folder / name} wants remote code (auto_map): refused; take a checkpoint without it"
+            )
+    architectures = config.get("architectures") or []
+    family = next((family for family in FAMILIES if family.architecture in architectures), None)
+    if family is None:
+        known = ", ".join(family.architecture for family in FAMILIES)
+        raise ModelError(f"{folder}: architecture {architectures}, expected {known}; take another checkpoint")
+    weight_files(folder)
+    try:
+        vocabulary_size = int(config["vocab_size"])
+        max_positions = int(config["max_position_embeddings"])
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(
+            f"{folder / 'config.json'}: vocab_size and max_position_embeddings must be numbers; copy it again"
+        ) from None
+    precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    if precision not in PRECISIONS:
+        raise ModelError(
+            f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}"
+        )
+    return Checkpoint(folder, family, config, precision, max_positions, vocabulary_size)
+
+
+def identify(
+    folder: Path, *, precision: str, max_document_tokens: int, verify: bool = False
+) -> ScorerIdentity:
+    """The identity of a checkpoint folder; "auto" stands for the weights' own precision.
+
+    Reads all weights once; later calls trust path, size, mtime and inode unless `verify`. Raises ModelError.
+    """
+    checkpoint = read_checkpoint(folder)
+    weights = hashlib.sha256(_canonical(checkpoint.config).encode())
+    for digest in hash_weights(folder, verify=verify):
+        weights.update(bytes.fromhex(digest))
+    return ScorerIdentity.of(
+        family=checkpoint.family.name,
+        weights=weights.hexdigest(),
+        prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
+        precision=resolve_precision(precision, checkpoint),
+        max_document_tokens=max_document_tokens,
+        location=str(folder),
+    )
+
+
+def resolve_precision(precision: str, checkpoint: Checkpoint) -> str:
+    """A precision that is never "auto", so that it does not depend on the device. Raises ModelError."""
+    if precision == "auto":
+        return checkpoint.precision
+    if precision not in PRECISIONS:
+        raise ModelError(f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}")
+    return precision
+
+
+def _canonical(config: dict[str, Any]) -> str:
+    kept = {name: value for name, value in config.items() if name not in _COSMETIC}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":"))
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing: this is no checkpoint folder") from None
+    except ValueError as error:
+        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} is not a JSON object; copy the checkpoint again")
+    return content

@@ -1,0 +1,85 @@
+"""The scorer that a pipeline's settings name: its number in the database, and the engine that runs it."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core.errors import ModelError
+from rerank_core.scorers.base import Scorer
+from rerank_core.scorers.identity import ScorerIdentity, identify, resolve_model
+from rerank_core.settings import Settings
+
+
+def identity(settings: Settings) -> ScorerIdentity:
+    """Which scorer the settings name, told from the checkpoint's files. Raises ModelError."""
+    return identify(
+        resolve_model(settings.model),
+        precision=settings.precision,
+        max_document_tokens=settings.max_document_tokens,
+    )
+
+
+def register(connection: Connection, found: ScorerIdentity) -> int:
+    """The scorer's number; a scorer that is not known yet is added."""
+    db.execute(
+        connection,
+        "scorer_register",
+        digest=found.digest,
+        family=found.family,
+        weights_digest=found.weights,
+        prompt_digest=found.prompt,
+        precision=found.precision,
+        max_document_tokens=found.max_document_tokens,
+        location=found.location,
+    )
+    row = db.one(connection, "scorer_by_digest", digest=found.digest)
+    assert row is not None
+    return int(row["scorer_id"])
+
+
+def scorer_id(connection: Connection, settings: Settings) -> int:
+    """The number of the settings' scorer, registered where it is new.
+
+    A host without the checkpoint takes the one that was last registered from the same place, so that
+    only GPU workers need the weights. Raises ModelError where neither is to be had.
+    """
+    try:
+        return register(connection, identity(settings))
+    except ModelError:
+        if Path(settings.model).is_dir():
+            raise
+        row = db.one(
+            connection,
+            "scorer_by_location",
+            location=settings.model,
+            max_document_tokens=settings.max_document_tokens,
+        )
+        if row is None:
+            raise
+        return int(row["scorer_id"])
+
+
+def expect(connection: Connection, settings: Settings, scorer_id: int) -> ScorerIdentity:
+    """The settings' scorer. Raises ModelError where the run was frozen with another one."""
+    found = identity(settings)
+    row = db.one(connection, "scorer_by_digest", digest=found.digest)
+    if row is None or row["scorer_id"] != scorer_id:
+        raise ModelError(
+            f"the run was frozen with scorer {scorer_id}, but RERANK_MODEL = {settings.model!r} is"
+            f" {found.digest[:12]} here; give every worker the same checkpoint, precision and token limit"
+        )
+    return found
+
+
+def load(settings: Settings) -> Scorer:
+    """Start the engine of the settings' scorer: seconds, and the GPU's memory."""
+    from rerank_core.scorers.vllm import VllmScorer
+
+    return VllmScorer(
+        resolve_model(settings.model),
+        precision=settings.precision,
+        max_document_tokens=settings.max_document_tokens,
+        kv_cache_gib=settings.kv_cache_gib,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+    )

@@ -1,0 +1,133 @@
+"""Finding a checkpoint and hashing its weights once.
+
+Hashing a large checkpoint takes seconds, on a network disk minutes: a file's sha256 is kept in a small cache under its
+path, size, modification time and inode, and computed anew when one of them changes. A lost or damaged cache costs time,
+never a wrong answer.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rerank_core.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
+
+
+def resolve_model(name: str) -> Path:
+    """The local folder of a checkpoint: a folder as it is, a hub name (`owner/name`, or `owner/name@revision`)
+    downloaded or taken from the hub's cache. Only safetensors, JSON and text files are fetched. Raises ModelError.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    repository, _, revision = name.partition("@")
+    if name.startswith((".", "/", "~")) or repository.count("/") != 1:
+        raise ModelError(
+            f"model {name!r} is neither a folder here nor a hub name (owner/name); correct RERANK_MODEL"
+        )
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ModelError(f"model {name!r}: install the `cpu` or `gpu` extra to download it") from error
+    try:
+        return Path(
+            snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES)
+        ).resolve()
+    except Exception as error:
+        raise ModelError(
+            f"model {name!r} could not be downloaded ({type(error).__name__}); check the name and the network, or "
+            "download it elsewhere and give its folder"
+        ) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files, by name, each complete. Raises ModelError: none, pickle only, missing or cut off."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        if any(next(folder.glob(pattern), None) for pattern in _PICKLE):
+            raise ModelError(
+                f"{folder} has pickle weights only, which can run code: refused; convert to safetensors"
+            )
+        raise ModelError(f"{folder} has no *.safetensors file; copy the checkpoint again")
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            expected = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ModelError(f"{index} is damaged; copy the checkpoint again") from None
+        missing = sorted(expected - {file.name for file in files})
+        if missing:
+            raise ModelError(f"{folder} lacks {', '.join(missing)}; copy the checkpoint again")
+    for file in files:
+        _check_complete(file)
+    return files
+
+
+def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:
+    """sha256 in hex of each weight file, by name; `verify` reads them all again."""
+    known = {} if verify else _load_cache()
+    hashes, fresh = [], {}
+    for file in weight_files(folder):
+        status = file.stat()
+        key = f"{file.resolve()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
+        digest = known.get(key)
+        if not isinstance(digest, str) or len(digest) != 64:
+            with file.open("rb") as stream:
+                digest = fresh[key] = hashlib.file_digest(stream, "sha256").hexdigest()
+        hashes.append(digest)
+    if fresh:
+        _save_cache({**_load_cache(), **fresh})
+    return hashes
+
+
+def _check_complete(file: Path) -> None:
+    """A safetensors file is 8 bytes of header length, the header, and tensors up to the last end offset.
+
+    https://github.com/huggingface/safetensors#format
+    """
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= min(size - 8, 100_000_000):
+                raise ValueError
+            header: dict[str, Any] = json.loads(stream.read(length))
+        end = max(
+            (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{file} is not a safetensors file; copy the checkpoint again") from None
+    if size != 8 + length + end:
+        raise ModelError(f"{file} has {size} bytes, expected {8 + length + end}; copy the checkpoint again")
+
+
+def _cache_file() -> Path:
+    folder = os.environ.get("RERANK_CACHE_DIR") or "~/.cache/news-rerank"
+    return Path(folder).expanduser() / "weights.json"
+
+
+def _load_cache() -> dict[str, Any]:
+    try:
+        content = json.loads(_cache_file().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _save_cache(content: dict[str, str]) -> None:
+    file = _cache_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
+            json.dump(content, stream)
+        Path(stream.name).replace(file)
+    except OSError as error:
+        logger.warning("weights cache not written: file=%s error=%s", file, error)

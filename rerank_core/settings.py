@@ -1,0 +1,116 @@
+"""Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rerank_core.errors import SettingsError
+
+DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
+SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of one pipeline."""
+
+    model_config = SettingsConfigDict(env_prefix="RERANK_", frozen=True, extra="ignore")
+
+    database_url: str = Field(
+        default="postgresql+psycopg2://postgres:@localhost:5432/news",
+        description="Postgres that holds the `rerank` schema, as a SQLAlchemy URL.",
+    )
+    store_url: str = Field(
+        default="file:///var/lib/news-rerank",
+        description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
+    )
+    pipeline: str = Field(
+        default="news", pattern=SLUG, description="Name that topics, runs and pages are kept under."
+    )
+    source_url: str | None = Field(
+        default=None,
+        description="Database that holds the article source, when it is not `database_url`.",
+    )
+    source_view: str = Field(
+        default="rerank.source_article",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+        description="View or table that articles are claimed from, with or without its schema.",
+    )
+    lookback_days: PositiveFloat = Field(
+        default=7.0, description="Articles ingested longer ago are counted as too late, not claimed."
+    )
+    freshness_hours: PositiveFloat = Field(
+        default=72.0, description="Articles first ingested longer ago leave the page."
+    )
+    fill_factor: Positive = Field(
+        default=10, description="A topic that is not filled yet recalls candidate_limit times this many."
+    )
+    max_pairs: Positive = Field(
+        default=200_000, description="Pairs that one run scores at most; the rest is carried over."
+    )
+    scoring_minutes: PositiveFloat = Field(
+        default=45.0, description="Scoring stops after this time; the rest of the page is degraded."
+    )
+    shards: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="Scoring tasks that the pairs are cut into, by topic."
+    )
+    model: str = Field(
+        default=str(DEMO_CHECKPOINT),
+        description="Reranker checkpoint: a local folder or a hub name; the default is the demonstration one.",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Arithmetic of the engine; auto is the checkpoint's own."
+    )
+    max_document_tokens: Annotated[int, Field(ge=16, le=8000)] = Field(
+        default=512, description="Tokens of a document that the model reads; the tail is cut and marked."
+    )
+    flush_seconds: PositiveFloat = Field(
+        default=2.0, description="Scores are written to the ledger this often."
+    )
+    kv_cache_gib: PositiveFloat = Field(
+        default=1.0, description="Memory of the engine's key-value cache on the CPU."
+    )
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.85, description="Share of the GPU's memory that the engine may take."
+    )
+    gpu_pool: str = Field(default="gpu", description="Airflow pool that scoring tasks wait in.")
+    gpu_queue: str | None = Field(
+        default=None, description="Airflow queue of the scoring tasks; none means the default queue."
+    )
+    schedule: str = Field(default="0 * * * *", description="Cron expression of the runs, in UTC.")
+    retries: Annotated[int, Field(ge=0)] = Field(
+        default=2, description="Times that a stage is tried again after a retryable error."
+    )
+    retry_seconds: PositiveFloat = Field(default=30.0, description="Pause before the first further try.")
+
+    @field_validator("database_url", "source_url")
+    @classmethod
+    def _name_the_driver(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in {"postgresql+psycopg2", "postgresql", "postgres"}:
+            raise ValueError(f"{scheme!r} is not a Postgres URL; write postgresql+psycopg2://user@host/name")
+        return f"postgresql+psycopg2://{rest}"
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; `overrides` win. Raises SettingsError naming the variable and value."""
+        try:
+            return cls(**{name: value for name, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "RERANK_" + str(first["loc"][0]).upper()
+            shown = "(hidden)" if name.endswith("_URL") else repr(first["input"])
+            raise SettingsError(f"{name} = {shown}: {first['msg']}; correct it and start again") from None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings.load()

@@ -1,0 +1,133 @@
+"""Topics as versioned data.
+
+A stored version is never changed: an edit, a removal from the file and a return to it are each a new
+version, so that every published row can name the exact topic that it was ranked for.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, RowMapping
+
+from rerank_core import database as db
+from rerank_core.records import Topic
+from rerank_core.topics_file import load_topics
+
+__all__ = [
+    "TopicChange",
+    "TopicPlan",
+    "apply",
+    "current_topics",
+    "load_topics",
+    "plan",
+    "queries_digest",
+    "query_digest",
+    "to_record",
+]
+
+Action = Literal["create", "new version", "deactivate", "unchanged"]
+
+_LISTS = ("languages", "must", "must_not")
+_EDITABLE = tuple(
+    field.name for field in fields(Topic) if field.name not in {"slug", "topic_version_id", "number"}
+)
+
+
+@dataclass(frozen=True)
+class TopicChange:
+    """What applying a file means for one topic."""
+
+    action: Action
+    topic: Topic  # as it stands afterwards
+    before: Topic | None  # as it stood; None: it is new
+    fields: tuple[str, ...]  # that differ, in the record's order
+
+
+@dataclass(frozen=True)
+class TopicPlan:
+    """What applying a file means for a pipeline: one change a topic, by slug.
+
+    A stored topic that is inactive and absent from the file stays so and is not listed.
+    """
+
+    pipeline: str
+    changes: tuple[TopicChange, ...]
+
+    def count(self, action: Action) -> int:
+        """Topics that this happens to."""
+        return sum(change.action == action for change in self.changes)
+
+
+def query_digest(instruction: str, query: str) -> bytes:
+    """sha256 of exactly the two texts that reach the model, framed so that no two pairs look alike."""
+    return _digest([instruction, query])
+
+
+def queries_digest(topic: Topic) -> bytes:
+    """sha256 of all of a topic that reaches the model: instruction, query, and queries by language."""
+    return _digest([topic.instruction, topic.query, sorted(topic.queries.items())])
+
+
+def to_record(row: RowMapping) -> Topic:
+    """The topic in a row that has a column for each of its fields, and perhaps others."""
+    return Topic(
+        **{field.name: tuple(row[field.name]) if field.name in _LISTS else row[field.name] for field in fields(Topic)}
+    )
+
+
+def current_topics(connection: Connection, pipeline: str, *, active_only: bool = True) -> list[Topic]:
+    """The newest version of each topic of a pipeline, by slug."""
+    return [
+        to_record(row)
+        for row in db.rows(connection, "topics_current", pipeline=pipeline, active_only=active_only)
+    ]
+
+
+def plan(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> TopicPlan:
+    """What `apply` would do now."""
+    stored = {topic.slug: topic for topic in current_topics(connection, pipeline, active_only=False)}
+    wanted = {topic.slug for topic in topics}
+    gone = [topic for topic in stored.values() if topic.active and topic.slug not in wanted]
+    changes = [_change(topic, stored.get(topic.slug)) for topic in topics]
+    changes += [_change(replace(topic, active=False), topic) for topic in gone]
+    return TopicPlan(pipeline=pipeline, changes=tuple(sorted(changes, key=lambda change: change.topic.slug)))
+
+
+def apply(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> TopicPlan:
+    """Make `topics` the pipeline's topics and deactivate the others. Returns what was done.
+
+    Waits until no other apply of the pipeline is under way. All or nothing, with the caller's transaction.
+    """
+    db.rows(connection, "topics_lock", pipeline=pipeline)
+    done = plan(connection, pipeline, topics)
+    added = [change.topic.slug for change in done.changes if change.before is None]
+    versions = [asdict(change.topic) for change in done.changes if change.action != "unchanged"]
+    db.execute(connection, "topics_add", pipeline=pipeline, slugs=added)
+    written = db.execute(
+        connection,
+        "topics_add_versions",
+        pipeline=pipeline,
+        versions=json.dumps(versions, ensure_ascii=False),
+    )
+    if written != len(versions):
+        raise RuntimeError(f"{written} of {len(versions)} topic versions were written; nothing is kept")
+    return done
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()).digest()
+
+
+def _change(topic: Topic, before: Topic | None) -> TopicChange:
+    if before is None:
+        return TopicChange("create", replace(topic, number=1, topic_version_id=0), None, ())
+    differing = tuple(name for name in _EDITABLE if getattr(topic, name) != getattr(before, name))
+    if not differing:
+        return TopicChange("unchanged", before, before, ())
+    action: Action = "deactivate" if before.active and not topic.active else "new version"
+    return TopicChange(
+        action, replace(topic, number=before.number + 1, topic_version_id=0), before, differing
+    )

@@ -1,0 +1,7 @@
+-- Keys whose version was not claimed yet, for a source in another database: only their bodies are read.
+SELECT s.article_id
+FROM {keys} s
+LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
+WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NULL
+  AND c.version IS DISTINCT FROM s.version
+ORDER BY s.article_id

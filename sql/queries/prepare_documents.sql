@@ -1,0 +1,6 @@
+-- Texts that are not known yet become documents, in digest order: concurrent runs cannot deadlock.
+INSERT INTO rerank.document (digest, month, lang, length, text, terms)
+SELECT digest, month, lang, length, text, terms
+FROM pg_temp.new_document
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING

@@ -1,0 +1,107 @@
+"""What becomes of each task, and of the dag run, in the five cases of scoring."""
+
+import pytest
+
+from rerank_core.errors import EngineError
+
+FINE = ["success"]
+STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE}
+
+
+@pytest.fixture
+def outcome_of(fake, ranking_dag, run_dag):
+    """The outcome when `shards` shards are recalled and these (stage, shard) fail."""
+
+    def outcome(*, shards, failing=(), missing=0, rules=None):
+        fake.shards, fake.missing = shards, missing
+        fake.failing = {where: EngineError("the engine is finished") for where in failing}
+        for task_id, rule in (rules or {}).items():
+            ranking_dag.get_task(task_id).trigger_rule = rule
+        return run_dag(ranking_dag)
+
+    return outcome
+
+
+def test_all_good_publishes_and_skips_degrade(outcome_of):
+    outcome = outcome_of(shards=2)
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": FINE,
+        "rerank": ["success", "success"],
+        "degrade": ["skipped"],
+        "publish": FINE,
+        "observe": FINE,
+    }
+    assert outcome.state == "success"
+
+
+def test_one_failed_shard_publishes_a_degraded_page_and_ends_green(outcome_of):
+    outcome = outcome_of(shards=2, failing=[("rerank", 1)], missing=12)
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": FINE,
+        "rerank": ["success", "failed"],
+        "degrade": FINE,
+        "publish": FINE,
+        "observe": FINE,
+    }
+    assert outcome.state == "success"
+
+
+def test_all_shards_failed_publishes_a_degraded_page_and_ends_green(outcome_of):
+    outcome = outcome_of(shards=2, failing=[("rerank", 0), ("rerank", 1)], missing=24)
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": FINE,
+        "rerank": ["failed", "failed"],
+        "degrade": FINE,
+        "publish": FINE,
+        "observe": FINE,
+    }
+    assert outcome.state == "success"
+
+
+def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, fake):
+    outcome = outcome_of(shards=2, failing=[("recall", None)])
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": ["failed"],
+        "rerank": ["upstream_failed"],
+        "degrade": ["upstream_failed"],
+        "publish": ["upstream_failed"],
+        "observe": ["upstream_failed"],
+    }
+    assert outcome.state == "failed"
+    assert "publish" not in {stage for stage, _ in fake.ran}
+
+
+def test_no_shards_publish_a_full_page_without_scoring(outcome_of):
+    outcome = outcome_of(shards=0)
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": FINE,
+        "rerank": ["skipped"],
+        "degrade": ["skipped"],
+        "publish": FINE,
+        "observe": FINE,
+    }
+    assert outcome.state == "success"
+
+
+@pytest.mark.parametrize("stage", ["extract", "prepare", "degrade", "publish", "observe"])
+def test_any_other_failed_stage_ends_red(outcome_of, stage):
+    assert outcome_of(shards=1, failing=[(stage, None)], missing=12).state == "failed"
+
+
+class TestBrokenControls:
+    """The rules that come to mind first, and the case in which each goes wrong."""
+
+    def test_publish_by_all_success_is_skipped_in_every_good_run(self, outcome_of):
+        assert outcome_of(shards=2, rules={"publish": "all_success"}).tasks["publish"] == ["skipped"]
+
+    def test_degrade_by_all_success_publishes_nothing_when_a_shard_failed(self, outcome_of):
+        outcome = outcome_of(shards=2, failing=[("rerank", 1)], rules={"degrade": "all_success"})
+        assert outcome.tasks["publish"] == ["upstream_failed"]
+
+    def test_degrade_by_one_failed_is_skipped_with_its_page_when_recall_failed(self, outcome_of):
+        outcome = outcome_of(shards=2, failing=[("recall", None)], rules={"degrade": "all_done"})
+        assert outcome.tasks["degrade"] != ["upstream_failed"]  # it runs without anything to rank
+
+    def test_publish_by_all_done_publishes_what_a_failed_recall_left(self, outcome_of):
+        outcome = outcome_of(shards=2, failing=[("recall", None)], rules={"publish": "all_done"})
+        assert outcome.state == "success"  # green, though nothing was recalled

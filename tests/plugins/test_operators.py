@@ -1,0 +1,121 @@
+"""What an operator makes of errors, of a kill, and of its settings."""
+
+import os
+import signal
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import RetryAction
+
+from rerank_airflow import defaults
+from rerank_airflow.operators import (
+    DoctorOperator,
+    PublishOperator,
+    RerankOperator,
+    StageOperator,
+    TaskKilled,
+)
+from rerank_core import errors
+
+
+def all_below(kind):
+    for below in kind.__subclasses__():
+        yield below
+        yield from all_below(below)
+
+
+def decision(error):
+    return defaults.NEVER_RETRY_PERMANENT.evaluate(error, try_number=1, max_tries=3).action
+
+
+@pytest.mark.parametrize("kind", [errors.PermanentError, *all_below(errors.PermanentError)])
+def test_a_permanent_error_is_never_retried(kind):
+    assert decision(kind("no")) is RetryAction.FAIL
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.RetryableError, *all_below(errors.RetryableError), TypeError, TaskKilled]
+)
+def test_any_other_error_is_retried_as_often_as_the_settings_say(kind):
+    assert decision(kind("no")) is RetryAction.DEFAULT
+
+
+def test_retries_and_their_growing_pause_come_from_the_settings(monkeypatch):
+    monkeypatch.setenv("RERANK_RETRIES", "5")
+    monkeypatch.setenv("RERANK_RETRY_SECONDS", "7")
+    monkeypatch.setenv("RERANK_AIRFLOW_MAX_RETRY_MINUTES", "3")
+    operator = StageOperator(task_id="extract", pipeline="news", **defaults.task_args("news"))
+    assert operator.retries == 5
+    assert operator.retry_delay == timedelta(seconds=7)
+    assert operator.retry_exponential_backoff == 2.0
+    assert operator.max_retry_delay == timedelta(minutes=3)
+
+
+def test_pool_queue_executor_and_time_limit_of_scoring_come_from_the_settings(monkeypatch):
+    monkeypatch.setenv("RERANK_GPU_POOL", "h200")
+    monkeypatch.setenv("RERANK_GPU_QUEUE", "gpu-workers")
+    monkeypatch.setenv("RERANK_SCORING_MINUTES", "20")
+    monkeypatch.setenv("RERANK_AIRFLOW_SCORING_GRACE_MINUTES", "5")
+    monkeypatch.setenv("RERANK_AIRFLOW_EXECUTOR_CONFIG", '{"resources": {"gpu": 1}}')
+    assert defaults.scoring_args("news") == {
+        "pool": "h200",
+        "queue": "gpu-workers",
+        "executor_config": {"resources": {"gpu": 1}},
+        "execution_timeout": timedelta(minutes=25),
+    }
+
+
+def test_an_executor_config_may_be_named_where_json_cannot_say_it(monkeypatch):
+    monkeypatch.setenv("RERANK_AIRFLOW_EXECUTOR_CONFIG", "string.ascii_lowercase")
+    assert defaults.scoring_args("news")["executor_config"] == "abcdefghijklmnopqrstuvwxyz"
+
+
+def test_a_name_that_cannot_be_imported_is_told(monkeypatch):
+    monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_FAILED", '["nowhere.page_me"]')
+    with pytest.raises(errors.SettingsError, match=r"RERANK_AIRFLOW_NOTIFY_FAILED = .*nowhere"):
+        defaults.task_args("news")
+
+
+def make_operator(kind, **arguments):
+    return kind(task_id=arguments.pop("task_id", "extract"), pipeline="news", **arguments)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        make_operator(StageOperator),
+        make_operator(DoctorOperator, task_id="doctor"),
+        make_operator(RerankOperator, task_id="rerank", shard={"shard": 0}),
+        make_operator(PublishOperator, task_id="publish"),
+    ],
+    ids=lambda operator: operator.task_id,
+)
+def test_a_kill_unwinds_every_block_on_the_way_up(operator):
+    unwound = []
+
+    def work():
+        try:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                while True:
+                    pass
+            except Exception:
+                unwound.append("swallowed")
+        finally:
+            unwound.append("finally")
+
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: operator.on_kill())
+    try:
+        with pytest.raises(TaskKilled):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert unwound == ["finally"]
+
+
+def test_publish_adds_its_asset_to_outlets_of_the_users_own():
+    from airflow.sdk import Asset
+
+    mine = Asset("mine")
+    operator = make_operator(PublishOperator, task_id="publish", outlets=[mine])
+    assert [asset.name for asset in operator.outlets] == ["mine", "rankings"]
