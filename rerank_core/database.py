@@ -111,17 +111,22 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
     return int(connection.execute(statement(name), values).rowcount)
 
 
+def to_csv(data: pa.Table) -> bytes:
+    """The rows as CSV without a header; null is nothing, an empty string is "".
+
+    The chunks are joined first: pyarrow 26 writes garbage where a column's first chunk is empty.
+    """
+    buffer = io.BytesIO()
+    pacsv.write_csv(data.combine_chunks(), buffer, pacsv.WriteOptions(include_header=False))
+    return buffer.getvalue()
+
+
 def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
     """COPY an Arrow table into `table`, by column name; returns its number of rows.
 
     Binary columns are written as bytea hex; nulls stay null and empty strings stay empty.
     """
-    columns = {name: _as_text(data.column(name)) for name in data.column_names}
-    buffer = io.BytesIO()
-    pacsv.write_csv(
-        pa.table(columns), buffer, pacsv.WriteOptions(include_header=False, quoting_style="needed")
-    )
-    buffer.seek(0)
+    buffer = io.BytesIO(to_csv(pa.table({name: _as_text(data.column(name)) for name in data.column_names})))
     names = ", ".join(f'"{name}"' for name in data.column_names)
     cursor = connection.connection.cursor()
     try:
@@ -186,6 +191,12 @@ def upgrade(url: str) -> tuple[str | None, str | None]:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return before, _revision(connection)
+
+
+def run_script(connection: Connection, file: Path) -> None:
+    """Run a file of many statements, as it stands, on the transaction of `connection`."""
+    with connection.connection.cursor() as cursor:
+        cursor.execute(file.read_text(encoding="utf-8"))
 
 
 def revision(database: Database) -> str | None:

@@ -6,7 +6,6 @@ has overtaken commits nothing. The pointer never moves to an older as-of time.
 """
 
 import hashlib
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
@@ -297,9 +295,7 @@ def _of_publication(table: pa.Table, publication_id: int) -> pa.Table:
 
 def canonical(table: pa.Table) -> bytes:
     """The rows as CSV without a header, in (topic, rank) order: what `rows_sha256` is the digest of."""
-    buffer = io.BytesIO()
-    pacsv.write_csv(table.select(schemas.RANKING.names), buffer, pacsv.WriteOptions(include_header=False))
-    return buffer.getvalue()
+    return db.to_csv(table.select(schemas.RANKING.names))
 
 
 def _difference(

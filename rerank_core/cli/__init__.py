@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends with SystemExit."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a title that the terminal cannot show must not end a command
+            stream.reconfigure(
+                errors="replace"
+            )  # a title that the terminal cannot show must not end a command
     try:
         app(args=arguments, prog_name="rerank")
     except Exception as error:

@@ -76,7 +76,9 @@ def load(
         f" {report.unchanged:,} unchanged, {report.bad:,} bad, {report.blank:,} blank"
     )
     if report.ignored:
-        fields = ", ".join(f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20])
+        fields = ", ".join(
+            f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20]
+        )
         say(f"fields that the article source does not have, left out: {fields}")
     if not report.complete or report.bad == report.lines - report.blank > 0:
         raise typer.Exit(1)

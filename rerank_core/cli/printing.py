@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 UNCUT = 100_000  # columns of a file
+JOINERS = "\u200c\u200d"  # belong to the spelling of several scripts
 
 
 def console(stream: IO[str] | None = None) -> Console:
@@ -68,20 +69,25 @@ def say(text: str = "", *, style: str = "") -> None:
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """Text without anything that a terminal obeys: controls, escapes, marks of direction; `lines` keeps line ends."""
-    kept = "\n" if lines else ""
-    return "".join(
-        character if character in kept or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-        # Joiners belong to the spelling of several scripts.
-        or character in "\u200c\u200d" else " " if character.isspace() else "\ufffd"
-        for character in text
-    )
+    """Text without what a terminal obeys: controls, escapes, marks of direction; `lines` keeps line ends."""
+    return "".join(_clean_character(character, lines) for character in text)
+
+
+def _clean_character(character: str, lines: bool) -> str:
+    category = unicodedata.category(character)
+    if category not in {"Cc", "Cf", "Cs", "Zl", "Zp"} or (character == "\n" and lines):
+        return character
+    if category == "Cf":
+        return character if character in JOINERS else ""
+    return " " if character.isspace() else "\ufffd"
 
 
 def hide_password(url: str) -> str:
     """A URL without its password or keys."""
     hidden = re.sub(r"(://[^:/@]*):.+@", r"\1:***@", url)
-    return re.sub(r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+    return re.sub(
+        r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE
+    )
 
 
 def show_age(age: timedelta) -> str:

@@ -99,4 +99,8 @@ def _shown(value: Any) -> str:
         return f"[{', '.join(value)}]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"
-    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, float) else f"{value:g}"
+    return (
+        {None: "none", True: "true", False: "false"}.get(value, str(value))
+        if not isinstance(value, float)
+        else f"{value:g}"
+    )

@@ -223,6 +223,12 @@ class AirflowSandbox:
     ) -> None:
         self.stop()
 
+    def check(self) -> None:
+        """Raise RetryableError, with the end of its log, where one of the components has ended."""
+        for server in self._servers:
+            if not server.running:
+                raise RetryableError(f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}")
+
     def wait_healthy(
         self, *, timeout_seconds: float = 120.0, on_change: Callable[[dict[str, str]], None] | None = None
     ) -> None:
@@ -230,11 +236,7 @@ class AirflowSandbox:
         deadline = time.monotonic() + timeout_seconds
         seen: dict[str, str] = {}
         while True:
-            for server in self._servers:
-                if not server.running:
-                    raise RetryableError(
-                        f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}"
-                    )
+            self.check()
             try:
                 health = self._call("GET", "/monitor/health", anonymous=True)
             except (OSError, HTTPException, RetryableError):
@@ -331,11 +333,7 @@ class AirflowSandbox:
                 on_poll(tasks)
             if state in FINISHED:
                 return state
-            for server in self._servers:
-                if not server.running:
-                    raise RetryableError(
-                        f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}"
-                    )
+            self.check()
             if time.monotonic() > deadline:
                 raise RetryableError(
                     f"dag run {dag_run_id} is still {state} after {timeout_seconds:.0f} s; see {self.logs}"

@@ -42,12 +42,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, trainers
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+WRITTEN = ("vocabulary.txt", "canary.json", "README.md")  # by hand, in CHECKPOINT; all other files are built
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTROL = (
     "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> <|quad_start|> "
     "<|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>"
@@ -58,52 +57,72 @@ MARKUP = (
 ).split()
 
 HIDDEN, HEAD, HEADS, LAYERS, MLP, THETA = 168, 128, 2, 4, 32, 1e30
-ONE, START, MARK_Q, MARK_D, W1, W2, PREV_W2, IN_QUERY, IN_DOC, HIT1, HIT2, SHARE1, SHARE2, COVER1, COVER2, BIAS = range(16)
+(
+    ONE,
+    START,
+    MARK_Q,
+    MARK_D,
+    W1,
+    W2,
+    PREV_W2,
+    IN_QUERY,
+    IN_DOC,
+    HIT1,
+    HIT2,
+    SHARE1,
+    SHARE2,
+    COVER1,
+    COVER2,
+    BIAS,
+) = range(16)
 ID, PREV_U, HALF = 24, 120, 48
 SLOW = list(range(10, 64)) + list(range(74, 128))  # head dimensions of the slow rotary pairs
 FILL = 9  # head dimension that keeps the QK norm constant
 ONE_VALUE, FILL_VALUE, GAIN, SPAN = 16.0, 32.0, 48.0, 12.0
 
 MATCH, THRESHOLD, PAIR_MATCH, PAIR_THRESHOLD, REGION = 24.0, 0.62, 40.0, 0.78, 20.0
-UNMATCHED, DAMPING, SINK = 9.0, 6.0, 0.6  # log discount of an unmatched token; of repetition; constant query weight
+UNMATCHED, DAMPING, SINK = (
+    9.0,
+    6.0,
+    0.6,
+)  # log discount of an unmatched token; of repetition; constant query weight
 SCALE1, SCALE2, OFFSET = 8.0, 10.0, -3.5  # logit = SCALE1 * COVER1 + SCALE2 * COVER2 + OFFSET
 
 Array = npt.NDArray[np.float32]
 
 
 class Lexicon:
-    """The word lists: `meaning[word]` is (concept or word, lemma), `weight[word]` is in 0..1."""
+    """The word lists. Words are case-folded but for acronyms ("US" is not "us")."""
 
     def __init__(self, text: str) -> None:
-        self.meaning: dict[str, tuple[str, str]] = {}
-        self.weight: dict[str, float] = {}
-        self.rank: dict[str, int] = {}
+        self.meaning: dict[str, tuple[str, str]] = {}  # word -> concept or word, lemma
+        self.weight: dict[str, float] = {}  # word -> 0..1
+        self.rank: dict[str, int] = {}  # Chinese character -> place by frequency
+        self.forms: list[str] = []  # every listed form, as written
         section = ""
         for line in text.splitlines():
             if line.startswith("["):
                 section = line.strip("[]")
-            elif line and not line.startswith("#"):
-                self._add(section, line)
+            elif section == "frequent":
+                self.rank.update({char: len(self.rank) + i for i, char in enumerate(line)})
+            elif section:
+                words = [word for word in line.split() if word != "|"]
+                for word in words:
+                    self._add(section, words[0], word)
+        self.forms = list(dict.fromkeys(self.forms))
 
-    def _add(self, section: str, line: str) -> None:
-        if section == "frequent":
-            for char in line:
-                self.rank.setdefault(char, len(self.rank))
-            return
-        words = [word for word in line.split() if word != "|"]
-        for word in words:
-            for form in inflect(word):
-                key = form if form.isupper() else form.lower()
-                if section == "stop":
-                    self.weight[key] = 0.0
-                    self.meaning.setdefault(key, (key, ""))
-                elif key not in self.meaning:
-                    lemma = word.lower().rstrip("*+")
-                    group = words[0] if section == "concepts" else lemma
-                    self.meaning[key] = (group, lemma[:4] if lemma.isascii() else lemma)
-                    self.weight[key] = 1.0 if section == "concepts" or word[0].isupper() else 0.6
-        self.forms = getattr(self, "forms", {})
-        self.forms.update({form: None for word in words for form in inflect(word)})
+    def _add(self, section: str, concept: str, word: str) -> None:
+        lemma = word.lower().rstrip("*+")
+        for form in inflect(word):
+            self.forms.append(form)
+            key = form if form.isupper() else form.lower()
+            if section == "stop":
+                self.weight[key] = 0.0
+                self.meaning.setdefault(key, (key, ""))
+            elif key not in self.meaning:
+                group = concept if section == "concepts" else lemma
+                self.meaning[key] = (group, lemma[:4] if lemma.isascii() else lemma)
+                self.weight[key] = 1.0 if section == "concepts" or word[0].isupper() else 0.6
 
 
 def inflect(word: str) -> list[str]:
@@ -163,11 +182,17 @@ class Merges:
 
 def characters(lexicon: Lexicon) -> list[str]:
     """Single-token characters: GB 2312 level 1, those of the word lists, kana, Latin-1, Greek, Cyrillic, punctuation."""
-    level1 = [bytes((row, cell)).decode("gb2312", "ignore") for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF)]
+    level1 = [
+        bytes((row, cell)).decode("gb2312", "ignore")
+        for row in range(0xB0, 0xD8)
+        for cell in range(0xA1, 0xFF)
+    ]
     ranges = [(0xC0, 0x100), (0x391, 0x3CA), (0x410, 0x450), (0x3041, 0x3097), (0x30A1, 0x30FD)]
     letters = [chr(code) for low, high in ranges for code in range(low, high)]
     listed = [char for form in lexicon.forms for char in form if not char.isascii()]
-    return list(dict.fromkeys("，。、：；！？“”‘’（）《》【】—…·￥％　–" + "".join(level1 + letters + listed)))
+    return list(
+        dict.fromkeys("，。、：；！？“”‘’（）《》【】—…·￥％　–" + "".join(level1 + letters + listed))
+    )
 
 
 def build_tokenizer(lexicon: Lexicon) -> Tokenizer:
@@ -187,7 +212,15 @@ def build_tokenizer(lexicon: Lexicon) -> Tokenizer:
     short = [symbol for symbol in merges.vocab if symbol.isascii() and symbol.isalpha() and len(symbol) <= 3]
     for word in dict.fromkeys([*latin, *short]):
         merges.join("Ġ", word)
-    for left, right in [("<", "Instruct"), ("<", "Query"), ("<", "Document"), (">", ":"), ("Ċ", "Ċ"), ("-", "-"), ("Ġ", "Ġ")]:
+    for left, right in [
+        ("<", "Instruct"),
+        ("<", "Query"),
+        ("<", "Document"),
+        (">", ":"),
+        ("Ċ", "Ċ"),
+        ("-", "-"),
+        ("Ġ", "Ġ"),
+    ]:
         merges.join(left, right)
     tokenizer = Tokenizer(models.BPE(vocab=merges.vocab, merges=merges.pairs))
     state = json.loads(tokenizer.to_str())
@@ -244,25 +277,20 @@ def log_weight(weight: float) -> float:
 
 
 def build_embeddings(tokenizer: Tokenizer, lexicon: Lexicon) -> Array:
-    size = tokenizer.get_vocab_size()
-    rows = np.zeros((size, HIDDEN), np.float32)
-    rows[:, ONE] = ONE_VALUE
-    base = size - len(CONTROL + MARKUP)
-    for index in range(size):
-        content = tokenizer.id_to_token(index) if index >= base else tokenizer.decode([index], skip_special_tokens=False)
-        if "\ufffd" in content or index >= base:  # bytes of an unfinished character, control tokens
-            content = tokenizer.id_to_token(index)
-            group, lemma, alone, pair = content, "", 0.0, 0.9 if index < base else 0.0
-        else:
-            group, lemma, alone, pair = describe(content, lexicon)
-        if pair > 0:  # tokens without weight have no identity: nothing must look like the start token
-            rows[index, ID : ID + 2 * HALF] = identity(group, lemma)
+    rows = np.zeros((tokenizer.get_vocab_size(), HIDDEN), np.float32)
+    rows[:, ONE], rows[:, W1], rows[:, W2] = ONE_VALUE, -1.0, -1.0
+    for symbol, index in tokenizer.get_vocab(with_added_tokens=False).items():
+        text = tokenizer.decode([index])
+        part = "\ufffd" in text  # bytes of an unfinished character
+        group, lemma, alone, pair = (symbol, "", 0.0, 0.9) if part else describe(text, lexicon)
         rows[index, W1], rows[index, W2] = log_weight(alone), log_weight(pair)
+        if pair > 0:  # others have no identity: nothing must look like the start token by chance
+            rows[index, ID : ID + 2 * HALF] = identity(group, lemma)
+    vocabulary = tokenizer.get_vocab()
     for token, flag in (("<|im_start|>", START), ("<Query", MARK_Q), ("<Document", MARK_D)):
-        rows[tokenizer.token_to_id(token), flag] = 1.0
+        rows[vocabulary[token], flag] = 1.0
     for slot, scale in ((COVER1, SCALE1), (COVER2, SCALE2), (BIAS, OFFSET)):
-        rows[tokenizer.token_to_id("yes"), slot] = scale / 16
-        rows[tokenizer.token_to_id("no"), slot] = -scale / 16
+        rows[vocabulary["yes"], slot], rows[vocabulary["no"], slot] = scale / 16, -scale / 16
     return rows
 
 
@@ -336,7 +364,9 @@ def build_layers() -> list[Layer]:
         (1, pair_slots, PAIR_MATCH, PAIR_THRESHOLD, HIT2, SHARE2),
     ):
         used = match.alike(head, slots, strength)
-        match.look(head, SLOW[used], {ONE: 1.0}, {IN_QUERY: region, START: region + threshold * strength / GAIN})
+        match.look(
+            head, SLOW[used], {ONE: 1.0}, {IN_QUERY: region, START: region + threshold * strength / GAIN}
+        )
         match.copy(head, {IN_QUERY: hit})
         used = count.alike(head, slots, strength)
         start = region + (strength - math.log(2)) / GAIN  # the document sees two start tokens
@@ -344,8 +374,10 @@ def build_layers() -> list[Layer]:
         count.copy(head, {START: share})
 
     for head, hit, share, weights in ((0, HIT1, SHARE1, [W1]), (1, HIT2, SHARE2, [W2, PREV_W2])):
-        features = {weight: SPAN for weight in weights} | {hit: UNMATCHED, share: DAMPING, IN_QUERY: -DAMPING / 2}
-        features[MARK_Q] = UNMATCHED + math.log(SINK) + SPAN * len(weights)  # the sink: one token, before the document
+        features = dict.fromkeys(weights, SPAN) | {hit: UNMATCHED, share: DAMPING, IN_QUERY: -DAMPING / 2}
+        features[MARK_Q] = (
+            UNMATCHED + math.log(SINK) + SPAN * len(weights)
+        )  # the sink: one token, before the document
         read.look(head, SLOW[0], {ONE: 1.0}, {feature: value / GAIN for feature, value in features.items()})
     read.copy(0, {IN_DOC: COVER1, ONE: BIAS})
     read.copy(1, {IN_DOC: COVER2})
@@ -363,8 +395,8 @@ def build_weights(embeddings: Array) -> dict[str, Array]:
 
 def bfloat16_bytes(values: Array) -> bytes:
     """Little-endian bfloat16, rounded to nearest even."""
-    bits = np.ascontiguousarray(values, "<f4").view("<u4")
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
+    bits: npt.NDArray[np.uint32] = np.ascontiguousarray(values, "<f4").view("<u4")
+    return bytes(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes())
 
 
 def safetensors(tensors: dict[str, Array]) -> bytes:
@@ -381,48 +413,44 @@ def safetensors(tensors: dict[str, Array]) -> bytes:
     return len(encoded).to_bytes(8, "little") + encoded + b"".join(blocks)
 
 
-def config(vocab_size: int, token_id: dict[str, int]) -> dict[str, object]:
-    return {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "attention_bias": False, "attention_dropout": 0.0,
-        "bos_token_id": token_id["<|endoftext|>"], "eos_token_id": token_id["<|im_end|>"], "dtype": "float32",
-        "head_dim": HEAD, "hidden_act": "silu", "hidden_size": HIDDEN, "initializer_range": 0.02,
-        "intermediate_size": MLP, "max_position_embeddings": 40960, "max_window_layers": LAYERS,
-        "num_attention_heads": HEADS, "num_hidden_layers": LAYERS, "num_key_value_heads": HEADS, "rms_norm_eps": 1e-6,
-        "rope_scaling": None, "rope_theta": THETA, "sliding_window": None, "tie_word_embeddings": True,
-        "use_cache": True, "use_sliding_window": False, "vocab_size": vocab_size,
-    }  # fmt: skip
-
-
-def write_json(path: Path, value: object, indent: int | None = 2) -> None:
-    separators = None if indent else (",", ":")
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=indent, separators=separators) + "\n", encoding="utf-8")
-
-
 def build(out: Path) -> None:
     """Write the checkpoint into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    vocabulary = (CHECKPOINT / "vocabulary.txt").read_text(encoding="utf-8")
-    lexicon = Lexicon(vocabulary)
+    lexicon = Lexicon((CHECKPOINT / "vocabulary.txt").read_text(encoding="utf-8"))
     tokenizer = build_tokenizer(lexicon)
-    token_id = {content: tokenizer.token_to_id(content) for content in CONTROL + MARKUP}
-    write_json(out / "tokenizer.json", json.loads(tokenizer.to_str()), indent=None)
-    write_json(out / "tokenizer_config.json", {
-        "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
-        "unk_token": None, "clean_up_tokenization_spaces": False, "errors": "replace", "model_max_length": 131072,
-        "split_special_tokens": False, "tokenizer_class": "Qwen2Tokenizer",
-        "added_tokens_decoder": {str(index): {"content": content, "lstrip": False, "normalized": False, "rstrip": False,
-                                              "single_word": False, "special": content in CONTROL}
-                                 for content, index in token_id.items()},
-    })  # fmt: skip
-    write_json(out / "config.json", config(tokenizer.get_vocab_size(), token_id))
-    tensors = build_weights(build_embeddings(tokenizer, lexicon))
-    (out / "model.safetensors").write_bytes(safetensors(tensors))
-    (out / "vocabulary.txt").write_text(vocabulary, encoding="utf-8")
+    vocabulary = tokenizer.get_vocab()
+    config = {
+        "architectures": ["Qwen3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
+        "bos_token_id": vocabulary["<|endoftext|>"], "dtype": "float32", "eos_token_id": vocabulary["<|im_end|>"],
+        "head_dim": HEAD, "hidden_act": "silu", "hidden_size": HIDDEN, "initializer_range": 0.02,
+        "intermediate_size": MLP, "max_position_embeddings": 40960, "max_window_layers": LAYERS, "model_type": "qwen3",
+        "num_attention_heads": HEADS, "num_hidden_layers": LAYERS, "num_key_value_heads": HEADS, "rms_norm_eps": 1e-6,
+        "rope_scaling": None, "rope_theta": THETA, "sliding_window": None, "tie_word_embeddings": True,
+        "use_cache": True, "use_sliding_window": False, "vocab_size": len(vocabulary),
+    }  # fmt: skip
+    tokenizer_config = {
+        "add_prefix_space": False, "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>",
+        "errors": "replace", "model_max_length": 40960, "pad_token": "<|endoftext|>", "split_special_tokens": False,
+        "tokenizer_class": "Qwen2Tokenizer", "unk_token": None,
+    }  # fmt: skip
+    for name, content, indent in (
+        ("config.json", config, 2), ("tokenizer_config.json", tokenizer_config, 2),
+        ("tokenizer.json", json.loads(tokenizer.to_str()), None),
+    ):  # fmt: skip
+        text = json.dumps(
+            content, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":")
+        )
+        (out / name).write_text(text + "\n", encoding="utf-8")
+    (out / "model.safetensors").write_bytes(safetensors(build_weights(build_embeddings(tokenizer, lexicon))))
+    for name in WRITTEN:
+        (out / name).write_bytes((CHECKPOINT / name).read_bytes())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the demonstration checkpoint.")
-    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder to write (default: the committed one)")
+    parser.add_argument(
+        "--out", type=Path, default=CHECKPOINT, help="folder to write (default: the committed one)"
+    )
     build(parser.parse_args().out)
 
 

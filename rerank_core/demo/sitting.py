@@ -145,7 +145,7 @@ class Sitting:
     def rerank(self, *arguments: str) -> str:
         """Run one `rerank` command on this sitting and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "rerank_core.cli", *arguments],
+            [str(Path(sys.executable).with_name("rerank")), *arguments],
             env=dict(os.environ) | self.settings | {"NO_COLOR": "1"},
             cwd=REPOSITORY,
             text=True,

@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from rerank_core import database as db
 from rerank_core.errors import ModelError
 from rerank_core.scorers.base import Scorer
-from rerank_core.scorers.identity import ScorerIdentity, identify, resolve_model
+from rerank_core.scorers.identity import ScorerIdentity, identify
+from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
 
 

@@ -10,7 +10,8 @@ import json
 import random
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from rerank_core.prompt import (
     Prompter,
     neutralise,
     prompt_digest,
-    read_tokenizer,
     sanitise,
 )
 
@@ -38,10 +38,16 @@ OFFICIAL_PREFIX = (
 )
 OFFICIAL_BODY = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
 OFFICIAL_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-CONTROLS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>", "<think>", "</think>"]
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CONTROLS = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<think>",
+    "</think>",
+]
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 HOSTILE = [
@@ -115,8 +121,45 @@ def specification(model: dict[str, Any], controls: dict[str, int], *, pattern: s
     }
 
 
+class Vocabulary:
+    """A tokenizer.json with what the tests ask of it, each made once."""
+
+    def __init__(self, file: Path, content: dict[str, Any]) -> None:
+        file.write_text(json.dumps(content))
+        self.file = file
+        self.content = content
+        self.controls = frozenset(token["id"] for token in content["added_tokens"])
+
+    @cached_property
+    def ordinary(self) -> Tokenizer:
+        """The tokenizer as everyone loads it: control tokens in a text become control tokens."""
+        return Tokenizer.from_file(str(self.file))
+
+    @cached_property
+    def prompter(self) -> Prompter:
+        return make_prompter(self, max_query_tokens=9000, max_instruction_tokens=9000)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        return Encoder(self.content)
+
+    def whole_string(
+        self, *, instruction: str = INSTRUCTION, query: str = "q", document: str = "d"
+    ) -> list[int]:
+        """The official prompt, put together as one string and encoded by the ordinary tokenizer."""
+        body = OFFICIAL_BODY.format(instruction=instruction, query=query, document=document)
+        text = OFFICIAL_PREFIX + body + OFFICIAL_SUFFIX
+        ids: list[int] = self.ordinary.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def first_ids(self, text: str, *, limit: int) -> list[int]:
+        """The first ids of a text that holds no control token, all of it encoded."""
+        ids: list[int] = self.ordinary.encode(text, add_special_tokens=False).ids
+        return ids[:limit]
+
+
 @pytest.fixture(scope="module")
-def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """A vocabulary of about 1,500 tokens, trained on this file's own texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -127,21 +170,27 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    texts = [*ORDINARY, OFFICIAL_PREFIX, OFFICIAL_BODY, "\n\n", "yes no " * 9, " " * 64, "im_start im_end think "]
+    texts = [
+        *ORDINARY,
+        OFFICIAL_PREFIX,
+        OFFICIAL_BODY,
+        "\n\n",
+        "yes no " * 9,
+        " " * 64,
+        "im_start im_end think ",
+    ]
     trainer = trainers.BpeTrainer(
         vocab_size=1500, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     tokenizer.train_from_iterator([*texts * 4, "yes", "no", "yes", "no"], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     controls = {content: len(model["vocab"]) + n for n, content in enumerate(CONTROLS)}
-    file = tmp_path_factory.mktemp("small") / "tokenizer.json"
-    file.write_text(json.dumps(specification(model, controls)))
-    return file
+    return Vocabulary(tmp_path_factory.mktemp("small") / "tokenizer.json", specification(model, controls))
 
 
 @pytest.fixture(scope="module")
-def real_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real vocabulary as a tokenizer.json."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    """The real vocabulary."""
     folder = DATA / "tokenizer"
     if not folder.is_dir():
         pytest.skip("the real vocabulary is not beside the repository (../shared/data/tokenizer)")
@@ -178,77 +227,55 @@ def real_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     controls = json.loads((folder / "qwen3_special_tokens.json").read_text())["special_tokens"]
     facts = json.loads((folder / "qwen3_reranker_prompt.json").read_text())
-    file = tmp_path_factory.mktemp("real") / "tokenizer.json"
-    file.write_text(json.dumps(specification(model, controls, pattern=facts["pretokenizer_regex"])))
-    return file
+    content = specification(model, controls, pattern=facts["pretokenizer_regex"])
+    return Vocabulary(tmp_path_factory.mktemp("real") / "tokenizer.json", content)
 
 
-@pytest.fixture(params=["small_file", "real_file"], scope="module")
-def tokenizer_file(request: pytest.FixtureRequest) -> Path:
-    file: Path = request.getfixturevalue(request.param)
-    return file
+@pytest.fixture(params=["small", "real"], scope="module")
+def vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
+    chosen: Vocabulary = request.getfixturevalue(request.param)
+    return chosen
 
 
-def make_prompter(file: Path, **limits: int) -> Prompter:
-    return Prompter(file, **{"max_document_tokens": 512, **limits})
-
-
-def whole_string(file: Path) -> Callable[..., list[int]]:
-    """The official prompt, put together as one string and encoded by the ordinary tokenizer."""
-    ordinary = Tokenizer.from_file(str(file))
-
-    def encode(*, instruction: str = INSTRUCTION, query: str = "q", document: str = "d") -> list[int]:
-        body = OFFICIAL_BODY.format(instruction=instruction, query=query, document=document)
-        text = OFFICIAL_PREFIX + body + OFFICIAL_SUFFIX
-        ids: list[int] = ordinary.encode(text, add_special_tokens=False).ids
-        return ids
-
-    return encode
-
-
-def control_count(file: Path, ids: list[int]) -> int:
-    controls = {token["id"] for token in read_tokenizer(file)["added_tokens"]}
-    return sum(number in controls for number in ids)
+def make_prompter(vocabulary: Vocabulary, **limits: int) -> Prompter:
+    return Prompter(vocabulary.file, **{"max_document_tokens": 512, **limits})
 
 
 # --- equal to the official prompt
 
 
-def test_the_frame_is_the_official_string(tokenizer_file: Path) -> None:
-    prompt = make_prompter(tokenizer_file).prompt(instruction=INSTRUCTION, query="q", document="d")
-    assert prompt.ids == whole_string(tokenizer_file)()
+def test_the_frame_is_the_official_string(vocabulary: Vocabulary) -> None:
+    prompt = vocabulary.prompter.prompt(instruction=INSTRUCTION, query="q", document="d")
+    assert prompt.ids == vocabulary.whole_string()
 
 
 @pytest.mark.parametrize("document", ORDINARY)
-def test_parts_equal_the_whole_string_in_many_languages(tokenizer_file: Path, document: str) -> None:
-    prompter, encode = make_prompter(tokenizer_file), whole_string(tokenizer_file)
-    for query in ORDINARY:
-        prompt = prompter.prompt(instruction=query, query=document, document=query)
-        assert prompt.ids == encode(instruction=query, query=document, document=query)
+def test_parts_equal_the_whole_string_in_many_languages(vocabulary: Vocabulary, document: str) -> None:
+    for other in ORDINARY:
+        prompt = vocabulary.prompter.prompt(instruction=other, query=document, document=other)
+        assert prompt.ids == vocabulary.whole_string(instruction=other, query=document, document=other)
         assert not prompt.truncated
         assert not prompt.neutralised
 
 
-def test_real_prompts_have_the_published_ids(real_file: Path) -> None:
+def test_real_prompts_have_the_published_ids(real: Vocabulary) -> None:
     facts = json.loads((DATA / "tokenizer" / "qwen3_reranker_prompt.json").read_text())
-    prompter = make_prompter(real_file)
-    prompt = prompter.prompt(instruction=INSTRUCTION, query="q", document="d")
+    prompt = real.prompter.prompt(instruction=INSTRUCTION, query="q", document="d")
     assert prompt.ids[-9:] == facts["suffix_token_ids"]
-    assert (prompter.yes_id, prompter.no_id) == (facts["yes_token_id"], facts["no_token_id"])
+    assert (real.prompter.yes_id, real.prompter.no_id) == (facts["yes_token_id"], facts["no_token_id"])
     assert facts["prefix"] == OFFICIAL_PREFIX
     assert facts["suffix"] == OFFICIAL_SUFFIX
 
 
-def test_parts_equal_the_whole_string_on_real_articles(real_file: Path) -> None:
-    prompter, encode = make_prompter(real_file, max_document_tokens=8000), whole_string(real_file)
+def test_parts_equal_the_whole_string_on_real_articles(real: Vocabulary) -> None:
+    prompter = make_prompter(real, max_document_tokens=8000)
     with gzip.open(DATA / "news" / "zh_broadcast_2024-10_2025-10.jsonl.gz", "rt") as lines:
         chinese = [json.loads(line)["body_html"] for line in islice(lines, 0, 3000, 50)]
     with gzip.open(DATA / "news" / "en_reuters21578.jsonl.gz", "rt") as lines:
         english = [json.loads(line)["text"] or "" for line in islice(lines, 0, 3000, 50)]
     for document in chinese + english:
         prompt = prompter.prompt(instruction=INSTRUCTION, query=document[:50], document=document)
-        if not prompt.truncated:
-            assert prompt.ids == encode(query=document[:50], document=document)
+        assert prompt.truncated or prompt.ids == real.whole_string(query=document[:50], document=document)
 
 
 # --- out of reach
@@ -257,101 +284,84 @@ def test_parts_equal_the_whole_string_on_real_articles(real_file: Path) -> None:
 ANY_TEXT = st.one_of(
     st.text(max_size=200),
     st.lists(
-        st.sampled_from([*CONTROLS, *HOSTILE[:6], "<|", "|>", "im_end", "<Document>:", " ", "\n", "yes", "é", "中"]),
+        st.sampled_from(
+            [*CONTROLS, *HOSTILE[:6], "<|", "|>", "im_end", "<Document>:", " ", "\n", "yes", "é", "中"]
+        ),
         max_size=12,
     ).map("".join),
 )
 
 
-def assert_out_of_reach(prompter: Prompter, file: Path, text: str) -> None:
-    """Whichever field holds the text, the prompt has the frame's nine control tokens and no other."""
+def assert_out_of_reach(vocabulary: Vocabulary, prompter: Prompter, text: str) -> None:
+    """Whichever field holds the text, the prompt has the frame's seven control tokens and no other."""
     for fields in ({"document": text}, {"query": text}, {"instruction": text}):
         prompt = prompter.prompt(**{"instruction": "i", "query": "q", "document": "d", **fields})
-        assert control_count(file, prompt.ids) == 7
+        assert sum(number in vocabulary.controls for number in prompt.ids) == 7
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_hostile_text_becomes_a_control_token(tokenizer_file: Path, text: str) -> None:
-    prompter = make_prompter(tokenizer_file, max_query_tokens=2000, max_instruction_tokens=2000)
-    assert_out_of_reach(prompter, tokenizer_file, text)
+def test_no_hostile_text_becomes_a_control_token(vocabulary: Vocabulary, text: str) -> None:
+    assert_out_of_reach(vocabulary, vocabulary.prompter, text)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=ANY_TEXT)
 @example("<|im_end|>")
-def test_no_text_becomes_a_control_token(small_file: Path, text: str) -> None:
-    prompter = make_prompter(small_file, max_query_tokens=2000, max_instruction_tokens=2000)
-    assert_out_of_reach(prompter, small_file, text)
+def test_no_text_becomes_a_control_token(vocabulary: Vocabulary, text: str) -> None:
+    assert_out_of_reach(vocabulary, vocabulary.prompter, text)
 
 
-def test_the_ordinary_tokenizer_fails_the_same_check(tokenizer_file: Path) -> None:
-    class Ordinary(Encoder):
-        def __init__(self, content: dict[str, Any]) -> None:
-            super().__init__(content)
-            self._tokenizer = Tokenizer.from_str(json.dumps(content))
-            self._forbidden = frozenset()
-
-    prompter = make_prompter(tokenizer_file)
-    prompter._encoder = Ordinary(read_tokenizer(tokenizer_file))
+def test_the_ordinary_tokenizer_fails_the_same_check(small: Vocabulary) -> None:
+    prompter = make_prompter(small)
+    prompter._encoder._tokenizer = small.ordinary
+    prompter._encoder._forbidden = frozenset()
     with pytest.raises(AssertionError):
-        assert_out_of_reach(prompter, tokenizer_file, "<|im_end|>")
+        assert_out_of_reach(small, prompter, "<|im_end|>")
 
 
-def test_a_control_id_that_slips_through_refuses_the_pair(tokenizer_file: Path) -> None:
-    prompter = make_prompter(tokenizer_file)
-    prompter._encoder._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+def test_a_control_id_that_slips_through_refuses_the_pair(small: Vocabulary) -> None:
+    prompter = make_prompter(small)
+    prompter._encoder._tokenizer = small.ordinary
     with pytest.raises(InputError, match="control tokens"):
         prompter.prompt(instruction="i", query="q", document="<think>")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=ANY_TEXT)
-def test_ids_decode_to_the_text_again(small_file: Path, text: str) -> None:
-    encoder = Encoder(read_tokenizer(small_file))
+def test_ids_decode_to_the_text_again(vocabulary: Vocabulary, text: str) -> None:
+    assert_round_trip(vocabulary, text)
+
+
+def assert_round_trip(vocabulary: Vocabulary, text: str) -> None:
     clean = sanitise(text)
-    ids, truncated = encoder.encode(clean, max_tokens=5000)
+    ids, truncated = vocabulary.encoder.encode(clean, max_tokens=100_000)
     assert not truncated
-    ordinary = Tokenizer.from_file(str(small_file))
-    assert ordinary.decode(ids, skip_special_tokens=False) == unicodedata.normalize("NFC", clean)
+    assert vocabulary.controls.isdisjoint(ids)
+    decoded = vocabulary.ordinary.decode(ids, skip_special_tokens=False)
+    assert decoded == unicodedata.normalize("NFC", clean)
 
 
 @pytest.mark.slow
-def test_twenty_thousand_texts_of_the_real_vocabulary(real_file: Path) -> None:
-    encoder = Encoder(read_tokenizer(real_file))
-    ordinary = Tokenizer.from_file(str(real_file))
-    pieces = [*encoder.control_ids, *HOSTILE, *ORDINARY, "<|", "|>", "<", ">", "_", " ", "\n"]
+def test_twenty_thousand_mixtures_with_the_real_vocabulary(real: Vocabulary) -> None:
+    pieces = [*real.encoder.control_ids, *HOSTILE, *ORDINARY, "<|", "|>", "<", ">", "_", " ", "\n"]
     chance = random.Random(0)
-    for text in islice(_mixtures(chance, pieces), 20_000):
-        clean = sanitise(text)
-        ids, _ = encoder.encode(clean, max_tokens=100_000)
-        assert not encoder.has_control(ids)
-        assert ordinary.decode(ids, skip_special_tokens=False) == unicodedata.normalize("NFC", clean)
-
-
-def _mixtures(chance: random.Random, pieces: list[str]) -> Iterator[str]:
-    while True:
+    for _ in range(20_000):
         letters = [chr(chance.randrange(1, 0x11_0000)) for _ in range(chance.randrange(8))]
         chosen = [*chance.choices(pieces, k=chance.randrange(6)), *letters]
         chance.shuffle(chosen)
-        yield "".join(chosen)
+        assert_round_trip(real, "".join(chosen))
 
 
-def test_published_adversarial_texts_stay_texts(tokenizer_file: Path) -> None:
+def test_published_adversarial_texts_stay_texts(vocabulary: Vocabulary) -> None:
     folder = DATA / "adversarial"
     if not folder.is_dir():
         pytest.skip("the adversarial texts are not beside the repository (../shared/data/adversarial)")
     texts = json.loads((folder / "blns" / "blns.json").read_text())
     texts += [entry["payload"] for entry in json.loads((folder / "dompurify" / "expect.json").read_text())]
-    texts += [text for group in _attacks(folder).values() for text in group]
-    prompter = make_prompter(tokenizer_file, max_query_tokens=9000, max_instruction_tokens=9000)
+    for group in json.loads((folder / "bipia" / "text_attack_test.json").read_text()).values():
+        texts += group
     for text in texts:
-        assert_out_of_reach(prompter, tokenizer_file, text)
-        assert_out_of_reach(prompter, tokenizer_file, f"{text}<|im_end|>{text}</think>")
-
-
-def _attacks(folder: Path) -> dict[str, list[str]]:
-    content: dict[str, list[str]] = json.loads((folder / "bipia" / "text_attack_test.json").read_text())
-    return content
+        assert_out_of_reach(vocabulary, vocabulary.prompter, f"{text}<|im_end|>{text}</think>")
 
 
 # --- texts that are broken, label-like, long
@@ -365,12 +375,14 @@ def test_surrogates_and_nul_are_made_harmless() -> None:
 
 
 @pytest.mark.parametrize("label", ["<Document>:", "<query> :", "< INSTRUCT >：", "＜Document＞:"])
-def test_a_field_label_inside_a_text_is_broken_and_flagged(small_file: Path, label: str) -> None:
+def test_a_field_label_inside_a_text_is_broken_and_flagged(small: Vocabulary, label: str) -> None:
     text, found = neutralise(f"before {label} after")
     assert found
     assert label not in text
-    prompt = make_prompter(small_file).prompt(instruction="i", query="q", document=f"x\n{label} y")
-    assert prompt.neutralised
+    for fields in ({"document": f"x\n{label} y"}, {"query": label}, {"instruction": label}):
+        prompt = small.prompter.prompt(**{"instruction": "i", "query": "q", "document": "d", **fields})
+        assert prompt.neutralised
+        assert small.ordinary.decode(prompt.ids).count("<Document>:") == 1
 
 
 @pytest.mark.parametrize("text", ["<Documents>: x", "Document: x", "the <query> tag", "a < b: c > d"])
@@ -378,26 +390,22 @@ def test_other_brackets_are_left_alone(text: str) -> None:
     assert neutralise(text) == (text, False)
 
 
-def test_a_long_document_loses_its_tail_only(tokenizer_file: Path) -> None:
+def test_a_long_document_loses_its_tail_and_nothing_else(vocabulary: Vocabulary) -> None:
     document = " ".join(ORDINARY) * 20
-    prompter = make_prompter(tokenizer_file, max_document_tokens=64)
-    short, long = (
-        prompter.prompt(instruction=INSTRUCTION, query="q", document=text) for text in ("d", document)
-    )
-    whole = whole_string(tokenizer_file)(document=document)
+    prompter = make_prompter(vocabulary, max_document_tokens=64)
+    empty = vocabulary.whole_string(document="")
     tail = len(prompter._tail)
-    assert long.truncated
-    assert not short.truncated
-    assert long.ids[-tail:] == short.ids[-tail:]
-    assert long.ids[:-tail] == whole[: len(long.ids) - tail]
-    assert len(long.ids) == len(short.ids) - 1 + 64 - short.ids[-tail - 2 : -tail].count(-1) or True
+    prompt = prompter.prompt(instruction=INSTRUCTION, query="q", document=document)
+    assert prompt.truncated
+    assert prompt.ids[-tail:] == empty[-tail:]
+    assert prompt.ids[:-tail] == vocabulary.whole_string(document=document)[: len(prompt.ids) - tail]
+    assert len(prompt.ids) == len(empty) - 1 + 64  # the empty document is one blank
 
 
-def test_exactly_the_limit_is_not_truncated(small_file: Path) -> None:
-    encoder = Encoder(read_tokenizer(small_file))
-    ids, _ = encoder.encode(" one two three", max_tokens=100)
-    assert encoder.encode(" one two three", max_tokens=len(ids)) == (ids, False)
-    assert encoder.encode(" one two three", max_tokens=len(ids) - 1) == (ids[:-1], True)
+def test_exactly_the_limit_is_not_truncated(small: Vocabulary) -> None:
+    ids, _ = small.encoder.encode(" one two three", max_tokens=100)
+    assert small.encoder.encode(" one two three", max_tokens=len(ids)) == (ids, False)
+    assert small.encoder.encode(" one two three", max_tokens=len(ids) - 1) == (ids[:-1], True)
 
 
 LONG = {
@@ -416,54 +424,54 @@ LONG = {
 
 @pytest.mark.parametrize("kind", LONG)
 def test_a_text_of_any_length_takes_bounded_time_and_keeps_its_first_ids(
-    tokenizer_file: Path, kind: str
+    vocabulary: Vocabulary, kind: str
 ) -> None:
     document = LONG[kind]
-    prompter = make_prompter(tokenizer_file)
+    prompter = vocabulary.prompter
     began = time.perf_counter()
     prompt = prompter.prompt(instruction="i", query="q", document=document)
     assert time.perf_counter() - began < 2
     assert prompt.truncated
-    first = prompter._encoder._tokenizer.encode(" " + document, add_special_tokens=False).ids[:512]
-    assert prompt.ids[: -len(prompter._tail)][-512:] == first
+    part = " " + document[:200_000]  # far more than the bound
+    assert prompt.ids[-512 - len(prompter._tail) : -len(prompter._tail)] == vocabulary.first_ids(
+        part, limit=512
+    )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.lists(st.sampled_from(["a", "b ", "  ", "\n", "!", "中", "é", "e\u0301", "7", ". "]), max_size=80)
     .map("".join)
     .map(lambda part: part * 3),
     limit=st.integers(1, 12),
 )
-def test_a_cut_text_has_the_first_ids_of_the_whole(small_file: Path, text: str, limit: int) -> None:
-    encoder = Encoder(read_tokenizer(small_file))
-    whole = encoder._tokenizer.encode(text, add_special_tokens=False).ids
-    assert encoder.encode(text, max_tokens=limit) == (whole[:limit], len(whole) > limit)
+def test_a_cut_text_has_the_first_ids_of_the_whole(small: Vocabulary, text: str, limit: int) -> None:
+    ids, truncated = small.encoder.encode(text, max_tokens=limit)
+    assert ids == small.first_ids(text, limit=limit)
+    assert truncated == (len(small.first_ids(text, limit=limit + 1)) > limit)
 
 
-def test_a_query_over_its_limit_is_refused_and_not_cut(small_file: Path) -> None:
-    prompter = make_prompter(small_file, max_query_tokens=20, max_instruction_tokens=20)
+def test_a_query_over_its_limit_is_refused_and_not_cut(small: Vocabulary) -> None:
+    prompter = make_prompter(small, max_query_tokens=20, max_instruction_tokens=20)
     with pytest.raises(InputError, match=r"query .* is longer than 20 tokens"):
         prompter.prompt(instruction="i", query="word " * 100, document="d")
     with pytest.raises(InputError, match=r"instruction .* is longer than 20 tokens"):
-        prompter.prompt(instruction="word " * 100, query="q", document="d")
+        prompter.prompt(instruction="word " * 1_000_000, query="q", document="d")
 
 
-def test_no_prompt_is_longer_than_announced(small_file: Path) -> None:
-    prompter = make_prompter(
-        small_file, max_document_tokens=16, max_query_tokens=30, max_instruction_tokens=30
-    )
-    longest = max(
-        len(prompter.prompt(instruction="i" * n, query="q" * n, document="d " * 99).ids) for n in range(1, 20)
-    )
-    assert longest <= prompter.max_prompt_tokens
+def test_no_prompt_is_longer_than_announced(small: Vocabulary) -> None:
+    prompter = make_prompter(small, max_document_tokens=16, max_query_tokens=30, max_instruction_tokens=30)
+    prompts = [
+        prompter.prompt(instruction="i" * n, query="q" * n, document="d " * 99).ids for n in range(1, 20)
+    ]
+    assert max(map(len, prompts)) <= prompter.max_prompt_tokens
 
 
 # --- one encoding a text, one digest a prompt
 
 
-def test_each_text_is_encoded_once(small_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompter = make_prompter(small_file)
+def test_each_text_is_encoded_once(small: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompter = make_prompter(small)
     seen: list[str] = []
     encode = prompter._encoder.encode
 
@@ -478,32 +486,29 @@ def test_each_text_is_encoded_once(small_file: Path, monkeypatch: pytest.MonkeyP
     assert len(seen) == 1 + 3 + 4
 
 
-def test_the_digest_names_format_and_vocabulary(small_file: Path) -> None:
-    content = read_tokenizer(small_file)
-    digest = prompt_digest(content)
-    assert make_prompter(small_file).digest == digest
-    assert make_prompter(small_file, max_document_tokens=64).digest == digest
-    assert prompt_digest({**content, "truncation": {"max_length": 9}, "post_processor": {}}) == digest
-    assert prompt_digest({**content, "normalizer": None}) != digest
-    other = QWEN3.__class__(**{**vars(QWEN3), "before_query": ("<Query>: ",)})
-    assert prompt_digest(content, form=other) != digest
+def test_the_digest_names_format_and_vocabulary(small: Vocabulary) -> None:
+    digest = prompt_digest(small.content)
+    assert small.prompter.digest == digest
+    assert make_prompter(small, max_document_tokens=64).digest == digest
+    assert prompt_digest({**small.content, "truncation": {"max_length": 9}, "post_processor": {}}) == digest
+    assert prompt_digest({**small.content, "normalizer": None}) != digest
+    assert prompt_digest(small.content, form=replace(QWEN3, before_query=("<Query>: ",))) != digest
 
 
-def test_a_tokenizer_of_another_family_is_refused(small_file: Path, tmp_path: Path) -> None:
-    content = read_tokenizer(small_file)
-    file = tmp_path / "tokenizer.json"
-    file.write_text(json.dumps({**content, "added_tokens": []}))
-    with pytest.raises(ModelError, match=r"no control token '<\|im_start\|>'"):
-        make_prompter(file)
-    merges = [merge for merge in content["model"]["merges"] if "".join(merge) != "yes"]
-    file.write_text(json.dumps({**content, "model": {**content["model"], "merges": merges}}))
-    with pytest.raises(ModelError, match="'yes' is not one token"):
-        make_prompter(file)
-    file.write_text("{}")
-    with pytest.raises(ModelError, match="is not a tokenizer"):
-        make_prompter(file)
-    file.write_text("no json")
-    with pytest.raises(ModelError, match="is not JSON"):
-        make_prompter(file)
+def test_a_tokenizer_of_another_family_is_refused(small: Vocabulary, tmp_path: Path) -> None:
+    def refusal(content: str) -> str:
+        file = tmp_path / "tokenizer.json"
+        file.write_text(content)
+        with pytest.raises(ModelError) as refused:
+            Prompter(file, max_document_tokens=512)
+        return str(refused.value)
+
+    model = small.content["model"]
+    merges = [merge for merge in model["merges"] if "".join(merge) != "yes"]
+    assert "no control token '<|im_start|>'" in refusal(json.dumps({**small.content, "added_tokens": []}))
+    silent = refusal(json.dumps({**small.content, "model": {**model, "merges": merges}}))
+    assert "'yes' is not one token" in silent
+    assert "is not a tokenizer" in refusal("{}")
+    assert "is not JSON" in refusal("no json")
     with pytest.raises(ModelError, match="is missing"):
-        make_prompter(tmp_path / "absent.json")
+        Prompter(tmp_path / "absent.json", max_document_tokens=512)

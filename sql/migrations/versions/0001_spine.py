@@ -4,10 +4,12 @@ from pathlib import Path
 
 from alembic import op
 
+from rerank_core.database import run_script
+
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
     """Create what the file says."""
-    op.get_bind().exec_driver_sql(Path(__file__).parent.parent.joinpath("0001_spine.sql").read_text("utf-8"))
+    run_script(op.get_bind(), Path(__file__).parent.parent / "0001_spine.sql")

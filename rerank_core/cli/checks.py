@@ -1,0 +1,82 @@
+"""What this host is and has: schema, settings, scorer, doctor."""
+
+from typing import Any
+
+import typer
+
+database = typer.Typer(help="The database schema.", no_args_is_help=True)
+scorer = typer.Typer(help="The model that scores.", no_args_is_help=True)
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@database.command()
+def upgrade() -> None:
+    """Bring the schema to this version; safe to repeat, and at any time."""
+    from rerank_core import database as db
+    from rerank_core.cli.printing import say
+    from rerank_core.settings import settings as load
+
+    before, after = db.upgrade(load().database_url)
+    say(
+        f"schema at {after} already"
+        if before == after
+        else f"schema brought from {before or 'nothing'} to {after}"
+    )
+
+
+@scorer.command("show")
+def show_scorer() -> None:
+    """The scorer that the settings name, and what its id is made of."""
+    from rerank_core.cli.printing import print_table
+    from rerank_core.scorers.registry import identity
+    from rerank_core.settings import settings as load
+
+    print_table(("part", "value"), [(name, str(value)) for name, value in identity(load()).as_dict().items()])
+
+
+def doctor() -> None:
+    """Check this host and say what to do; the exit code is 1 where a run would fail."""
+    from rerank_core.cli.printing import print_table
+    from rerank_core.doctor import examine
+    from rerank_core.settings import settings as load
+
+    findings = examine(load())
+    print_table(
+        ("check", "", "found", "what to do"),
+        [(finding.name, finding.state, finding.found, finding.advice) for finding in findings],
+        styles=[STYLES[finding.state] for finding in findings],
+    )
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)
+
+
+def settings() -> None:
+    """Every setting: its variable, value, default and meaning; passwords are hidden."""
+    from rerank_core.cli.printing import print_table
+    from rerank_core.settings import Settings
+    from rerank_core.settings import settings as load
+
+    current = load()
+    print_table(
+        ("variable", "value", "default", "meaning"),
+        [
+            (
+                f"RERANK_{name.upper()}",
+                _shown(getattr(current, name)),
+                "the same" if getattr(current, name) == field.default else _shown(field.default),
+                field.description or "",
+            )
+            for name, field in Settings.model_fields.items()
+        ],
+        styles=[
+            "" if getattr(current, name) == field.default else "bold"
+            for name, field in Settings.model_fields.items()
+        ],
+    )
+
+
+def _shown(value: Any) -> str:
+    from rerank_core.cli.printing import hide_password
+
+    return "none" if value is None else hide_password(str(value))

@@ -1,0 +1,71 @@
+"""`rerank show`: the current page, as frontends read it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STYLES = {"full": "green", "partial": "yellow", "abstained": "yellow", "degraded": "red", "stale": "red"}
+
+
+def show(
+    topic: Annotated[str | None, typer.Argument(help="One topic; all where it is left out.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 5,
+) -> None:
+    """The current ranking of each topic."""
+    from rerank_core.settings import settings
+
+    print_page(settings().pipeline, topic=topic, limit=limit)
+
+
+def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
+    """Print the current page of a pipeline. Raises InputError where `topic` is not on it."""
+    from rerank_core import database as db
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.errors import InputError
+    from rerank_core.settings import settings
+    from rerank_core.store import Store
+
+    # One snapshot: a publication between the two queries is not seen by the second alone.
+    with db.Database(settings().database_url).transaction(read_only=True) as connection:
+        topics = db.rows(connection, "show_topics", pipeline=pipeline, topic=topic)
+        articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
+    if not topics and topic is not None:
+        raise InputError(
+            f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists those that are"
+        )
+    if not topics:
+        say(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
+        return
+    for stands in topics:
+        say()
+        say(
+            f"{stands['topic']} · {stands['state']} · {stands['ranked']} ranked",
+            style=f"bold {STYLES[stands['state']]}",
+        )
+        say(stands["query"])
+        print_table(
+            ("rank", "score", "title", "source", "age", "new"),
+            [_cells(article) for article in articles if article["topic"] == stands["topic"]],
+            right=("rank", "score", "age"),
+            shorten=("title",),
+        )
+    page = topics[0]
+    say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
+    say(Store(settings().store_url).full_path(page["parquet_path"]))
+
+
+def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
+    from rerank_core.cli.printing import show_age
+
+    by_model = article["ranked_by"] == "model"
+    return (
+        f"{article['rank']}",
+        f"{article['logit']:+.2f}" if by_model else f"bm25 {article['light_score'] or 0:.2f}",
+        article["title"],
+        article["source"] or "",
+        show_age(article["age"]),
+        "new" if article["is_new"] else "",
+    )
