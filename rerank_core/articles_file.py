@@ -92,7 +92,7 @@ def read_line(raw: bytes, number: int, *, assume_utc: bool) -> Line:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(raw.decode())
+        value = json.loads(raw.rstrip().decode())
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:

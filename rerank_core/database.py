@@ -7,11 +7,12 @@ UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pacsv
 from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
@@ -78,6 +79,24 @@ class Database:
             )
             yield connection
 
+    @contextmanager
+    def rehearsal(self) -> Iterator["Database"]:
+        """A database whose transactions are parts of one that is rolled back at the end: nothing stays."""
+        with self.transaction() as connection:
+            yield _Rehearsal(self.url, connection)
+            connection.rollback()
+
+
+class _Rehearsal(Database):
+    def __init__(self, url: str, connection: Connection) -> None:
+        super().__init__(url)
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
+        with _mapped_errors(self), self._connection.begin_nested():
+            yield self._connection
+
 
 @contextmanager
 def _mapped_errors(database: Database) -> Iterator[None]:
@@ -111,6 +130,11 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
     return int(connection.execute(statement(name), values).rowcount)
 
 
+def _cursor(connection: Connection) -> Any:
+    """The driver's own cursor, for COPY and scripts: it is psycopg2's, whatever the pool says."""
+    return connection.connection.cursor()
+
+
 def to_csv(data: pa.Table) -> bytes:
     """The rows as CSV without a header; null is nothing, an empty string is "".
 
@@ -128,25 +152,27 @@ def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
     """
     buffer = io.BytesIO(to_csv(pa.table({name: _as_text(data.column(name)) for name in data.column_names})))
     names = ", ".join(f'"{name}"' for name in data.column_names)
-    cursor = connection.connection.cursor()
-    try:
-        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)  # type: ignore[attr-defined]
-    except Exception as error:
-        wrapped = DBAPIError.instance("COPY", None, error, Exception)
-        raise wrapped from error
-    finally:
-        cursor.close()
-    return data.num_rows
+    with closing(_cursor(connection)) as cursor:
+        try:
+            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
+        except psycopg2.Error as error:
+            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
+    return int(data.num_rows)
 
 
-def copy_out(connection: Connection, query: str, schema: pa.Schema) -> pa.Table:
-    """COPY the rows of a SELECT out as an Arrow table of this schema (no binary columns)."""
+def copy_out(
+    connection: Connection,
+    name: str,
+    schema: pa.Schema,
+    relations: tuple[tuple[str, str], ...] = (),
+    **values: Any,
+) -> pa.Table:
+    """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns)."""
     buffer = io.BytesIO()
-    cursor = connection.connection.cursor()
-    try:
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)  # type: ignore[attr-defined]
-    finally:
-        cursor.close()
+    compiled = str(statement(name, relations).compile(dialect=connection.dialect))
+    with closing(_cursor(connection)) as cursor:
+        query = cursor.mogrify(compiled, values).decode()
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
     buffer.seek(0)
     if not buffer.getbuffer().nbytes:
         return schema.empty_table()
@@ -195,7 +221,7 @@ def upgrade(url: str) -> tuple[str | None, str | None]:
 
 def run_script(connection: Connection, file: Path) -> None:
     """Run a file of many statements, as it stands, on the transaction of `connection`."""
-    with connection.connection.cursor() as cursor:
+    with closing(_cursor(connection)) as cursor:
         cursor.execute(file.read_text(encoding="utf-8"))
 
 

@@ -43,4 +43,3 @@ def degrade(*, database: Database, store: Store, run: Run, fence: int) -> Degrad
                 connection, "degrade_light", run_id=run.run_id, path=written.path, sha256=written.sha256
             )
     return Degraded(missing=light.num_rows, topics=len(light.column("topic").unique()))
-

@@ -172,7 +172,10 @@ def _gpu(settings: Settings) -> Finding:
         asked = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
     except FileNotFoundError:
         return Finding(
-            "gpu", "warn", "none: nvidia-smi is not here", "to score on the CPU, expect about a pair a second"
+            "gpu",
+            "warn",
+            "none: nvidia-smi is not here",
+            "to score on the CPU, expect about a pair a second of a 0.6 B model",
         )
     lines = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
     if asked.returncode or not lines:

@@ -35,7 +35,10 @@ CONTRACT: dict[str, tuple[str, ...]] = {
 FETCH_ROWS = 2_000  # bodies read from another database at a time
 KEYS = pa.schema([("article_id", pa.string()), ("version", pa.string()), ("ingested_at", schemas.TIME)])
 ROWS = pa.schema(
-    [(name, schemas.TIME if types[0].startswith("timestamp") else pa.string()) for name, types in CONTRACT.items()]
+    [
+        (name, schemas.TIME if types[0].startswith("timestamp") else pa.string())
+        for name, types in CONTRACT.items()
+    ]
 )
 
 
@@ -82,7 +85,9 @@ def check_contract(connection: Connection, view: str) -> None:
     problems = []
     for name, types in CONTRACT.items():
         if name not in found:
-            problems.append(f"column {name} is missing (select NULL::{types[0]} AS {name} where you have none)")
+            problems.append(
+                f"column {name} is missing (select NULL::{types[0]} AS {name} where you have none)"
+            )
         elif found[name] == "timestamp without time zone":
             problems.append(f"{name} has no time zone; write {name} AT TIME ZONE 'UTC' AS {name}")
         elif found[name] not in types:
@@ -111,7 +116,9 @@ def _claim(connection: Connection, run: Run, fence: int, *, keys: str, rows: str
         if not twice:
             raise
         shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
-        raise SourceError(f"source view {rows} shows articles more than once: {shown}; make article_id unique") from error
+        raise SourceError(
+            f"source view {rows} shows articles more than once: {shown}; make article_id unique"
+        ) from error
     assert counts is not None
     result = Extracted(**counts)
     if result.sighted != result.claimed + result.unchanged + result.too_late + result.later + result.invalid:
@@ -121,7 +128,6 @@ def _claim(connection: Connection, run: Run, fence: int, *, keys: str, rows: str
 
 
 def _copy_source(source: Connection, connection: Connection, view: str, run: Run) -> None:
-    names = ", ".join(ROWS.names)
     connection.exec_driver_sql(
         "CREATE TEMP TABLE source_key (article_id text, version text, ingested_at timestamptz) ON COMMIT DROP"
     )
@@ -129,8 +135,8 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
         "CREATE TEMP TABLE source_row (article_id text, version text, ingested_at timestamptz, url text, title text,"
         " summary text, body text, lang text, source text, published_at timestamptz) ON COMMIT DROP"
     )
-    keys = db.copy_out(source, f"SELECT article_id, version, ingested_at FROM {view}", KEYS)
-    db.copy_in(connection, "pg_temp.source_key", keys)
+    view_name = (("view", view),)
+    db.copy_in(connection, "pg_temp.source_key", db.copy_out(source, "extract_source_keys", KEYS, view_name))
     connection.exec_driver_sql("ANALYZE pg_temp.source_key")
     changed = [
         row["article_id"]
@@ -143,9 +149,7 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
             until=run.window.until,
         )
     ]
-    cursor = source.connection.cursor()
     for start in range(0, len(changed), FETCH_ROWS):
-        wanted = cursor.mogrify("%s", (changed[start : start + FETCH_ROWS],)).decode()  # type: ignore[attr-defined]
-        found = db.copy_out(source, f"SELECT {names} FROM {view} WHERE article_id = ANY({wanted}::text[])", ROWS)
+        wanted = changed[start : start + FETCH_ROWS]
+        found = db.copy_out(source, "extract_source_rows", ROWS, view_name, article_ids=wanted)
         db.copy_in(connection, "pg_temp.source_row", found)
-    cursor.close()

@@ -110,18 +110,13 @@ def lookup(
     connection: Connection, *, scorer_id: int, query_ids: Iterable[int], months: Iterable[date]
 ) -> Lookup:
     """What the ledger holds of these queries, for documents of these months."""
-    queries = ",".join(str(int(query_id)) for query_id in sorted(set(query_ids)))
-    spans = ",".join(f"'{month.isoformat()}'" for month in sorted(set(months)))
+    queries, spans = sorted(set(query_ids)), sorted(set(months))
     if not queries or not spans:
         return Lookup(SCORES.empty_table())
-    return Lookup(
-        db.copy_out(
-            connection,
-            "SELECT document_id, query_id, logit, truncated, run_id FROM rerank.pair_score"
-            f" WHERE scorer_id = {int(scorer_id)} AND query_id IN ({queries}) AND month IN ({spans})",
-            SCORES,
-        )
+    found = db.copy_out(
+        connection, "ledger_lookup", SCORES, scorer_id=scorer_id, query_ids=queries, months=spans
     )
+    return Lookup(found)
 
 
 def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:

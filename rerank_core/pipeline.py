@@ -7,11 +7,14 @@ them can be run again by itself. `run_stage` gives a try its fence, times it and
 """
 
 import logging
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any, Self
+from uuid import uuid4
 
 from rerank_core import degrade, extract, observe, prepare, publish, recall, rerank, runs
 from rerank_core.database import Database
@@ -56,9 +59,7 @@ def open_run(
         )
 
 
-def run_stage(
-    stage: str, *, resources: Resources, run_id: int, shard: int | None = None
-) -> dict[str, Any]:
+def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | None = None) -> dict[str, Any]:
     """One try of a stage. Returns its counts, ids and paths, ready for JSON; `seconds` is its wall time.
 
     Raises InputError for a stage that does not exist, and what the stage raises.
@@ -99,6 +100,46 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
         case "publish":
             return publish.publish(database=database, store=store, run=run, fence=fence)
     raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run that began now would have to do."""
+
+    articles: int  # revisions it would claim
+    topics: int
+    pairs: int  # it would score
+    in_ledger: int  # candidates that have a score already
+    left_out: int  # pairs over its budget
+    tokens: int  # of the prompts, before any is taken from the prefix cache
+    seconds: float | None  # at the scorer's latest speed; null: it has not scored here yet
+
+
+def plan(
+    resources: Resources, *, until: datetime | None = None, topics: tuple[str, ...] | None = None
+) -> Plan:
+    """Rehearse a run up to its pairs, in a transaction that is rolled back: nothing is claimed or scored.
+
+    Other runs of the pipeline wait for its end before they claim.
+    """
+    with resources.database.rehearsal() as database, tempfile.TemporaryDirectory() as folder:
+        stage = replace(resources, database=database, store=Store(Path(folder).as_uri()))
+        run = open_run(stage, key=f"plan__{uuid4()}", until=until, topics=topics)
+        claimed = _perform("extract", stage, run.run_id, None).claimed
+        _perform("prepare", stage, run.run_id, None)
+        recalled = _perform("recall", stage, run.run_id, None)
+        work = rerank.workload(
+            database=database, store=stage.store, settings=stage.settings, run=_get(database, run.run_id)
+        )
+        return Plan(
+            articles=claimed,
+            topics=recalled.topics,
+            pairs=work.pairs,
+            in_ledger=recalled.from_ledger,
+            left_out=recalled.left_out,
+            tokens=work.tokens,
+            seconds=work.seconds,
+        )
 
 
 def _get(database: Database, run_id: int) -> Run:

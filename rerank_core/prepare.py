@@ -62,7 +62,12 @@ def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
             _save(connection, documents, refused, month)
             if found:
                 after = found[-1]["revision_id"]
-                log.info("prepared up to revision %d: %d documents, %d refused", after, len(documents), len(refused))
+                log.info(
+                    "prepared up to revision %d: %d documents, %d refused",
+                    after,
+                    len(documents),
+                    len(refused),
+                )
                 continue
             counts = db.one(connection, "prepare_count", run_id=run.run_id)
             assert counts is not None
@@ -105,7 +110,9 @@ def _save(
             titles=[document.title for document in documents.values()],
         )
     if refused:
-        db.execute(connection, "prepare_quarantine", revision_ids=list(refused), reasons=list(refused.values()))
+        db.execute(
+            connection, "prepare_quarantine", revision_ids=list(refused), reasons=list(refused.values())
+        )
 
 
 def to_document(*, title: str | None, summary: str | None, body: str | None, lang: str | None) -> Document:

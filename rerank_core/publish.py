@@ -147,7 +147,9 @@ def publish(*, database: Database, store: Store, run: Run, fence: int) -> Publis
         publication_id = int(row["publication_id"])
         db.copy_in(connection, "rerank.ranking", _of_publication(table, publication_id))
         _add_topics(connection, publication_id, list(standings.values()))
-        moved = db.one(connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id)
+        moved = db.one(
+            connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id
+        )
         is_current = moved is not None
         _settle_fills(connection, run, wanted, standings, is_current)
         db.execute(connection, "publish_done", run_id=run.run_id, degraded=degraded)
@@ -175,7 +177,9 @@ def _frozen(row: RowMapping) -> _Frozen:
     )
 
 
-def _rank(one: _Frozen, run: Run, page: Page, pairs: _ScoredPairs, light: pa.Table) -> tuple[Ranked, RankedTopic]:
+def _rank(
+    one: _Frozen, run: Run, page: Page, pairs: _ScoredPairs, light: pa.Table
+) -> tuple[Ranked, RankedTopic]:
     """One topic's rows, and how it stands."""
     slug = one.topic.slug
     mine = pairs.of_topic(slug)
@@ -263,7 +267,10 @@ def _rows(
         }
         tables.append(
             pa.table(
-                {name: columns[name] if name in columns else here.column(name) for name in schemas.RANKING.names}
+                {
+                    name: columns[name] if name in columns else here.column(name)
+                    for name in schemas.RANKING.names
+                }
             )
         )
     return pa.concat_tables(tables)
@@ -317,7 +324,11 @@ def _difference(
         reasons.append(f"past retention: {missing - before['missing']} pairs have lost their score")
     logits = {(row["slug"], row["document_id"]): row["logit"] for row in was if row["logit"] is not None}
     now = zip(*(table.column(name).to_pylist() for name in ("topic", "document_id", "logit")), strict=True)
-    rescored = sum(logits.get((slug, document_id), logit) != logit for slug, document_id, logit in now if logit is not None)
+    rescored = sum(
+        logits.get((slug, document_id), logit) != logit
+        for slug, document_id, logit in now
+        if logit is not None
+    )
     if rescored:
         reasons.append(f"rescored: {rescored} pairs have another score")
     gone = {row["article_id"] for row in was} - set(table.column("article_id").to_pylist())
@@ -326,7 +337,9 @@ def _difference(
     if deleted:
         reasons.append(f"deleted: {deleted} articles were blocked")
     if not reasons:
-        log.error("run %d: the rows differ from version %d for no known reason", before["run_id"], before["version"])
+        log.error(
+            "run %d: the rows differ from version %d for no known reason", before["run_id"], before["version"]
+        )
         reasons.append("unexplained")
     return "; ".join(reasons)
 
@@ -337,7 +350,11 @@ def _add_topics(connection: Connection, publication_id: int, standings: Sequence
 
 
 def _settle_fills(
-    connection: Connection, run: Run, wanted: Sequence[_Frozen], standings: Mapping[str, RankedTopic], is_current: bool
+    connection: Connection,
+    run: Run,
+    wanted: Sequence[_Frozen],
+    standings: Mapping[str, RankedTopic],
+    is_current: bool,
 ) -> None:
     """A topic is filled when all that the current page's run wanted of it is scored; else it is filled again."""
     if run.scorer_id is None:

@@ -92,7 +92,9 @@ def rank_topic(
     Raises CorruptError where a logit is NaN or infinite.
     """
     if not np.isfinite(logit).all():
-        raise CorruptError(f"topic {topic.slug!r}: a logit is NaN or infinite; the ledger was written by other hands")
+        raise CorruptError(
+            f"topic {topic.slug!r}: a logit is NaN or infinite; the ledger was written by other hands"
+        )
     places = page.find(document_ids)
     rank_score = logit - math.log(2) * page.age_hours[places] / topic.half_life_hours
     keep = ~page.blocked[places]
@@ -112,7 +114,9 @@ def rank_topic(
     )
 
 
-def _order(score: Floats, article_ids: Sequence[str] | npt.NDArray[np.object_], keep: npt.NDArray[np.bool_]) -> Ids:
+def _order(
+    score: Floats, article_ids: Sequence[str] | npt.NDArray[np.object_], keep: npt.NDArray[np.bool_]
+) -> Ids:
     """Positions where `keep` holds, by falling score, then article_id."""
     positions = np.flatnonzero(keep)
     tie = np.argsort(np.argsort(np.asarray(article_ids, dtype=str)[positions], kind="stable"), kind="stable")

@@ -114,7 +114,9 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         parts = _recall_topics(connection, settings, run, wanted, members, scorer_id)
     parts = _within_budget(parts, settings.max_pairs)
     pairs = _with_shards(parts, settings.shards)
-    members_file = store.write(store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members)
+    members_file = store.write(
+        store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members
+    )
     pairs_file = store.write(store.pairs_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), pairs)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
@@ -270,7 +272,7 @@ def _best(positions: Ids, light: npt.NDArray[np.float32], eligible: Mask, limit:
     if len(positions) <= limit:
         return positions
     positions = positions[light[positions] > 0]
-    return positions[np.lexsort((positions, -light[positions]))[:limit]]
+    return np.asarray(positions[np.lexsort((positions, -light[positions]))[:limit]])
 
 
 def _terms(connection: Connection, document_ids: Ids) -> list[list[str]]:
@@ -293,7 +295,10 @@ def _store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tupl
         instructions=[instruction for instruction, _ in texts],
         queries=[query for _, query in texts],
     )
-    found = {bytes(row["digest"]): row["query_id"] for row in db.rows(connection, "recall_queries", digests=digests)}
+    found = {
+        bytes(row["digest"]): row["query_id"]
+        for row in db.rows(connection, "recall_queries", digests=digests)
+    }
     return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
 
 

@@ -50,7 +50,13 @@ class Reranked:
 
 
 def rerank(
-    *, database: Database, store: Store, settings: Settings, run: Run, shard: int, loader: Loader | None = None
+    *,
+    database: Database,
+    store: Store,
+    settings: Settings,
+    run: Run,
+    shard: int,
+    loader: Loader | None = None,
 ) -> Reranked:
     """Score what the shard still misses. Raises EngineError (retryable) where the engine fails in a step."""
     started = monotonic()
@@ -75,6 +81,34 @@ def rerank(
     if result.pairs != result.scored + result.refused + result.unscored:
         raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
     return result
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is left to score of a frozen run."""
+
+    pairs: int
+    tokens: int  # of the prompts
+    seconds: float | None  # at the latest speed of the run's scorer; null: it has not scored here yet
+
+
+def workload(*, database: Database, store: Store, settings: Settings, run: Run) -> Workload:
+    """Count what the run's shards would score, without an engine. Raises ModelError as `rerank` does."""
+    pairs = frozen.read_pairs(store, run)
+    work = pairs.filter(pairs.column("work"))
+    with database.transaction(read_only=True) as connection:
+        missing = work.filter(pc.invert(pa.array(ledger.settled(connection, run, work, rescore=run.rescore))))
+        wanted = _pairs(connection, missing)
+        speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
+    if not wanted:
+        return Workload(pairs=0, tokens=0, seconds=0.0)
+    prompter = registry.prompter(settings)
+    tokens = sum(
+        len(prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document).ids)
+        for pair in wanted
+    )
+    seconds = None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"]
+    return Workload(pairs=len(wanted), tokens=tokens, seconds=seconds)
 
 
 def _write(

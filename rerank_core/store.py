@@ -7,10 +7,10 @@ s3:// and gs:// work alike (pyarrow.fs); on an object store the upload itself is
 
 import hashlib
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,9 +35,13 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         try:
-            filesystem, root = pafs.FileSystem.from_uri(self.url if "://" in self.url else Path(url).resolve().as_uri())
+            filesystem, root = pafs.FileSystem.from_uri(
+                self.url if "://" in self.url else Path(url).resolve().as_uri()
+            )
         except (pa.ArrowInvalid, ValueError, OSError) as error:
-            raise SettingsError(f"RERANK_STORE_URL = {url!r} is not a store: {error}; use file:///folder, s3:// or gs://") from error
+            raise SettingsError(
+                f"RERANK_STORE_URL = {url!r} is not a store: {error}; use file:///folder, s3:// or gs://"
+            ) from error
         self._filesystem = filesystem
         self._root = root.rstrip("/")
 
@@ -96,13 +100,17 @@ class Store:
         if sha256 is not None:
             found = hashlib.sha256(content).hexdigest()
             if found != sha256:
-                raise CorruptError(f"artifact {path}: expected sha256 {sha256}, found {found}; restore the file")
+                raise CorruptError(
+                    f"artifact {path}: expected sha256 {sha256}, found {found}; restore the file"
+                )
         try:
             table = pq.read_table(pa.BufferReader(content))
         except pa.ArrowInvalid as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
         if not table.schema.equals(schema):
-            raise CorruptError(f"artifact {path}: expected columns {schema.names}, found {table.schema.names}")
+            raise CorruptError(
+                f"artifact {path}: expected columns {schema.names}, found {table.schema.names}"
+            )
         return table
 
     def check_writable(self) -> None:
@@ -128,11 +136,11 @@ def _write_local(target: Path, content: pa.Buffer) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with open(draft, "wb") as stream:
+        with draft.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(draft, target)
+        draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
     folder = os.open(target.parent, os.O_RDONLY)

@@ -36,7 +36,9 @@ def plain_text(raw: str | None) -> str:
         text = _from_html(text)
     elif "&" in text:
         text = html.unescape(text)
-    text = ftfy.fix_text(text, uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, normalization="NFC")
+    text = ftfy.fix_text(
+        text, uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, normalization="NFC"
+    )
     text = "".join(
         character
         for character in text

@@ -73,9 +73,9 @@ def queries_digest(topic: Topic) -> bytes:
 
 def to_record(row: RowMapping) -> Topic:
     """The topic in a row that has a column for each of its fields, and perhaps others."""
-    return Topic(
-        **{field.name: tuple(row[field.name]) if field.name in _LISTS else row[field.name] for field in fields(Topic)}
-    )
+    values: dict[str, Any] = {field.name: row[field.name] for field in fields(Topic)}
+    values |= {name: tuple(values[name]) for name in _LISTS}
+    return Topic(**values)
 
 
 def current_topics(connection: Connection, pipeline: str, *, active_only: bool = True) -> list[Topic]:

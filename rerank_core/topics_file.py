@@ -107,7 +107,9 @@ class _Reader:
                         self._topic = f"topic '{_cut(name)}'"
                         with self._noting():
                             if name in lines:
-                                raise _Wrong(node, f"slug '{_cut(name)}' stands on line {lines[name]} already")
+                                raise _Wrong(
+                                    node, f"slug '{_cut(name)}' stands on line {lines[name]} already"
+                                )
                             lines[name] = node.start_mark.line + 1
                     found += self._read_topic(node)
         return found

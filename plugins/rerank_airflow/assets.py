@@ -1,12 +1,25 @@
 """The asset that a publication updates, so that other DAGs can follow it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import Asset
 
 from rerank_airflow.identity import RunIdentity
 
+EXTRA = (
+    "run_id",
+    "as_of",
+    "publication_id",
+    "version",
+    "is_current",  # false: a backfill, or a rerun of an older run; the page did not move
+    "degraded",
+    "topics",
+    "rows",
+    "rows_sha256",
+    "parquet_path",  # relative to the store
+)
 PARTITION_FORMAT = "%Y-%m-%dT%H:%M:%S"  # CronPartitionTimetable's own: temporal partition mappers read it
 
 
@@ -17,12 +30,7 @@ def rankings(pipeline: str) -> Asset:
 
 
 def emit(
-    context: Mapping[str, Any],
-    *,
-    asset: Asset,
-    identity: RunIdentity,
-    run_id: int,
-    published: Mapping[str, Any],
+    context: Mapping[str, Any], *, asset: Asset, identity: RunIdentity, published: Mapping[str, Any]
 ) -> None:
     """Attach the event that Airflow stores when the task succeeds.
 
@@ -30,22 +38,6 @@ def emit(
     run, or the publication's as_of for a dag run that has none.
     """
     event = context["outlet_events"][asset]
-    event.extra = {
-        "run": run_id,
-        "as_of": str(published["as_of"]),
-        "is_current": published["is_current"],
-        "degraded": published["degraded"],
-        "rows": published["rows"],
-        "rows_sha256": published["rows_sha256"],
-        "publication": published["publication_id"],
-        "version": published["version"],
-        "path": published["parquet_path"],
-    }
-    event.add_partitions(identity.partition_key or _partition(published["as_of"]))
-
-
-def _partition(as_of: Any) -> str:
-    from datetime import UTC, datetime
-
-    instant = as_of if isinstance(as_of, datetime) else datetime.fromisoformat(as_of)
-    return instant.astimezone(UTC).strftime(PARTITION_FORMAT)
+    event.extra = {name: published[name] for name in EXTRA}
+    as_of = datetime.fromisoformat(published["as_of"])
+    event.add_partitions(identity.partition_key or as_of.strftime(PARTITION_FORMAT))

@@ -45,7 +45,7 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
     args: dict[str, Any] = {
         "pool": settings.gpu_pool,
         "executor_config": airflow.executor_config,
-        "execution_timeout": timedelta(minutes=settings.scoring_minutes + airflow.scoring_grace_minutes),
+        "execution_timeout": timedelta(minutes=2 * settings.scoring_minutes + airflow.scoring_grace_minutes),
     }
     if settings.gpu_queue is not None:
         args["queue"] = settings.gpu_queue

@@ -32,7 +32,7 @@ class StageOperator(BaseOperator):
         return self.run_stage(context)
 
     def run_stage(self, context: Mapping[str, Any], *, shard: int | None = None) -> dict[str, Any]:
-        """Open the run and run the stage; returns the stage's counts with the run's id."""
+        """Open the run and run the stage; returns the stage's counts, ids and paths, and the run's as-of time."""
         from rerank_core import pipeline
 
         settings = settings_of(self.pipeline)
@@ -45,9 +45,9 @@ class StageOperator(BaseOperator):
             topics=identity.topics,
             rescore=identity.rescore,
         )
-        counts = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
-        self.log.info("%s of run %s (%s): %s", self.task_id, run.run_id, identity.key, counts)
-        return {"run_id": run.run_id, **counts}
+        self.log.info("run %s is %s of pipeline %s", run.run_id, identity.key, self.pipeline)
+        result = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
+        return {**result, "as_of": run.window.until.isoformat()}
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
         return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
@@ -72,7 +72,7 @@ class RecallOperator(StageOperator):
 
     def execute(self, context: Mapping[str, Any]) -> list[dict[str, int]]:
         counts = self.run_stage(context)
-        shards: list[dict[str, int]] = counts.pop("shards")
+        shards = list(counts.pop("shards"))
         context["ti"].xcom_push(key="counts", value=counts)
         return shards
 
@@ -115,7 +115,6 @@ class PublishOperator(StageOperator):
             context,
             asset=self.asset,
             identity=self.identity(context),
-            run_id=published["run_id"],
             published=published,
         )
         if published["degraded"]:

@@ -40,7 +40,8 @@ class AirflowSettings(BaseSettings):
     scoring_grace_minutes: float = Field(
         default=15.0,
         gt=0,
-        description="A scoring task is ended this long after scoring_minutes, if its engine hangs.",
+        description="A scoring task is ended this long after twice scoring_minutes: once for the wait for a "
+        "device, once for scoring.",
     )
 
     @field_validator("pipelines")

@@ -47,7 +47,7 @@ def print_table(
 
     `styles` are those of the rows, in order.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in columns:
         cut = name in shorten
         table.add_column(
@@ -55,7 +55,6 @@ def print_table(
             justify="right" if name in right else "left",
             no_wrap=cut or name in right,
             overflow="ellipsis" if cut else "fold",
-            ratio=None,
         )
     for number, row in enumerate(rows):
         style = styles[number] if number < len(styles) else ""

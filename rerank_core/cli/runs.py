@@ -1,10 +1,10 @@
 """`rerank run`: one window's work, stage by stage."""
 
+import logging
 import sys
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from time import monotonic
 from typing import Annotated, Any
 
 import typer
@@ -42,31 +42,54 @@ def run(
 
 
 def _run(resources: Any, **choices: Any) -> None:
-    from rich.status import Status
-
     from rerank_core import pipeline
-    from rerank_core.cli.printing import console, print_table, say
+    from rerank_core.cli.printing import print_table, say
 
-    screen = console(sys.stderr)
     rows: list[tuple[str, str, str]] = []
-    began = monotonic()
-    status = Status("first stage …", console=screen)
 
-    def on_stage(name: str, counts: Mapping[str, Any]) -> None:
-        nonlocal began
-        seconds, began = monotonic() - began, monotonic()
-        shown = ", ".join(f"{count.replace('_', ' ')} {_number(value)}" for count, value in counts.items())
-        rows.append((name, f"{seconds:.1f}", shown))
-        status.update(f"{name} took {seconds:.1f} s; next stage …")
-        if not screen.is_terminal:
-            screen.print(f"{name}: {seconds:.1f} s")
+    def on_stage(stage: str, result: Mapping[str, Any]) -> None:
+        counts = {name: value for name, value in result.items() if name not in {"seconds", "run_id"}}
+        shown = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in counts.items())
+        rows.append((stage, f"{result['seconds']:.1f}", shown))
 
-    with status if screen.is_terminal else nullcontext():
+    with _log_on_screen():
         done = pipeline.run_all(resources, on_stage=on_stage, **choices)
     print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
     say(
         f"run {done.run_id} of pipeline {done.pipeline}, until {done.window.until:%Y-%m-%d %H:%M:%S} UTC, key {done.key}"
     )
+
+
+@contextmanager
+def _log_on_screen() -> Iterator[None]:
+    """The library's log on standard error: in a terminal the latest line beside a spinner, else every line."""
+    from rich.text import Text
+
+    from rerank_core.cli.printing import clean, console
+
+    screen = console(sys.stderr)
+    status = screen.status("…")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            line = Text(clean(record.getMessage()))
+            if screen.is_terminal and record.levelno < logging.WARNING:
+                status.update(line)
+            else:
+                screen.print(line, soft_wrap=True)
+
+    logger, handler = logging.getLogger("rerank_core"), Handler()
+    before, propagates = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        with status if screen.is_terminal else nullcontext():
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = propagates
 
 
 def _print_plan(plan: Any) -> None:
@@ -96,7 +119,16 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _number(value: Any) -> str:
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    """A count with its thousands, the number of items of a list, any other value as it is."""
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, (list, tuple, dict)):
+        return f"{len(value):,}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -37,8 +37,11 @@ def apply(
         right=("version",),
         styles=[STYLES[change.action] for change in done.changes],
     )
-    counts = ", ".join(f"{done.count(action)} {words}" for action, words in _COUNTED)
-    say(f"pipeline {pipeline}: {counts}" + ("; nothing was changed (--dry-run)" if dry_run else ""))
+    say(
+        f"pipeline {pipeline}: {done.count('create')} created, {done.count('new version')} with a new version,"
+        f" {done.count('deactivate')} deactivated, {done.count('unchanged')} unchanged"
+        + (": so it would be; --dry-run changes nothing" if dry_run else "")
+    )
 
 
 @app.command("list")
@@ -77,14 +80,6 @@ def list_topics() -> None:
     )
 
 
-_COUNTED: tuple[tuple[Any, str], ...] = (
-    ("create", "to create"),
-    ("new version", "with a new version"),
-    ("deactivate", "to deactivate"),
-    ("unchanged", "unchanged"),
-)
-
-
 def _differences(change: "TopicChange") -> str:
     if change.before is None:
         return change.topic.query
@@ -95,12 +90,10 @@ def _differences(change: "TopicChange") -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        value = tuple(f"{name}: {text}" for name, text in value.items())
     if isinstance(value, tuple):
         return f"[{', '.join(value)}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {text}" for name, text in value.items()) + "}"
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, float)
-        else f"{value:g}"
-    )
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -42,10 +42,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, models, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 WRITTEN = ("vocabulary.txt", "canary.json", "README.md")  # by hand, in CHECKPOINT; all other files are built
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTROL = (
     "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> <|box_end|> <|quad_start|> "
@@ -57,36 +58,16 @@ MARKUP = (
 ).split()
 
 HIDDEN, HEAD, HEADS, LAYERS, MLP, THETA = 168, 128, 2, 4, 32, 1e30
-(
-    ONE,
-    START,
-    MARK_Q,
-    MARK_D,
-    W1,
-    W2,
-    PREV_W2,
-    IN_QUERY,
-    IN_DOC,
-    HIT1,
-    HIT2,
-    SHARE1,
-    SHARE2,
-    COVER1,
-    COVER2,
-    BIAS,
-) = range(16)
+ONE, START, MARK_Q, MARK_D, W1, W2, PREV_W2, IN_QUERY, IN_DOC = range(9)
+HIT1, HIT2, SHARE1, SHARE2, COVER1, COVER2, BIAS = range(9, 16)
 ID, PREV_U, HALF = 24, 120, 48
 SLOW = list(range(10, 64)) + list(range(74, 128))  # head dimensions of the slow rotary pairs
 FILL = 9  # head dimension that keeps the QK norm constant
 ONE_VALUE, FILL_VALUE, GAIN, SPAN = 16.0, 32.0, 48.0, 12.0
 
 MATCH, THRESHOLD, PAIR_MATCH, PAIR_THRESHOLD, REGION = 24.0, 0.62, 40.0, 0.78, 20.0
-UNMATCHED, DAMPING, SINK = (
-    9.0,
-    6.0,
-    0.6,
-)  # log discount of an unmatched token; of repetition; constant query weight
-SCALE1, SCALE2, OFFSET = 8.0, 10.0, -3.5  # logit = SCALE1 * COVER1 + SCALE2 * COVER2 + OFFSET
+UNMATCHED, DAMPING, SINK = 9.0, 6.0, 0.6  # log discount: unmatched, repeated; constant query weight
+SCALE1, SCALE2, OFFSET = 11.0, 10.0, -3.5  # logit = SCALE1 * COVER1 + SCALE2 * COVER2 + OFFSET
 
 Array = npt.NDArray[np.float32]
 
@@ -140,101 +121,71 @@ def inflect(word: str) -> list[str]:
     return [stem, plural, past, (stem[:-1] if stem.endswith("e") else stem) + "ing"]
 
 
-def byte_alphabet() -> dict[int, str]:
-    """GPT-2's printable stand-in for each byte."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    other = [byte for byte in range(256) if byte not in plain]
-    return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(other)}
-
-
-BYTES = byte_alphabet()
-
-
 def spell(text: str) -> str:
     """Text as the byte-level BPE spells it."""
-    return "".join(BYTES[byte] for byte in text.encode())
+    return "".join(piece for piece, _ in BYTES.pre_tokenize_str(text))
 
 
 class Merges:
     """An ordered list of BPE merges and the vocabulary that it makes."""
 
     def __init__(self) -> None:
-        self.vocab: dict[str, int] = {symbol: i for i, symbol in enumerate(BYTES[b] for b in range(256))}
+        self.vocab: dict[str, int] = {symbol: i for i, symbol in enumerate(sorted(BYTES.alphabet()))}
         self.pairs: list[tuple[str, str]] = []
+        self.order: dict[tuple[str, str], int] = {}
 
     def join(self, left: str, right: str) -> None:
         if left + right not in self.vocab:
             self.vocab[left + right] = len(self.vocab)
+            self.order[left, right] = len(self.pairs)
             self.pairs.append((left, right))
 
-    def chain(self, symbols: str) -> None:
-        for end in range(1, len(symbols)):
-            self.join(symbols[:end], symbols[end])
-
-    def phrase(self, word: str) -> None:
-        """Join the characters of a Chinese word, halves first."""
-        if len(word) > 1:
-            cut = (len(word) + 1) // 2
-            self.phrase(word[:cut])
-            self.phrase(word[cut:])
-            self.join(spell(word[:cut]), spell(word[cut:]))
+    def whole(self, parts: list[str]) -> None:
+        """Make these symbols one token: first the merges that apply to them anyway, then new ones from the left."""
+        while len(parts) > 1:
+            i = min(
+                range(len(parts) - 1), key=lambda i: self.order.get((parts[i], parts[i + 1]), len(self.order))
+            )
+            self.join(parts[i], parts[i + 1])
+            parts = [*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :]]
 
 
 def characters(lexicon: Lexicon) -> list[str]:
     """Single-token characters: GB 2312 level 1, those of the word lists, kana, Latin-1, Greek, Cyrillic, punctuation."""
-    level1 = [
-        bytes((row, cell)).decode("gb2312", "ignore")
-        for row in range(0xB0, 0xD8)
-        for cell in range(0xA1, 0xFF)
-    ]
+    codes = [bytes((row, cell)) for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF)]
+    level1 = [code.decode("gb2312", "ignore") for code in codes]
     ranges = [(0xC0, 0x100), (0x391, 0x3CA), (0x410, 0x450), (0x3041, 0x3097), (0x30A1, 0x30FD)]
     letters = [chr(code) for low, high in ranges for code in range(low, high)]
     listed = [char for form in lexicon.forms for char in form if not char.isascii()]
-    return list(
-        dict.fromkeys("，。、：；！？“”‘’（）《》【】—…·￥％　–" + "".join(level1 + letters + listed))
-    )
+    signs = "，。、：；！？“”‘’（）《》【】—…·￥％　–"
+    return list(dict.fromkeys(signs + "".join(level1 + letters + listed)))
 
 
 def build_tokenizer(lexicon: Lexicon) -> Tokenizer:
     merges = Merges()
     for char in characters(lexicon):
-        merges.chain(spell(char))
+        merges.whole(list(spell(char)))
     for word in sorted((form for form in lexicon.forms if not form.isascii()), key=len):
-        merges.phrase(word)
+        merges.whole([spell(char) for char in word])
     latin = [form for form in lexicon.forms if form.isascii()]
     latin = list(dict.fromkeys([*latin, *(form.capitalize() for form in latin if form.islower())]))
     learner = Tokenizer(models.BPE())
-    learner.train_from_iterator(
-        sorted(latin), trainers.BpeTrainer(vocab_size=60_000, show_progress=False, initial_alphabet=[])
-    )
+    learner.train_from_iterator(sorted(latin), trainers.BpeTrainer(vocab_size=60_000, show_progress=False))
     for left, right in json.loads(learner.to_str())["model"]["merges"]:
         merges.join(left, right)
     short = [symbol for symbol in merges.vocab if symbol.isascii() and symbol.isalpha() and len(symbol) <= 3]
     for word in dict.fromkeys([*latin, *short]):
         merges.join("Ġ", word)
-    for left, right in [
-        ("<", "Instruct"),
-        ("<", "Query"),
-        ("<", "Document"),
-        (">", ":"),
-        ("Ċ", "Ċ"),
-        ("-", "-"),
-        ("Ġ", "Ġ"),
-    ]:
-        merges.join(left, right)
+    for pair in ("< Instruct", "< Query", "< Document", "> :", "Ċ Ċ", "- -", "Ġ Ġ"):
+        merges.join(*pair.split())
     tokenizer = Tokenizer(models.BPE(vocab=merges.vocab, merges=merges.pairs))
-    state = json.loads(tokenizer.to_str())
-    state["normalizer"] = {"type": "NFC"}
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-    split = {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Isolated", "invert": False}
-    state["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, level]}
-    state["decoder"] = state["post_processor"] = level
-    state["added_tokens"] = [
-        {"id": len(merges.vocab) + i, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
-         "normalized": False, "special": content in CONTROL}
-        for i, content in enumerate(CONTROL + MARKUP)
-    ]  # fmt: skip
-    return Tokenizer.from_str(json.dumps(state))
+    tokenizer.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(SPLIT), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, BYTES])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(content, special=True, normalized=False) for content in CONTROL])
+    tokenizer.add_tokens([AddedToken(content, special=False, normalized=False) for content in MARKUP])
+    return tokenizer
 
 
 def signs(key: str, count: int = 2 * HALF) -> Array:
@@ -364,9 +315,8 @@ def build_layers() -> list[Layer]:
         (1, pair_slots, PAIR_MATCH, PAIR_THRESHOLD, HIT2, SHARE2),
     ):
         used = match.alike(head, slots, strength)
-        match.look(
-            head, SLOW[used], {ONE: 1.0}, {IN_QUERY: region, START: region + threshold * strength / GAIN}
-        )
+        start = region + threshold * strength / GAIN
+        match.look(head, SLOW[used], {ONE: 1.0}, {IN_QUERY: region, START: start})
         match.copy(head, {IN_QUERY: hit})
         used = count.alike(head, slots, strength)
         start = region + (strength - math.log(2)) / GAIN  # the document sees two start tokens
@@ -375,9 +325,7 @@ def build_layers() -> list[Layer]:
 
     for head, hit, share, weights in ((0, HIT1, SHARE1, [W1]), (1, HIT2, SHARE2, [W2, PREV_W2])):
         features = dict.fromkeys(weights, SPAN) | {hit: UNMATCHED, share: DAMPING, IN_QUERY: -DAMPING / 2}
-        features[MARK_Q] = (
-            UNMATCHED + math.log(SINK) + SPAN * len(weights)
-        )  # the sink: one token, before the document
+        features[MARK_Q] = UNMATCHED + math.log(SINK) + SPAN * len(weights)  # the sink of the readout
         read.look(head, SLOW[0], {ONE: 1.0}, {feature: value / GAIN for feature, value in features.items()})
     read.copy(0, {IN_DOC: COVER1, ONE: BIAS})
     read.copy(1, {IN_DOC: COVER2})
@@ -413,13 +361,17 @@ def safetensors(tensors: dict[str, Array]) -> bytes:
     return len(encoded).to_bytes(8, "little") + encoded + b"".join(blocks)
 
 
+def write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
 def build(out: Path) -> None:
     """Write the checkpoint into the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     lexicon = Lexicon((CHECKPOINT / "vocabulary.txt").read_text(encoding="utf-8"))
     tokenizer = build_tokenizer(lexicon)
     vocabulary = tokenizer.get_vocab()
-    config = {
+    config: dict[str, object] = {
         "architectures": ["Qwen3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0,
         "bos_token_id": vocabulary["<|endoftext|>"], "dtype": "float32", "eos_token_id": vocabulary["<|im_end|>"],
         "head_dim": HEAD, "hidden_act": "silu", "hidden_size": HIDDEN, "initializer_range": 0.02,
@@ -428,19 +380,14 @@ def build(out: Path) -> None:
         "rope_scaling": None, "rope_theta": THETA, "sliding_window": None, "tie_word_embeddings": True,
         "use_cache": True, "use_sliding_window": False, "vocab_size": len(vocabulary),
     }  # fmt: skip
-    tokenizer_config = {
+    tokenizer_config: dict[str, object] = {
         "add_prefix_space": False, "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": "<|im_end|>",
         "errors": "replace", "model_max_length": 40960, "pad_token": "<|endoftext|>", "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer", "unk_token": None,
     }  # fmt: skip
-    for name, content, indent in (
-        ("config.json", config, 2), ("tokenizer_config.json", tokenizer_config, 2),
-        ("tokenizer.json", json.loads(tokenizer.to_str()), None),
-    ):  # fmt: skip
-        text = json.dumps(
-            content, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":")
-        )
-        (out / name).write_text(text + "\n", encoding="utf-8")
+    write_json(out / "config.json", config)
+    write_json(out / "tokenizer_config.json", tokenizer_config)
+    (out / "tokenizer.json").write_text(tokenizer.to_str() + "\n", encoding="utf-8")
     (out / "model.safetensors").write_bytes(safetensors(build_weights(build_embeddings(tokenizer, lexicon))))
     for name in WRITTEN:
         (out / name).write_bytes((CHECKPOINT / name).read_bytes())
@@ -448,9 +395,7 @@ def build(out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the demonstration checkpoint.")
-    parser.add_argument(
-        "--out", type=Path, default=CHECKPOINT, help="folder to write (default: the committed one)"
-    )
+    parser.add_argument("--out", type=Path, default=CHECKPOINT, help="folder to write (default: the bundled)")
     build(parser.parse_args().out)
 
 

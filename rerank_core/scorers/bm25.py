@@ -5,8 +5,8 @@ Lucene variant (k1 = 1.5, b = 0.75) of bm25s, whose scores are never negative.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-import bm25s
 import numpy as np
 import numpy.typing as npt
 
@@ -16,8 +16,10 @@ class Bm25:
 
     def __init__(self, documents: Sequence[Sequence[str]]) -> None:
         self._count = len(documents)
-        self._index: bm25s.BM25 | None = None
+        self._index: Any = None
         if any(documents):
+            import bm25s  # loads numba: only where there is something to index
+
             self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
             self._index.index([list(document) for document in documents], show_progress=False)
 

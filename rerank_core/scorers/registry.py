@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from rerank_core import database as db
 from rerank_core.errors import ModelError
+from rerank_core.prompt import Prompter
 from rerank_core.scorers.base import Scorer
 from rerank_core.scorers.identity import ScorerIdentity, identify
 from rerank_core.scorers.weights import resolve_model
@@ -71,6 +72,13 @@ def expect(connection: Connection, settings: Settings, scorer_id: int) -> Scorer
             f" {found.digest[:12]} here; give every worker the same checkpoint, precision and token limit"
         )
     return found
+
+
+def prompter(settings: Settings) -> Prompter:
+    """What builds the prompts of the settings' scorer."""
+    return Prompter(
+        resolve_model(settings.model) / "tokenizer.json", max_document_tokens=settings.max_document_tokens
+    )
 
 
 def load(settings: Settings) -> Scorer:

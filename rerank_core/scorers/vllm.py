@@ -12,6 +12,7 @@ import gc
 import logging
 import math
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -114,6 +115,7 @@ class VllmScorer:
             ("HF_HUB_OFFLINE", "1"),
         ):
             os.environ.setdefault(name, value)
+        _shield_llvmlite()
         import vllm
         from vllm.platforms import current_platform
 
@@ -132,6 +134,7 @@ class VllmScorer:
                 hf_overrides=dict(checkpoint.family.overrides),
                 dtype=resolve_precision(precision, checkpoint),
                 load_format="safetensors",
+                use_tqdm_on_load=False,
                 trust_remote_code=False,
                 enable_prompt_embeds=False,
                 enable_prefix_caching=True,
@@ -148,7 +151,7 @@ class VllmScorer:
                 f"vLLM could not be started with {model_folder} ({type(error).__name__}: {error})"
             ) from error
         self._parameters = vllm.PoolingParams(task="classify", use_activation=False)
-        self._speed: float | None = None  # prompt tokens a second
+        self._speed: float | None = None  # computed tokens a second
         self._most_tokens = min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens)
         self._least_tokens = 512 if on_cpu else self._most_tokens
         built = time.monotonic()
@@ -283,7 +286,7 @@ class VllmScorer:
             self.finished = True
             return _failed("a step of the engine failed", error, [entry.pair for entry in sent.values()])
         now = time.monotonic()
-        tokens = 0
+        computed = 0
         for output in outputs:
             if not output.finished:
                 continue
@@ -299,7 +302,8 @@ class VllmScorer:
                     "damaged weights",
                     suspects=[entry.pair],
                 )
-            tokens += entry.tokens
+            cached = max(0, output.num_cached_tokens or 0)
+            computed += entry.tokens - cached
             if entry.neutralised:
                 ready.neutralised[entry.index] = entry.pair
             ready.scores[entry.index] = Score(
@@ -308,10 +312,10 @@ class VllmScorer:
                 truncated=entry.truncated,
                 latency_ms=(now - entry.since) * 1000,
                 prompt_tokens=entry.tokens,
-                cached_tokens=max(0, output.num_cached_tokens or 0),
+                cached_tokens=cached,
             )
-        if tokens:
-            speed = tokens / max(now - began, 1e-6)
+        if computed:
+            speed = computed / max(now - began, 1e-6)
             self._speed = speed if self._speed is None else (self._speed + speed) / 2
         return None
 
@@ -337,3 +341,24 @@ def _failed(what: str, error: Exception, suspects: Sequence[Pair]) -> ChunkFaile
     failure = ChunkFailed(f"{what} ({type(error).__name__}: {error})", suspects=suspects)
     failure.__cause__ = error
     return failure
+
+
+def _shield_llvmlite() -> None:
+    """Keep vLLM's start from tripping over llvmlite, which BM25 loads in the same process.
+
+    vLLM 0.32 on the CPU looks through every module for kernels, by `vars`; llvmlite's library proxy
+    answers to any name, `__dict__` too, with a function.
+    """
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    proxy: Any = type(getattr(ffi, "lib", None))
+    answer = getattr(proxy, "__getattr__", None)
+    if answer is None or getattr(answer, "shielded", False):
+        return
+
+    def shielded(self: object, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return answer(self, name)
+
+    shielded.shielded = True  # type: ignore[attr-defined]
+    proxy.__getattr__ = shielded

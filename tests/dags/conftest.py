@@ -1,59 +1,85 @@
-"""Airflow for the DAG tests, and a pipeline that does nothing but say what it was asked."""
+"""Airflow for the DAG tests, and stages that do nothing but say what they were asked."""
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from types import ModuleType, SimpleNamespace
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import airflow_home
 import pytest
 from airflow_home import pytest_collection_modifyitems  # noqa: F401
 
-import rerank_core
+from rerank_core import doctor, pipeline
+from rerank_core.degrade import Degraded
+from rerank_core.publish import Published
+from rerank_core.recall import Recalled, Shard
+from rerank_core.records import Window
+
+AS_OF = datetime(2026, 11, 22, 17, tzinfo=UTC)
 
 
 @dataclass
-class FakePipeline:
-    """Stands in for `rerank_core.pipeline`: remembers calls, and fails where a test says so."""
+class FakeStages:
+    """Stands in for the stages of `rerank_core.pipeline`: remembers calls, and fails where a test says so."""
 
     shards: int = 2
     missing: int = 0
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
+    fails_once: bool = False  # each of `failing` succeeds when it is tried again
     opened: list[dict[str, Any]] = field(default_factory=list)
     ran: list[tuple[str, int | None]] = field(default_factory=list)
 
     def open_run(self, _resources: object, **identity: Any) -> SimpleNamespace:
         self.opened.append(identity)
-        return SimpleNamespace(run_id=7)
+        window = Window(since=AS_OF - timedelta(days=7), fresh_since=AS_OF - timedelta(hours=72), until=AS_OF)
+        return SimpleNamespace(run_id=7, window=window)
 
     def run_stage(
         self, stage: str, *, resources: object, run_id: int, shard: int | None = None
     ) -> dict[str, Any]:
         self.ran.append((stage, shard))
         if error := self.failing.get((stage, shard)):
+            if self.fails_once:
+                del self.failing[stage, shard]
             raise error
-        if stage == "recall":
-            return {
-                "shards": [{"shard": n, "pairs": 12, "topics": 3} for n in range(self.shards)],
-                "pairs": 24,
-            }
-        if stage == "degrade":
-            return {"missing": self.missing}
-        if stage == "publish":
-            return {
-                "publication_id": 1,
-                "version": 1,
-                "as_of": "2026-11-22T17:00:00+00:00",
-                "rows": 24,
-                "rows_sha256": "ab" * 32,
-                "parquet_path": "news/publication.parquet",
-                "parquet": "/store/news/publication.parquet",
-                "is_current": True,
-                "degraded": self.missing > 0,
-            }
-        return {"rows": 1}
+        return {**self.result(stage), "seconds": 0.1, "run_id": run_id}
+
+    def result(self, stage: str) -> dict[str, Any]:
+        match stage:
+            case "recall":
+                shards = tuple(Shard(shard=number, pairs=12, topics=3) for number in range(self.shards))
+                return asdict(
+                    Recalled(
+                        documents=9,
+                        claimed_documents=9,
+                        topics=6,
+                        candidates=24,
+                        from_ledger=0,
+                        left_out=0,
+                        carried=0,
+                        shards=shards,
+                    )
+                )
+            case "degrade":
+                return asdict(Degraded(missing=self.missing, topics=3))
+            case "publish":
+                return asdict(
+                    Published(
+                        publication_id=1,
+                        version=1,
+                        rows=24,
+                        rows_sha256="ab" * 32,
+                        parquet_path="rankings/one.parquet",
+                        parquet="/store/rankings/one.parquet",
+                        topics=6,
+                        degraded=self.missing > 0,
+                        is_current=True,
+                        difference=None,
+                    )
+                )
+            case _:
+                return {"rows": 1}
 
 
 @pytest.fixture(scope="session")
@@ -63,33 +89,44 @@ def metadata() -> None:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
-    """The stages replaced, with a doctor that finds nothing."""
-    pipeline = FakePipeline()
-    module: Any = ModuleType("rerank_core.pipeline")
-    module.Resources = SimpleNamespace(of=lambda settings: settings)
-    module.open_run, module.run_stage = pipeline.open_run, pipeline.run_stage
-    doctor: Any = ModuleType("rerank_core.doctor")
-    doctor.examine = lambda settings: []
-    for name, replaced in (("pipeline", module), ("doctor", doctor)):
-        monkeypatch.setitem(sys.modules, f"rerank_core.{name}", replaced)
-        monkeypatch.setattr(rerank_core, name, replaced, raising=False)
-    return pipeline
+def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
+    """The stages replaced, and a doctor that finds nothing."""
+    fake = FakeStages()
+    monkeypatch.setattr(pipeline.Resources, "of", lambda settings: settings)
+    monkeypatch.setattr(pipeline, "open_run", fake.open_run)
+    monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)
+    monkeypatch.setattr(doctor, "examine", lambda settings: [])
+    return fake
 
 
 @pytest.fixture
-def ranking_dag(metadata: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The DAG as Airflow parses it, with tasks that are tried once."""
+def parse(metadata: None) -> Callable[..., Any]:
+    """The DAG as Airflow parses it now, with the environment as the test has set it."""
+
+    def parsed(dag_id: str = "rank_new_articles") -> Any:
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(airflow_home.REPOSITORY / "dags" / "rank_new_articles.py")
+        assert not bag.import_errors
+        return bag.dags[dag_id]
+
+    return parsed
+
+
+@pytest.fixture
+def ranking_dag(parse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The DAG with tasks that are tried once."""
     monkeypatch.setenv("RERANK_RETRIES", "0")
-    return parse("rank_new_articles")
+    return parse()
 
 
-def parse(dag_id: str) -> Any:
-    from airflow.dag_processing.dagbag import DagBag
+@dataclass(frozen=True)
+class TaskOutcome:
+    """How one task instance ended."""
 
-    bag = DagBag(airflow_home.REPOSITORY / "dags" / "rank_new_articles.py")
-    assert not bag.import_errors
-    return bag.dags[dag_id]
+    state: str
+    try_number: int
+    name: str | None  # of a mapped one, as the UI shows it
 
 
 @dataclass(frozen=True)
@@ -97,32 +134,52 @@ class DagRunOutcome:
     """How a dag run ended."""
 
     state: str
-    tasks: dict[str, list[str]]  # task id → states, by map index
     run_id: str
-    started: datetime
+    instances: dict[str, list[TaskOutcome]]  # by task id, in order of map index
+
+    @property
+    def tasks(self) -> dict[str, list[str]]:
+        """States only."""
+        return {task_id: [one.state for one in found] for task_id, found in self.instances.items()}
+
+    def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            stored = session.scalars(
+                select(XComModel).where(
+                    XComModel.run_id == self.run_id,
+                    XComModel.task_id == task_id,
+                    XComModel.key == key,
+                    XComModel.map_index == map_index,
+                )
+            ).one()
+            return XComModel.deserialize_value(stored)
 
 
 @pytest.fixture
 def run_dag() -> Callable[..., DagRunOutcome]:
-    """Runs a DAG in this process, as `airflow dags test` does."""
+    """Runs a DAG in this process, as `airflow dags test` does; keywords fill the trigger form."""
 
-    def run(dag: Any, **conf: Any) -> DagRunOutcome:
+    def run(dag: Any, **form: Any) -> DagRunOutcome:
         from airflow.models.taskinstance import TaskInstance
         from airflow.utils.session import create_session
         from sqlalchemy import select
 
-        dag_run = dag.test(logical_date=None, run_conf=conf or None)
+        dag_run = dag.test(logical_date=None, run_conf=form or None)
+        instances: dict[str, list[TaskOutcome]] = {}
         with create_session() as session:
-            found = session.execute(
-                select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state)
+            found = session.scalars(
+                select(TaskInstance)
                 .where(TaskInstance.dag_id == dag.dag_id, TaskInstance.run_id == dag_run.run_id)
                 .order_by(TaskInstance.task_id, TaskInstance.map_index)
-            ).all()
-        tasks: dict[str, list[str]] = {}
-        for task_id, _map_index, state in found:
-            tasks.setdefault(task_id, []).append(str(state))
-        return DagRunOutcome(
-            state=str(dag_run.state), tasks=tasks, run_id=dag_run.run_id, started=dag_run.run_after
-        )
+            )
+            for one in found:
+                instances.setdefault(one.task_id, []).append(
+                    TaskOutcome(state=str(one.state), try_number=one.try_number, name=one.rendered_map_index)
+                )
+        return DagRunOutcome(state=str(dag_run.state), run_id=dag_run.run_id, instances=instances)
 
     return run

@@ -9,12 +9,12 @@ STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE}
 
 
 @pytest.fixture
-def outcome_of(fake, ranking_dag, run_dag):
+def outcome_of(stages, ranking_dag, run_dag):
     """The outcome when `shards` shards are recalled and these (stage, shard) fail."""
 
     def outcome(*, shards, failing=(), missing=0, rules=None):
-        fake.shards, fake.missing = shards, missing
-        fake.failing = {where: EngineError("the engine is finished") for where in failing}
+        stages.shards, stages.missing = shards, missing
+        stages.failing = {where: EngineError("the engine is finished") for where in failing}
         for task_id, rule in (rules or {}).items():
             ranking_dag.get_task(task_id).trigger_rule = rule
         return run_dag(ranking_dag)
@@ -58,7 +58,7 @@ def test_all_shards_failed_publishes_a_degraded_page_and_ends_green(outcome_of):
     assert outcome.state == "success"
 
 
-def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, fake):
+def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, stages):
     outcome = outcome_of(shards=2, failing=[("recall", None)])
     assert outcome.tasks == STAGES_BEFORE | {
         "recall": ["failed"],
@@ -68,7 +68,7 @@ def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, fake):
         "observe": ["upstream_failed"],
     }
     assert outcome.state == "failed"
-    assert "publish" not in {stage for stage, _ in fake.ran}
+    assert "publish" not in {stage for stage, _ in stages.ran}
 
 
 def test_no_shards_publish_a_full_page_without_scoring(outcome_of):

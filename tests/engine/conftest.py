@@ -1,0 +1,122 @@
+"""A tiny random checkpoint of the real architecture, and one engine over it for the session."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from rerank_core.prompt import QWEN3
+from rerank_core.scorers.vllm import VllmScorer
+
+MAX_DOCUMENT_TOKENS = 96
+TEXTS = [
+    "The central bank cut its key rate by half a point, its first cut in four years.",
+    "A storm closed the port; ships wait outside the harbour.",
+    "中国人民银行宣布下调存款准备金率，释放长期资金。",
+    "The striker scored twice and the visitors went home without a point.",
+    "What did the central bank decide? Which ships are waiting?",
+    *QWEN3.before_instruction,
+    *QWEN3.after_document,
+]
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers, float32, weights large enough that logits differ."""
+    torch = pytest.importorskip("torch", reason="the engine is not installed (extra `cpu` or `gpu`)")
+    pytest.importorskip("vllm", reason="the engine is not installed (extra `cpu` or `gpu`)")
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    folder = tmp_path_factory.mktemp("random-checkpoint")
+    size = write_tokenizer(folder)
+    config = Qwen3Config(
+        vocab_size=size,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Qwen3ForCausalLM(config).to(torch.float32)
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.data.mul_(5)
+    model.save_pretrained(folder)
+    return folder
+
+
+def write_tokenizer(folder: Path) -> int:
+    """A small byte-level vocabulary with the family's control tokens; gives the number of ids."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    split = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(split), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=900, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator([*TEXTS * 4, "yes", "no", "yes", "no"], trainer)
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<|endoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tokenizer.get_vocab_size(with_added_tokens=True)
+
+
+@pytest.fixture
+def altered(random_checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a copy of the checkpoint; keywords change fields of its config.json, None removes one."""
+
+    def alter(**changes: Any) -> Path:
+        folder = tmp_path / "checkpoint"
+        shutil.copytree(random_checkpoint, folder)
+        config = {**json.loads((folder / "config.json").read_text()), **changes}
+        kept = {name: value for name, value in config.items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(kept))
+        return folder
+
+    return alter
+
+
+@pytest.fixture
+def build(random_checkpoint: Path) -> Iterator[Callable[..., VllmScorer]]:
+    """Builds engines and closes them after the test."""
+    built: list[VllmScorer] = []
+
+    def make(folder: Path = random_checkpoint, **options: Any) -> VllmScorer:
+        scorer = VllmScorer(folder, **{**OPTIONS, **options})
+        built.append(scorer)
+        return scorer
+
+    yield make
+    for scorer in built:
+        scorer.close()
+
+
+OPTIONS: dict[str, Any] = {
+    "max_document_tokens": MAX_DOCUMENT_TOKENS,
+    "kv_cache_gib": 0.25,
+    "run_canary": False,  # random weights know no order
+}
+
+
+@pytest.fixture(scope="session")
+def scorer(random_checkpoint: Path) -> Iterator[VllmScorer]:
+    """One engine that every test may use and none may break."""
+    scorer = VllmScorer(random_checkpoint, **OPTIONS)
+    yield scorer
+    scorer.close()

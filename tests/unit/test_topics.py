@@ -1,0 +1,268 @@
+"""topics.yaml is read whole or not at all, and says everything that is wrong with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rerank_core.errors import InputError
+from rerank_core.records import DEFAULT_INSTRUCTION, Topic
+from rerank_core.topics import load_topics, queries_digest, query_digest
+
+ErrorsOf = Callable[[str | bytes], str]
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@pytest.fixture
+def errors_of(tmp_path: Path) -> ErrorsOf:
+    """What load_topics says is wrong with this text, with the folder taken away."""
+
+    def read(text: str | bytes) -> str:
+        file = tmp_path / "topics.yaml"
+        file.write_bytes(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
+        with pytest.raises(InputError) as raised:
+            load_topics(file)
+        return str(raised.value).replace(f"{tmp_path}/", "")
+
+    return read
+
+
+def one(fields: str) -> str:
+    """A file with one good topic and these fields, which begin on line 4."""
+    return f"topics:\n- slug: ai-chips\n  query: AI 芯片\n{fields}\n"
+
+
+def load(tmp_path: Path, text: str) -> list[Topic]:
+    file = tmp_path / "topics.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load_topics(file)
+
+
+def test_a_topic_needs_only_slug_and_query(tmp_path: Path) -> None:
+    assert load(tmp_path, one("")) == [Topic(slug="ai-chips", query="AI 芯片")]
+
+
+def test_every_field_is_read(tmp_path: Path) -> None:
+    text = one(
+        """
+  queries: {en: AI chips, zh: AI 芯片}
+  instruction: >
+    Judge chips.
+  languages: [zh, en, no]
+  must: [芯片]
+  must_not:
+  - "2024"
+  candidate_limit: 1000
+  top_k: 1
+  min_score: -1.5
+  half_life_hours: 12
+  active: false"""
+    )
+    assert load(tmp_path, text) == [
+        Topic(
+            slug="ai-chips",
+            query="AI 芯片",
+            queries={"en": "AI chips", "zh": "AI 芯片"},
+            instruction="Judge chips.",
+            languages=("zh", "en", "no"),
+            must=("芯片",),
+            must_not=("2024",),
+            candidate_limit=1000,
+            top_k=1,
+            min_score=-1.5,
+            half_life_hours=12.0,
+            active=False,
+        )
+    ]
+
+
+def test_min_score_may_be_null_and_topics_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    topics = load(tmp_path, "topics:\n- {slug: b, query: x, min_score: null}\n- {slug: a, query: y}\n")
+    assert [(topic.slug, topic.min_score, topic.instruction) for topic in topics] == [
+        ("b", None, DEFAULT_INSTRUCTION),
+        ("a", None, DEFAULT_INSTRUCTION),
+    ]
+
+
+def test_a_topic_may_take_over_the_fields_of_another(tmp_path: Path) -> None:
+    topics = load(
+        tmp_path, "topics:\n- &first {slug: a, query: x, top_k: 7}\n- {<<: *first, slug: b, query: y}\n"
+    )
+    assert topics[1] == Topic(slug="b", query="y", top_k=7)
+
+
+def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
+    assert load(tmp_path, "topics: []") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("  candidate_limit: 0", "candidate_limit 0 is not in 1..1000"),
+        ("  candidate_limit: 1001", "candidate_limit 1001 is not in 1..1000"),
+        ("  top_k: true", "top_k true is not a whole number in 1..1000"),
+        ("  top_k: 2.5", "top_k 2.5 is not a whole number in 1..1000"),
+        ("  top_k: '5'", "top_k '5' is not a whole number in 1..1000"),
+        ("  top_k: [5]", "top_k a list is not a whole number in 1..1000"),
+        ("  min_score: .nan", "min_score .nan is not a finite number"),
+        ("  min_score: -.inf", "min_score -.inf is not a finite number"),
+        ("  min_score: high", "min_score 'high' is not a number"),
+        ("  min_score: true", "min_score true is not a number"),
+        ("  half_life_hours: 0", "half_life_hours 0 is not more than 0"),
+        ("  half_life_hours: .inf", "half_life_hours .inf is not a finite number"),
+        ("  active: maybe", "active 'maybe' is not true or false"),
+        ("  active: 1", "active 1 is not true or false"),
+        ("  top_k:", "top_k is empty; give it a value or leave the line out"),
+        ("  querry: x", "unknown field 'querry'; did you mean 'query'?"),
+        ("  topk: 3", "unknown field 'topk'; did you mean 'top_k'?"),
+        ("  query: again", "query stands on line 3 already; keep one of them"),
+        ("  instruction: ' '", "instruction is empty; write its text"),
+        ("  instruction: 2024", "instruction 2024 is a number, not text; put it in quotes"),
+        ("  instruction: yes", "instruction yes is true or false, not text; put it in quotes"),
+        ("  instruction: 2024-10-01", "instruction 2024-10-01 is a date, not text; put it in quotes"),
+        ("  instruction: [a]", "instruction is a list, not text"),
+        (r'  instruction: "a\0b"', r"instruction 'a\x00b' holds a NUL character; take it out"),
+        (r'  instruction: "\ud800"', "instruction holds half a character, U+D800; write the whole one"),
+        ("  languages: zh", "languages is text, not a list; write it in square brackets"),
+        ("  languages: [zh-CN]", "languages 'zh-CN' is not a language code of ISO 639-1; did you mean 'zh'?"),
+        ("  languages: [jp]", "languages 'jp' is not a language code of ISO 639-1; did you mean 'ja'?"),
+        ("  languages: [EN]", "languages 'EN' is not a language code of ISO 639-1; did you mean 'en'?"),
+        (
+            "  languages: [q]",
+            "languages 'q' is not a language code of ISO 639-1; write a code such as en or zh",
+        ),
+        ("  languages: [en, en]", "languages has 'en' twice; keep one of them"),
+        ("  queries: [en]", "queries is a list; write queries: {en: a query, zh: another}"),
+        ("  queries: {en: ''}", "queries.en is empty; write its text"),
+        (
+            "  queries: {xx: a}",
+            "queries 'xx' is not a language code of ISO 639-1; write a code such as en or zh",
+        ),
+        ("  queries: {en: a, en: b}", "en stands on line 4 already; keep one of them"),
+        ("  must: [a, ~]", "must is empty; write its text"),
+        ("  must: [a]\n  must_not: [A]", "must_not has 'a', which must has too; keep one of them"),
+        (
+            "  instruction: !!python/object:os.system x",
+            "instruction x is a tag:yaml.org,2002:python/object:os.system, not text; put it in quotes",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_value_and_line(
+    errors_of: ErrorsOf, field: str, message: str
+) -> None:
+    line = 5 if "\n" in field else 4
+    assert errors_of(one(field)) == f"topic 'ai-chips' (topics.yaml, line {line}): {message}"
+
+
+def test_a_query_longer_than_2000_characters_is_refused(errors_of: ErrorsOf) -> None:
+    assert "has 2,001 characters; 2,000 is the most" in errors_of(
+        f"topics: [{{slug: a, query: {'芯' * 2001}}}]"
+    )
+
+
+@pytest.mark.parametrize("slug", ["Upper", "-a", "a b", "../a", "a" * 64, "芯片"])
+def test_a_slug_is_a_short_plain_name(errors_of: ErrorsOf, slug: str) -> None:
+    assert "is not 1 to 63 of a-z" in errors_of(f'topics: [{{slug: "{slug}", query: q}}]')
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "topics.yaml is empty; write `topics:` and a list of topics under it"),
+        ("- a", "topics.yaml, line 1: the file is a list; write `topics:` and a list of topics under it"),
+        ("{}", "topics.yaml, line 1: there is no `topics:`; write it, and a list of topics under it"),
+        ("topic: []", "topics.yaml, line 1: unknown field 'topic'; did you mean 'topics'?"),
+        (
+            "topics: {a: b}",
+            "topics.yaml, line 1: topics is a mapping, not a list; begin each topic with `- slug:`",
+        ),
+        (
+            "topics:\n- a",
+            "topic 1 (topics.yaml, line 2): it is text, not fields with values; begin it with `slug:`",
+        ),
+        (
+            "topics:\n- query: a",
+            "topic 1 (topics.yaml, line 2): slug is missing; every topic has a slug and a query",
+        ),
+        (
+            "topics:\n- slug: a",
+            "topic 'a' (topics.yaml, line 2): query is missing; every topic has a slug and a query",
+        ),
+        (
+            "topics: [\n",
+            "topics.yaml, line 2: not YAML: expected the node content, but found '<stream end>'; correct it there",
+        ),
+        (
+            "topics: []\n---\na: b",
+            "topics.yaml, line 2: not YAML: but found another document; correct it there",
+        ),
+        ("topics:\n- \x1b[31m", "topics.yaml, line 2: a control character; take it out"),
+        (b"topics:\n- \xff", "topics.yaml, line 2: not UTF-8; save the file as UTF-8"),
+        ("[" * 5_000, "topics.yaml: lists or mappings stand in one another too deep to be topics"),
+    ],
+)
+def test_a_file_that_is_not_a_list_of_topics_is_refused(errors_of: ErrorsOf, text: str, message: str) -> None:
+    assert message in errors_of(text)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"none.yaml cannot be read: No such file or directory; name a topics file"
+    ):
+        load_topics(tmp_path / "none.yaml")
+
+
+def test_all_errors_are_told_at_once(errors_of: ErrorsOf) -> None:
+    text = "topics:\n- slug: a\n  query: x\n  top_k: 0\n  candidate_limit: 0\n- slug: a\n  query: ''\n- slug: b\nextra: 1\n"
+    assert errors_of(text).splitlines() == [
+        "topics.yaml has 6 errors:",
+        "  topics.yaml, line 9: unknown field 'extra'; known are topics",
+        "  topic 'a' (topics.yaml, line 4): top_k 0 is not in 1..1000",
+        "  topic 'a' (topics.yaml, line 5): candidate_limit 0 is not in 1..1000",
+        "  topic 'a' (topics.yaml, line 6): slug 'a' stands on line 2 already",
+        "  topic 'a' (topics.yaml, line 7): query is empty; write its text",
+        "  topic 'b' (topics.yaml, line 8): query is missing; every topic has a slug and a query",
+    ]
+
+
+def test_two_topics_of_one_slug_on_one_line_are_found(errors_of: ErrorsOf) -> None:
+    assert "slug 'a' stands on line 1 already" in errors_of(
+        "topics: [{slug: a, query: x}, {slug: a, query: y}]"
+    )
+
+
+def test_the_query_digest_is_of_exactly_the_two_texts() -> None:
+    assert query_digest("i", "q") == query_digest("i", "q")
+    assert (
+        len(
+            {
+                query_digest("ab", "c"),
+                query_digest("a", "bc"),
+                query_digest("", "abc"),
+                query_digest("c", "ab"),
+            }
+        )
+        == 4
+    )
+
+
+@given(texts, texts, texts, texts)
+def test_no_two_pairs_of_texts_share_a_query_digest(a: str, b: str, c: str, d: str) -> None:
+    assert (query_digest(a, b) == query_digest(c, d)) == ((a, b) == (c, d))
+
+
+def test_the_queries_digest_covers_what_reaches_the_model_and_nothing_else() -> None:
+    topic = Topic(slug="a", query="q", queries={"en": "e", "zh": "z"})
+    same = Topic(
+        slug="b", query="q", queries={"zh": "z", "en": "e"}, top_k=3, must=("m",), active=False, number=9
+    )
+    assert queries_digest(topic) == queries_digest(same)
+    others = [
+        Topic(slug="a", query="x", queries={"en": "e", "zh": "z"}),
+        Topic(slug="a", query="q", queries={"en": "z", "zh": "e"}),
+        Topic(slug="a", query="q", queries={"en": "e"}),
+        Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, instruction="i"),
+    ]
+    assert queries_digest(topic) not in {queries_digest(other) for other in others}
