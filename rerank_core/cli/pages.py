@@ -50,7 +50,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
             ("rank", "score", "title", "source", "age", "new"),
             [_cells(article) for article in articles if article["topic"] == stands["topic"]],
             right=("rank", "score", "age"),
-            shorten=("title",),
+            shorten="title",
         )
     page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")

@@ -7,16 +7,19 @@ Texts of articles cannot move the cursor, change colours or turn the reading dir
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import IO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 UNCUT = 100_000  # columns of a file
+GAP = 3  # between two columns of a table
+NARROWEST = 12  # that a shortened column gets
 JOINERS = "\u200c\u200d"  # belong to the spelling of several scripts
 
 
@@ -37,29 +40,33 @@ def console(stream: IO[str] | None = None) -> Console:
 
 def print_table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Sequence[Sequence[str]],
     *,
     right: Sequence[str] = (),
-    shorten: Sequence[str] = (),
+    shorten: str | None = None,
     styles: Sequence[str] = (),
 ) -> None:
-    """Print rows under their columns: `right` ones to the right, `shorten` ones cut at a terminal's edge.
+    """Print rows under their columns: `right` ones to the right; `shorten` gives way where a terminal is too narrow.
 
     `styles` are those of the rows, in order.
     """
+    screen = console()
+    cells = [[clean(cell) for cell in row] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for name in columns:
-        cut = name in shorten
-        table.add_column(
-            name,
-            justify="right" if name in right else "left",
-            no_wrap=cut or name in right,
-            overflow="ellipsis" if cut else "fold",
-        )
-    for number, row in enumerate(rows):
-        style = styles[number] if number < len(styles) else ""
-        table.add_row(*(Text(clean(cell)) for cell in row), style=style)
-    console().print(table)
+    widths = [max(cell_len(cell) for cell in column) for column in zip(columns, *cells, strict=True)]
+    for name, width in zip(columns, widths, strict=True):
+        if name == shorten:
+            others = sum(widths) - width + GAP * (len(widths) - 1)
+            left = max(NARROWEST, screen.width - others)
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=left)
+        else:
+            right_side = name in right
+            table.add_column(
+                name, justify="right" if right_side else "left", no_wrap=right_side, overflow="fold"
+            )
+    for number, row in enumerate(cells):
+        table.add_row(*map(Text, row), style=styles[number] if number < len(styles) else "")
+    screen.print(table)
 
 
 def say(text: str = "", *, style: str = "") -> None:

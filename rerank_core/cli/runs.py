@@ -1,13 +1,17 @@
 """`rerank run`: one window's work, stage by stage."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rerank_core.pipeline import Plan, Resources
 
 
 def run(
@@ -36,12 +40,15 @@ def run(
     slugs = None if topics is None else tuple(slug.strip() for slug in topics.split(",") if slug.strip())
     resources = pipeline.Resources.of(settings())
     if plan:
-        _print_plan(pipeline.plan(resources, until=moment, topics=slugs))
+        with _log_on_screen():
+            planned = pipeline.plan(resources, until=moment, topics=slugs)
+        _print_plan(planned)
         return
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses than this one
     _run(resources, key=key, until=moment, topics=slugs, rescore=rescore)
 
 
-def _run(resources: Any, **choices: Any) -> None:
+def _run(resources: "Resources", **choices: Any) -> None:
     from rerank_core import pipeline
     from rerank_core.cli.printing import print_table, say
 
@@ -49,7 +56,12 @@ def _run(resources: Any, **choices: Any) -> None:
 
     def on_stage(stage: str, result: Mapping[str, Any]) -> None:
         counts = {name: value for name, value in result.items() if name not in {"seconds", "run_id"}}
-        shown = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in counts.items())
+        # Numbers for people; digests and paths are in the database.
+        shown = ", ".join(
+            f"{name.replace('_', ' ')} {_shown(value)}"
+            for name, value in counts.items()
+            if not (value is None or isinstance(value, str))
+        )
         rows.append((stage, f"{result['seconds']:.1f}", shown))
 
     with _log_on_screen():
@@ -74,6 +86,7 @@ def _log_on_screen() -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             line = Text(clean(record.getMessage()))
             if screen.is_terminal and record.levelno < logging.WARNING:
+                line.truncate(screen.width - 4, overflow="ellipsis")
                 status.update(line)
             else:
                 screen.print(line, soft_wrap=True)
@@ -92,18 +105,21 @@ def _log_on_screen() -> Iterator[None]:
         logger.propagate = propagates
 
 
-def _print_plan(plan: Any) -> None:
+def _print_plan(plan: "Plan") -> None:
     from rerank_core.cli.printing import print_table
 
     rows = [
         ("topics", f"{plan.topics:,}"),
         ("articles to claim", f"{plan.articles:,}"),
-        ("pairs", f"{plan.pairs:,}"),
-        ("of them in the ledger", f"{plan.in_ledger:,}"),
+        ("pairs to score", f"{plan.pairs:,}"),
+        ("pairs in the ledger already", f"{plan.in_ledger:,}"),
+        ("pairs over the run's budget", f"{plan.left_out:,}"),
         ("tokens to score", f"{plan.tokens:,}"),
         (
             "seconds, about",
-            "not known: nothing was scored yet" if plan.seconds is None else f"{plan.seconds:,.0f}",
+            "not known: this scorer has not scored here yet"
+            if plan.seconds is None
+            else f"{plan.seconds:,.0f}",
         ),
     ]
     print_table(("plan", "number"), rows, right=("number",))
@@ -127,8 +143,8 @@ def _shown(value: Any) -> str:
     """A count with its thousands, the number of items of a list, any other value as it is."""
     if isinstance(value, float):
         return f"{value:,.2f}"
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple, dict)):
         return f"{len(value):,}"
     return f"{value:,}" if isinstance(value, int) else str(value)

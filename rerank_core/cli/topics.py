@@ -59,12 +59,11 @@ def list_topics() -> None:
         say(f"pipeline {pipeline} has no topics; `rerank topics apply FILE` brings some")
         return
     print_table(
-        ("topic", "version", "active", "query", "languages", "candidates", "top", "min", "half-life"),
+        ("topic", "version", "query", "languages", "recall", "top", "min", "half-life"),
         [
             (
                 topic.slug,
-                f"{topic.number}",
-                "yes" if topic.active else "no",
+                f"{topic.number}" if topic.active else f"{topic.number} (off)",
                 topic.query,
                 " ".join(topic.languages) or "all",
                 f"{topic.candidate_limit}",
@@ -74,8 +73,8 @@ def list_topics() -> None:
             )
             for topic in stored
         ],
-        right=("version", "candidates", "top", "min", "half-life"),
-        shorten=("query",),
+        right=("recall", "top", "min", "half-life"),
+        shorten="query",
         styles=["" if topic.active else "dim" for topic in stored],
     )
 

@@ -157,6 +157,7 @@ def start(teller: Teller, sitting: Sitting, *, fresh: bool) -> None:
         sitting.rerank("topics", "apply", str(SAMPLE / "topics.yaml"))
     with teller.step("Airflow: scheduler, DAG processor and API server are healthy"):
         sitting.airflow.wait_healthy()
+        sitting.airflow.make_pool(Settings.load().gpu_pool, slots=1)
         sitting.airflow.wait_dag(DAG)
 
 

@@ -257,6 +257,11 @@ class AirflowSandbox:
                 )
             time.sleep(0.25)
 
+    def make_pool(self, name: str, *, slots: int) -> None:
+        """Create the pool `name` unless it exists. Tasks of a missing pool wait for ever, in silence."""
+        if name not in {pool["name"] for pool in self._call("GET", "/pools")["pools"]}:
+            self._call("POST", "/pools", {"name": name, "slots": slots})
+
     def wait_dag(self, dag_id: str, *, timeout_seconds: float = 90.0) -> None:
         """Wait until the DAG processor has read `dag_id`. Raises with its message where the file is broken."""
         deadline = time.monotonic() + timeout_seconds

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from rerank_core.errors import ModelError
 from rerank_core.prompt import QWEN3, Format, prompt_digest, read_tokenizer
-from rerank_core.scorers.weights import hash_weights, weight_files
+from rerank_core.scorers.weights import hash_weights, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -30,6 +30,7 @@ class Family:
 
     name: str
     architecture: str  # of config.json
+    embedding: str  # name of its token embedding among the weights
     form: Format
     overrides: dict[str, Any]  # vLLM's hf_overrides
 
@@ -38,6 +39,7 @@ FAMILIES = (
     Family(
         name="qwen3-reranker",
         architecture="Qwen3ForCausalLM",
+        embedding="model.embed_tokens.weight",
         form=QWEN3,
         overrides={
             "architectures": ["Qwen3ForSequenceClassification"],
@@ -106,14 +108,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if family is None:
         known = ", ".join(family.architecture for family in FAMILIES)
         raise ModelError(f"{folder}: architecture {architectures}, expected {known}; take another checkpoint")
-    weight_files(folder)
     try:
         vocabulary_size = int(config["vocab_size"])
+        hidden_size = int(config["hidden_size"])
         max_positions = int(config["max_position_embeddings"])
     except (KeyError, TypeError, ValueError):
         raise ModelError(
-            f"{folder / 'config.json'}: vocab_size and max_position_embeddings must be numbers; copy it again"
+            f"{folder / 'config.json'}: vocab_size, hidden_size and max_position_embeddings must be numbers; "
+            "copy it again"
         ) from None
+    embedding = tensor_shapes(folder).get(family.embedding)
+    if embedding != [vocabulary_size, hidden_size]:
+        raise ModelError(
+            f"{folder}: tensor {family.embedding} has shape {embedding}, config.json says "
+            f"{[vocabulary_size, hidden_size]}: they do not belong together; copy the checkpoint again"
+        )
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     if precision not in PRECISIONS:
         raise ModelError(

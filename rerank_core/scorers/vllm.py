@@ -5,7 +5,8 @@ deadline, an interrupt and the flush to the ledger are never far away, and the e
 be wrong with a pair is checked before it is submitted, so one pair does not take its batch with it.
 
 After any exception out of the engine, an interrupt included, requests may be left inside it: the scorer is finished,
-says so, and refuses further use.
+says so, and refuses further use. Close it before another is built: vLLM keeps process-wide state, and closing one
+engine breaks every other of its process.
 """
 
 import gc
@@ -14,6 +15,7 @@ import math
 import os
 import sys
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +36,8 @@ _LOG_SECONDS = 5.0
 _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16_384
 _CPU_BLOCK_TOKENS = 32  # vLLM's 128 would never reuse the prefix of a short query; 16 is refused
+
+_open: "weakref.WeakSet[VllmScorer]" = weakref.WeakSet()
 
 
 @dataclass
@@ -100,6 +104,9 @@ class VllmScorer:
                 f"{checkpoint.vocabulary_size}: they do not belong together; copy the checkpoint again"
             )
         canary = read_canary(model_folder)
+        gc.collect()
+        if _open:
+            raise EngineError("this process has an engine already; close that scorer first")
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
         self.finished = False
@@ -150,6 +157,7 @@ class VllmScorer:
             raise EngineError(
                 f"vLLM could not be started with {model_folder} ({type(error).__name__}: {error})"
             ) from error
+        _open.add(self)
         self._parameters = vllm.PoolingParams(task="classify", use_activation=False)
         self._speed: float | None = None  # computed tokens a second
         self._most_tokens = min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens)
@@ -195,6 +203,7 @@ class VllmScorer:
         self.finished = True
         self._llm = None
         gc.collect()
+        _open.discard(self)
 
     def _check_usable(self) -> None:
         if self.finished:

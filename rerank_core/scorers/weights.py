@@ -67,8 +67,18 @@ def weight_files(folder: Path) -> list[Path]:
         if missing:
             raise ModelError(f"{folder} lacks {', '.join(missing)}; copy the checkpoint again")
     for file in files:
-        _check_complete(file)
+        _header(file)
     return files
+
+
+def tensor_shapes(folder: Path) -> dict[str, list[int]]:
+    """Shape of every tensor, from the files' headers. Raises ModelError as `weight_files` does."""
+    return {
+        name: list(entry.get("shape", []))
+        for file in weight_files(folder)
+        for name, entry in _header(file).items()
+        if name != "__metadata__"
+    }
 
 
 def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:
@@ -88,8 +98,8 @@ def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:
     return hashes
 
 
-def _check_complete(file: Path) -> None:
-    """A safetensors file is 8 bytes of header length, the header, and tensors up to the last end offset.
+def _header(file: Path) -> dict[str, Any]:
+    """The header of a complete file. A safetensors file is 8 bytes of header length, the header, and tensors up to the last end offset.
 
     https://github.com/huggingface/safetensors#format
     """
@@ -107,6 +117,7 @@ def _check_complete(file: Path) -> None:
         raise ModelError(f"{file} is not a safetensors file; copy the checkpoint again") from None
     if size != 8 + length + end:
         raise ModelError(f"{file} has {size} bytes, expected {8 + length + end}; copy the checkpoint again")
+    return header
 
 
 def _cache_file() -> Path:

@@ -1,4 +1,4 @@
-"""A tiny random checkpoint of the real architecture, and one engine over it for the session."""
+"""A tiny random checkpoint of the real architecture, and engines over it."""
 
 import json
 import shutil
@@ -46,7 +46,8 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Qwen3ForCausalLM(config).to(torch.float32)
+        make: Any = Qwen3ForCausalLM  # transformers leaves it untyped
+        model = make(config).to(torch.float32)
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.data.mul_(5)
@@ -94,10 +95,12 @@ def altered(random_checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def build(random_checkpoint: Path) -> Iterator[Callable[..., VllmScorer]]:
-    """Builds engines and closes them after the test."""
+    """Builds one engine after the other; the last one closes after the test."""
     built: list[VllmScorer] = []
 
     def make(folder: Path = random_checkpoint, **options: Any) -> VllmScorer:
+        while built:
+            built.pop().close()
         scorer = VllmScorer(folder, **{**OPTIONS, **options})
         built.append(scorer)
         return scorer
@@ -114,9 +117,9 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scorer(random_checkpoint: Path) -> Iterator[VllmScorer]:
-    """One engine that every test may use and none may break."""
+    """One engine for a module's tests, which leave it usable; a module that uses it builds no other."""
     scorer = VllmScorer(random_checkpoint, **OPTIONS)
     yield scorer
     scorer.close()

@@ -1,51 +1,19 @@
 """The real engine on the CPU: exact, in order, and unharmed by what it is given."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
 
-from rerank_core.errors import EngineError, ModelError
+from rerank_core.errors import EngineError
 from rerank_core.prompt import Prompter
-from rerank_core.records import Pair, Score
-from rerank_core.scorers.base import ChunkFailed
-from rerank_core.scorers.canary import FILE_NAME
+from rerank_core.records import Pair
 from rerank_core.scorers.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
-
-DOCUMENTS = [
-    "The central bank cut its key rate by half a point.",
-    "中国人民银行宣布下调存款准备金率，释放长期资金。",
-    "A storm closed the port; ships wait outside the harbour.\n" * 3,
-    "Goal!",
-    "",
-    "?",
-    "The striker scored twice. " * 60,
-    "Новости: дождь. أخبار. 뉴스 🎉",
-]
-QUERIES = ["What did the central bank decide?", "ships waiting at the port", "央行"]
-
-
-def make_pairs(
-    *, queries: Sequence[str] = QUERIES, documents: Sequence[str] = DOCUMENTS, instruction: str = "Find news."
-) -> list[Pair]:
-    return [
-        Pair(q, d, date(2026, 11, 1), instruction, query, document)
-        for q, query in enumerate(queries)
-        for d, document in enumerate(documents)
-    ]
-
-
-def all_scores(scorer: VllmScorer, pairs: Sequence[Pair], **options: Any) -> list[Score]:
-    chunks = list(scorer.score(pairs, **{"flush_seconds": math.inf, **options}))
-    assert not any(chunk.refused for chunk in chunks)
-    return [score for chunk in chunks for score in chunk.scores]
 
 
 @pytest.fixture(scope="module")
@@ -180,113 +148,10 @@ def test_a_deadline_ends_the_work_and_leaves_the_engine_usable(scorer: VllmScore
 
 
 def test_leaving_early_leaves_the_engine_usable(scorer: VllmScorer) -> None:
-    iterator = scorer.score(make_pairs(queries=[f"early {n}" for n in range(100)]), flush_seconds=0.01)
-    next(iterator)
-    with pytest.raises(EngineError, match="already scoring"):
-        next(scorer.score(make_pairs(), flush_seconds=1.0))
-    iterator.close()
+    pairs = make_pairs(queries=[f"early {n}" for n in range(100)])
+    for _ in scorer.score(pairs, flush_seconds=0.01):
+        with pytest.raises(EngineError, match="already scoring"):
+            next(scorer.score(make_pairs(), flush_seconds=1.0))
+        break
     assert scorer._llm.llm_engine.get_num_unfinished_requests() == 0
     assert len(all_scores(scorer, make_pairs())) == len(make_pairs())
-
-
-def test_a_failed_step_finishes_the_scorer_and_names_the_suspects(
-    build: Callable[..., VllmScorer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scorer = build(in_flight_tokens=300)
-    engine = scorer._llm.llm_engine
-    step, steps = engine.step, iter(range(100))
-
-    def failing() -> Any:
-        if next(steps) == 3:
-            raise RuntimeError("out of memory")
-        return step()
-
-    monkeypatch.setattr(engine, "step", failing)
-    pairs = make_pairs()
-    iterator = scorer.score(pairs, flush_seconds=math.inf)
-    done = next(iterator).scores
-    assert 0 < len(done) < len(pairs)  # what was ready is given before the failure
-    with pytest.raises(ChunkFailed, match=r"out of memory.*query \d × document \d") as failure:
-        next(iterator)
-    assert failure.value.suspects
-    assert not set(failure.value.suspects) & {score.pair for score in done}
-    with pytest.raises(EngineError, match="finished"):
-        next(scorer.score(pairs, flush_seconds=1.0))
-    rebuilt = build()
-    assert len(all_scores(rebuilt, pairs)) == len(pairs)
-
-
-def test_an_interrupt_finishes_the_scorer(
-    build: Callable[..., VllmScorer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Timeout(BaseException):
-        pass
-
-    def interrupted() -> Any:
-        raise Timeout
-
-    scorer = build()
-    monkeypatch.setattr(scorer._llm.llm_engine, "step", interrupted)
-    with pytest.raises(Timeout):
-        next(scorer.score(make_pairs(), flush_seconds=1.0))
-    with pytest.raises(EngineError, match="finished"):
-        next(scorer.score(make_pairs(), flush_seconds=1.0))
-
-
-def test_a_model_that_overflows_is_an_error_that_names_the_pair(
-    altered: Callable[..., Path], build: Callable[..., VllmScorer]
-) -> None:
-    from safetensors.torch import load_file, save_file
-
-    folder = altered()
-    weights = load_file(folder / "model.safetensors")
-    weights["model.norm.weight"].fill_(float("nan"))
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ChunkFailed, match=r"logit of query 0 × document 0 is nan") as failure:
-        next(build(folder).score(make_pairs(), flush_seconds=1.0))
-    assert [(pair.query_id, pair.document_id) for pair in failure.value.suspects] == [(0, 0)]
-
-
-def test_a_canary_in_the_wrong_order_stops_the_scorer(
-    altered: Callable[..., Path], build: Callable[..., VllmScorer], scorer: VllmScorer
-) -> None:
-    pairs = make_pairs(queries=QUERIES[:1], documents=DOCUMENTS[:3], instruction="Find news.")
-    scores = sorted(all_scores(scorer, pairs), key=lambda score: -score.logit)
-    right = {
-        "instruction": "Find news.",
-        "query": QUERIES[0],
-        "documents": [score.pair.document for score in scores],
-        "logits": [score.logit for score in scores],
-    }
-    folder = altered()
-    file = folder / FILE_NAME
-    file.write_text(json.dumps({"tolerance": 1e-3, "cases": [right]}))
-    build(folder, run_canary=True).close()
-    file.write_text(json.dumps({"cases": [{**right, "documents": right["documents"][::-1], "logits": None}]}))
-    with pytest.raises(ModelError, match="expected descending"):
-        build(folder, run_canary=True)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"architectures": ["LlamaForCausalLM"]}, "architecture"),
-        ({"auto_map": {"AutoModel": "code.Model"}}, "remote code"),
-        ({"vocab_size": 700}, "do not belong together"),
-    ],
-)
-def test_a_wrong_checkpoint_is_refused_before_any_engine_is_built(
-    altered: Callable[..., Path], build: Callable[..., VllmScorer], changes: dict[str, Any], message: str
-) -> None:
-    folder = altered(**changes)
-    began = time.monotonic()
-    with pytest.raises(ModelError, match=message):
-        build(folder)
-    assert time.monotonic() - began < 2
-
-
-def test_weights_that_do_not_fit_the_config_are_refused(
-    altered: Callable[..., Path], build: Callable[..., VllmScorer]
-) -> None:
-    with pytest.raises(ModelError, match="refused the checkpoint"):
-        build(altered(hidden_size=32))

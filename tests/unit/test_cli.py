@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -287,6 +288,19 @@ def test_a_run_prints_its_stages_and_show_prints_the_page(page: Rerank) -> None:
     )
 
 
+def test_a_plan_counts_the_work_and_does_none_of_it(page: Rerank) -> None:
+    ended = page("run", "--plan")
+    assert ended.code == 0, ended.err
+    numbers = {line[: line.rindex("  ")].strip(): line.split()[-1] for line in ended.out.splitlines()[2:9]}
+    assert numbers["topics"] == "2"
+    assert numbers["articles to claim"] == "3"
+    assert int(numbers["pairs to score"]) > 0
+    assert numbers["pairs in the ledger already"] == "0"
+    assert "has no page yet" in page("show").out
+    page("run")
+    assert re.search(r"pairs to score +0\n", page("run", "--plan").out)
+
+
 def test_a_page_that_the_engine_failed_on_is_shown_as_degraded(
     page: Rerank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,7 +385,7 @@ def test_columns_line_up_beside_chinese_and_a_file_is_neither_cut_nor_coloured(
         ("title", "age"),
         [("新款人工智能芯片发布", "1 h"), ("plain", "12 h"), ("한국어 뉴스", "3 d"), (long, "4 d")],
         right=("age",),
-        shorten=("title",),
+        shorten="title",
         styles=["bold red"] * 4,
     )
     out = capsys.readouterr().out
@@ -380,6 +394,23 @@ def test_columns_line_up_beside_chinese_and_a_file_is_neither_cut_nor_coloured(
     assert len({cell_len(row) for row in rows}) == 1
     assert long.strip() in out
     assert "\x1b" not in out
+
+
+def test_in_a_narrow_terminal_the_title_gives_way_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(printing, "UNCUT", 40)
+    printing.print_table(
+        ("rank", "title", "source", "new"),
+        [("1", "新款人工智能芯片发布会" * 3, "晨曦日报", "new")],
+        shorten="title",
+    )
+    header, _, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["rank", "title", "source", "new"]
+    assert row.startswith("1      新款人工")
+    assert "…" in row
+    assert row.rstrip().endswith("晨曦日报   new")
+    assert cell_len(row) == 40
 
 
 @pytest.mark.parametrize(
