@@ -7,7 +7,7 @@ UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def _mapped_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+        reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(f"{database!r}: {reason}; check that it runs, then try again") from error
     except DBAPIError as error:
         if error.connection_invalidated:
@@ -130,9 +130,16 @@ def execute(connection: Connection, name: str, **values: Any) -> int:
     return int(connection.execute(statement(name), values).rowcount)
 
 
-def _cursor(connection: Connection) -> Any:
-    """The driver's own cursor, for COPY and scripts: it is psycopg2's, whatever the pool says."""
-    return connection.connection.cursor()
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's own cursor, for COPY and scripts; its errors become SQLAlchemy's."""
+    cursor: Any = connection.connection.cursor()
+    try:
+        yield cursor
+    except psycopg2.Error as error:
+        raise DBAPIError.instance("COPY or script", None, error, psycopg2.Error) from error
+    finally:
+        cursor.close()
 
 
 def to_csv(data: pa.Table) -> bytes:
@@ -152,11 +159,8 @@ def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
     """
     buffer = io.BytesIO(to_csv(pa.table({name: _as_text(data.column(name)) for name in data.column_names})))
     names = ", ".join(f'"{name}"' for name in data.column_names)
-    with closing(_cursor(connection)) as cursor:
-        try:
-            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
-        except psycopg2.Error as error:
-            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
+    with _cursor(connection) as cursor:
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
     return int(data.num_rows)
 
 
@@ -170,9 +174,12 @@ def copy_out(
     """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns)."""
     buffer = io.BytesIO()
     compiled = str(statement(name, relations).compile(dialect=connection.dialect))
-    with closing(_cursor(connection)) as cursor:
+    with _cursor(connection) as cursor:
         query = cursor.mogrify(compiled, values).decode()
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
+        try:
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
+        except psycopg2.Error as error:
+            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
     buffer.seek(0)
     if not buffer.getbuffer().nbytes:
         return schema.empty_table()
@@ -221,7 +228,7 @@ def upgrade(url: str) -> tuple[str | None, str | None]:
 
 def run_script(connection: Connection, file: Path) -> None:
     """Run a file of many statements, as it stands, on the transaction of `connection`."""
-    with closing(_cursor(connection)) as cursor:
+    with _cursor(connection) as cursor:
         cursor.execute(file.read_text(encoding="utf-8"))
 
 

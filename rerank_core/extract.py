@@ -68,13 +68,21 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
     if settings.source_url is None:
         with database.transaction() as connection:
             check_contract(connection, settings.source_view)
-            return _claim(connection, run, fence, keys=settings.source_view, rows=settings.source_view)
+            view = settings.source_view
+            return _claim(connection, run, fence, view=view, keys=view, rows=view)
     # The source's snapshot stays open until exactly its rows are claimed.
     with Database(settings.source_url).transaction(read_only=True) as source:
         check_contract(source, settings.source_view)
         with database.transaction() as connection:
             _copy_source(source, connection, settings.source_view, run)
-            return _claim(connection, run, fence, keys="pg_temp.source_key", rows="pg_temp.source_row")
+            return _claim(
+                connection,
+                run,
+                fence,
+                view=settings.source_view,
+                keys="pg_temp.source_key",
+                rows="pg_temp.source_row",
+            )
 
 
 def check_contract(connection: Connection, view: str) -> None:
@@ -96,7 +104,7 @@ def check_contract(connection: Connection, view: str) -> None:
         raise SourceError(f"source view {view}: " + "; ".join(problems))
 
 
-def _claim(connection: Connection, run: Run, fence: int, *, keys: str, rows: str) -> Extracted:
+def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str, rows: str) -> Extracted:
     runs.hold_fence(connection, run.run_id, fence)
     db.rows(connection, "extract_lock", pipeline=run.pipeline)
     relations = (("keys", keys), ("rows", rows))
@@ -112,19 +120,38 @@ def _claim(connection: Connection, run: Run, fence: int, *, keys: str, rows: str
                 until=run.window.until,
             )
     except (IntegrityError, ProgrammingError) as error:
-        twice = db.rows(connection, "extract_duplicates", relations)
-        if not twice:
-            raise
-        shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
-        raise SourceError(
-            f"source view {rows} shows articles more than once: {shown}; make article_id unique"
-        ) from error
+        _refuse_duplicates(connection, view, relations, run, error)
+        raise
     assert counts is not None
     result = Extracted(**counts)
+    if result.claimed:
+        _refuse_duplicates(connection, view, relations, run, None)
     if result.sighted != result.claimed + result.unchanged + result.too_late + result.later + result.invalid:
-        raise SourceError(f"source view {rows}: the rows do not add up: {result}; is article_id unique?")
+        raise SourceError(f"source view {view}: the rows do not add up: {result}; is article_id unique?")
     db.execute(connection, "extract_claimed", run_id=run.run_id)
     return result
+
+
+def _refuse_duplicates(
+    connection: Connection,
+    view: str,
+    relations: tuple[tuple[str, str], ...],
+    run: Run,
+    cause: Exception | None,
+) -> None:
+    """Raises SourceError where an article stands in the view twice: its two rows would be claimed by turns for ever."""
+    twice = db.rows(
+        connection,
+        "extract_duplicates",
+        relations,
+        run_id=run.run_id,
+        of_this_run=cause is None,
+    )
+    if twice:
+        shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
+        raise SourceError(
+            f"source view {view} shows articles more than once: {shown}; make article_id unique"
+        ) from cause
 
 
 def _copy_source(source: Connection, connection: Connection, view: str, run: Run) -> None:

@@ -59,6 +59,10 @@ def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
                     )
                 except Unpreparable as reason:
                     refused[row["revision_id"]] = str(reason)
+                except Exception as error:
+                    # Whatever a parser does with it, one article must not stop all later ones.
+                    log.exception("revision %d could not be prepared", row["revision_id"])
+                    refused[row["revision_id"]] = f"unreadable: {type(error).__name__} in its preparation"
             _save(connection, documents, refused, month)
             if found:
                 after = found[-1]["revision_id"]

@@ -127,7 +127,8 @@ def publish(*, database: Database, store: Store, run: Run, fence: int) -> Publis
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
         db.rows(connection, "publish_lock", pipeline=run.pipeline)
-        difference = _difference(connection, before, rows_sha256, table, list(standings.values()))
+        lost = int((scored.known & np.isnan(scored.logit)).sum())
+        difference = _difference(connection, before, rows_sha256, table, list(standings.values()), lost)
         row = db.one(
             connection,
             "publish_add",
@@ -151,7 +152,7 @@ def publish(*, database: Database, store: Store, run: Run, fence: int) -> Publis
             connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id
         )
         is_current = moved is not None
-        _settle_fills(connection, run, wanted, standings, is_current)
+        _settle_fills(connection, run, wanted, standings)
         db.execute(connection, "publish_done", run_id=run.run_id, degraded=degraded)
     return Published(
         publication_id=publication_id,
@@ -186,7 +187,7 @@ def _rank(
     has_score = ~np.isnan(mine.logit)
     refused = mine.work & ~has_score & mine.refused
     missing = mine.work & ~has_score & ~mine.refused
-    complete = not missing.any() and not one.left_out
+    complete = one.selected and not missing.any() and not one.left_out
     # A topic never mixes scorers: the one before ranks it until the fill under the new one is complete.
     scorer_id = run.scorer_id if one.previous_scorer_id is None or complete else one.previous_scorer_id
     rankable = has_score & (mine.scorer_id == scorer_id)
@@ -311,6 +312,7 @@ def _difference(
     rows_sha256: str,
     table: pa.Table,
     standings: Sequence[RankedTopic],
+    lost: int,  # pairs that had a score when the run was frozen, and have none now
 ) -> str | None:
     """Why the rows are not those of the run's version before; None where they are."""
     if before is None or before["rows_sha256"] == rows_sha256:
@@ -320,8 +322,9 @@ def _difference(
     missing = sum(standing.missing for standing in standings)
     if missing < before["missing"]:
         reasons.append(f"healed: {before['missing'] - missing} pairs have a score now")
-    if missing > before["missing"]:
-        reasons.append(f"past retention: {missing - before['missing']} pairs have lost their score")
+    lost = max(lost, missing - before["missing"])
+    if lost > 0:
+        reasons.append(f"past retention: {lost} pairs have lost their score")
     logits = {(row["slug"], row["document_id"]): row["logit"] for row in was if row["logit"] is not None}
     now = zip(*(table.column(name).to_pylist() for name in ("topic", "document_id", "logit")), strict=True)
     rescored = sum(
@@ -354,11 +357,12 @@ def _settle_fills(
     run: Run,
     wanted: Sequence[_Frozen],
     standings: Mapping[str, RankedTopic],
-    is_current: bool,
 ) -> None:
-    """A topic is filled when all that the current page's run wanted of it is scored; else it is filled again."""
+    """A topic is filled when all that the newest run wanted of it is scored; else it is filled again."""
     if run.scorer_id is None:
         return
+    newest = db.one(connection, "publish_is_newest", pipeline=run.pipeline, until=run.window.until)
+    assert newest is not None
     for one in wanted:
         standing = standings[one.topic.slug]
         whole = one.selected and not standing.missing and not standing.left_out
@@ -367,8 +371,9 @@ def _settle_fills(
             "slug": one.topic.slug,
             "queries_digest": topics.queries_digest(one.topic),
             "scorer_id": run.scorer_id,
+            "run_id": run.run_id,
         }
         if not whole:
-            db.execute(connection, "publish_unfill", **values)
-        elif one.filling and is_current:
-            db.execute(connection, "publish_fill", run_id=run.run_id, **values)
+            db.execute(connection, "publish_unfill", is_newest=newest["is_newest"], **values)
+        elif newest["is_newest"]:
+            db.execute(connection, "publish_fill", **values)

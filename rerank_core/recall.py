@@ -190,10 +190,10 @@ def _recall_topics(
     for topic in wanted:
         by_member, light = _light(index, topic, members, query_ids)
         eligible = _eligible(connection, topic, members)
-        filled_under = filled.get((topic.slug, topics.queries_digest(topic)), [])
+        filled_under = filled.get((topic.slug, topics.queries_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
-        filling = scorer_id not in filled_under
-        previous = next(iter(filled_under), None) if filling else None
+        filling = scorer_id is None or not filled_under.get(scorer_id, False)
+        previous = next((other for other in filled_under if other != scorer_id), None) if filling else None
         chosen = np.zeros(len(document_ids), dtype=bool)
         if selected:
             for positions in hours:
@@ -302,11 +302,11 @@ def _store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tupl
     return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
 
 
-def _filled(connection: Connection, pipeline: str) -> dict[tuple[str, bytes], list[int]]:
-    """(slug, queries digest) → scorers that it is filled under, the latest first."""
-    filled: dict[tuple[str, bytes], list[int]] = defaultdict(list)
+def _filled(connection: Connection, pipeline: str) -> dict[tuple[str, bytes], dict[int, bool]]:
+    """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
+    filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
     for row in db.rows(connection, "recall_filled", pipeline=pipeline):
-        filled[row["slug"], bytes(row["queries_digest"])].append(row["scorer_id"])
+        filled[row["slug"], bytes(row["queries_digest"])][row["scorer_id"]] = row["whole"]
     return filled
 
 

@@ -13,7 +13,7 @@ DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -23,6 +23,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         default="postgresql+psycopg2://postgres:@localhost:5432/news",
+        repr=False,
         description="Postgres that holds the `rerank` schema, as a SQLAlchemy URL.",
     )
     store_url: str = Field(
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     )
     source_url: str | None = Field(
         default=None,
+        repr=False,
         description="Database that holds the article source, when it is not `database_url`.",
     )
     source_view: str = Field(
@@ -93,10 +95,19 @@ class Settings(BaseSettings):
     def _name_the_driver(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        # No message may show a part of the value: it can hold a password.
         scheme, separator, rest = value.partition("://")
         if not separator or scheme not in {"postgresql+psycopg2", "postgresql", "postgres"}:
-            raise ValueError(f"{scheme!r} is not a Postgres URL; write postgresql+psycopg2://user@host/name")
-        return f"postgresql+psycopg2://{rest}"
+            raise ValueError("this is no Postgres URL; write postgresql+psycopg2://user@host/name")
+        url = f"postgresql+psycopg2://{rest}"
+        try:
+            make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError("its user, host, port or name cannot be read; check the part after ://") from None
+        return url
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

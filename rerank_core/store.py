@@ -105,7 +105,7 @@ class Store:
                 )
         try:
             table = pq.read_table(pa.BufferReader(content))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
         if not table.schema.equals(schema):
             raise CorruptError(

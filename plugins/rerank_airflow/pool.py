@@ -2,6 +2,7 @@
 
 Tasks of a pool that does not exist are never scheduled, and no task can find that out: the Task SDK shows no
 pools. So the scheduler creates it at its start, where it is missing; one that exists is left as it is.
+(The triggerer and the DAG processor do the same: Airflow tells a job's type only after this hook.)
 """
 
 import logging
@@ -16,8 +17,8 @@ DESCRIPTION = "Scoring tasks of news-rerank: as many slots as there are GPUs"
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Called by Airflow once in each component that starts; only the scheduler may create pools."""
-    if getattr(component, "job_type", None) == "SchedulerJob":
+    """Called by Airflow in each component that starts, and in each task, which has no database to ask."""
+    if type(component).__name__ == "Job":
         from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
 
         for name in sorted({settings_of(pipeline).gpu_pool for pipeline in pipelines()}):

@@ -30,6 +30,7 @@ app.add_typer(articles.app, name="articles")
 app.add_typer(checks.scorer, name="scorer")
 app.command("run")(runs.run)
 app.command("show")(pages.show)
+app.command("runs")(pages.runs)
 app.command("doctor")(checks.doctor)
 app.command("settings")(checks.settings)
 

@@ -1,4 +1,4 @@
-"""`rerank show`: the current page, as frontends read it."""
+"""`rerank show`: the current page, as frontends read it; `rerank runs`: what led to it."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +55,35 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
     say(Store(settings().store_url).full_path(page["parquet_path"]))
+
+
+def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20) -> None:
+    """The latest runs: how far each came, and what it published."""
+    from rerank_core import database as db
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.settings import settings
+
+    pipeline = settings().pipeline
+    with db.Database(settings().database_url).transaction(read_only=True) as connection:
+        found = db.rows(connection, "show_runs", pipeline=pipeline, limit=limit)
+    if not found:
+        say(f"pipeline {pipeline} has no run yet; `rerank run` makes one")
+        return
+    rows = [
+        (
+            f"{row['run_id']}",
+            f"{row['until']:%Y-%m-%d %H:%M:%S}",
+            f"{row['state']}, degraded" if row["degraded"] else row["state"],
+            "" if row["version"] is None else f"{row['version']}",
+            "" if row["row_count"] is None else f"{row['row_count']:,}",
+            "current" if row["is_current"] else "",
+            row["key"],
+            row["difference"] or "",
+        )
+        for row in found
+    ]
+    names = ("run", "until (UTC)", "state", "version", "rows", "page", "key", "differs")
+    print_table(names, rows, right=("run", "version", "rows"), shorten="key")
 
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:

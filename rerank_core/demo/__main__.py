@@ -19,6 +19,7 @@ from rerank_core.database import Database
 from rerank_core.demo import show
 from rerank_core.demo._supervise import PR_SET_PDEATHSIG
 from rerank_core.demo.airflow import PASSWORD, USER, TaskState
+from rerank_core.demo.evaluate import evaluate
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
 from rerank_core.errors import RerankError
@@ -77,7 +78,7 @@ def run(teller: Teller, sitting: Sitting) -> None:
     pipeline = Settings.load().pipeline
     teller.head("The page, as frontends read it (view rerank.current_ranking; score is the model's logit)")
     show.page(teller, database, pipeline=pipeline)
-    judge(teller, sitting)
+    judge(teller, sitting, database, pipeline=pipeline)
 
     teller.head("An hour later: a few more articles")
     load(teller, sitting, "more_articles.jsonl", first=False)
@@ -191,8 +192,24 @@ def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) ->
     return tasks
 
 
-def judge(teller: Teller, sitting: Sitting) -> None:
+def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str) -> None:
     """How good the ranking is, beside BM25 and chance, on the sample's own judgements."""
+    from rerank_core.demo.evaluate import evaluate
+
+    run = show.last_run(database, pipeline=pipeline)
+    assert run is not None
+    found = evaluate(
+        database=database,
+        store=Store(sitting.settings["RERANK_STORE_URL"]),
+        run_id=run[0],
+        qrels_file=SAMPLE / "qrels.tsv",
+    )
+    name = "the demonstration checkpoint" if sitting.demonstration else sitting.model
+    teller.head(f"How good is it? {found[0].topics} topics of invented news, ranked by {name}")
+    show.quality(teller, found)
+    teller.say(
+        "  It shows that the pipeline works. The sample is too small and too neat to compare models with."
+    )
 
 
 def _shown(path: Path) -> str:

@@ -41,6 +41,8 @@ class TaskState:
     task_id: str
     map_index: int
     """-1 for a task that is not mapped."""
+    label: str | None
+    """What Airflow shows of a mapped task instead of its number."""
     state: str | None
     """None before the scheduler has looked at it."""
     try_number: int
@@ -309,6 +311,7 @@ class AirflowSandbox:
             TaskState(
                 task_id=task["task_id"],
                 map_index=task["map_index"],
+                label=task["rendered_map_index"],
                 state=task["state"],
                 try_number=task["try_number"],
                 started=_moment(task["start_date"]),

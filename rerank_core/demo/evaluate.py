@@ -82,7 +82,9 @@ def _quality(order: str, values: np.ndarray, rng: np.random.Generator) -> Qualit
     return Quality(order, float(values.mean()), float(low), float(high), len(values))
 
 
-def _scores(database: Database, store: Store, run_id: int) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+def _scores(
+    database: Database, store: Store, run_id: int
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
     """The logit and the BM25 score of each pair that the run wanted scored and that has a score."""
     with database.transaction(read_only=True) as connection:
         run = runs.get(connection, run_id)

@@ -6,13 +6,14 @@ control codes).
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, text
 
 from rerank_core.database import Database
 from rerank_core.demo.airflow import TaskState
+from rerank_core.demo.evaluate import Quality
 
 WIDTH_OF_A_FILE = 110
 ROWS_A_TOPIC = 5
@@ -79,7 +81,7 @@ class RunProgress:
     def __call__(self, tasks: Sequence[TaskState]) -> None:
         running = []
         for task in tasks:
-            name = task.task_id if task.map_index < 0 else f"{task.task_id} [{task.map_index}]"
+            name = task.task_id if task.map_index < 0 else f"{task.task_id}, {task.label or task.map_index}"
             key = (task.task_id, task.map_index, task.try_number)
             if task.state in OVER and key not in self._told:
                 self._told.add(key)
@@ -89,29 +91,35 @@ class RunProgress:
                 self._teller.done(f"{name}{note}", seconds=None if task.state == "skipped" else task.seconds)
             elif task.state == "running":
                 running.append(name)
-        scoring = [name for name in running if name.startswith("rerank")]
-        progress = self._scored() if scoring else None
+        progress = ""
+        if any(name.startswith("rerank") for name in running):
+            wanted = sum(pairs_of(task) for task in tasks if task.task_id == "rerank")
+            progress = self._scored(wanted)
         if self._status:
-            self._status.update(Text(f"{', '.join(running) or 'waiting for the scheduler'}{progress or ''}"))
+            self._status.update(Text(f"{'; '.join(running) or 'waiting for the scheduler'}{progress}"))
 
-    def _scored(self) -> str:
+    def _scored(self, wanted: int) -> str:
         with self._database.transaction(read_only=True) as connection:
-            row = connection.execute(
-                text("""
-                    SELECT r.run_id, (SELECT count(*) FROM rerank.pair_score s WHERE s.run_id = r.run_id) AS scored,
-                           (SELECT sum(value) FROM rerank.run_metric m
-                            WHERE m.run_id = r.run_id AND m.stage = 'recall' AND m.name = 'pairs') AS pairs
-                    FROM rerank.run r ORDER BY r.run_id DESC LIMIT 1
-                """)
-            ).one()
-        if not row.scored:
+            scored = connection.execute(
+                text(
+                    "SELECT count(*) FROM rerank.pair_score WHERE run_id = (SELECT max(run_id) FROM rerank.run)"
+                )
+            ).scalar_one()
+        if not scored:
             return ": the engine is starting"
-        told = f": {row.scored} pairs scored" if not row.pairs else f": {row.scored} of {row.pairs:.0f} pairs"
-        quarter = int(4 * row.scored / row.pairs) if row.pairs else 0
+        if not wanted:
+            return f": {scored} scored"
+        quarter = 4 * scored // wanted
         if self._status is None and self._quarters < quarter < 4:
-            self._teller.done(f"rerank{told}", seconds=None)
+            self._teller.done(f"rerank: {scored} of {wanted} pairs scored", seconds=None)
         self._quarters = max(self._quarters, quarter)
-        return told
+        return f": {scored} scored"
+
+
+def pairs_of(task: TaskState) -> int:
+    """How many pairs a scoring task has, as its label says; 0 where it does not say."""
+    found = re.search(r"(\d+) pairs", task.label or "")
+    return int(found[1]) if found else 0
 
 
 def page(teller: Teller, database: Database, *, pipeline: str) -> None:
@@ -137,13 +145,14 @@ def page(teller: Teller, database: Database, *, pipeline: str) -> None:
         heading = Text.assemble((topic.topic, "bold"), f"  {topic.query}")
         heading.append(f"  ({topic.state}, {topic.ranked} ranked)", style="dim")
         teller.console.print(heading, overflow="ellipsis", no_wrap=True)
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-        table.add_column("rank", justify="right", no_wrap=True)
-        table.add_column("score", justify="right", no_wrap=True)
-        table.add_column("new", no_wrap=True)
-        table.add_column("age", justify="right", no_wrap=True)
-        table.add_column("source", no_wrap=True, max_width=20, overflow="ellipsis")
-        table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=1)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        # The same widths under every topic; the title takes what the screen leaves.
+        fixed = {"rank": 4, "score": 6, "new": 3, "age": 8, "source": 18}
+        for name, width in fixed.items():
+            justify: JustifyMethod = "right" if name in {"rank", "score", "age"} else "left"
+            table.add_column(name, width=width, justify=justify, no_wrap=True, overflow="ellipsis")
+        title_width = max(20, teller.console.width - sum(fixed.values()) - 2 * len(fixed))
+        table.add_column("title", width=title_width, no_wrap=True, overflow="ellipsis")
         for row in (row for row in rows if row.topic == topic.topic):
             born = min(row.published_at or row.first_ingested_at, row.first_ingested_at)
             table.add_row(
@@ -193,6 +202,16 @@ def counts(teller: Teller, database: Database, *, run_id: int) -> None:
         f"  articles claimed {claimed} · pairs {row.candidates}: scored now {scored}, from the ledger {row.from_ledger}, "
         f"left unscored {row.missing} · rows published {row.ranked}"
     )
+
+
+def quality(teller: Teller, found: Sequence[Quality]) -> None:
+    """How good an order is beside others, on the sample's own judgements."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for name in ("order", "nDCG@10", "95 % interval"):
+        table.add_column(name, justify="left" if name == "order" else "right")
+    for each in found:
+        table.add_row(each.order, f"{each.ndcg:.3f}", f"{each.low:.3f} – {each.high:.3f}")
+    teller.console.print(table)
 
 
 def last_run(database: Database, *, pipeline: str) -> tuple[int, str] | None:

@@ -82,6 +82,8 @@ class Sitting:
             "RERANK_DATABASE_URL": self.database_url,
             "RERANK_STORE_URL": self._store_url,
             "RERANK_MODEL": self.model,
+            # The 50 best a topic and no more, so that a laptop's CPU is done in a minute.
+            "RERANK_FILL_FACTOR": "1",
             "RERANK_RETRY_SECONDS": "5",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
@@ -90,7 +92,8 @@ class Sitting:
         }
         if Path(self.model).is_dir():
             found["HF_HUB_OFFLINE"] = "1"
-        return found
+        own = {name: value for name, value in os.environ.items() if name.startswith(("RERANK_", "VLLM_"))}
+        return found | own | {"RERANK_MODEL": self.model}
 
     def start_databases(self, *, fresh: bool) -> None:
         """Start the embedded Postgres, if one is needed. `fresh` empties what is the demo's own."""

@@ -1,2 +1,9 @@
--- Articles that the source view shows more than once.
-SELECT article_id, count(*) AS rows FROM {rows} GROUP BY article_id HAVING count(*) > 1 ORDER BY article_id LIMIT 3
+-- Articles that the source view shows more than once; of those that this run has claimed, where :of_this_run.
+SELECT k.article_id, count(*) AS rows
+FROM {keys} k
+WHERE k.article_id IS NOT NULL
+  AND (NOT :of_this_run OR k.article_id IN (SELECT r.article_id FROM rerank.revision r WHERE r.run_id = :run_id))
+GROUP BY k.article_id
+HAVING count(*) > 1
+ORDER BY k.article_id
+LIMIT 3

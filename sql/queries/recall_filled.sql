@@ -1,2 +1,13 @@
--- Under which scorers each topic's queries are filled, the latest first.
-SELECT slug, queries_digest, scorer_id FROM rerank.fill WHERE pipeline = :pipeline ORDER BY slug, filled_at DESC, scorer_id DESC
+-- Under which scorers each topic's queries were filled, the latest first. `whole`: they are so still, up to the run
+-- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents.
+SELECT f.slug, f.queries_digest, f.scorer_id, f.run_id = newest.run_id AS whole
+FROM rerank.fill f
+CROSS JOIN (
+    SELECT run_id
+    FROM rerank.run
+    WHERE pipeline = :pipeline AND published_at IS NOT NULL
+    ORDER BY until DESC, published_at DESC
+    LIMIT 1
+) newest
+WHERE f.pipeline = :pipeline
+ORDER BY f.slug, f.filled_at DESC, f.scorer_id DESC

@@ -69,7 +69,7 @@ def states(airflow, run_id):
 def test_a_triggered_dag_run_cleared_and_repeated_gives_the_same_rows_without_the_engine(airflow, news):
     hour = datetime.now(UTC).strftime("%Y-%m-%dT%H:00:00")
     first = airflow.trigger(DAG, partition_key=hour)
-    assert airflow.wait_run(DAG, first, timeout_seconds=240) == "success"
+    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
     print(airflow.tasks(DAG, first))
     assert states(airflow, first)["rerank"] == ["success"]
     assert [tuple(row)[:2] for row in read(news, PUBLICATIONS)] == [(f"{hour}Z", 1)]

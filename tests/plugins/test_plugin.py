@@ -2,7 +2,6 @@
 
 import ast
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -56,18 +55,23 @@ class TestPool:
         return None if found is None else found.slots
 
     def test_a_starting_scheduler_creates_the_missing_pool_of_each_pipeline(self, monkeypatch):
-        monkeypatch.setenv("RERANK_GPU_POOL", "scheduler-made")
+        from airflow.jobs.job import Job
+
+        monkeypatch.setenv("RERANK_GPU_POOL", "first")
+        monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {"gpu_pool": "second"}}')
         monkeypatch.setenv("RERANK_AIRFLOW_POOL_SLOTS", "3")
-        pool.on_starting(SimpleNamespace(job_type="SchedulerJob"))
-        assert self.slots("scheduler-made") == 3
+        Job(job_type="SchedulerJob")
+        assert (self.slots("first"), self.slots("second")) == (3, 3)
 
     def test_a_pool_that_exists_keeps_its_slots(self):
         assert pool.create_missing("kept", slots=2)
         assert not pool.create_missing("kept", slots=5)
         assert self.slots("kept") == 2
 
-    def test_no_other_component_creates_it(self, monkeypatch):
-        monkeypatch.setenv("RERANK_GPU_POOL", "never")
-        pool.on_starting(SimpleNamespace(job_type="TriggererJob"))
-        pool.on_starting(object())
-        assert self.slots("never") is None
+    def test_a_task_that_starts_does_not_look_for_pools(self, monkeypatch):
+        from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
+
+        monkeypatch.setattr(
+            pool, "create_missing", lambda *_args, **_options: pytest.fail("no database here")
+        )
+        pool.on_starting(TaskRunnerMarker())
