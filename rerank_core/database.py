@@ -83,6 +83,8 @@ class Database:
     def rehearsal(self) -> Iterator["Database"]:
         """A database whose transactions are parts of one that is rolled back at the end: nothing stays."""
         with self.transaction() as connection:
+            # Its stages work for minutes between two statements.
+            connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
             yield _Rehearsal(self.url, connection)
             connection.rollback()
 

@@ -40,7 +40,7 @@ class Prepared:
 
 
 def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
-    """Prepare the run's revisions that are not prepared yet, a batch a transaction.
+    """Prepare what the run, or an earlier one that was never published, has claimed; a batch a transaction.
 
     Raises FencedError where a newer try has begun.
     """
@@ -49,7 +49,15 @@ def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
     while True:
         with database.transaction() as connection:
             runs.hold_fence(connection, run.run_id, fence)
-            found = db.rows(connection, "prepare_pending", run_id=run.run_id, after=after, batch=BATCH)
+            found = db.rows(
+                connection,
+                "prepare_pending",
+                pipeline=run.pipeline,
+                run_id=run.run_id,
+                until=run.window.until,
+                after=after,
+                batch=BATCH,
+            )
             documents: dict[int, Document] = {}
             refused: dict[int, str] = {}
             for row in found:
@@ -134,10 +142,11 @@ def to_document(*, title: str | None, summary: str | None, body: str | None, lan
     text = "\n\n".join(part for part in (clean_title, clean_summary, clean_body) if part)[:MAX_CHARACTERS]
     if not any(character.isalnum() for character in text):
         raise Unpreparable("empty: no letter or digit in title, summary and body")
+    found = language(text, claimed=lang)
     return Document(
         digest=hashlib.sha256(text.encode("utf-8")).digest(),
         title=clean_title or text.split("\n", 1)[0][:200],
         text=text,
-        lang=language(text, claimed=lang),
-        terms=" ".join(terms(text)),
+        lang=found,
+        terms=" ".join(terms(text, lang=found)),
     )

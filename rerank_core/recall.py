@@ -241,7 +241,7 @@ def _light(
         query = topic.query_for(lang)
         here = langs == lang
         by_member[here] = query_ids[topic.instruction, query]
-        light[here] = index.scores(terms(query))[here]
+        light[here] = index.scores(terms(query, lang=lang))[here]
     return by_member, light
 
 

@@ -104,12 +104,14 @@ def _segmenter() -> Any:
     return jieba
 
 
-def terms(text: str) -> Iterator[str]:
-    """BM25 terms: words of alphabets, jieba's search words of Chinese, bigrams of Japanese and Korean."""
+def terms(text: str, *, lang: str) -> Iterator[str]:
+    """BM25 terms: words of alphabets, jieba's search words of Chinese, bigrams of Japanese and Korean.
+
+    `lang` is the document's language, for a query too: Chinese characters alone do not tell which of the two they are.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    japanese = bool(re.search(rf"[{_KANA}]", folded))
     for run in _RUNS.findall(folded):
-        if _IS_BIGRAM_SCRIPT.search(run) or (japanese and _IS_HAN.match(run)):
+        if _IS_BIGRAM_SCRIPT.search(run) or (lang == "ja" and _IS_HAN.match(run)):
             yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
         elif _IS_HAN.match(run):
             yield from (word for word in _segmenter().cut_for_search(run) if word.strip())

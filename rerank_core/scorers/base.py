@@ -52,7 +52,7 @@ class Scorer(Protocol):
 
     @property
     def engine(self) -> str:
-        """Engine, version and device, for provenance: `vllm 0.32.0 cpu`."""
+        """Engine, version and device, three words, for provenance: `vllm 0.32.0 cpu`."""
         ...
 
     def score(

@@ -1,10 +1,19 @@
 -- The documents of the freshness window: of each article its latest revision that this run or an earlier one
--- claimed, of equal texts the article that came first and is not blocked. What a run claimed that has not been
--- published is owed by this one, as if it had claimed it.
-WITH latest AS (
+-- claimed, of equal texts the article that came first and is not blocked. What a run claimed that was never
+-- published is owed by the next one that is, as if that had claimed it.
+WITH owing AS (
+    SELECT u.run_id
+    FROM rerank.run u
+    WHERE u.pipeline = :pipeline
+      AND (u.run_id = :run_id
+           OR u.published_at IS NULL AND NOT EXISTS (
+               SELECT FROM rerank.run p
+               WHERE p.pipeline = :pipeline AND p.published_at IS NOT NULL
+                 AND p.prepared_at > u.claimed_at AND p.until >= u.until))
+), latest AS (
     SELECT DISTINCT ON (r.article_id)
            r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at,
-           r.run_id = :run_id OR u.published_at IS NULL AS owed,
+           r.run_id IN (SELECT run_id FROM owing) AS owed,
            EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = r.pipeline AND b.article_id = r.article_id) AS blocked
     FROM rerank.revision r
     JOIN rerank.run u USING (run_id)

@@ -1,0 +1,251 @@
+"""Continuous submission of pairs to an engine that works in steps.
+
+The engine is kept filled with about one second of work, and looked at between steps: the deadline, an interrupt and the
+flush to the ledger are never far away, and no step waits for the slowest pair of a batch. Everything that can be wrong
+with a pair is checked before it is submitted, so one pair does not take its batch with it.
+
+After any exception out of the engine, an interrupt included, requests may be left inside it: it is finished, and the
+pairs that were inside are named, so that the next try can find the one that did it.
+"""
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rerank_core.errors import EngineError, InputError
+from rerank_core.prompt import Prompter
+from rerank_core.records import Pair, Score
+from rerank_core.scorers.base import ChunkFailed, Refusal, ScoredChunk, name_pairs
+
+_STEP_SECONDS = 1.0  # work that the engine is filled with
+
+
+class Engine(Protocol):
+    """What is asked of an engine; vLLM's LLMEngine has it."""
+
+    def add_request(self, request_id: str, prompt: Any, params: Any) -> Any: ...
+
+    def step(self) -> Any: ...
+
+    def abort_request(self, request_ids: list[str]) -> Any: ...
+
+
+@dataclass
+class _Sent:
+    """A pair inside the engine."""
+
+    index: int  # in the pairs given
+    pair: Pair
+    tokens: int
+    truncated: bool
+    neutralised: bool
+    since: float
+
+
+@dataclass
+class _Ready:
+    """Results since the last chunk, by index in the pairs given."""
+
+    scores: dict[int, Score] = field(default_factory=dict)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    neutralised: dict[int, Pair] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def chunk(self) -> ScoredChunk:
+        return ScoredChunk(
+            scores=tuple(self.scores[index] for index in sorted(self.scores)),
+            refused=tuple(self.refused[index] for index in sorted(self.refused)),
+            neutralised=tuple(self.neutralised[index] for index in sorted(self.neutralised)),
+            seconds=time.monotonic() - self.since,
+        )
+
+
+class Submission:
+    """Scores pairs with one engine, one call of `score` at a time, in the process that built it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        parameters: Any,
+        prompter: Prompter,
+        max_prompt_tokens: int,
+        least_tokens: int,
+        most_tokens: int,
+    ) -> None:
+        """`parameters` go with every request. Between `least_tokens` and `most_tokens` are kept in the engine, by the
+        speed measured; a prompt over `max_prompt_tokens` is refused.
+        """
+        self.finished = False
+        self._engine: Engine | None = engine
+        self._parameters = parameters
+        self._prompter = prompter
+        self._max_prompt_tokens = max_prompt_tokens
+        self._least_tokens = min(least_tokens, most_tokens)
+        self._most_tokens = most_tokens
+        self._speed: float | None = None  # computed tokens a second
+        self._busy = False
+        self._process = os.getpid()
+        self._sequence = 0
+
+    def score(
+        self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None
+    ) -> Iterator[ScoredChunk]:
+        """See Scorer.score. Leaving the iteration early takes its pairs out of the engine."""
+        self._check_usable()
+        self._busy = True
+        sent: dict[str, _Sent] = {}
+        try:
+            yield from self._score(pairs, sent, flush_seconds, deadline)
+        except GeneratorExit:
+            self._withdraw(sent)
+            raise
+        except BaseException:
+            self.finished = True
+            raise
+        finally:
+            self._busy = False
+
+    def release(self) -> None:
+        """Finish, and let the engine go."""
+        self.finished = True
+        self._engine = None
+
+    def _check_usable(self) -> None:
+        if self.finished:
+            raise EngineError("this scorer is finished (a step failed, or it was closed); build a new one")
+        if self._busy:
+            raise EngineError("this scorer is already scoring; finish that iteration first")
+        if self._process != os.getpid():
+            raise EngineError("this scorer belongs to the process that built it; build one in this process")
+
+    def _score(
+        self, pairs: Sequence[Pair], sent: dict[str, _Sent], flush_seconds: float, deadline: float | None
+    ) -> Iterator[ScoredChunk]:
+        waiting = _by_query(pairs)
+        ready = _Ready()
+        failure: ChunkFailed | None = None
+        while (waiting or sent) and failure is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                self._withdraw(sent)
+                break
+            failure = self._submit(pairs, waiting, sent, ready, flush_seconds)
+            if failure is None and sent:
+                failure = self._step(sent, ready)
+            if failure is None and time.monotonic() - ready.since >= flush_seconds:
+                yield ready.chunk()
+                ready = _Ready()
+        if ready.scores or ready.refused:
+            yield ready.chunk()  # what is done is kept, whatever failed after it
+        if failure is not None:
+            raise failure
+
+    def _submit(
+        self,
+        pairs: Sequence[Pair],
+        waiting: deque[int],
+        sent: dict[str, _Sent],
+        ready: _Ready,
+        flush_seconds: float,
+    ) -> ChunkFailed | None:
+        """Fill the engine up to about one step's work; pairs that cannot be scored are refused."""
+        seconds = min(_STEP_SECONDS, flush_seconds / 2)
+        wanted = self._least_tokens if self._speed is None else int(self._speed * seconds)
+        allowed = min(max(wanted, self._least_tokens), self._most_tokens)
+        inside = sum(entry.tokens for entry in sent.values())
+        while waiting and (inside < allowed or not sent):
+            index = waiting.popleft()
+            pair = pairs[index]
+            try:
+                prompt = self._prompter.prompt(
+                    instruction=pair.instruction, query=pair.query, document=pair.document
+                )
+            except InputError as error:
+                ready.refused[index] = Refusal(pair, str(error))
+                continue
+            tokens = len(prompt.ids)
+            if tokens > self._max_prompt_tokens:
+                reason = f"the prompt has {tokens} tokens, the model takes {self._max_prompt_tokens}"
+                ready.refused[index] = Refusal(pair, reason)
+                continue
+            request = str(self._sequence)
+            self._sequence += 1
+            sent[request] = _Sent(index, pair, tokens, prompt.truncated, prompt.neutralised, time.monotonic())
+            try:
+                self._engine.add_request(
+                    request, {"type": "token", "prompt_token_ids": prompt.ids}, self._parameters
+                )
+            except Exception as error:
+                self.finished = True
+                return _failed("the engine refused a pair", error, [pair])
+            inside += tokens
+        return None
+
+    def _step(self, sent: dict[str, _Sent], ready: _Ready) -> ChunkFailed | None:
+        """One engine step; its results go to `ready`."""
+        began = time.monotonic()
+        try:
+            outputs = self._engine.step()
+        except Exception as error:
+            self.finished = True
+            return _failed("a step of the engine failed", error, [entry.pair for entry in sent.values()])
+        now = time.monotonic()
+        computed = 0
+        for output in outputs:
+            if not output.finished:
+                continue
+            entry = sent.pop(output.request_id.partition("-")[0])
+            if getattr(output, "error", None) is not None:
+                ready.refused[entry.index] = Refusal(entry.pair, f"the engine reports: {output.error}")
+                continue
+            logit = float(output.outputs.data.item())
+            if not math.isfinite(logit):
+                self.finished = True  # shared blocks of the prefix cache may hold the same value
+                return ChunkFailed(
+                    f"the logit of {name_pairs([entry.pair])} is {logit}: an overflow in this precision, or "
+                    "damaged weights",
+                    suspects=[entry.pair],
+                )
+            cached = max(0, output.num_cached_tokens or 0)
+            computed += entry.tokens - cached
+            if entry.neutralised:
+                ready.neutralised[entry.index] = entry.pair
+            ready.scores[entry.index] = Score(
+                pair=entry.pair,
+                logit=logit,
+                truncated=entry.truncated,
+                latency_ms=(now - entry.since) * 1000,
+                prompt_tokens=entry.tokens,
+                cached_tokens=cached,
+            )
+        if computed:
+            speed = computed / max(now - began, 1e-6)
+            self._speed = speed if self._speed is None else (self._speed + speed) / 2
+        return None
+
+    def _withdraw(self, sent: dict[str, _Sent]) -> None:
+        """Take pairs back out of the engine, so that it can be used again."""
+        if sent and not self.finished:
+            try:
+                self._engine.abort_request(list(sent))
+            except BaseException:
+                self.finished = True
+                raise
+        sent.clear()
+
+
+def _by_query(pairs: Sequence[Pair]) -> deque[int]:
+    """Indexes of pairs, those of one query side by side: its prefix is then computed once."""
+    place: dict[tuple[str, str], int] = {}
+    order = [place.setdefault((pair.instruction, pair.query), len(place)) for pair in pairs]
+    return deque(sorted(range(len(pairs)), key=order.__getitem__))
+
+
+def _failed(what: str, error: Exception, suspects: Sequence[Pair]) -> ChunkFailed:
+    failure = ChunkFailed(f"{what} ({type(error).__name__}: {error})", suspects=suspects)
+    failure.__cause__ = error
+    return failure
