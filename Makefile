@@ -8,7 +8,7 @@ ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui test lint types format lock clean
+.PHONY: help setup demo ui test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +25,9 @@ ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=808
 test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
 	@exec $(run) pytest -q $(ARGS)
 
-lint: setup types ## Check style, format and types
+lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-
-types: setup
 	@.venv/bin/mypy --strict rerank_core plugins dags
 
 format: setup ## Put style and format right

@@ -258,12 +258,22 @@ def _eligible(connection: Connection, topic: Topic, members: pa.Table) -> Mask:
                 connection,
                 "recall_filter",
                 document_ids=document_ids.tolist(),
-                must=list(topic.must),
-                must_not=list(topic.must_not),
+                must=[_pattern(term) for term in topic.must],
+                must_not=[_pattern(term) for term in topic.must_not],
             )
         ]
         eligible &= np.isin(document_ids, np.asarray(allowed, dtype=np.int64))
     return eligible
+
+
+def _pattern(term: str) -> str:
+    """Postgres regular expression of a term as it stands; Latin letters and digits match as whole words: AI is not in "said"."""
+    escaped = "".join(
+        f"\\{character}" if character.isascii() and not character.isalnum() else character for character in term
+    )
+    before = "(?<![A-Za-z0-9])" if term[:1].isascii() and term[:1].isalnum() else ""
+    after = "(?![A-Za-z0-9])" if term[-1:].isascii() and term[-1:].isalnum() else ""
+    return before + escaped + after
 
 
 def _best(positions: Ids, light: npt.NDArray[np.float32], eligible: Mask, limit: int) -> Ids:

@@ -1,7 +1,7 @@
 """The story of `make demo` and `make ui`.
 
-run   rank the sample through Airflow, show the page; then more articles, and rank again
-ui    leave Airflow running on the same data until Ctrl-C
+`run` ranks the sample through Airflow and shows the page, then takes in more articles and ranks again.
+`ui` leaves Airflow running on the same data until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rerank_core.demo.evaluate import evaluate
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
 from rerank_core.errors import RerankError
+from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.store import Store
 
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--port", type=int, help="port of Airflow's pages; default: any free one")
     asked = parser.parse_args(arguments)
     _end_with_make()
+    # A shell that starts this in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     teller = Teller()
@@ -76,7 +79,8 @@ def run(teller: Teller, sitting: Sitting) -> None:
     load(teller, sitting, "articles.jsonl", first=True)
     first = rank(teller, sitting, database, title="First run: every article is new")
     pipeline = Settings.load().pipeline
-    teller.head("The page, as frontends read it (view rerank.current_ranking; score is the model's logit)")
+    teller.head("The page, as frontends read it: view rerank.current_ranking")
+    teller.say("  score is the model's logit; rank weighs it against age (rank_score)")
     show.page(teller, database, pipeline=pipeline)
     judge(teller, sitting, database, pipeline=pipeline)
 
@@ -87,16 +91,13 @@ def run(teller: Teller, sitting: Sitting) -> None:
     teller.head("Time of each stage")
     show.stage_times(teller, [("first run", first), ("second run", second)])
     teller.head("Parquet files")
-    for path in sorted(sitting.store.rglob("rankings/**/*.parquet")):
+    store = Store(sitting.settings["RERANK_STORE_URL"])
+    paths = [_shown(store.full_path(path)) for path in show.parquet_paths(database, pipeline=pipeline)[-2:]]
+    for path in paths:
         teller.say(f"  {path}")
     teller.head(f"Done in {time.monotonic() - began:.0f} s. Three commands to try next")
-    newest = show.last_run(database, pipeline=pipeline)
-    assert newest is not None
-    parquet = _shown(Path(Store(sitting.settings["RERANK_STORE_URL"]).full_path(newest[1])))
-    teller.say(
-        "  make ui                                   # the same in Airflow: graph, logs, clear, trigger"
-    )
-    teller.say(f"  .venv/bin/python -c \"import polars as p; print(p.read_parquet('{parquet}'))\"")
+    teller.say("  make ui                                   # in Airflow: graph, logs, clear, trigger")
+    teller.say(f"  .venv/bin/python -c \"import polars as p; print(p.read_parquet('{paths[-1]}'))\"")
     teller.say("  make demo MODEL=Qwen/Qwen3-Reranker-0.6B  # with real weights, 1.2 GB")
 
 
@@ -141,6 +142,11 @@ def introduce(teller: Teller, sitting: Sitting) -> None:
         )
     else:
         teller.say(f"  model   {sitting.model}")
+        with teller.waiting("looking for the checkpoint, and downloading it if it is not here"):
+            resolve_model(sitting.model)
+        teller.say(
+            "          without a GPU it scores one or two pairs a second: two runs take about ten minutes"
+        )
     teller.say(f"  folder  {_shown(sitting.folder)}")
 
 
@@ -188,20 +194,18 @@ def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) ->
         raise RerankError(f"dag run {dag_run} is {state}; all logs are in {sitting.logs}")
     run = show.last_run(database, pipeline=Settings.load().pipeline)
     assert run is not None
-    show.counts(teller, database, run_id=run[0])
+    show.counts(teller, database, run_id=run)
     return tasks
 
 
 def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str) -> None:
     """How good the ranking is, beside BM25 and chance, on the sample's own judgements."""
-    from rerank_core.demo.evaluate import evaluate
-
     run = show.last_run(database, pipeline=pipeline)
     assert run is not None
     found = evaluate(
         database=database,
         store=Store(sitting.settings["RERANK_STORE_URL"]),
-        run_id=run[0],
+        run_id=run,
         qrels_file=SAMPLE / "qrels.tsv",
     )
     name = "the demonstration checkpoint" if sitting.demonstration else sitting.model
@@ -212,10 +216,10 @@ def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str
     )
 
 
-def _shown(path: Path) -> str:
-    """A path as the reader would type it here."""
-    absolute = path.absolute()
-    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
+def _shown(path: Path | str) -> str:
+    """A path as the reader would type it here; an address of another store as it is."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else str(path)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

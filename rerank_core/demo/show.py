@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from rerank_core.database import Database
 from rerank_core.demo.airflow import TaskState
@@ -145,25 +146,30 @@ def page(teller: Teller, database: Database, *, pipeline: str) -> None:
         heading = Text.assemble((topic.topic, "bold"), f"  {topic.query}")
         heading.append(f"  ({topic.state}, {topic.ranked} ranked)", style="dim")
         teller.console.print(heading, overflow="ellipsis", no_wrap=True)
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        # The same widths under every topic; the title takes what the screen leaves.
-        fixed = {"rank": 4, "score": 6, "new": 3, "age": 8, "source": 18}
-        for name, width in fixed.items():
-            justify: JustifyMethod = "right" if name in {"rank", "score", "age"} else "left"
-            table.add_column(name, width=width, justify=justify, no_wrap=True, overflow="ellipsis")
-        title_width = max(20, teller.console.width - sum(fixed.values()) - 2 * len(fixed))
-        table.add_column("title", width=title_width, no_wrap=True, overflow="ellipsis")
-        for row in (row for row in rows if row.topic == topic.topic):
-            born = min(row.published_at or row.first_ingested_at, row.first_ingested_at)
-            table.add_row(
-                str(row.rank),
-                "bm25" if row.logit is None else f"{row.logit:+.2f}",
-                "new" if row.is_new else "",
-                age(row.as_of, born),
-                Text(one_line(row.source or "")),
-                Text(one_line(row.title)),
-            )
-        teller.console.print(table)
+        own = [row for row in rows if row.topic == topic.topic]
+        teller.console.print(ranking_table(own, width=teller.console.width))
+
+
+def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
+    """Rows of one topic; the columns are as wide under every topic, and the title takes what `width` leaves."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    fixed = {"rank": 4, "score": 6, "new": 3, "age": 9, "source": 18}
+    for name, cells in fixed.items():
+        justify: JustifyMethod = "right" if name in {"rank", "score", "age"} else "left"
+        table.add_column(name, width=cells, justify=justify, no_wrap=True, overflow="ellipsis")
+    title_cells = max(20, width - sum(fixed.values()) - 2 * len(fixed))
+    table.add_column("title", width=title_cells, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        born = min(row.published_at or row.first_ingested_at, row.first_ingested_at)
+        table.add_row(
+            str(row.rank),
+            "bm25" if row.logit is None else f"{row.logit:+.2f}",
+            "new" if row.is_new else "",
+            age(row.as_of, born),
+            Text(one_line(row.source or "")),
+            Text(one_line(row.title)),
+        )
+    return table
 
 
 def age(as_of: datetime, born: datetime) -> str:
@@ -214,20 +220,28 @@ def quality(teller: Teller, found: Sequence[Quality]) -> None:
     teller.console.print(table)
 
 
-def last_run(database: Database, *, pipeline: str) -> tuple[int, str] | None:
-    """Number of the run on the page, and the path of its Parquet file; None where nothing is published."""
+def last_run(database: Database, *, pipeline: str) -> int | None:
+    """Number of the run whose page is current; None where nothing is published yet."""
     with database.transaction(read_only=True) as connection:
-        return _last_run(connection, pipeline=pipeline)
+        if connection.execute(text("SELECT to_regclass('rerank.current_topic')")).scalar_one() is None:
+            return None
+        found = connection.execute(
+            text("SELECT run_id FROM rerank.current_topic WHERE pipeline = :pipeline LIMIT 1"),
+            {"pipeline": pipeline},
+        ).scalar_one_or_none()
+    return None if found is None else int(found)
 
 
-def _last_run(connection: Connection, *, pipeline: str) -> tuple[int, str] | None:
-    if connection.execute(text("SELECT to_regclass('rerank.current_topic')")).scalar_one() is None:
-        return None
-    row = connection.execute(
-        text("SELECT run_id, parquet_path FROM rerank.current_topic WHERE pipeline = :pipeline LIMIT 1"),
-        {"pipeline": pipeline},
-    ).first()
-    return None if row is None else (int(row.run_id), str(row.parquet_path))
+def parquet_paths(database: Database, *, pipeline: str) -> list[str]:
+    """The files of all publications, oldest first, below the store's root."""
+    with database.transaction(read_only=True) as connection:
+        found = connection.execute(
+            text(
+                "SELECT parquet_path FROM rerank.publication WHERE pipeline = :pipeline ORDER BY publication_id"
+            ),
+            {"pipeline": pipeline},
+        ).scalars()
+        return [str(path) for path in found]
 
 
 def stage_times(teller: Teller, runs: Sequence[tuple[str, Sequence[TaskState]]]) -> None:

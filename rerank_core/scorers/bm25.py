@@ -27,7 +27,7 @@ class Bm25:
         """One score a document for the terms of a query, in input order; 0.0 where the document has no term of the query."""
         if self._index is None:
             return np.zeros(self._count, dtype=np.float32)
-        known = [term for term in dict.fromkeys(query) if term in self._index.vocab_dict]
+        known = [term for term in dict.fromkeys(query) if term and term in self._index.vocab_dict]
         if not known:
             return np.zeros(self._count, dtype=np.float32)
         return np.asarray(self._index.get_scores(known), dtype=np.float32)

@@ -81,7 +81,7 @@ class Submission:
         speed measured; a prompt over `max_prompt_tokens` is refused.
         """
         self.finished = False
-        self._engine: Engine | None = engine
+        self._engine: Any = engine
         self._parameters = parameters
         self._prompter = prompter
         self._max_prompt_tokens = max_prompt_tokens

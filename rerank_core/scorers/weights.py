@@ -25,7 +25,10 @@ def resolve_model(name: str) -> Path:
     """The local folder of a checkpoint: a folder as it is, a hub name (`owner/name`, or `owner/name@revision`)
     downloaded or taken from the hub's cache. Only safetensors, JSON and text files are fetched. Raises ModelError.
     """
-    folder = Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:  # no such user
+        folder = Path(name)
     if folder.is_dir():
         return folder.resolve()
     repository, _, revision = name.partition("@")
@@ -128,17 +131,17 @@ def _cache_file() -> Path:
 def _load_cache() -> dict[str, Any]:
     try:
         content = json.loads(_cache_file().read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def _save_cache(content: dict[str, str]) -> None:
-    file = _cache_file()
     try:
+        file = _cache_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
             json.dump(content, stream)
         Path(stream.name).replace(file)
-    except OSError as error:
-        logger.warning("weights cache not written: file=%s error=%s", file, error)
+    except (OSError, RuntimeError) as error:
+        logger.warning("weights cache not written, the next start hashes again: %s", error)

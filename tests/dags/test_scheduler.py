@@ -1,5 +1,6 @@
 """A real scheduler with LocalExecutor, driven through Airflow's REST API."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -12,36 +13,36 @@ from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 DAG = "rank_new_articles"
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
 PUBLICATIONS = """
-SELECT run.key, publication.version, publication.rows_sha256, publication.row_count
-FROM rerank.publication JOIN rerank.run USING (run_id) ORDER BY publication_id
+SELECT publication.version, publication.rows_sha256, publication.row_count, publication.degraded
+FROM rerank.publication JOIN rerank.run USING (run_id)
+WHERE run.key = %s ORDER BY publication_id
 """
-pytestmark = [pytest.mark.scheduler, pytest.mark.engine, pytest.mark.slow]
+
+pytestmark = [pytest.mark.scheduler, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture
-def news(database_url, tmp_path):
-    """The sample's topics and its first 24 articles."""
-    database = Database(database_url)
+@pytest.fixture(scope="module")
+def news(postgres, _migrated_template):
+    """A database with the sample's topics."""
+    database = Database(postgres.create("news_of_test_scheduler", template=_migrated_template))
     with database.transaction() as connection:
         topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
-    file = tmp_path / "articles.jsonl"
-    lines = (SAMPLE / "articles.jsonl").read_text(encoding="utf-8").splitlines()[:24]
-    file.write_text("\n".join(lines), encoding="utf-8")
-    load_articles(database, file, published_now=True)
-    return database
+    yield database
+    postgres.drop("news_of_test_scheduler")
 
 
-@pytest.fixture
-def airflow(postgres, news, database_url, store_url, tmp_path):
-    """Airflow on a metadata database of its own, with the pool left to the plugin."""
-    metadata = postgres.create("airflow_of_test_scheduler")
+@pytest.fixture(scope="module")
+def airflow(postgres, news, tmp_path_factory):
+    """Airflow on a metadata database of its own; the pool is left to the plugin."""
+    folder = tmp_path_factory.mktemp("scheduler")
+    (folder / "store").mkdir()
     with AirflowSandbox(
-        home=tmp_path / "airflow",
-        database_url=metadata,
+        home=folder / "airflow",
+        database_url=postgres.create("airflow_of_test_scheduler"),
         environment={
-            "RERANK_DATABASE_URL": database_url,
-            "RERANK_STORE_URL": store_url,
-            "RERANK_RETRY_SECONDS": "2",
+            "RERANK_DATABASE_URL": news.url,
+            "RERANK_STORE_URL": (folder / "store").as_uri(),
+            "RERANK_RETRY_SECONDS": "1",
             "VLLM_LOGGING_LEVEL": "WARNING",
         },
     ) as sandbox:
@@ -53,33 +54,81 @@ def airflow(postgres, news, database_url, store_url, tmp_path):
     postgres.drop("airflow_of_test_scheduler")
 
 
-def read(database, query):
-    with database.transaction(read_only=True) as connection:
-        return connection.exec_driver_sql(query).all()
+@pytest.fixture
+def load(news, tmp_path):
+    """Loads lines of the sample, published as if they were new."""
+
+    def loaded(first, last):
+        file = tmp_path / "articles.jsonl"
+        lines = (SAMPLE / "articles.jsonl").read_text(encoding="utf-8").splitlines()[first:last]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        load_articles(news, file, published_now=True)
+
+    return loaded
 
 
-def states(airflow, run_id):
-    found = {}
-    for task in airflow.tasks(DAG, run_id):
-        found.setdefault(task.task_id, []).append(task.state)
-    return found
+def publications(news, key):
+    with news.transaction(read_only=True) as connection:
+        return connection.exec_driver_sql(PUBLICATIONS, (key,)).all()
 
 
-@pytest.mark.timeout(600)
-def test_a_triggered_dag_run_cleared_and_repeated_gives_the_same_rows_without_the_engine(airflow, news):
+def shards(airflow, run_id):
+    return [task for task in airflow.tasks(DAG, run_id) if task.task_id == "rerank"]
+
+
+def clear_scoring(airflow, run_id):
+    """Clear the scoring tasks and what follows, as the Clear button of a task does."""
+    asked = {
+        "dry_run": False,
+        "dag_run_id": run_id,
+        "task_ids": ["rerank"],
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    airflow._call("POST", f"/dags/{DAG}/clearTaskInstances", asked)
+
+
+def test_clearing_and_repeating_give_the_same_rows_without_the_engine(airflow, news, load):
+    load(0, 24)
     hour = datetime.now(UTC).strftime("%Y-%m-%dT%H:00:00")
     first = airflow.trigger(DAG, partition_key=hour)
-    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
-    print(airflow.tasks(DAG, first))
-    assert states(airflow, first)["rerank"] == ["success"]
-    assert [tuple(row)[:2] for row in read(news, PUBLICATIONS)] == [(f"{hour}Z", 1)]
+    assert airflow.wait_run(DAG, first, timeout_seconds=180) == "success"
+    (shard,) = shards(airflow, first)
+    assert (shard.state, shard.try_number) == ("success", 1)
 
     airflow.clear(DAG, first)
-    assert airflow.wait_run(DAG, first, timeout_seconds=120) == "success"
-    print(airflow.tasks(DAG, first))
-    second = airflow.trigger(DAG, partition_key=hour)
-    assert airflow.wait_run(DAG, second, timeout_seconds=120) == "success"
-    published = read(news, PUBLICATIONS)
-    assert [row.version for row in published] == [1, 2, 3]
-    assert len({row.rows_sha256 for row in published}) == 1
+    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
+    (shard,) = shards(airflow, first)
+    assert (shard.state, shard.try_number) == ("removed", 1)  # nothing was left to score
+
+    clear_scoring(airflow, first)
+    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
+
+    again = airflow.trigger(DAG, partition_key=hour)
+    assert airflow.wait_run(DAG, again, timeout_seconds=90) == "success"
+    assert [task.state for task in shards(airflow, again)] == ["skipped"]
+
+    published = publications(news, f"{hour}Z")
+    assert [row.version for row in published] == [1, 2, 3, 4]
+    assert {row.rows_sha256 for row in published} == {published[0].rows_sha256}
     assert published[0].row_count > 0
+    assert not any(row.degraded for row in published)
+
+
+def test_a_scoring_task_cleared_while_it_runs_unwinds_and_its_next_try_finishes(airflow, news, load):
+    load(24, 36)
+    run_id = airflow.trigger(DAG)
+    deadline = time.monotonic() + 90
+    while [task.state for task in shards(airflow, run_id)] != ["running"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(3.0)  # the engine is starting
+    (running,) = shards(airflow, run_id)
+    clear_scoring(airflow, run_id)
+    assert airflow.wait_run(DAG, run_id, timeout_seconds=180) == "success"
+    (shard,) = shards(airflow, run_id)
+    assert (shard.state, shard.try_number) == ("success", 2)
+    assert "TaskKilled" in airflow.task_log(DAG, run_id, running)
+    (published,) = publications(news, run_id)
+    assert not published.degraded

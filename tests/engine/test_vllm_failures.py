@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
+from engine.pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.scorers.base import ChunkFailed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
+from engine.pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
 
 from rerank_core.errors import EngineError
 from rerank_core.prompt import Prompter

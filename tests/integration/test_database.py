@@ -1,0 +1,223 @@
+"""The door to Postgres: migrations apply once, texts come back as they went in, outages are retryable."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pytest
+from factories import Newsroom, statement_replaced
+from sqlalchemy import text
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.errors import DatabaseUnavailable
+
+ODD = [
+    "plain",
+    "",
+    None,
+    'quote " and, comma',
+    "line\nbreak\r\nand\ttab",
+    "\\.",
+    "before\n\\.\nafter",
+    "\\N",
+    "NULL",
+    "null",
+    "back\\slash\\n",
+    "emoji 😀 中文 \u200d\u0301",
+    " spaces ",
+    '"',
+    '""',
+    "'; DROP TABLE x; --",
+    "{a,b}",
+    "%(x)s :y",
+]
+
+
+def test_migrations_apply_once_and_a_second_time_does_nothing(empty_database_url: str) -> None:
+    assert db.upgrade(empty_database_url) == (None, db.head_revision())
+    assert db.upgrade(empty_database_url) == (db.head_revision(), db.head_revision())
+    assert db.revision(Database(empty_database_url)) == db.head_revision()
+
+
+def test_two_upgrades_at_once_both_succeed_and_one_of_them_does_the_work(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        found = [job.result() for job in [threads.submit(db.upgrade, empty_database_url) for _ in range(2)]]
+    assert sorted(found, key=str) == sorted(
+        [(None, db.head_revision()), (db.head_revision(), db.head_revision())], key=str
+    )
+
+
+def test_an_empty_database_has_no_revision(empty_database_url: str) -> None:
+    assert db.revision(Database(empty_database_url)) is None
+
+
+def test_every_kind_of_value_goes_in_and_out_unchanged(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = pa.schema(
+        [
+            ("n", pa.int64()),
+            ("t", pa.string()),
+            ("f", pa.float64()),
+            ("b", pa.bool_()),
+            ("d", pa.date32()),
+            ("at", pa.timestamp("us", tz="UTC")),
+        ]
+    )
+    moment = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    rows = [
+        {
+            "n": number,
+            "t": value,
+            "f": [0.1, -1e300, None][number % 3],
+            "b": [True, False, None][number % 3],
+            "d": [date(2026, 3, 1), None][number % 2],
+            "at": [moment, None, moment.replace(microsecond=0)][number % 3],
+        }
+        for number, value in enumerate(ODD)
+    ]
+    data = pa.Table.from_pylist(rows, schema=schema)
+    statement_replaced(monkeypatch, "all", "SELECT n, t, f, b, d, at FROM odd ORDER BY n")
+    with room.database.transaction() as connection:
+        connection.execute(
+            text("CREATE TEMP TABLE odd (n bigint, t text, f float8, b boolean, d date, at timestamptz)")
+        )
+        assert db.copy_in(connection, "odd", data) == len(ODD)
+        inside = list(connection.execute(text("SELECT t FROM odd ORDER BY n")).scalars())
+        assert inside == ODD
+        assert db.copy_out(connection, "all", schema).to_pylist() == rows
+
+
+def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
+    values = [b"", b"\x00\xff\\x", None]
+    with room.database.transaction() as connection:
+        connection.execute(text("CREATE TEMP TABLE bits (n int, b bytea)"))
+        db.copy_in(connection, "bits", pa.table({"n": [0, 1, 2], "b": pa.array(values, pa.binary())}))
+        found = connection.execute(text("SELECT b FROM bits ORDER BY n")).scalars()
+        assert [None if value is None else bytes(value) for value in found] == values
+
+
+def test_no_rows_come_out_as_an_empty_table_of_the_schema(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    statement_replaced(monkeypatch, "none", "SELECT 1 AS n WHERE false")
+    schema = pa.schema([("n", pa.int64())])
+    with room.database.transaction() as connection:
+        assert db.copy_out(connection, "none", schema).equals(schema.empty_table())
+
+
+# A first chunk without rows, as a join of an empty and a full table has.
+CHUNKED = pa.table(
+    {"t": pa.chunked_array([pa.array([], pa.string()), pa.array(["one", "two"])]), "n": pa.array([1, 2])}
+)
+
+
+def test_an_empty_first_chunk_does_not_spoil_the_rows() -> None:
+    assert db.to_csv(CHUNKED) == b'"one",1\n"two",2\n'
+
+
+def test_control_the_writer_alone_spoils_rows_after_an_empty_first_chunk() -> None:
+    sink = pa.BufferOutputStream()
+    pacsv.write_csv(CHUNKED, sink, pacsv.WriteOptions(include_header=False))
+    assert sink.getvalue().to_pybytes() != b'"one",1\n"two",2\n'
+
+
+def test_a_transaction_that_fails_leaves_nothing(room: Newsroom) -> None:
+    with pytest.raises(ZeroDivisionError), room.database.transaction() as connection:
+        connection.execute(text("CREATE TABLE left_over (n int)"))
+        raise ZeroDivisionError
+    assert room.value("SELECT to_regclass('left_over')") is None
+
+
+def test_a_read_only_transaction_sees_one_moment_and_cannot_write(room: Newsroom) -> None:
+    with room.database.transaction(read_only=True) as connection:
+        assert connection.execute(text("SELECT count(*) FROM rerank.article")).scalar() == 0
+        room.add("late")
+        assert connection.execute(text("SELECT count(*) FROM rerank.article")).scalar() == 0
+        with pytest.raises(Exception, match="read-only transaction"):
+            connection.execute(text("DELETE FROM rerank.article"))
+        connection.rollback()
+
+
+def test_a_server_that_is_away_is_unavailable_and_its_password_not_shown() -> None:
+    away = Database("postgresql+psycopg2://me:hunter2@127.0.0.1:1/news")
+    with pytest.raises(DatabaseUnavailable, match=r"me:\*\*\*@127\.0\.0\.1:1/news.*try again") as caught:
+        away.transaction().__enter__()
+    assert "hunter2" not in str(caught.value)
+
+
+def end_session(room: Newsroom, pid: int) -> None:
+    room.sql("SELECT pg_terminate_backend(:pid)", pid=pid)
+
+
+def by_statement(connection: Any) -> None:
+    connection.execute(text("SELECT 1"))
+
+
+def by_copy_in(connection: Any) -> None:
+    db.copy_in(connection, "rerank.article", pa.table({"article_id": ["a"]}))
+
+
+def by_copy_out(connection: Any) -> None:
+    db.copy_out(connection, "topics_current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True)
+
+
+@pytest.mark.parametrize("work", [by_statement, by_copy_in, by_copy_out])
+def test_a_session_that_the_server_ends_is_retryable_whatever_it_was_doing(
+    room: Newsroom, work: Callable[[Any], None]
+) -> None:
+    with pytest.raises(DatabaseUnavailable), room.database.transaction() as connection:
+        end_session(room, connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+        work(connection)
+
+
+def test_a_lock_that_is_not_to_be_had_is_retryable(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "LOCK_TIMEOUT", "50ms")
+    with room.database.transaction() as holder:
+        holder.execute(text("LOCK TABLE rerank.article"))
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"), room.database.transaction() as other:
+            other.execute(text("LOCK TABLE rerank.article"))
+
+
+def test_a_mistake_in_a_statement_is_not_called_an_outage(room: Newsroom) -> None:
+    with pytest.raises(Exception, match="syntax error") as caught, room.database.transaction() as connection:
+        connection.execute(text("SELEKT"))
+    assert not isinstance(caught.value, DatabaseUnavailable)
+
+
+def test_nothing_of_a_rehearsal_stays_and_its_transactions_see_one_another(room: Newsroom) -> None:
+    with room.database.rehearsal() as rehearsed:
+        with rehearsed.transaction() as connection:
+            connection.execute(text("INSERT INTO rerank.article (article_id) VALUES ('a')"))
+        with rehearsed.transaction(read_only=True) as connection:
+            assert connection.execute(text("SELECT count(*) FROM rerank.article")).scalar() == 1
+    assert room.value("SELECT count(*) FROM rerank.article") == 0
+
+
+def test_a_part_of_a_rehearsal_that_fails_leaves_the_others(room: Newsroom) -> None:
+    with room.database.rehearsal() as rehearsed:
+        with pytest.raises(ZeroDivisionError), rehearsed.transaction() as connection:
+            connection.execute(text("INSERT INTO rerank.article (article_id) VALUES ('a')"))
+            raise ZeroDivisionError
+        with rehearsed.transaction() as connection:
+            assert connection.execute(text("SELECT count(*) FROM rerank.article")).scalar() == 0
+
+
+def test_topic_versions_cannot_be_changed(room: Newsroom) -> None:
+    room.follow("solar")
+    with pytest.raises(Exception, match="topic_version rows are never changed"):
+        room.sql("UPDATE rerank.topic_version SET top_k = 1")
+
+
+def test_two_writers_may_make_the_same_month_at_once(room: Newsroom) -> None:
+    ready = threading.Barrier(4)
+
+    def make() -> None:
+        ready.wait()
+        room.sql("SELECT rerank.ensure_month('2031-05-17')")
+
+    with ThreadPoolExecutor(4) as threads:
+        for job in [threads.submit(make) for _ in range(4)]:
+            job.result()
+    assert room.value("SELECT to_regclass('rerank.pair_score_2031_05') IS NOT NULL")

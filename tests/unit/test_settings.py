@@ -1,0 +1,78 @@
+"""Settings come from the environment; a wrong one is named with its value, and a password is never shown."""
+
+import pytest
+
+from rerank_core.database import Database
+from rerank_core.errors import SettingsError
+from rerank_core.settings import Settings
+
+
+def test_the_defaults_are_valid() -> None:
+    assert Settings.load().pipeline == "news"
+
+
+def test_the_environment_is_read_and_an_override_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANK_SHARDS", "3")
+    monkeypatch.setenv("RERANK_LOOKBACK_DAYS", "1.5")
+    assert (Settings.load().shards, Settings.load().lookback_days) == (3, 1.5)
+    assert Settings.load(shards=4, lookback_days=None).shards == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pipeline", "Not A Slug"),
+        ("source_view", "a; DROP TABLE x"),
+        ("source_view", 'a"b'),
+        ("lookback_days", "0"),
+        ("lookback_days", "inf"),
+        ("freshness_hours", "nan"),
+        ("freshness_hours", "soon"),
+        ("max_pairs", "-1"),
+        ("shards", "0"),
+        ("precision", "int8"),
+        ("max_document_tokens", "15"),
+        ("gpu_memory_utilization", "1.1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RERANK_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value).startswith(f"RERANK_{name.upper()} = {value!r}: ")
+
+
+@pytest.mark.parametrize("name", ["database_url", "source_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:hunter2@host/db",
+        "me:hunter2@host/db",
+        "postgresql://me:hunter2@host:port/db",
+        "hunter2",
+        "",
+    ],
+)
+def test_a_wrong_url_is_refused_without_showing_a_part_of_it(name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=rf"RERANK_{name.upper()} = \(hidden\): ") as caught:
+        Settings.load(**{name: url})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_way_to_write_a_postgres_url_takes_the_same_driver(scheme: str) -> None:
+    found = Settings.load(database_url=f"{scheme}://me:p%40ss@host:5433/db?sslmode=require").database_url
+    assert found == "postgresql+psycopg2://me:p%40ss@host:5433/db?sslmode=require"
+
+
+def test_a_password_is_in_no_repr() -> None:
+    url = "postgresql://me:hunter2@host/db"
+    settings = Settings.load(database_url=url, source_url=url)
+    assert "hunter2" not in repr(settings) + str(settings) + repr(Database(settings.database_url))
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().shards = 2
