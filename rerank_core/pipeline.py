@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from rerank_core import degrade, extract, observe, prepare, publish, recall, rerank, runs
 from rerank_core.database import Database
-from rerank_core.errors import InputError, RetryableError
+from rerank_core.errors import InputError, RerankError
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.store import Store
@@ -158,7 +158,7 @@ def run_all(
 ) -> Run:
     """Every stage in order, in this process; `on_stage(stage, result)` hears of each.
 
-    A shard that fails in a retryable way is scored by the light order instead, as in the DAG.
+    A shard that fails gets the light order, as in the DAG: the page is degraded, and never down.
     """
     run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
 
@@ -173,7 +173,7 @@ def run_all(
     for shard in perform("recall")["shards"]:
         try:
             perform("rerank", shard["shard"])
-        except RetryableError as error:
+        except RerankError as error:
             log.error("shard %d failed: %s; its pairs get the light order", shard["shard"], error)
     for stage in STAGES[STAGES.index("degrade") :]:
         perform(stage)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox, free_port
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import RerankError
 from rerank_core.settings import DEMO_CHECKPOINT
@@ -43,7 +43,7 @@ class Sitting:
         if not (self._news_url and self._metadata_url):
             self.postgres = EmbeddedPostgres(folder=self.folder / "postgres", log=self.logs / "postgres.log")
         self.model = _located(model or os.environ.get("RERANK_MODEL") or str(DEMO_CHECKPOINT))
-        self._port = port
+        self._port = None if port is None else free_port(port)
         self._scheduled = scheduled
         self._airflow: AirflowSandbox | None = None
         self._open = ExitStack()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,9 +90,12 @@ def metadata() -> None:
 
 
 @pytest.fixture
-def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
-    """The stages replaced, and a doctor that finds nothing."""
+def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
+    """The stages replaced, and a doctor that finds nothing; an engine elsewhere on this host delays nothing."""
+    from rerank_airflow import devices
+
     fake = FakeStages()
+    monkeypatch.setattr(devices, "lock_path", lambda name: tmp_path / f"{name}.lock")
     monkeypatch.setattr(pipeline.Resources, "of", lambda settings: settings)
     monkeypatch.setattr(pipeline, "open_run", fake.open_run)
     monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)

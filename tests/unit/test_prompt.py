@@ -4,7 +4,6 @@ Two vocabularies: a small one trained here, of the same kind as the real one; an
 file when that lies beside the repository (`../shared/data`).
 """
 
-import base64
 import gzip
 import json
 import random
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from real_vocabulary import DATA, SPLIT, real_specification, specification
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from rerank_core.errors import InputError, ModelError
@@ -31,14 +31,12 @@ from rerank_core.prompt import (
     sanitise,
 )
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 OFFICIAL_PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
 )
 OFFICIAL_BODY = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
 OFFICIAL_SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTROLS = [
     "<|endoftext|>",
     "<|im_start|>",
@@ -91,34 +89,6 @@ ORDINARY = [
     "price: $1,234.56 (+3.2%) — “record”",
     'x = {"a": [1, 2], "b": null}; // code',
 ]
-
-
-def byte_letters() -> dict[int, str]:
-    """The printable letter that stands for each byte in a byte-level vocabulary."""
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in kept]
-    return {byte: chr(byte) for byte in kept} | {byte: chr(256 + n) for n, byte in enumerate(others)}
-
-
-def specification(model: dict[str, Any], controls: dict[str, int], *, pattern: str = SPLIT) -> dict[str, Any]:
-    """A tokenizer.json like the family's own."""
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {"id": number, "content": content, **flags, "special": content.startswith("<|")}
-            for content, number in controls.items()
-        ],
-        "normalizer": {"type": "NFC"},
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, level]},
-        "post_processor": None,
-        "decoder": level,
-        "model": model,
-    }
 
 
 class Vocabulary:
@@ -191,43 +161,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     """The real vocabulary."""
-    folder = DATA / "tokenizer"
-    if not folder.is_dir():
+    content = real_specification()
+    if content is None:
         pytest.skip("the real vocabulary is not beside the repository (../shared/data/tokenizer)")
-    ranks: dict[bytes, int] = {}
-    for line in (folder / "dashscope" / "qwen.tiktoken").read_bytes().splitlines():
-        encoded, number = line.split()
-        ranks[base64.b64decode(encoded)] = int(number)
-    letters = byte_letters()
-
-    def written(token: bytes) -> str:
-        return "".join(letters[byte] for byte in token)
-
-    merges = []
-    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
-        parts = [bytes([byte]) for byte in token]
-        while len(parts) > 2:
-            joined = [(ranks.get(parts[i] + parts[i + 1], rank), i) for i in range(len(parts) - 1)]
-            best, place = min(joined)
-            assert best < rank
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
-        if len(parts) == 2:
-            merges.append([written(part) for part in parts])
-    model = {
-        "type": "BPE",
-        "dropout": None,
-        "unk_token": None,
-        "continuing_subword_prefix": "",
-        "end_of_word_suffix": "",
-        "fuse_unk": False,
-        "byte_fallback": False,
-        "ignore_merges": False,
-        "vocab": {written(token): rank for token, rank in ranks.items()},
-        "merges": merges,
-    }
-    controls = json.loads((folder / "qwen3_special_tokens.json").read_text())["special_tokens"]
-    facts = json.loads((folder / "qwen3_reranker_prompt.json").read_text())
-    content = specification(model, controls, pattern=facts["pretokenizer_regex"])
     return Vocabulary(tmp_path_factory.mktemp("real") / "tokenizer.json", content)
 
 
@@ -319,11 +255,12 @@ def test_the_ordinary_tokenizer_fails_the_same_check(small: Vocabulary) -> None:
         assert_out_of_reach(small, prompter, "<|im_end|>")
 
 
-def test_a_control_id_that_slips_through_refuses_the_pair(small: Vocabulary) -> None:
+@pytest.mark.parametrize("slot", ["instruction", "query", "document"])
+def test_a_control_id_that_slips_through_refuses_the_pair(small: Vocabulary, slot: str) -> None:
     prompter = make_prompter(small)
     prompter._encoder._tokenizer = small.ordinary
     with pytest.raises(InputError, match="control tokens"):
-        prompter.prompt(instruction="i", query="q", document="<think>")
+        prompter.prompt(**{"instruction": "i", "query": "q", "document": "d", slot: "<think>"})
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,342 @@
+"""What a run wants scored, and that it never changes once frozen."""
+
+from typing import Any
+
+import pytest
+from factories import Newsroom, make_topic, never
+
+from rerank_core.errors import FencedError, InputError
+from rerank_core.scorers import registry
+
+
+def recall(room: Newsroom, key: str | None = None, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """A run that is frozen, and recall's counts."""
+    run = room.until("recall", key, **options)
+    return run, room.stage("recall", run)
+
+
+def filled(room: Newsroom) -> None:
+    """Publish a run, so that the topics are filled."""
+    room.run("filled")
+
+
+def test_each_hour_of_ingestion_brings_its_best(room: Newsroom) -> None:
+    room.follow(make_topic(candidate_limit=2))
+    filled(room.tuned(fill_factor=1))
+    room.add("seed")
+    filled(room)
+    for hour in (5, 9):
+        for words in ("solar solar", "solar energy", "solar energy and much else besides", "wind"):
+            room.add(f"{words} {hour}", ingested_at=room.ago(hours=hour))
+    run, found = recall(room)
+    assert room.wanted(run) == {"solar solar 5", "solar energy 5", "solar solar 9", "solar energy 9"}
+    assert (found["candidates"], found["claimed_documents"]) == (4, 8)
+
+
+def test_a_topic_that_is_not_filled_recalls_the_best_of_the_whole_window(room: Newsroom) -> None:
+    room.follow("wind")
+    room.add(*(f"solar {number}" for number in range(6)), ingested_at=room.ago(hours=20))
+    room.add("too old solar", ingested_at=room.ago(hours=73))
+    filled(room)
+    room.follow("wind", make_topic(candidate_limit=2))
+    run, found = recall(room.tuned(fill_factor=2))
+    assert len(room.wanted(run)) == 4
+    assert found["claimed_documents"] == 0
+    room.stage("rerank", run, shard=0)
+    room.stage("degrade", run)
+    room.stage("publish", run)
+    again, found = recall(room.tuned(fill_factor=2))
+    assert room.wanted(again) == set()
+    assert found["carried"] == 4 + 6
+
+
+def test_a_document_without_any_match_is_wanted_only_where_all_fit(room: Newsroom) -> None:
+    room.follow(make_topic(candidate_limit=2))
+    room.add("solar", "apples")
+    assert room.wanted(recall(room.tuned(fill_factor=1), "all fit")[0]) == {"solar", "apples"}
+    room.add("pears")
+    assert room.wanted(recall(room.tuned(fill_factor=1), "too many")[0]) == {"solar"}
+
+
+def test_a_topic_takes_only_documents_of_its_languages(room: Newsroom) -> None:
+    room.follow(make_topic(slug="solar", languages=("de", "fr")), make_topic(slug="any", query="solar"))
+    room.add("solar en", lang="en")
+    room.add("solar de", lang="de")
+    run, _ = recall(room)
+    assert room.wanted(run, "solar") == {"solar de"}
+    assert room.wanted(run, "any") == {"solar de", "solar en"}
+
+
+def test_a_document_is_matched_against_the_query_of_its_language(room: Newsroom) -> None:
+    room.follow(make_topic(query="solar", queries={"zh": "太阳能"}, candidate_limit=2))
+    room.add("solar plan", "wind plan", "rain plan")
+    room.add("太阳能发电", "市场水果", "solar 水果", lang="zh")
+    run, _ = recall(room.tuned(fill_factor=1))
+    assert room.wanted(run) == {"solar plan", "太阳能发电"}
+    queries = dict(tuple(row) for row in room.sql("SELECT query, query_id FROM rerank.query"))
+    assert {row["article_id"]: row["query_id"] for row in room.pairs(run)} == {
+        "solar plan": queries["solar"],
+        "太阳能发电": queries["太阳能"],
+    }
+
+
+def test_must_and_must_not_terms_hold_as_words_in_any_case(room: Newsroom) -> None:
+    room.follow(make_topic(query="chips", must=("AI",), must_not=("fish", "薯片")))
+    room.add("ai chips", "AI芯片 chips", "he said chips", "AI fish and chips", "AI chips 薯片", "AI fishing chips")
+    run, _ = recall(room)
+    assert room.wanted(run) == {"ai chips", "AI芯片 chips", "AI fishing chips"}
+
+
+def test_over_budget_the_topics_share_fairly_and_the_rest_is_carried_over(room: Newsroom) -> None:
+    room.follow("solar", "wind")
+    room.add("solar wind 1", "solar wind 2", "solar wind 3")
+    room = room.tuned(max_pairs=4)
+    first = room.run("first")
+    assert (first["recall"]["candidates"], first["recall"]["left_out"]) == (4, 2)
+    assert [(room.standing(topic).state, room.standing(topic).left_out) for topic in ("solar", "wind")] == [("partial", 1)] * 2
+    assert [len(room.page(topic)) for topic in ("solar", "wind")] == [2, 2]
+    second = room.run("second")
+    assert (second["recall"]["from_ledger"], second["rerank[0]"]["scored"], second["recall"]["left_out"]) == (4, 2, 0)
+    assert [room.standing(topic).state for topic in ("solar", "wind")] == ["full"] * 2
+    assert "rerank[0]" not in room.run("third")
+
+
+def test_a_frozen_run_does_not_see_later_articles_edits_or_settings(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1", "solar 2")
+    run, found = recall(room, "frozen")
+    before = room.pairs(run)
+    room.follow(make_topic(query="wind", must_not=("solar",)), "extra")
+    room.add("solar 3")
+    room.edit("solar 1", title="wind instead")
+    room.run("newer")
+    again = room.stage("recall", run)
+    assert {name: again[name] for name in found if name != "seconds"} == {
+        name: found[name] for name in found if name != "seconds"
+    }
+    assert room.pairs(run) == before
+    results = room.run("frozen")
+    assert room.parquet(results["publish"]).column("article_id").to_pylist() == ["solar 1", "solar 2"]
+    assert set(room.parquet(results["publish"]).column("topic").to_pylist()) == {"solar"}
+
+
+def test_control_a_run_that_is_not_frozen_yet_sees_them(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    run = room.until("recall", "not frozen")
+    room.follow("extra")
+    room.stage("recall", run)
+    assert {row["topic"] for row in room.pairs(run)} == {"extra"}
+
+
+def test_an_overtaken_try_freezes_nothing(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    run = room.until("recall", "k")
+    original = room.resources.store.write
+
+    def overtaken(*arguments: Any) -> Any:
+        room.sql("UPDATE rerank.run SET fence = fence + 1")
+        return original(*arguments)
+
+    monkeypatch.setattr(room.resources.store, "write", overtaken)
+    with pytest.raises(FencedError):
+        room.stage("recall", run)
+    assert not room.again(run).frozen
+    assert room.value("SELECT count(*) FROM rerank.run_topic") == 0
+
+
+def test_every_topic_is_scored_by_one_shard_and_all_shards_together_score_everything(room: Newsroom) -> None:
+    room = room.tuned(shards=3)
+    room.follow("solar", "wind", "rain", "snow")
+    room.add("solar wind", "rain snow")
+    results = room.run()
+    assert [shard["shard"] for shard in results["recall"]["shards"]] == [0, 1, 2]
+    assert sum(results[f"rerank[{shard}]"]["scored"] for shard in range(3)) == 8
+    assert room.value("SELECT count(*) FROM rerank.pair_score") == 8
+
+
+def test_a_shard_without_topics_is_not_asked_for(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    assert [shard["shard"] for shard in recall(room.tuned(shards=5))[1]["shards"]] == [0]
+
+
+def test_what_was_scored_before_stays_on_the_page_in_a_quiet_hour(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1", "solar 2")
+    room.run()
+    page = room.page()
+    found = room.run()
+    assert (found["recall"]["candidates"], found["recall"]["carried"]) == (0, 2)
+    assert room.page() == page != []
+
+
+def test_an_article_that_was_edited_is_ranked_by_its_new_text_alone(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("a", title="solar now")
+    room.run()
+    room.edit("a", title="solar then")
+    room.run()
+    assert [row.title for row in room.ranking()] == ["solar then"]
+    room.edit("a", title="", body="<p></p>")
+    room.run()
+    assert room.page() == []
+
+
+def test_the_copy_that_came_first_stands_for_the_text_and_counts_the_others(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("late copy", title="solar", ingested_at=room.ago(hours=1))
+    room.add("original", title="solar", ingested_at=room.ago(hours=2))
+    room.run()
+    assert [(row.article_id, row.copies) for row in room.ranking()] == [("original", 2)]
+
+
+def test_where_the_first_copy_is_blocked_the_next_one_stands_for_the_text(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("late copy", title="solar", ingested_at=room.ago(hours=1))
+    room.add("original", title="solar", ingested_at=room.ago(hours=2))
+    room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'original', 'court')")
+    room.run()
+    assert room.page() == ["late copy"]
+
+
+class TestNewScorer:
+    """Another model takes a topic over when its fill is complete, and not before."""
+
+    def test_the_page_is_ranked_by_the_one_before_until_then(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1", "solar 2", "solar 3")
+        room.run()
+        before = room.standing().scorer_id
+        room.engines.name = "newer"
+        found = room.tuned(max_pairs=2).run()
+        assert (found["rerank[0]"]["scored"], found["recall"]["left_out"]) == (2, 1)
+        assert (room.standing().scorer_id, room.standing().state) == (before, "partial")
+        assert {row.scorer_id for row in room.ranking()} == {before}
+        assert len(room.page()) == 3
+        found = room.tuned(max_pairs=2).run()
+        assert found["rerank[0]"]["scored"] == 1
+        assert room.standing().state == "full"
+        assert {row.scorer_id for row in room.ranking()} == {room.standing().scorer_id} != {before}
+        assert len(room.page()) == 3
+
+    def test_a_run_limited_to_other_topics_does_not_blank_the_page(self, room: Newsroom) -> None:
+        room.follow("solar", "wind")
+        room.add("solar wind")
+        room.run()
+        before = room.standing("wind").scorer_id
+        room.engines.name = "newer"
+        room.run(topics=("solar",))
+        assert room.standing("solar").scorer_id != before
+        assert (room.page("wind"), room.standing("wind").scorer_id) == (["solar wind"], before)
+
+    def test_an_outage_after_the_change_does_not_bring_the_old_one_back(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1")
+        room.run()
+        room.engines.name = "newer"
+        room.run()
+        newer = room.standing().scorer_id
+        room.engines.options = {"fail_at_chunk": 0}
+        for title in ("solar 2", "solar 3"):
+            room.add(title)
+            room.run()
+            assert room.standing().state == "degraded"
+            assert room.page()[0] == "solar 1"
+            assert room.ranking()[0].scorer_id == newer
+
+    @pytest.mark.parametrize("limit", [10, 1])
+    def test_going_back_to_the_old_one_scores_what_it_has_not_seen(self, room: Newsroom, limit: int) -> None:
+        room.follow("solar")
+        room.add("solar 1")
+        room.run()
+        room.engines.name = "newer"
+        room.add("solar 2", "solar 3")
+        room.tuned(max_pairs=limit).run()
+        room.engines.name = "fake"
+        room.run()
+        assert sorted(room.page()) == ["solar 1", "solar 2", "solar 3"]
+        assert room.standing().state == "full"
+
+
+class TestNothingIsPassedBy:
+    """Whatever kept a topic from some documents, the next run makes good."""
+
+    @pytest.fixture
+    def room(self, room: Newsroom) -> Newsroom:
+        room.follow("solar", "wind")
+        room.add("solar wind 1")
+        room.run()
+        return room
+
+    def check(self, room: Newsroom) -> None:
+        found = room.run()
+        assert sorted(room.page("wind")) == ["solar wind 1", "solar wind 2"]
+        assert room.standing("wind").state == "full"
+        assert found["rerank[0]"]["scored"] == 1
+        assert "rerank[0]" not in room.run()
+
+    def test_a_topic_that_was_off_for_a_while(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar wind 2")
+        room.run()
+        room.follow("solar", "wind")
+        self.check(room)
+
+    def test_a_query_that_was_another_one_for_a_while(self, room: Newsroom) -> None:
+        room.follow("solar", make_topic(slug="wind", query="rain"))
+        room.add("solar wind 2")
+        room.run()
+        room.follow("solar", "wind")
+        self.check(room)
+
+    def test_a_run_that_was_limited_to_other_topics(self, room: Newsroom) -> None:
+        room.add("solar wind 2")
+        room.run(topics=("solar",))
+        assert (room.page("wind"), room.standing("wind").state) == (["solar wind 1"], "stale")
+        self.check(room)
+
+    @pytest.mark.parametrize("stage", ["prepare", "recall", "rerank"])
+    def test_a_run_that_died_after_its_claim(self, room: Newsroom, stage: str) -> None:
+        room.add("solar wind 2")
+        room.until(stage, "died")
+        room.follow("wind")
+        self.check(room)
+        assert not any(row.is_new for row in room.ranking("wind"))
+
+    def test_a_degraded_run_that_another_one_overtook(self, room: Newsroom) -> None:
+        room.follow("wind")
+        room.add("solar wind 2")
+        slow = room.until("degrade", "slow")
+        room.sql("DELETE FROM rerank.pair_score WHERE run_id = :run_id", run_id=slow.run_id)
+        room.stage("degrade", slow)
+        room.engines.options = {"fail_at_chunk": 0}
+        room.run("fast")
+        room.stage("publish", slow)
+        room.engines.options = {}
+        self.check(room)
+
+
+def test_a_run_limited_to_an_unknown_topic_is_refused(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    run = room.until("recall", topics=("solar", "solr", "winds"))
+    with pytest.raises(InputError, match=r"topics that are not active: solr, winds; `rerank topics list`"):
+        room.stage("recall", run)
+
+
+@pytest.mark.parametrize("what", ["articles", "topics"])
+def test_without_articles_or_topics_no_scorer_is_even_looked_for(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(registry, "identity", never)
+    monkeypatch.setattr(registry, "load", never)
+    if what == "articles":
+        room.add("solar 1")
+    else:
+        room.follow("solar")
+    results = room.run()
+    assert results["publish"]["rows"] == 0
+    assert results["publish"]["is_current"]
+    assert room.parquet(results["publish"]).num_rows == 0

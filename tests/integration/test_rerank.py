@@ -1,0 +1,174 @@
+"""Scoring goes on where it stopped, stops in time, and loads no engine for nothing."""
+
+from typing import Any
+
+import pytest
+from factories import Newsroom, make_score, make_topic, never
+from sqlalchemy.exc import IntegrityError
+
+from rerank_core import ledger
+from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.scorers import registry
+
+TITLES = [f"solar {number}" for number in range(6)]
+
+
+def frozen(room: Newsroom, *titles: str, key: str = "k", **options: Any) -> Any:
+    room.follow("solar")
+    room.add(*titles)
+    run = room.until("rerank", key, **options)
+    return room.again(run) if run.frozen else run
+
+
+def scored(room: Newsroom) -> set[str]:
+    """Articles that the ledger has a score of."""
+    return {
+        row.article_id
+        for row in room.sql("SELECT article_id FROM rerank.pair_score JOIN rerank.revision USING (document_id)")
+    }
+
+
+def test_a_failure_loses_only_the_step_and_the_next_try_scores_only_the_rest(room: Newsroom) -> None:
+    run = frozen(room, *TITLES)
+    room.engines.options = {"pairs_per_chunk": 2, "fail_at_chunk": 2}
+    with pytest.raises(EngineError, match="a step failed"):
+        room.stage("rerank", run, shard=0)
+    assert len(scored(room)) == 4
+    kept = scored(room)
+    room.engines.options = {"pairs_per_chunk": 2}
+    room.engines.asked.clear()
+    found = room.stage("rerank", run, shard=0)
+    assert (found["pairs"], found["scored"]) == (2, 2)
+    assert {pair.document for pair in room.engines.asked} == set(TITLES) - kept
+    assert scored(room) == set(TITLES)
+    assert all(scorer.finished for scorer in room.engines.built)
+
+
+def test_with_nothing_to_score_no_engine_is_built(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = frozen(room, *TITLES)
+    room.stage("rerank", run, shard=0)
+    monkeypatch.setattr(registry, "load", never)
+    for shard in (0, 1):
+        assert room.stage("rerank", run, shard=shard)["pairs"] == 0
+
+
+def test_control_with_something_to_score_one_is_built(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load", never)
+    with pytest.raises(AssertionError):
+        room.stage("rerank", frozen(room, *TITLES), shard=0)
+
+
+def test_a_refused_pair_goes_to_quarantine_and_is_neither_missing_nor_asked_for_again(room: Newsroom) -> None:
+    room.engines.options = {"refuse_text": "poison"}
+    room.follow("solar")
+    room.add("solar poison", "solar fine")
+    results = room.run("k")
+    assert [results["rerank[0]"][name] for name in ("pairs", "scored", "refused", "unscored")] == [2, 1, 1, 0]
+    assert results["degrade"]["missing"] == 0
+    assert not results["publish"]["degraded"]
+    assert (room.page(), room.standing().state, room.standing().refused) == (["solar fine"], "full", 1)
+    assert [row.reason for row in room.sql("SELECT reason FROM rerank.refused_pair")] == ["told to refuse it"]
+    assert "rerank[0]" not in room.run("k")
+    assert "rerank[0]" not in room.run("next")
+
+
+def test_the_deadline_stops_scoring_and_what_was_scored_is_kept(room: Newsroom) -> None:
+    run = frozen(room, *TITLES)
+    room.engines.options = {"pairs_per_chunk": 1, "seconds_per_pair": 0.4}
+    found = room.tuned(scoring_minutes=0.6 / 60).stage("rerank", run, shard=0)
+    assert found["scored"] + found["unscored"] == 6
+    assert 0 < found["unscored"] < 6
+    assert len(scored(room)) == found["scored"]
+
+
+def test_a_run_that_rescores_replaces_every_score_once(room: Newsroom) -> None:
+    frozen(room, *TITLES)
+    room.run("first")
+    room.sql("UPDATE rerank.pair_score SET logit = 99")
+    assert room.value("SELECT count(*) FROM rerank.pair_score WHERE logit = 99") == 6
+    room.engines.asked.clear()
+    # Nothing is claimed; the window is filled once more by a change of the topic's candidates.
+    room.sql("DELETE FROM rerank.fill")
+    room.engines.options = {"pairs_per_chunk": 2, "fail_at_chunk": 1}
+    run = room.until("rerank", "again", rescore=True)
+    with pytest.raises(EngineError):
+        room.stage("rerank", run, shard=0)
+    room.engines.options = {}
+    assert room.stage("rerank", run, shard=0)["scored"] == 4
+    assert room.value("SELECT count(*) FROM rerank.pair_score WHERE logit = 99") == 0
+    assert room.value("SELECT count(*) FROM rerank.pair_score") == 6
+    assert room.stage("rerank", run, shard=0)["pairs"] == 0
+
+
+def test_without_rescore_the_first_score_stands(room: Newsroom) -> None:
+    run = frozen(room, "solar 1")
+    room.stage("rerank", run, shard=0)
+    room.sql("UPDATE rerank.pair_score SET logit = 99")
+    pair = room.engines.asked[0]
+    for replace, expected in ((False, 99), (True, 1)):
+        with room.database.transaction() as connection:
+            ledger.write(
+                connection,
+                [make_score(pair)],
+                scorer_id=run.scorer_id,
+                run_id=run.run_id,
+                shard=0,
+                engine="fake 1",
+                device="none",
+                replace=replace,
+            )
+        assert room.value("SELECT logit FROM rerank.pair_score") == expected
+
+
+@pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
+def test_the_ledger_takes_no_score_that_is_no_number(room: Newsroom, logit: float) -> None:
+    run = frozen(room, "solar 1")
+    room.stage("rerank", run, shard=0)
+    with pytest.raises(IntegrityError, match="pair_score_logit_check"), room.database.transaction() as connection:
+        ledger.write(
+            connection,
+            [make_score(room.engines.asked[0], logit=logit)],
+            scorer_id=run.scorer_id,
+            run_id=run.run_id,
+            shard=0,
+            engine="fake 1",
+            device="none",
+            replace=True,
+        )
+
+
+def test_topics_with_the_same_query_share_the_score(room: Newsroom) -> None:
+    room.follow(make_topic(slug="one", query="solar"), make_topic(slug="two", query="solar"))
+    room.add("solar 1")
+    assert room.run()["rerank[0]"]["scored"] == 1
+    assert room.page("one") == room.page("two") == ["solar 1"]
+
+
+def test_pairs_of_one_query_are_given_side_by_side(room: Newsroom) -> None:
+    room.follow("solar", "wind")
+    room.add("solar wind 1", "solar wind 2", "solar wind 3")
+    room.run()
+    assert [pair.query for pair in room.engines.asked] in (
+        ["solar"] * 3 + ["wind"] * 3,
+        ["wind"] * 3 + ["solar"] * 3,
+    )
+
+
+def test_every_score_says_where_it_came_from(room: Newsroom) -> None:
+    run = frozen(room, "solar 1")
+    room.stage("rerank", run, shard=0)
+    row = room.sql("SELECT run_id, shard, engine, device, scorer_id, truncated FROM rerank.pair_score")[0]
+    assert tuple(row) == (run.run_id, 0, "fake 1", "none", run.scorer_id, False)
+
+
+def test_a_worker_with_another_model_is_refused_before_it_scores(room: Newsroom) -> None:
+    run = frozen(room, "solar 1")
+    room.engines.name = "other"
+    with pytest.raises(ModelError, match="frozen with scorer .*give every worker the same checkpoint"):
+        room.stage("rerank", run, shard=0)
+    assert room.engines.built == []
+
+
+def test_the_rerank_stage_needs_its_shard(room: Newsroom) -> None:
+    with pytest.raises(InputError, match="number of a shard"):
+        room.stage("rerank", frozen(room, "solar 1"))
