@@ -11,7 +11,8 @@
     └── RetryableError            a later try may succeed
         ├── DatabaseUnavailable   Postgres did not answer or ended the connection
         ├── StoreUnavailable      the artifact store did not answer
-        └── EngineError           the scoring engine failed in a step and is finished
+        └── EngineError           the scoring engine failed and is finished
+            └── ChunkFailed       it failed in a step; carries the pairs that were in it (scorers/base.py)
 
 A message says what is wrong, which value it was, and what to do.
 """

@@ -325,10 +325,13 @@ def _difference(
     lost = max(lost, missing - before["missing"])
     if lost > 0:
         reasons.append(f"past retention: {lost} pairs have lost their score")
-    logits = {(row["slug"], row["document_id"]): row["logit"] for row in was if row["logit"] is not None}
+    # A real comes from Postgres as its shortest decimal, which is the same float32 and another float64.
+    logits = {
+        (row["slug"], row["document_id"]): np.float32(row["logit"]) for row in was if row["logit"] is not None
+    }
     now = zip(*(table.column(name).to_pylist() for name in ("topic", "document_id", "logit")), strict=True)
     rescored = sum(
-        logits.get((slug, document_id), logit) != logit
+        logits.get((slug, document_id), np.float32(logit)) != np.float32(logit)
         for slug, document_id, logit in now
         if logit is not None
     )

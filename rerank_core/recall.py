@@ -269,7 +269,8 @@ def _eligible(connection: Connection, topic: Topic, members: pa.Table) -> Mask:
 def _pattern(term: str) -> str:
     """Postgres regular expression of a term as it stands; Latin letters and digits match as whole words: AI is not in "said"."""
     escaped = "".join(
-        f"\\{character}" if character.isascii() and not character.isalnum() else character for character in term
+        f"\\{character}" if character.isascii() and not character.isalnum() else character
+        for character in term
     )
     before = "(?<![A-Za-z0-9])" if term[:1].isascii() and term[:1].isalnum() else ""
     after = "(?![A-Za-z0-9])" if term[-1:].isascii() and term[-1:].isalnum() else ""

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
         try:
             make_url(url)
         except (ArgumentError, ValueError):
-            raise ValueError("its user, host, port or name cannot be read; check the part after ://") from None
+            raise ValueError(
+                "its user, host, port or name cannot be read; check the part after ://"
+            ) from None
         return url
 
     @classmethod

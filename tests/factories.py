@@ -143,7 +143,11 @@ class Newsroom:
     def edit(self, article_id: str, **fields: Any) -> None:
         """Change fields of an article in the source."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)
-        self.sql(f"UPDATE rerank.article SET {changes} WHERE article_id = :article_id", article_id=article_id, **fields)
+        self.sql(
+            f"UPDATE rerank.article SET {changes} WHERE article_id = :article_id",
+            article_id=article_id,
+            **fields,
+        )
 
     def follow(self, *wanted: Topic | str) -> None:
         """Make these the pipeline's topics; a word is a topic of that slug and query."""
@@ -192,7 +196,9 @@ class Newsroom:
 
     def ranking(self, topic: str = "solar") -> list[Any]:
         """Rows of a topic on the current page, in order."""
-        return self.sql("SELECT * FROM rerank.current_ranking WHERE topic = :topic ORDER BY rank", topic=topic)
+        return self.sql(
+            "SELECT * FROM rerank.current_ranking WHERE topic = :topic ORDER BY rank", topic=topic
+        )
 
     def standing(self, topic: str = "solar") -> Any:
         """How a topic stands on the current page."""

@@ -339,7 +339,9 @@ CREATE TABLE rerank.block (
 CREATE VIEW rerank.current_ranking AS
 SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.source, r.lang,
        r.published_at, r.first_ingested_at, r.ranked_by, r.logit,
-       1 / (1 + exp(-greatest(-700, least(700, r.logit::double precision)))) AS probability, r.rank_score, r.light_score,
+       CASE WHEN r.logit IS NOT NULL   -- least and greatest pass over a null
+            THEN 1 / (1 + exp(-greatest(-700, least(700, r.logit::double precision)))) END AS probability,
+       r.rank_score, r.light_score,
        r.truncated, r.is_new, r.copies,
        p.as_of, p.run_id, p.version, p.publication_id, r.topic_version_id, r.revision_id, r.scorer_id, p.fence AS attempt
 FROM rerank.pointer c

@@ -56,7 +56,9 @@ def test_an_empty_database_has_no_revision(empty_database_url: str) -> None:
     assert db.revision(Database(empty_database_url)) is None
 
 
-def test_every_kind_of_value_goes_in_and_out_unchanged(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_kind_of_value_goes_in_and_out_unchanged(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     schema = pa.schema(
         [
             ("n", pa.int64()),
@@ -100,7 +102,9 @@ def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
         assert [None if value is None else bytes(value) for value in found] == values
 
 
-def test_no_rows_come_out_as_an_empty_table_of_the_schema(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_rows_come_out_as_an_empty_table_of_the_schema(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     statement_replaced(monkeypatch, "none", "SELECT 1 AS n WHERE false")
     schema = pa.schema([("n", pa.int64())])
     with room.database.transaction() as connection:
@@ -160,7 +164,9 @@ def by_copy_in(connection: Any) -> None:
 
 
 def by_copy_out(connection: Any) -> None:
-    db.copy_out(connection, "topics_current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True)
+    db.copy_out(
+        connection, "topics_current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True
+    )
 
 
 @pytest.mark.parametrize("work", [by_statement, by_copy_in, by_copy_out])

@@ -20,7 +20,9 @@ from rerank_core.records import Run
 def claim(room: Newsroom, key: str | None = None, **options: Any) -> dict[str, Any]:
     """The counts of one run's claim."""
     found = room.stage("extract", room.open(key, **options))
-    assert found["sighted"] == sum(found[name] for name in ("claimed", "unchanged", "too_late", "later", "invalid"))
+    assert found["sighted"] == sum(
+        found[name] for name in ("claimed", "unchanged", "too_late", "later", "invalid")
+    )
     return found
 
 
@@ -47,7 +49,11 @@ def test_an_article_is_claimed_once_with_its_text(room: Newsroom) -> None:
 
 def test_rows_that_commit_late_or_out_of_order_are_claimed_by_the_next_run(room: Newsroom) -> None:
     late = room.database._engine.connect()
-    late.execute(text("INSERT INTO rerank.article (article_id, ingested_at) VALUES ('late', now() - interval '1 hour')"))
+    late.execute(
+        text(
+            "INSERT INTO rerank.article (article_id, ingested_at) VALUES ('late', now() - interval '1 hour')"
+        )
+    )
     room.add("early", ingested_at=room.ago(minutes=30))
     assert counts(claim(room)) == {"sighted": 1, "claimed": 1}
     late.commit()
@@ -58,7 +64,11 @@ def test_rows_that_commit_late_or_out_of_order_are_claimed_by_the_next_run(room:
 
 def test_control_a_watermark_loses_the_row_that_commits_late(room: Newsroom) -> None:
     late = room.database._engine.connect()
-    late.execute(text("INSERT INTO rerank.article (article_id, ingested_at) VALUES ('late', now() - interval '1 hour')"))
+    late.execute(
+        text(
+            "INSERT INTO rerank.article (article_id, ingested_at) VALUES ('late', now() - interval '1 hour')"
+        )
+    )
     room.add("early", ingested_at=room.ago(minutes=30))
     since_watermark = "SELECT article_id FROM rerank.article WHERE ingested_at > :watermark"
     seen = room.sql(since_watermark, watermark=room.ago(days=7))
@@ -72,7 +82,11 @@ def test_control_a_watermark_loses_the_row_that_commits_late(room: Newsroom) -> 
 def test_hours_in_which_nothing_ran_are_claimed_by_the_next_run(room: Newsroom) -> None:
     for hour in range(1, 6):
         room.add(f"hour {hour}", ingested_at=room.ago(hours=hour))
-    assert counts(claim(room, until=room.ago(hours=4, minutes=30))) == {"sighted": 5, "claimed": 1, "later": 4}
+    assert counts(claim(room, until=room.ago(hours=4, minutes=30))) == {
+        "sighted": 5,
+        "claimed": 1,
+        "later": 4,
+    }
     assert counts(claim(room)) == {"sighted": 5, "claimed": 4, "unchanged": 1}
 
 
@@ -83,7 +97,11 @@ def test_an_edit_and_its_return_are_three_revisions(room: Newsroom) -> None:
         room.edit("a", body=body)
     claim(room)
     assert claimed(room) == [("a", 1), ("a", 2), ("a", 3)]
-    assert [row.body for row in room.sql("SELECT body FROM rerank.revision_text ORDER BY revision_id")] == ["A", "B", "A"]
+    assert [row.body for row in room.sql("SELECT body FROM rerank.revision_text ORDER BY revision_id")] == [
+        "A",
+        "B",
+        "A",
+    ]
 
 
 def test_an_edit_keeps_the_time_of_the_first_ingestion(room: Newsroom) -> None:
@@ -112,10 +130,22 @@ def test_every_row_of_the_source_is_in_one_bucket(room: Newsroom) -> None:
         ("no time", "1", None),
     ]
     for article_id, version, ingested_at in rows:
-        room.sql("INSERT INTO feed (article_id, version, ingested_at) VALUES (:a, :v, :i)", a=article_id, v=version, i=ingested_at)
+        room.sql(
+            "INSERT INTO feed (article_id, version, ingested_at) VALUES (:a, :v, :i)",
+            a=article_id,
+            v=version,
+            i=ingested_at,
+        )
     room.sql("INSERT INTO rerank.claim VALUES ('news', 'known', '1', 1, :at)", at=room.ago(minutes=9))
     found = claim(room.tuned(source_view="feed"), until=room.now)
-    assert counts(found) == {"sighted": 9, "claimed": 2, "unchanged": 1, "too_late": 1, "later": 2, "invalid": 3}
+    assert counts(found) == {
+        "sighted": 9,
+        "claimed": 2,
+        "unchanged": 1,
+        "too_late": 1,
+        "later": 2,
+        "invalid": 3,
+    }
     assert claimed(room) == [("at the edge of the lookback", 1), ("new", 1)]
 
 
@@ -221,13 +251,18 @@ def test_control_without_the_lock_a_second_claim_takes_the_same_rows(
     ("columns", "message"),
     [
         ("article_id::bigint", "article_id is bigint; write CAST(article_id AS text) AS article_id"),
-        ("ingested_at::timestamp", "ingested_at has no time zone; write ingested_at AT TIME ZONE 'UTC' AS ingested_at"),
+        (
+            "ingested_at::timestamp",
+            "ingested_at has no time zone; write ingested_at AT TIME ZONE 'UTC' AS ingested_at",
+        ),
         ("-body", "column body is missing (select NULL::text AS body where you have none)"),
         ("-version", "column version is missing"),
         ("published_at::date", "published_at is date"),
     ],
 )
-def test_a_view_that_breaks_the_contract_is_told_what_to_write(room: Newsroom, columns: str, message: str) -> None:
+def test_a_view_that_breaks_the_contract_is_told_what_to_write(
+    room: Newsroom, columns: str, message: str
+) -> None:
     chosen = []
     for name in extract.CONTRACT:
         if columns.startswith(f"{name}::"):
@@ -249,7 +284,9 @@ def test_all_problems_of_a_view_are_told_at_once(room: Newsroom) -> None:
 
 
 def test_a_view_that_does_not_exist_is_named(room: Newsroom) -> None:
-    with pytest.raises(SourceError, match="source view news.feed does not exist; create it, or set RERANK_SOURCE_VIEW"):
+    with pytest.raises(
+        SourceError, match="source view news.feed does not exist; create it, or set RERANK_SOURCE_VIEW"
+    ):
         claim(room.tuned(source_view="news.feed"))
 
 
@@ -276,7 +313,9 @@ def test_an_article_that_stands_in_the_view_twice_is_named_and_nothing_claimed(
     put(room, "fine", "1")
     for version in versions:
         put(room, "twice", version)
-    with pytest.raises(SourceError, match=r"source view feed shows articles more than once: 'twice' \(2 rows\)"):
+    with pytest.raises(
+        SourceError, match=r"source view feed shows articles more than once: 'twice' \(2 rows\)"
+    ):
         claim(room)
     assert claimed(room) == []
 

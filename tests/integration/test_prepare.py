@@ -21,7 +21,9 @@ def test_equal_texts_share_one_document_and_the_counts_add_up(room: Newsroom) ->
     documents = dict(tuple(row) for row in room.sql("SELECT article_id, document_id FROM rerank.revision"))
     assert documents["first"] == documents["second"] != documents["other"]
     assert documents["empty"] is None
-    quarantined = room.sql("SELECT article_id, stage, reason FROM rerank.quarantine JOIN rerank.revision USING (revision_id)")
+    quarantined = room.sql(
+        "SELECT article_id, stage, reason FROM rerank.quarantine JOIN rerank.revision USING (revision_id)"
+    )
     assert [tuple(row) for row in quarantined] == [
         ("empty", "prepare", "empty: no letter or digit in title, summary and body")
     ]
@@ -37,7 +39,11 @@ def test_a_copy_that_a_later_run_claims_is_the_same_document(room: Newsroom) -> 
 
 
 def test_the_raw_text_is_not_altered(room: Newsroom) -> None:
-    raw = {"title": "<b>Title</b> &amp; more", "summary": "  spaced  ", "body": "<script>x()</script>\r\n<p>Text</p>"}
+    raw = {
+        "title": "<b>Title</b> &amp; more",
+        "summary": "  spaced  ",
+        "body": "<script>x()</script>\r\n<p>Text</p>",
+    }
     room.add("a", **raw)
     room.until("recall")
     for table in ("rerank.revision_text", "rerank.article"):
@@ -65,7 +71,9 @@ def test_an_article_that_breaks_the_parser_does_not_take_the_others_with_it(
     room.add("good", "poison", "good too")
     found = room.stage("prepare", room.until("prepare"))
     assert (found["documents"], found["quarantined"]) == (2, 1)
-    assert room.value("SELECT reason FROM rerank.quarantine") == "unreadable: RecursionError in its preparation"
+    assert (
+        room.value("SELECT reason FROM rerank.quarantine") == "unreadable: RecursionError in its preparation"
+    )
 
 
 def test_more_articles_than_a_batch_are_all_prepared(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +82,9 @@ def test_more_articles_than_a_batch_are_all_prepared(room: Newsroom, monkeypatch
     assert room.stage("prepare", room.until("prepare"))["documents"] == 10
 
 
-def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(prepare, "BATCH", 2)
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
@@ -92,7 +102,9 @@ def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(room: Newsroom, mon
         room.stage("prepare", run)
     assert prepared == ["a", "b", "c"]
     assert room.value("SELECT count(document_id) FROM rerank.revision") == 2
-    monkeypatch.setattr(prepare, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts))
+    monkeypatch.setattr(
+        prepare, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
+    )
     assert room.stage("prepare", run)["documents"] == 5
     assert prepared[3:] == ["c", "d", "e"]
     assert room.again(run).prepared
@@ -118,7 +130,9 @@ def test_an_overtaken_try_prepares_nothing(room: Newsroom) -> None:
     assert room.value("SELECT count(*) FROM rerank.document") == 0
 
 
-def test_revisions_that_land_in_no_bucket_fail_the_stage(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revisions_that_land_in_no_bucket_fail_the_stage(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     statement_replaced(
         monkeypatch, "prepare_quarantine", "SELECT CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])"
     )

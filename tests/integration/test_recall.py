@@ -15,16 +15,10 @@ def recall(room: Newsroom, key: str | None = None, **options: Any) -> tuple[Any,
     return run, room.stage("recall", run)
 
 
-def filled(room: Newsroom) -> None:
-    """Publish a run, so that the topics are filled."""
-    room.run("filled")
-
-
 def test_each_hour_of_ingestion_brings_its_best(room: Newsroom) -> None:
     room.follow(make_topic(candidate_limit=2))
-    filled(room.tuned(fill_factor=1))
     room.add("seed")
-    filled(room)
+    room.run()
     for hour in (5, 9):
         for words in ("solar solar", "solar energy", "solar energy and much else besides", "wind"):
             room.add(f"{words} {hour}", ingested_at=room.ago(hours=hour))
@@ -37,7 +31,7 @@ def test_a_topic_that_is_not_filled_recalls_the_best_of_the_whole_window(room: N
     room.follow("wind")
     room.add(*(f"solar {number}" for number in range(6)), ingested_at=room.ago(hours=20))
     room.add("too old solar", ingested_at=room.ago(hours=73))
-    filled(room)
+    room.run()
     room.follow("wind", make_topic(candidate_limit=2))
     run, found = recall(room.tuned(fill_factor=2))
     assert len(room.wanted(run)) == 4
@@ -82,7 +76,9 @@ def test_a_document_is_matched_against_the_query_of_its_language(room: Newsroom)
 
 def test_must_and_must_not_terms_hold_as_words_in_any_case(room: Newsroom) -> None:
     room.follow(make_topic(query="chips", must=("AI",), must_not=("fish", "薯片")))
-    room.add("ai chips", "AI芯片 chips", "he said chips", "AI fish and chips", "AI chips 薯片", "AI fishing chips")
+    room.add(
+        "ai chips", "AI芯片 chips", "he said chips", "AI fish and chips", "AI chips 薯片", "AI fishing chips"
+    )
     run, _ = recall(room)
     assert room.wanted(run) == {"ai chips", "AI芯片 chips", "AI fishing chips"}
 
@@ -93,10 +89,16 @@ def test_over_budget_the_topics_share_fairly_and_the_rest_is_carried_over(room: 
     room = room.tuned(max_pairs=4)
     first = room.run("first")
     assert (first["recall"]["candidates"], first["recall"]["left_out"]) == (4, 2)
-    assert [(room.standing(topic).state, room.standing(topic).left_out) for topic in ("solar", "wind")] == [("partial", 1)] * 2
+    assert [(room.standing(topic).state, room.standing(topic).left_out) for topic in ("solar", "wind")] == [
+        ("partial", 1)
+    ] * 2
     assert [len(room.page(topic)) for topic in ("solar", "wind")] == [2, 2]
     second = room.run("second")
-    assert (second["recall"]["from_ledger"], second["rerank[0]"]["scored"], second["recall"]["left_out"]) == (4, 2, 0)
+    assert (second["recall"]["from_ledger"], second["rerank[0]"]["scored"], second["recall"]["left_out"]) == (
+        4,
+        2,
+        0,
+    )
     assert [room.standing(topic).state for topic in ("solar", "wind")] == ["full"] * 2
     assert "rerank[0]" not in room.run("third")
 
@@ -116,7 +118,7 @@ def test_a_frozen_run_does_not_see_later_articles_edits_or_settings(room: Newsro
     }
     assert room.pairs(run) == before
     results = room.run("frozen")
-    assert room.parquet(results["publish"]).column("article_id").to_pylist() == ["solar 1", "solar 2"]
+    assert sorted(room.parquet(results["publish"]).column("article_id").to_pylist()) == ["solar 1", "solar 2"]
     assert set(room.parquet(results["publish"]).column("topic").to_pylist()) == {"solar"}
 
 

@@ -24,7 +24,9 @@ def scored(room: Newsroom) -> set[str]:
     """Articles that the ledger has a score of."""
     return {
         row.article_id
-        for row in room.sql("SELECT article_id FROM rerank.pair_score JOIN rerank.revision USING (document_id)")
+        for row in room.sql(
+            "SELECT article_id FROM rerank.pair_score JOIN rerank.revision USING (document_id)"
+        )
     }
 
 
@@ -52,7 +54,9 @@ def test_with_nothing_to_score_no_engine_is_built(room: Newsroom, monkeypatch: p
         assert room.stage("rerank", run, shard=shard)["pairs"] == 0
 
 
-def test_control_with_something_to_score_one_is_built(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_with_something_to_score_one_is_built(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry, "load", never)
     with pytest.raises(AssertionError):
         room.stage("rerank", frozen(room, *TITLES), shard=0)
@@ -124,7 +128,10 @@ def test_without_rescore_the_first_score_stands(room: Newsroom) -> None:
 def test_the_ledger_takes_no_score_that_is_no_number(room: Newsroom, logit: float) -> None:
     run = frozen(room, "solar 1")
     room.stage("rerank", run, shard=0)
-    with pytest.raises(IntegrityError, match="pair_score_logit_check"), room.database.transaction() as connection:
+    with (
+        pytest.raises(IntegrityError, match="pair_score_logit_check"),
+        room.database.transaction() as connection,
+    ):
         ledger.write(
             connection,
             [make_score(room.engines.asked[0], logit=logit)],

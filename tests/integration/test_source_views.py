@@ -22,7 +22,7 @@ FROM story
 KEYS = {
     "bigint": ["7", "9007199254740993"],
     "uuid": [str(UUID(int=7)), str(UUID(int=8))],
-    "text": ["it's \"odd\", 中文\n{x}", "NULL"],
+    "text": ['it\'s "odd", 中文\n{x}', "NULL"],
 }
 
 
@@ -47,7 +47,11 @@ def fill(url: str, key_type: str, *, body: str = "story.body") -> Database:
         connection.exec_driver_sql(VIEW.format(body=body))
         for key in KEYS[key_type]:
             connection.execute(
-                text("INSERT INTO story (id, headline, body) VALUES (CAST(:id AS " + key_type + "), 'solar power', :body)"),
+                text(
+                    "INSERT INTO story (id, headline, body) VALUES (CAST(:id AS "
+                    + key_type
+                    + "), 'solar power', :body)"
+                ),
                 {"id": key, "body": f"solar {key}"},
             )
     return database
@@ -91,7 +95,9 @@ def test_a_table_with_keys_of_any_type_is_ranked_and_only_its_edits_are_claimed_
     assert sorted(room.page()) == keys
 
 
-def test_bodies_in_another_database_are_read_only_for_versions_not_seen_before(room: Newsroom, elsewhere: str) -> None:
+def test_bodies_in_another_database_are_read_only_for_versions_not_seen_before(
+    room: Newsroom, elsewhere: str
+) -> None:
     with Database(elsewhere).transaction() as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION noted(body text) RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN"
@@ -120,17 +126,23 @@ def test_odd_texts_come_over_from_another_database_unchanged(room: Newsroom, els
     room = room.tuned(source_view="feed", source_url=elsewhere)
     room.stage("extract", room.open())
     assert bodies(room) == [("7", 1, odd), ("9007199254740993", 1, "")]
-    row = room.sql("SELECT url, source, published_at, first_ingested_at FROM rerank.revision WHERE article_id = '7'")[0]
+    row = room.sql(
+        "SELECT url, source, published_at, first_ingested_at FROM rerank.revision WHERE article_id = '7'"
+    )[0]
     with source.transaction() as connection:
         created = connection.execute(text("SELECT created_at FROM story WHERE id = 7")).scalar()
     assert tuple(row) == (None, "desk", None, created)
 
 
-def test_many_bodies_are_fetched_in_parts(room: Newsroom, elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_bodies_are_fetched_in_parts(
+    room: Newsroom, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rerank_core.extract.FETCH_ROWS", 3)
     source = fill(elsewhere, "bigint")
     with source.transaction() as connection:
-        connection.execute(text("INSERT INTO story (id, body) SELECT n, 'solar' FROM generate_series(100, 107) n"))
+        connection.execute(
+            text("INSERT INTO story (id, body) SELECT n, 'solar' FROM generate_series(100, 107) n")
+        )
     room = room.tuned(source_view="feed", source_url=elsewhere)
     assert room.stage("extract", room.open())["claimed"] == 10
     assert len(bodies(room)) == 10

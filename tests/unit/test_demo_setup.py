@@ -88,7 +88,7 @@ def test_little_disk_is_warned_of(checkout: Path) -> None:
 
 
 def test_a_gpu_that_nvidia_smi_lists_selects_the_gpu_lock(checkout: Path) -> None:
-    fake_command(checkout / "bin", "nvidia-smi", "echo 'GPU 0: NVIDIA H200 (UUID: GPU-0)'")
+    fake_command(checkout / "bin", "nvidia-smi", "echo 'GPU 0: NVIDIA L4 (UUID: GPU-0)'")
     fake_command(checkout / "bin", "df", "printf 'Avail\\n1048576\\n'")
     no_venv = fake_command(
         checkout / "bin", "novenv", f'[[ $1 == -m ]] && exit 1; exec {sys.executable} "$@"'

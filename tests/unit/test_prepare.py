@@ -8,7 +8,9 @@ from rerank_core.prepare import MAX_CHARACTERS, Unpreparable, to_document
 from rerank_core.records import Document
 
 
-def made(title: str | None = None, summary: str | None = None, body: str | None = None, lang: str | None = "en") -> Document:
+def made(
+    title: str | None = None, summary: str | None = None, body: str | None = None, lang: str | None = "en"
+) -> Document:
     return to_document(title=title, summary=summary, body=body, lang=lang)
 
 
@@ -44,7 +46,10 @@ def test_an_article_without_a_title_is_shown_by_its_first_line() -> None:
     assert made(None, None, "First line\nSecond").title == "First line"
 
 
-@pytest.mark.parametrize("parts", [(None, None, None), ("", "  ", "<p></p>"), ("---", "!?", "……"), ("<script>x()</script>", "", "")])
+@pytest.mark.parametrize(
+    "parts",
+    [(None, None, None), ("", "  ", "<p></p>"), ("---", "!?", "……"), ("<script>x()</script>", "", "")],
+)
 def test_an_article_without_a_letter_or_digit_is_refused_with_a_reason(parts: tuple[str | None, ...]) -> None:
     with pytest.raises(Unpreparable, match="empty: no letter or digit"):
         made(*parts)

@@ -105,7 +105,9 @@ def test_no_topics_are_no_pairs() -> None:
         ("(a|b)*", "regex (a|b)* here", True),
     ],
 )
-def test_a_term_is_matched_as_it_stands_and_latin_ones_as_whole_words(term: str, text: str, found: bool) -> None:
+def test_a_term_is_matched_as_it_stands_and_latin_ones_as_whole_words(
+    term: str, text: str, found: bool
+) -> None:
     assert bool(re.search(_pattern(term), text, re.IGNORECASE)) == found
 
 

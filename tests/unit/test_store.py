@@ -25,7 +25,9 @@ def files(folder: Path) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
 
-def test_what_is_written_is_read_back_and_its_digest_is_that_of_the_file(store: Store, tmp_path: Path) -> None:
+def test_what_is_written_is_read_back_and_its_digest_is_that_of_the_file(
+    store: Store, tmp_path: Path
+) -> None:
     artifact = store.write("news/a.parquet", TABLE)
     assert (artifact.path, artifact.rows) == ("news/a.parquet", 3)
     assert hashlib.sha256((tmp_path / "news/a.parquet").read_bytes()).hexdigest() == artifact.sha256

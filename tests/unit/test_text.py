@@ -53,7 +53,9 @@ def test_chinese_full_width_punctuation_is_kept() -> None:
     assert plain_text(f"<p>{sentence}</p>") == sentence
 
 
-@pytest.mark.parametrize("raw", ["<div>" * 20_000 + "deep", "<p" * 10_000, "&" * 10_000, "<![CDATA[ x ]]>", "<a href='"])
+@pytest.mark.parametrize(
+    "raw", ["<div>" * 20_000 + "deep", "<p" * 10_000, "&" * 10_000, "<![CDATA[ x ]]>", "<a href='"]
+)
 def test_broken_markup_does_no_harm(raw: str) -> None:
     assert isinstance(plain_text(raw), str)
 

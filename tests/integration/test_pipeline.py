@@ -1,0 +1,181 @@
+"""The stages in order, each by itself or all at once, with the numbers they leave behind."""
+
+import json
+from datetime import datetime
+
+import pytest
+from factories import Newsroom, make_topic
+
+from rerank_core import pipeline
+from rerank_core.errors import CorruptError, InputError, ModelError
+from rerank_core.scorers import registry
+
+
+def test_the_stages_run_in_the_order_that_is_stated(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    assert [stage.partition("[")[0] for stage in room.run()] == list(pipeline.STAGES)
+
+
+def test_every_result_is_ready_for_json_and_has_its_time(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    for result in room.run().values():
+        assert json.loads(json.dumps(result))["seconds"] >= 0
+
+
+def test_only_what_is_new_is_scored_by_the_next_run(room: Newsroom) -> None:
+    room.follow("solar", "wind")
+    room.add("solar 1", "solar 2")
+    assert room.run()["rerank[0]"]["scored"] == 4
+    room.add("solar 3")
+    assert room.run()["rerank[0]"]["scored"] == 2
+    room.follow(make_topic(slug="solar", query="solar power"), "wind")
+    assert room.run()["rerank[0]"]["scored"] == 3
+    room.follow(make_topic(slug="solar", query="solar power", top_k=1, half_life_hours=5), "wind")
+    assert "rerank[0]" not in room.run()
+    assert len(room.page()) == 1
+
+
+def test_equal_texts_are_scored_once(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("a", "b", "c", title="solar power")
+    assert room.run()["rerank[0]"]["scored"] == 1
+
+
+def test_counts_and_latencies_are_kept_as_metrics(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1", "wind 2")
+    room.engines.options = {"seconds_per_pair": 0.02, "pairs_per_chunk": 1}
+    results = room.run("k")
+    kept = {
+        (row.stage, row.name): row.value
+        for row in room.sql("SELECT stage, name, value FROM rerank.run_metric")
+    }
+    assert kept["extract", "claimed"] == kept["prepare", "documents"] == kept["rerank[0]", "scored"] == 2
+    assert kept["publish", "rows"] == 2
+    assert {stage for stage, name in kept if name == "seconds"} == {*pipeline.STAGES, "rerank[0]"} - {
+        "rerank"
+    }
+    observed = results["observe"]
+    assert observed["latency_ms_p50"] == observed["latency_ms_p99"] == pytest.approx(20)
+    assert kept["observe", "latency_ms_p50"] == pytest.approx(20)
+    assert observed["page_age_seconds"] > 0
+    assert observed["pairs_per_second"] > 0
+
+
+def test_a_run_that_scored_nothing_has_no_latency_rather_than_zero(room: Newsroom) -> None:
+    observed = room.run()["observe"]
+    assert observed["scored"] == 0
+    assert observed["latency_ms_p50"] is observed["logit_mean"] is observed["pairs_per_second"] is None
+
+
+def test_a_model_that_fails_its_canary_scores_nothing_and_the_page_is_up_all_the_same(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def canary_fails(settings: object) -> None:
+        raise ModelError("the canary sings another song")
+
+    monkeypatch.setattr(registry, "load", canary_fails)
+    room.follow("solar")
+    room.add("solar 1")
+    assert room.run()["publish"]["degraded"]
+    assert room.value("SELECT count(*) FROM rerank.pair_score") == 0
+    assert [row.ranked_by for row in room.ranking()] == ["bm25"]
+
+
+def test_a_stage_before_its_turn_says_which_one_is_missing(room: Newsroom) -> None:
+    run = room.open("k")
+    for stage, shard in (("rerank", 0), ("degrade", None), ("publish", None)):
+        with pytest.raises(
+            CorruptError, match=r"run \d+ \(k\) is not frozen yet; run its recall stage first"
+        ):
+            room.stage(stage, run, shard=shard)
+
+
+def test_what_does_not_exist_is_named(room: Newsroom) -> None:
+    run = room.open("k")
+    with pytest.raises(InputError, match="no stage 'rank'; the stages are extract, prepare"):
+        room.stage("rank", run)
+    for stage in ("extract", "observe"):
+        with pytest.raises(InputError, match="run 4711 does not exist"):
+            pipeline.run_stage(stage, resources=room.resources, run_id=4711)
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+def test_a_run_has_a_key(room: Newsroom, key: str) -> None:
+    with pytest.raises(InputError, match="key is empty"):
+        room.open(key)
+
+
+def test_a_time_without_an_offset_is_refused(room: Newsroom) -> None:
+    with pytest.raises(
+        InputError, match=r"2026-03-01T00:00:00 has no UTC offset; write e\.g\. 2026-03-01T00:00:00\+00:00"
+    ):
+        room.open(until=datetime(2026, 3, 1))  # noqa: DTZ001
+
+
+def test_each_try_of_a_stage_takes_a_new_fence(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    run = room.until("publish", "k")
+    fence = run.fence
+    room.stage("publish", run)
+    room.stage("publish", run)
+    assert room.again(run).fence == fence + 2
+    assert room.value("SELECT count(DISTINCT fence) FROM rerank.publication") == 2
+
+
+def everything(room: Newsroom) -> dict[str, int]:
+    """Rows of every table."""
+    names = room.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'rerank' ORDER BY 1")
+    return {row.tablename: room.value(f"SELECT count(*) FROM rerank.{row.tablename}") for row in names}
+
+
+class TestPlan:
+    """What a run would do, without a trace."""
+
+    @pytest.fixture(autouse=True)
+    def _tokens(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The fake has no tokenizer; a prompt is counted by its words."""
+
+        class Words:
+            def prompt(self, *, instruction: str, query: str, document: str) -> object:
+                return type("Prompt", (), {"ids": [*query.split(), *document.split()]})
+
+        monkeypatch.setattr(registry, "prompter", lambda settings: Words())
+
+    def test_it_counts_what_the_run_then_does(self, room: Newsroom) -> None:
+        room.follow("solar", "wind")
+        room.add("solar 1", "solar 2", "wind 3")
+        plan = pipeline.plan(room.resources)
+        assert (plan.articles, plan.topics, plan.pairs, plan.in_ledger, plan.left_out) == (3, 2, 6, 0, 0)
+        assert (plan.tokens, plan.seconds) == (6 * 3, None)
+        results = room.run()
+        assert results["extract"]["claimed"] == plan.articles
+        assert results["rerank[0]"]["scored"] == plan.pairs
+        room.add("wind 4")
+        plan = pipeline.plan(room.resources)
+        assert (plan.articles, plan.pairs) == (1, 2)
+        assert plan.seconds is not None
+
+    def test_nothing_of_it_stays(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1")
+        before = everything(room)
+        pipeline.plan(room.resources)
+        assert everything(room) == before
+        assert room.run()["extract"]["claimed"] == 1
+        assert everything(room) != before
+
+    def test_it_knows_when_there_is_nothing_to_do(self, room: Newsroom) -> None:
+        plan = pipeline.plan(room.resources)
+        assert (plan.articles, plan.topics, plan.pairs, plan.tokens, plan.seconds) == (0, 0, 0, 0, 0.0)
+
+    def test_it_leaves_no_trace_when_it_fails(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1")
+        before = everything(room)
+        with pytest.raises(InputError):
+            pipeline.plan(room.resources, topics=("unknown",))
+        assert everything(room) == before
