@@ -7,6 +7,7 @@ ir_measures. Intervals are the 2.5 and 97.5 percentiles of the mean over 2,000 r
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,8 @@ def evaluate(*, database: Database, store: Store, run_id: int, qrels_file: Path)
     """
     import ir_measures
 
-    qrels = list(ir_measures.read_trec_qrels(str(qrels_file)))
+    measures: Any = ir_measures  # comes without types
+    qrels = list(measures.read_trec_qrels(str(qrels_file)))
     model, light = _scores(database, store, run_id)
     judged = {(qrel.query_id, qrel.doc_id) for qrel in qrels}
     model = {t: {a: s for a, s in of.items() if (t, a) in judged} for t, of in model.items()}

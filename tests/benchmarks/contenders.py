@@ -254,4 +254,3 @@ ENGINES: dict[str, Any] = {
     "transformers": Transformers,
     "sentence-transformers": CrossEncoder,
 }
-

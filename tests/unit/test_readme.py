@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
-from rerank_airflow.settings import AirflowSettings
 
+from rerank_airflow.settings import AirflowSettings
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
