@@ -6,9 +6,9 @@ unscored are left to the light order; the next run takes them up.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import pyarrow as pa
@@ -17,19 +17,18 @@ from sqlalchemy import Connection
 
 from rerank_core import database as db
 from rerank_core import frozen, ledger
+from rerank_core.attempts import Attempt
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError
 from rerank_core.records import Pair, Run
 from rerank_core.scorers import registry
-from rerank_core.scorers.base import ScoredChunk, Scorer
+from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.settings import Settings
 from rerank_core.store import Store
 
 log = logging.getLogger(__name__)
 
 SAY_SECONDS = 5.0  # between two lines of progress
-
-Loader = Callable[[Settings, int], Scorer]
 
 
 @dataclass(frozen=True)
@@ -49,38 +48,75 @@ class Reranked:
     score_seconds: float
 
 
-def rerank(
-    *,
+def rerank(*, database: Database, store: Store, settings: Settings, run: Run, shard: int) -> Reranked:
+    """Score what the shard still misses.
+
+    On the CPU an engine that fails in a step is built anew once. Raises EngineError (retryable) where
+    it fails again, or on a GPU; ModelError where the settings name another scorer than the run's.
+    """
+    deadline = monotonic() + settings.scoring_minutes * 60
+    result = _try(database, store, settings, run, shard, deadline=deadline, last=False) or _try(
+        database, store, settings, run, shard, deadline=deadline, last=True
+    )
+    assert result is not None
+    return result
+
+
+def _try(
     database: Database,
     store: Store,
     settings: Settings,
     run: Run,
     shard: int,
-    loader: Loader | None = None,
-) -> Reranked:
-    """Score what the shard still misses. Raises EngineError (retryable) where the engine fails in a step."""
+    *,
+    deadline: float,
+    last: bool,
+) -> Reranked | None:
+    """Score with one engine; None where it failed and another may be built."""
     started = monotonic()
     pairs = frozen.read_pairs(store, run)
     mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     with database.transaction(read_only=True) as connection:
         missing = mine.filter(pc.invert(pa.array(ledger.settled(connection, run, mine, rescore=run.rescore))))
         wanted = _pairs(connection, missing)
+        if wanted:
+            assert run.scorer_id is not None
+            registry.expect(connection, settings, run.scorer_id)
     if not wanted:
         return Reranked(shard, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
-    assert run.scorer_id is not None
+    attempt = Attempt.begin(database, run_id=run.run_id, shard=shard)
+    culprits = [pair for pair in wanted if (pair.query_id, pair.document_id) == attempt.culprit]
+    if culprits:
+        _refuse(database, run, culprits[0])
+        wanted.remove(culprits[0])
     log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
-    scorer = (loader or _loader(database))(settings, run.scorer_id)
-    with closing(scorer):
+    with closing(registry.load(settings, failures=attempt.failures)) as scorer:
         loaded = monotonic()
-        chunks = scorer.score(
-            wanted,
-            flush_seconds=settings.flush_seconds,
-            deadline=started + settings.scoring_minutes * 60,
-        )
-        result = _write(database, run, shard, len(wanted), scorer, chunks, loaded - started)
+        chunks = attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline)
+        try:
+            result = _write(database, run, shard, len(wanted), scorer, chunks, loaded - started)
+        except ChunkFailed as error:
+            if last or not scorer.engine.endswith(" cpu"):
+                raise
+            log.warning("shard %d: %s; the engine is built anew, once", shard, error)
+            return None
+        except Exception:
+            raise
+        except BaseException:
+            attempt.spare()
+            raise
+    attempt.end()
     if result.pairs != result.scored + result.refused + result.unscored:
         raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
-    return result
+    return replace(result, pairs=result.pairs + len(culprits), refused=result.refused + len(culprits))
+
+
+def _refuse(database: Database, run: Run, pair: Pair) -> None:
+    assert run.scorer_id is not None
+    reason = "the engine failed, or its task was killed, while this pair was in it by itself"
+    log.error("query %d × document %d is refused: %s", pair.query_id, pair.document_id, reason)
+    with database.transaction() as connection:
+        ledger.write_refused(connection, [(pair, reason)], scorer_id=run.scorer_id, run_id=run.run_id)
 
 
 @dataclass(frozen=True)
@@ -169,15 +205,6 @@ def _write(
         load_seconds=load_seconds,
         score_seconds=monotonic() - began,
     )
-
-
-def _loader(database: Database) -> Loader:
-    def load(settings: Settings, scorer_id: int) -> Scorer:
-        with database.transaction(read_only=True) as connection:
-            registry.expect(connection, settings, scorer_id)
-        return registry.load(settings)
-
-    return load
 
 
 def _pairs(connection: Connection, missing: pa.Table) -> list[Pair]:

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     max_document_tokens: Annotated[int, Field(ge=16, le=8000)] = Field(
         default=512, description="Tokens of a document that the model reads; the tail is cut and marked."
     )
+    passages: Literal["lead", "max"] = Field(
+        default="lead",
+        description="What is scored of a long document: its lead, or the best of its first 8 windows of max_document_tokens.",
+    )
     flush_seconds: PositiveFloat = Field(
         default=2.0, description="Scores are written to the ledger this often."
     )

@@ -1,11 +1,10 @@
-"""What this host is and has: schema, settings, scorer, doctor."""
+"""What this host is and has: schema, settings, doctor."""
 
 from typing import Any
 
 import typer
 
 database = typer.Typer(help="The database schema.", no_args_is_help=True)
-scorer = typer.Typer(help="The model that scores.", no_args_is_help=True)
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -23,16 +22,6 @@ def upgrade() -> None:
         if before == after
         else f"schema brought from {before or 'nothing'} to {after}"
     )
-
-
-@scorer.command("show")
-def show_scorer() -> None:
-    """The scorer that the settings name, and what its id is made of."""
-    from rerank_core.cli.printing import print_table
-    from rerank_core.scorers.registry import identity
-    from rerank_core.settings import settings as load
-
-    print_table(("part", "value"), [(name, str(value)) for name, value in identity(load()).as_dict().items()])
 
 
 def doctor() -> None:

@@ -82,8 +82,8 @@ class FakeScorer:
     """Scores by shared words, without a model: equal texts score equal, in every process.
 
     The logit is −4, plus 8 × the share of the query's words that the document has, plus up to 0.01 from a hash of
-    both texts, so that ties are rare. `fail_at_chunk` makes the n-th chunk (from 0) a failed step; a document that
-    contains `refuse_text` is refused; `seconds_per_pair` sleeps, for tests of deadlines.
+    both texts, so that ties are rare. `fail_at_chunk` makes the n-th chunk (from 0) a failed step, `fail_at_text` every
+    chunk with a document that contains it; a document that contains `refuse_text` is refused; `seconds_per_pair` sleeps, for tests of deadlines.
     """
 
     engine = "fake 1 none"
@@ -93,6 +93,7 @@ class FakeScorer:
         *,
         pairs_per_chunk: int = 8,
         fail_at_chunk: int | None = None,
+        fail_at_text: str | None = None,
         refuse_text: str | None = None,
         seconds_per_pair: float = 0.0,
         name: str = "fake",
@@ -110,6 +111,7 @@ class FakeScorer:
         self.chunks = 0  # given so far, over all calls
         self._pairs_per_chunk = pairs_per_chunk
         self._fail_at_chunk = fail_at_chunk
+        self._fail_at_text = fail_at_text
         self._refuse_text = refuse_text
         self._seconds_per_pair = seconds_per_pair
 
@@ -123,7 +125,8 @@ class FakeScorer:
             if deadline is not None and time.monotonic() >= deadline:
                 return
             chunk = pairs[start : start + self._pairs_per_chunk]
-            if self.chunks == self._fail_at_chunk:
+            poisoned = self._fail_at_text and any(self._fail_at_text in pair.document for pair in chunk)
+            if poisoned or self.chunks == self._fail_at_chunk:
                 self.finished = True
                 raise ChunkFailed("a step failed (told to)", suspects=chunk)
             time.sleep(self._seconds_per_pair * len(chunk))

@@ -1,19 +1,20 @@
 """Which scorer a checkpoint folder is, told from its files alone, without torch or an engine.
 
 A score in the ledger is valid for one scorer. Its id covers what the score depends on and nothing else: the weights
-(with the configuration that gives them meaning), the prompt, the precision and the token limit; not the folder, the
-device or the engine's version. A checkpoint that must not run is refused here, before anything is loaded: pickle
+(with the configuration that gives them meaning), the prompt, the precision, the token limit and the passages mode; not
+the folder, the device or the engine's version. A checkpoint that must not run is refused here, before anything is loaded: pickle
 weights or remote code (both run what their author likes), another architecture, a damaged or incomplete file.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from rerank_core.encoding import read_tokenizer
 from rerank_core.errors import ModelError
-from rerank_core.prompt import QWEN3, Format, prompt_digest, read_tokenizer
+from rerank_core.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
 from rerank_core.scorers.weights import hash_weights, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -32,9 +33,15 @@ class Family:
     architecture: str  # of config.json
     embedding: str  # name of its token embedding among the weights
     form: Format
-    overrides: dict[str, Any]  # vLLM's hf_overrides
+    overrides: dict[str, Any] = field(default_factory=dict)  # vLLM's hf_overrides
+    head: str | None = (
+        None  # name of the score head's last tensor, which gives one number; null: made from yes and no
+    )
+    causal: bool = True  # a token sees only those before it, so that a prefix can be computed once
+    padded_positions: bool = False  # positions start behind the padding id, and fewer are left
 
 
+# Tested: the 0.6 B model's shape. The 4 B and 8 B models are of the same family and untested.
 FAMILIES = (
     Family(
         name="qwen3-reranker",
@@ -47,6 +54,22 @@ FAMILIES = (
             "is_original_qwen3_reranker": True,
         },
     ),
+    Family(
+        name="qwen3-reranker-seq-cls",
+        architecture="Qwen3ForSequenceClassification",
+        embedding="model.embed_tokens.weight",
+        form=QWEN3,
+        head="score.weight",
+    ),
+    Family(
+        name="bge-reranker-v2-m3",
+        architecture="XLMRobertaForSequenceClassification",
+        embedding="roberta.embeddings.word_embeddings.weight",
+        form=BGE_M3,
+        head="classifier.out_proj.weight",
+        causal=False,
+        padded_positions=True,
+    ),
 )
 
 
@@ -54,12 +77,13 @@ FAMILIES = (
 class ScorerIdentity:
     """A scorer's name. `digest` is its id; the parts below it say what the id is made of."""
 
-    digest: str  # sha256 in hex over family, weights, prompt, precision and max_document_tokens
+    digest: str  # sha256 in hex over the parts below but location
     family: str
     weights: str  # sha256 in hex over the safetensors files and config.json
     prompt: str  # sha256 in hex over prompt format and tokenizer
     precision: str  # float32, bfloat16 or float16: never auto
     max_document_tokens: int
+    passages: Passages
     location: str  # where it was found; not part of the id
 
     @classmethod
@@ -72,11 +96,11 @@ class ScorerIdentity:
         precision: str,
         max_document_tokens: int,
         location: str,
+        passages: Passages = "lead",
     ) -> Self:
         """The identity with these parts, its digest computed."""
-        parts = [family, weights, prompt, precision, max_document_tokens]
-        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return cls(digest, family, weights, prompt, precision, max_document_tokens, location)
+        parts = (family, weights, prompt, precision, max_document_tokens, passages)
+        return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest(), *parts, location)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -117,11 +141,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / 'config.json'}: vocab_size, hidden_size and max_position_embeddings must be numbers; "
             "copy it again"
         ) from None
-    embedding = tensor_shapes(folder).get(family.embedding)
+    if family.padded_positions:
+        max_positions -= 1 + int(config.get("pad_token_id", 1))
+    shapes = tensor_shapes(folder)
+    embedding = shapes.get(family.embedding)
     if embedding != [vocabulary_size, hidden_size]:
         raise ModelError(
             f"{folder}: tensor {family.embedding} has shape {embedding}, config.json says "
             f"{[vocabulary_size, hidden_size]}: they do not belong together; copy the checkpoint again"
+        )
+    if family.head is not None and (shapes.get(family.head) or [0])[0] != 1:
+        raise ModelError(
+            f"{folder}: tensor {family.head} has shape {shapes.get(family.head)}, expected one row: a reranker gives "
+            "one score; take another checkpoint"
         )
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     if precision not in PRECISIONS:
@@ -132,7 +164,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def identify(
-    folder: Path, *, precision: str, max_document_tokens: int, verify: bool = False
+    folder: Path,
+    *,
+    precision: str,
+    max_document_tokens: int,
+    passages: Passages = "lead",
+    verify: bool = False,
 ) -> ScorerIdentity:
     """The identity of a checkpoint folder; "auto" stands for the weights' own precision.
 
@@ -148,6 +185,7 @@ def identify(
         prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
         precision=resolve_precision(precision, checkpoint),
         max_document_tokens=max_document_tokens,
+        passages=passages,
         location=str(folder),
     )
 

@@ -1,6 +1,8 @@
 """The scorer that a pipeline's settings name: its number in the database, and the engine that runs it."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -8,18 +10,27 @@ from rerank_core import database as db
 from rerank_core.errors import ModelError
 from rerank_core.prompt import Prompter
 from rerank_core.scorers.base import Scorer
-from rerank_core.scorers.identity import ScorerIdentity, identify
+from rerank_core.scorers.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
 
+CAREFUL_TOKENS = 16_384  # inside the engine at once; the first failure halves this
 
-def identity(settings: Settings) -> ScorerIdentity:
-    """Which scorer the settings name, told from the checkpoint's files. Raises ModelError."""
-    return identify(
-        resolve_model(settings.model),
+
+def identity(settings: Settings, *, verify: bool = False) -> ScorerIdentity:
+    """Which scorer the settings name, told from the checkpoint's files; `verify` reads all of them. Raises ModelError.
+
+    Its location is the settings' own name for it, so that hosts without the files find it by that.
+    """
+    folder = resolve_model(settings.model)
+    found = identify(
+        folder,
         precision=settings.precision,
         max_document_tokens=settings.max_document_tokens,
+        passages=settings.passages,
+        verify=verify,
     )
+    return found if Path(settings.model).is_dir() else replace(found, location=settings.model)
 
 
 def register(connection: Connection, found: ScorerIdentity) -> int:
@@ -33,6 +44,7 @@ def register(connection: Connection, found: ScorerIdentity) -> int:
         prompt_digest=found.prompt,
         precision=found.precision,
         max_document_tokens=found.max_document_tokens,
+        passages=found.passages,
         location=found.location,
     )
     row = db.one(connection, "scorer_by_digest", digest=found.digest)
@@ -56,6 +68,7 @@ def scorer_id(connection: Connection, settings: Settings) -> int:
             "scorer_by_location",
             location=settings.model,
             max_document_tokens=settings.max_document_tokens,
+            passages=settings.passages,
         )
         if row is None:
             raise
@@ -69,26 +82,47 @@ def expect(connection: Connection, settings: Settings, scorer_id: int) -> Scorer
     if row is None or row["scorer_id"] != scorer_id:
         raise ModelError(
             f"the run was frozen with scorer {scorer_id}, but RERANK_MODEL = {settings.model!r} is"
-            f" {found.digest[:12]} here; give every worker the same checkpoint, precision and token limit"
+            f" {found.digest[:12]} here; give every worker the same checkpoint, precision, token limit and passages"
         )
     return found
 
 
+def place(connection: Connection, found: ScorerIdentity) -> int:
+    """As `register`; and hosts that lack the checkpoint take this one for its location from now on."""
+    number = register(connection, found)
+    db.execute(connection, "scorer_place", scorer_id=number, location=found.location)
+    return number
+
+
+def known(connection: Connection) -> list[dict[str, Any]]:
+    """Every registered scorer, the newest first."""
+    return [dict(row) for row in db.rows(connection, "scorer_known")]
+
+
 def prompter(settings: Settings) -> Prompter:
     """What builds the prompts of the settings' scorer."""
+    folder = resolve_model(settings.model)
     return Prompter(
-        resolve_model(settings.model) / "tokenizer.json", max_document_tokens=settings.max_document_tokens
+        folder / "tokenizer.json",
+        max_document_tokens=settings.max_document_tokens,
+        form=read_checkpoint(folder).family.form,
+        passages=settings.passages,
     )
 
 
-def load(settings: Settings) -> Scorer:
-    """Start the engine of the settings' scorer: seconds, and the GPU's memory."""
+def load(settings: Settings, *, failures: int = 0) -> Scorer:
+    """Start the engine of the settings' scorer: seconds, and the GPU's memory.
+
+    Each of the `failures` of tries before halves what is inside the engine at once.
+    """
     from rerank_core.scorers.vllm import VllmScorer
 
     return VllmScorer(
         resolve_model(settings.model),
         precision=settings.precision,
         max_document_tokens=settings.max_document_tokens,
+        passages=settings.passages,
         kv_cache_gib=settings.kv_cache_gib,
         gpu_memory_utilization=settings.gpu_memory_utilization,
+        in_flight_tokens=max(1024, CAREFUL_TOKENS >> failures) if failures else None,
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rerank_core.errors import EngineError, InputError
-from rerank_core.prompt import Prompter
+from rerank_core.prompt import Prompt, Prompter
 from rerank_core.records import Pair, Score
 from rerank_core.scorers.base import ChunkFailed, Refusal, ScoredChunk, name_pairs
 
@@ -35,15 +35,25 @@ class Engine(Protocol):
 
 
 @dataclass
-class _Sent:
-    """A pair inside the engine."""
+class _Entry:
+    """A pair inside the engine, as one prompt or one for each window of its document."""
 
     index: int  # in the pairs given
     pair: Pair
+    prompt: Prompt
+    windows: int  # without a result yet
+    since: float = field(default_factory=time.monotonic)
+    logit: float = -math.inf  # the largest of the windows so far
+    cached: int = 0  # tokens
+    refused: bool = False
+
+
+@dataclass
+class _Sent:
+    """One request inside the engine."""
+
+    entry: _Entry
     tokens: int
-    truncated: bool
-    neutralised: bool
-    since: float
 
 
 @dataclass
@@ -156,7 +166,7 @@ class Submission:
         seconds = min(_STEP_SECONDS, flush_seconds / 2)
         wanted = self._least_tokens if self._speed is None else int(self._speed * seconds)
         allowed = min(max(wanted, self._least_tokens), self._most_tokens)
-        inside = sum(entry.tokens for entry in sent.values())
+        inside = sum(one.tokens for one in sent.values())
         while waiting and (inside < allowed or not sent):
             index = waiting.popleft()
             pair = pairs[index]
@@ -167,22 +177,25 @@ class Submission:
             except InputError as error:
                 ready.refused[index] = Refusal(pair, str(error))
                 continue
-            tokens = len(prompt.ids)
-            if tokens > self._max_prompt_tokens:
-                reason = f"the prompt has {tokens} tokens, the model takes {self._max_prompt_tokens}"
+            windows = (prompt.ids, *prompt.further)
+            longest = max(map(len, windows))
+            if longest > self._max_prompt_tokens:
+                reason = f"the prompt has {longest} tokens, the model takes {self._max_prompt_tokens}"
                 ready.refused[index] = Refusal(pair, reason)
                 continue
-            request = str(self._sequence)
-            self._sequence += 1
-            sent[request] = _Sent(index, pair, tokens, prompt.truncated, prompt.neutralised, time.monotonic())
-            try:
-                self._engine.add_request(
-                    request, {"type": "token", "prompt_token_ids": prompt.ids}, self._parameters
-                )
-            except Exception as error:
-                self.finished = True
-                return _failed("the engine refused a pair", error, [pair])
-            inside += tokens
+            entry = _Entry(index, pair, prompt, len(windows))
+            for ids in windows:
+                request = str(self._sequence)
+                self._sequence += 1
+                sent[request] = _Sent(entry, len(ids))
+                try:
+                    self._engine.add_request(
+                        request, {"type": "token", "prompt_token_ids": ids}, self._parameters
+                    )
+                except Exception as error:
+                    self.finished = True
+                    return _failed("the engine refused a pair", error, [pair])
+                inside += len(ids)
         return None
 
     def _step(self, sent: dict[str, _Sent], ready: _Ready) -> ChunkFailed | None:
@@ -192,14 +205,18 @@ class Submission:
             outputs = self._engine.step()
         except Exception as error:
             self.finished = True
-            return _failed("a step of the engine failed", error, [entry.pair for entry in sent.values()])
+            return _failed("a step of the engine failed", error, _pairs_in(sent))
         now = time.monotonic()
         computed = 0
         for output in outputs:
             if not output.finished:
                 continue
-            entry = sent.pop(output.request_id.partition("-")[0])
+            one = sent.pop(output.request_id.partition("-")[0])
+            entry = one.entry
+            if entry.refused:  # for another of its windows
+                continue
             if getattr(output, "error", None) is not None:
+                entry.refused = True
                 ready.refused[entry.index] = Refusal(entry.pair, f"the engine reports: {output.error}")
                 continue
             logit = float(output.outputs.data.item())
@@ -211,16 +228,21 @@ class Submission:
                     suspects=[entry.pair],
                 )
             cached = max(0, output.num_cached_tokens or 0)
-            computed += entry.tokens - cached
-            if entry.neutralised:
+            computed += one.tokens - cached
+            entry.cached += cached
+            entry.logit = max(entry.logit, logit)
+            entry.windows -= 1
+            if entry.windows:
+                continue
+            if entry.prompt.neutralised:
                 ready.neutralised[entry.index] = entry.pair
             ready.scores[entry.index] = Score(
                 pair=entry.pair,
-                logit=logit,
-                truncated=entry.truncated,
+                logit=entry.logit,
+                truncated=entry.prompt.truncated,
                 latency_ms=(now - entry.since) * 1000,
-                prompt_tokens=entry.tokens,
-                cached_tokens=cached,
+                prompt_tokens=entry.prompt.tokens,
+                cached_tokens=entry.cached,
             )
         if computed:
             speed = computed / max(now - began, 1e-6)
@@ -236,6 +258,11 @@ class Submission:
                 self.finished = True
                 raise
         sent.clear()
+
+
+def _pairs_in(sent: dict[str, _Sent]) -> list[Pair]:
+    """The pairs inside the engine, each once."""
+    return list({one.entry.index: one.entry.pair for one in sent.values()}.values())
 
 
 def _by_query(pairs: Sequence[Pair]) -> deque[int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.prompt import Prompter
+from rerank_core.prompt import Passages, Prompter
 from rerank_core.records import Pair
 from rerank_core.scorers.base import ScoredChunk
 from rerank_core.scorers.canary import read_canary
@@ -44,6 +44,7 @@ class VllmScorer:
         *,
         precision: str = "auto",
         max_document_tokens: int = 512,
+        passages: Passages = "lead",
         kv_cache_gib: float = 1.0,
         gpu_memory_utilization: float = 0.85,
         in_flight_tokens: int | None = None,
@@ -57,11 +58,14 @@ class VllmScorer:
         Raises ModelError for a checkpoint that must not be used, EngineError when the engine could not be built.
         """
         checkpoint = read_checkpoint(model_folder)
-        self.identity = identify(model_folder, precision=precision, max_document_tokens=max_document_tokens)
+        self.identity = identify(
+            model_folder, precision=precision, max_document_tokens=max_document_tokens, passages=passages
+        )
         self._prompter = Prompter(
             model_folder / "tokenizer.json",
             max_document_tokens=max_document_tokens,
             form=checkpoint.family.form,
+            passages=passages,
         )
         if self._prompter.vocabulary_size > checkpoint.vocabulary_size:
             raise ModelError(
@@ -104,7 +108,7 @@ class VllmScorer:
                 use_tqdm_on_load=False,
                 trust_remote_code=False,
                 enable_prompt_embeds=False,
-                enable_prefix_caching=True,
+                enable_prefix_caching=checkpoint.family.causal,
                 max_model_len=self._max_tokens,
                 max_num_batched_tokens=batch_tokens,
                 max_num_seqs=256,

@@ -236,6 +236,18 @@ CREATE TABLE rerank.refused_pair (
     PRIMARY KEY (scorer_id, query_id, document_id)
 );
 
+-- A try to score a shard that has begun and not come to its end. The next one that finds it goes carefully:
+-- the engine failed, or the task was killed, with some pair in it.
+CREATE TABLE rerank.scoring_attempt (
+    run_id            bigint NOT NULL REFERENCES rerank.run,
+    shard             integer NOT NULL,
+    failures          integer NOT NULL DEFAULT 0,   -- tries in a row that did not come to their end
+    alone_query_id    bigint,                       -- the pair that is in the engine by itself
+    alone_document_id bigint,
+    begun_at          timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, shard)
+);
+
 -- A topic's queries are filled under a scorer when the best of the whole freshness window was scored.
 CREATE TABLE rerank.fill (
     pipeline       text NOT NULL,

@@ -87,6 +87,10 @@ class Ours:
             self._scorer._llm, lambda llm, **o: llm.classify([{"prompt_token_ids": i} for i in prompts], **o)
         )
 
+    def alone(self, pairs: Sequence[Pair]) -> Result:
+        """One pair at a time, none reusing anything of another."""
+        return Result(0.0, [self.score([pair]).logits[0] for pair in pairs])
+
     def canary(self, pairs: Sequence[Pair]) -> Result:
         """The four pairs of the built-in canary; `pairs` is not looked at."""
         from rerank_core.scorers.canary import DEFAULT

@@ -1,9 +1,35 @@
-"""A newsroom for a test: its own database and store, and a fake engine in the model's place."""
+"""A newsroom for a test: a database of its own, or as good as, a store, and a fake engine in the model's place."""
+
+from collections.abc import Iterator
 
 import pytest
 from factories import FakeEngines, Newsroom
+from sqlalchemy import text
 
+from rerank_core.database import Database
+from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def _room_url(postgres: EmbeddedPostgres, _migrated_template: str) -> str:
+    return postgres.create("newsrooms", template=_migrated_template)
+
+
+@pytest.fixture
+def _clean_room_url(_room_url: str) -> Iterator[str]:
+    """One migrated database for all newsrooms, emptied after each test: ten times quicker than a new one."""
+    yield _room_url
+    with Database(_room_url).transaction() as connection:
+        found = connection.execute(
+            text(
+                "SELECT format('DELETE FROM %I.%I', schemaname, tablename) FROM pg_tables"
+                " WHERE schemaname = 'rerank' AND tablename <> 'alembic_version' AND tablename NOT LIKE 'pair_score_%'"
+            )
+        )
+        statements = ["SET LOCAL session_replication_role = replica", *found.scalars()]
+        statements += ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"]
+        connection.exec_driver_sql(";".join(statements))
 
 
 @pytest.fixture
@@ -14,5 +40,5 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> FakeEngines:
 
 
 @pytest.fixture
-def room(database_url: str, store_url: str, engines: FakeEngines) -> Newsroom:
-    return Newsroom(Settings.load(database_url=database_url, store_url=store_url), engines)
+def room(_clean_room_url: str, store_url: str, engines: FakeEngines) -> Newsroom:
+    return Newsroom(Settings.load(database_url=_clean_room_url, store_url=store_url), engines)

@@ -181,6 +181,7 @@ def backfill(room: Newsroom) -> tuple[list[str], dict[str, dict[str, Any]]]:
     room.add("solar old", ingested_at=room.ago(hours=9))
     room.add("solar new")
     room.until("recall", "claims the old one", until=room.ago(hours=6))
+    room.edit("solar old", title="solar edited")
     room.run("now")
     page = room.page()
     return page, room.run("backfill", until=room.ago(hours=5))
@@ -191,7 +192,8 @@ def test_a_run_of_an_older_time_leaves_the_page_alone(room: Newsroom) -> None:
     assert sorted(page) == ["solar new", "solar old"]
     assert not results["publish"]["is_current"]
     assert room.page() == page
-    assert room.parquet(results["publish"]).column("article_id").to_pylist() == ["solar old"]
+    # It shows what was claimed by then: the text before the edit.
+    assert room.parquet(results["publish"]).column("title").to_pylist() == ["solar old"]
     moves = room.sql("SELECT from_publication_id, to_publication_id FROM rerank.pointer_move")
     assert len(moves) == 1
 

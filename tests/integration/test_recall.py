@@ -307,15 +307,26 @@ class TestNothingIsPassedBy:
         self.check(room)
         assert not any(row.is_new for row in room.ranking("wind"))
 
-    def test_a_degraded_run_that_another_one_overtook(self, room: Newsroom) -> None:
+    def test_a_degraded_run_of_an_older_time_that_is_published_after_a_good_one(self, room: Newsroom) -> None:
+        room.follow("wind")
+        good = room.until("publish", "good")
+        room.add("solar wind 2")
+        room.engines.options = {"fail_at_chunk": 0}
+        room.stage("publish", good)
+        assert not room.run("older", until=room.ago(minutes=5))["publish"]["is_current"]
+        room.engines.options = {}
+        self.check(room)
+
+    def test_a_rerun_that_finds_scores_gone_and_the_engine_down(self, room: Newsroom) -> None:
         room.follow("wind")
         room.add("solar wind 2")
-        slow = room.until("degrade", "slow")
-        room.sql("DELETE FROM rerank.pair_score WHERE run_id = :run_id", run_id=slow.run_id)
-        room.stage("degrade", slow)
+        room.run("k")
+        room.sql(
+            "DELETE FROM rerank.pair_score USING rerank.revision r"
+            " WHERE r.document_id = pair_score.document_id AND article_id = 'solar wind 2'"
+        )
         room.engines.options = {"fail_at_chunk": 0}
-        room.run("fast")
-        room.stage("publish", slow)
+        assert room.run("k")["publish"]["degraded"]
         room.engines.options = {}
         self.check(room)
 

@@ -14,7 +14,7 @@ STAGES = ("extract", "prepare", "recall", "rerank", "degrade", "publish", "obser
 LAYERS = (
     ("records", "errors", "settings", "schemas"),
     ("database", "store"),
-    ("runs", "scorers", "ledger", "prompt", "frozen", "ranking", "topics", "topics_file", "text"),
+    ("runs", "scorers", "attempts", "ledger", "prompt", "encoding", "frozen", "ranking", "topics", "topics_file", "text"),
     ("articles", "articles_file", *STAGES),
     ("pipeline", "doctor"),
     ("cli", "demo"),
@@ -23,8 +23,10 @@ LAYERS = (
 )
 INSIDE = {
     "settings": {"errors"},
+    "attempts": {"scorers"},
     "ledger": {"scorers"},
-    "scorers": {"scorers", "prompt"},
+    "prompt": {"encoding"},
+    "scorers": {"scorers", "prompt", "encoding"},
     "topics": {"topics_file"},
     "articles": {"articles_file"},
     "cli": {"cli", "demo"},

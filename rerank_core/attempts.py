@@ -1,0 +1,72 @@
+"""What a try to score a shard leaves behind when it does not come to its end.
+
+A pair that breaks the engine, or has the task killed for memory, would do so at every retry. A try
+therefore leaves a mark in Postgres before it starts and takes it away at its end. One that finds the
+mark of another goes carefully: the pairs that may have been in the engine go in one at a time, each
+under a mark of its own, so that the next try knows the one to refuse. It makes no difference whether
+the engine raised or the process vanished.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.records import Pair
+from rerank_core.scorers.base import ScoredChunk, Scorer
+
+SUSPECTS = 512  # more pairs than an engine holds at once
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to score a shard."""
+
+    database: Database
+    run_id: int
+    shard: int
+    failures: int  # tries in a row before it that did not come to their end
+    culprit: tuple[int, int] | None  # query and document that were in the engine by themselves then
+
+    @classmethod
+    def begin(cls, database: Database, *, run_id: int, shard: int) -> "Attempt":
+        """Leave the mark, and take up what the try before left."""
+        with database.transaction() as connection:
+            row = db.one(connection, "attempts_begin", run_id=run_id, shard=shard)
+        assert row is not None
+        culprit = None
+        if row["alone_query_id"] is not None:
+            culprit = (row["alone_query_id"], row["alone_document_id"])
+        return cls(database, run_id, shard, row["failures"], culprit)
+
+    def end(self) -> None:
+        """Take the mark away."""
+        with self.database.transaction() as connection:
+            db.execute(connection, "attempts_end", run_id=self.run_id, shard=self.shard)
+
+    def score(
+        self, scorer: Scorer, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float
+    ) -> Iterator[ScoredChunk]:
+        """Scorer.score, carefully where the try before did not come to its end."""
+        suspects = pairs[:SUSPECTS] if self.failures else []
+        for pair in suspects:
+            self._mark((pair.query_id, pair.document_id))
+            yield from scorer.score([pair], flush_seconds=flush_seconds, deadline=deadline)
+        if suspects or self.culprit:
+            self._mark((None, None))
+        yield from scorer.score(pairs[len(suspects) :], flush_seconds=flush_seconds, deadline=deadline)
+
+    def spare(self) -> None:
+        """The task is told to stop: the pair in the engine is not to blame."""
+        self._mark((None, None))
+
+    def _mark(self, pair: tuple[int | None, int | None]) -> None:
+        with self.database.transaction() as connection:
+            db.execute(
+                connection,
+                "attempts_alone",
+                run_id=self.run_id,
+                shard=self.shard,
+                query_id=pair[0],
+                document_id=pair[1],
+            )

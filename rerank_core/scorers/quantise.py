@@ -1,0 +1,332 @@
+"""Writing an int8 copy of a checkpoint: a new scorer, faster and a little off.
+
+W8A8 in the compressed-tensors format that vLLM loads: the weights of the decoder's linear layers become int8, one
+scale an output channel, symmetric; the engine turns activations into int8 token by token while it runs. Embeddings,
+output head and norms keep their numbers, so the answer is still read at the precision of the source. No calibration
+data, no torch: rounding to the nearest of 255 steps is all that happens, and what it does to an order has to be
+measured for each checkpoint.
+
+The target appears whole or not at all: everything is written into a draft folder beside it, flushed, and renamed. A
+file is read and written a few MiB at a time, so a checkpoint of any size fits a small machine.
+
+Format: https://github.com/vllm-project/compressed-tensors and https://github.com/huggingface/safetensors#format
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.errors import InputError, ModelError
+from rerank_core.scorers.canary import FILE_NAME as CANARY
+from rerank_core.scorers.identity import read_checkpoint
+from rerank_core.scorers.weights import weight_files
+
+logger = logging.getLogger(__name__)
+
+INDEX = "model.safetensors.index.json"
+COPIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+    "LICENSE",
+)
+
+# vLLM's compressed-tensors loader: int8 weights by channel, int8 activations by token, scaled while it runs.
+SCHEME: dict[str, Any] = {
+    "quant_method": "compressed-tensors",
+    "format": "int-quantized",
+    "quantization_status": "compressed",
+    "ignore": ["lm_head", "score"],
+    "config_groups": {
+        "group_0": {
+            "targets": ["Linear"],
+            "weights": {
+                "num_bits": 8,
+                "type": "int",
+                "symmetric": True,
+                "strategy": "channel",
+                "dynamic": False,
+            },
+            "input_activations": {
+                "num_bits": 8,
+                "type": "int",
+                "symmetric": True,
+                "strategy": "token",
+                "dynamic": True,
+            },
+        }
+    },
+}
+
+_LINEAR = re.compile(r"(?:.+\.)?layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)\.weight")
+_LINEARS_PER_LAYER = 7
+_STEPS = 127  # int8 values to either side of zero; −128 is left out, so that scales are symmetric
+_BLOCK_BYTES = 8 * 2**20  # read at a time
+_NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # as numpy reads them; bfloat16 as its bits
+
+Header = dict[str, dict[str, Any]]
+Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What was written."""
+
+    folder: Path
+    precision: str  # of everything that is not int8: float32, bfloat16 or float16
+    tensors: int  # that became int8
+    bytes_before: int  # of all weight files
+    bytes_after: int
+
+
+def quantise(source: Path, target: Path, *, on_progress: Progress | None = None) -> Quantised:
+    """Write an int8 copy of the checkpoint folder `source` as the new folder `target`.
+
+    Raises ModelError where the source is no checkpoint that can be quantised (refused, damaged, quantised already,
+    a weight that is not finite), InputError where the target exists or cannot be written. Nothing is left behind then.
+    """
+    checkpoint = read_checkpoint(source)
+    if "quantization_config" in checkpoint.config:
+        method = (checkpoint.config["quantization_config"] or {}).get("quant_method", "unknown")
+        raise ModelError(f"{source} is quantised already ({method}); give the original checkpoint")
+    files = weight_files(source)
+    count = _check_layers(source, checkpoint.config, files)
+    _check_target(target)
+    _check_space(target, files)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
+        try:
+            _write_weights(files, draft, on_progress)
+            _write_others(source, checkpoint.config, draft)
+            _flush_folder(draft)
+            _check_target(target)
+            draft.rename(target)
+            _flush_folder(target.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error}; give another place") from error
+    return Quantised(
+        folder=target,
+        precision=checkpoint.precision,
+        tensors=count,
+        bytes_before=sum(file.stat().st_size for file in files),
+        bytes_after=sum((target / file.name).stat().st_size for file in files),
+    )
+
+
+def int8_rows(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Rows of a weight as int8, and the scale of each row, shape (rows, 1): values ≈ int8 × scale.
+
+    The largest magnitude of a row becomes 127; a row of zeros has scale 1. Values must be finite.
+    """
+    largest = np.abs(values).max(axis=1, keepdims=True, initial=0.0).astype(np.float32)
+    scales = np.where(largest > 0, largest / np.float32(_STEPS), np.float32(1)).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a subnormal scale would divide by zero
+    rounded = np.rint(values / scales)
+    return np.clip(rounded, -_STEPS, _STEPS).astype(np.int8), scales
+
+
+def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> int:
+    """The number of tensors that will be int8. Raises ModelError where it is not that of the configuration."""
+    count = 0
+    for file in files:
+        for name, entry in _header(file)[0].items():
+            if not _LINEAR.fullmatch(name):
+                continue
+            if entry["dtype"] not in _NUMBERS or len(entry["shape"]) != 2 or 0 in entry["shape"]:
+                raise ModelError(
+                    f"{file}: {name} is {entry['dtype']} {entry['shape']}, expected a matrix of "
+                    f"{', '.join(_NUMBERS)}; give the original checkpoint"
+                )
+            count += 1
+    expected = _LINEARS_PER_LAYER * int(config.get("num_hidden_layers") or 0)
+    if count == 0 or count != expected:
+        raise ModelError(
+            f"{source} has {count} linear layers of the Qwen3 kind, expected {expected} by its config.json: "
+            "only Qwen3-Reranker checkpoints can be quantised"
+        )
+    return count
+
+
+def _check_target(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise InputError(f"{target} exists; give a new folder, or remove it first")
+
+
+def _check_space(target: Path, files: list[Path]) -> None:
+    needed = sum(_planned_size(file) for file in files)
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise InputError(
+            f"{place} has {free / 2**20:.0f} MiB free, the checkpoint needs {needed / 2**20:.0f}; "
+            "make room, or give another place"
+        )
+
+
+def _planned_size(file: Path) -> int:
+    header = _planned(_header(file)[0])
+    return 8 + len(_encoded(header)) + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+
+
+def _header(file: Path) -> tuple[Header, int]:
+    """Entries of a checked safetensors file, in the order of their data, and where the data begins."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header: Header = json.loads(stream.read(length))
+    header.pop("__metadata__", None)
+    ordered = sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0]))
+    return dict(ordered), 8 + length
+
+
+def _planned(source: Header) -> Header:
+    """The header of the int8 file: linear weights become int8 and get scales, all else stays as it is.
+
+    Wider numbers come first, so that each tensor begins at a multiple of its own size, as readers like it.
+    """
+    kept: list[tuple[str, str, list[int], int]] = []
+    narrow: list[tuple[str, str, list[int], int]] = []
+    for name, entry in source.items():
+        if _LINEAR.fullmatch(name):
+            rows, columns = entry["shape"]
+            kept.append((f"{name}_scale", "F32", [rows, 1], 4 * rows))
+            narrow.append((name, "I8", [rows, columns], rows * columns))
+        else:
+            begin, end = entry["data_offsets"]
+            kept.append((name, entry["dtype"], entry["shape"], end - begin))
+    kept.sort(key=lambda tensor: tensor[1] != "F32")
+    planned: Header = {}
+    offset = 0
+    for name, kind, shape, size in [*kept, *narrow]:
+        planned[name] = {"dtype": kind, "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    return planned
+
+
+def _encoded(header: Header) -> bytes:
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _write_weights(files: list[Path], draft: Path, on_progress: Progress | None) -> None:
+    total = sum(_size(entry) for file in files for entry in _header(file)[0].values())
+    done = 0
+    weight_map: dict[str, str] = {}
+    for file in files:
+        source, begin = _header(file)
+        planned = _planned(source)
+        weight_map |= dict.fromkeys(planned, file.name)
+        with file.open("rb") as reader, (draft / file.name).open("wb") as writer:
+            encoded = _encoded(planned)
+            writer.write(len(encoded).to_bytes(8, "little") + encoded)
+            start = writer.tell()
+            for name, entry in source.items():
+                reader.seek(begin + entry["data_offsets"][0])
+                writer.seek(start + planned[name]["data_offsets"][0])
+                if _LINEAR.fullmatch(name):
+                    scales = [
+                        _write_block(block, writer, where=f"{file}: {name}")
+                        for block in _row_blocks(reader, entry)
+                    ]
+                    writer.seek(start + planned[f"{name}_scale"]["data_offsets"][0])
+                    writer.write(np.concatenate(scales).tobytes())
+                else:
+                    _copy(reader, writer, _size(entry))
+                done += _size(entry)
+                if on_progress is not None:
+                    on_progress(done, total)
+            writer.flush()
+            os.fsync(writer.fileno())
+        logger.info("int8 written: file=%s tensors=%d", file.name, len(source))
+    if len(files) > 1:
+        size = sum((draft / file.name).stat().st_size for file in files)
+        index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
+        _write_json(draft / INDEX, index)
+
+
+def _row_blocks(reader: BinaryIO, entry: dict[str, Any]) -> Iterator[npt.NDArray[np.float32]]:
+    """Rows of a matrix in float32, a few MiB at a time; the stream stands at its first byte."""
+    rows, columns = entry["shape"]
+    kind = np.dtype(_NUMBERS[entry["dtype"]])
+    at_once = max(1, _BLOCK_BYTES // (columns * kind.itemsize))
+    for first in range(0, rows, at_once):
+        count = min(at_once, rows - first)
+        values = np.frombuffer(_read(reader, count * columns * kind.itemsize), kind).reshape(count, columns)
+        if entry["dtype"] == "BF16":
+            yield (values.astype(np.uint32) << 16).view(np.float32)
+        else:
+            yield values.astype(np.float32)
+
+
+def _write_block(values: npt.NDArray[np.float32], writer: BinaryIO, *, where: str) -> npt.NDArray[np.float32]:
+    """Write rows as int8; gives their scales. Raises ModelError for a weight that is not finite."""
+    if not np.isfinite(values).all():
+        raise ModelError(f"{where} holds a value that is not finite: damaged weights; copy them again")
+    rounded, scales = int8_rows(values)
+    writer.write(rounded.tobytes())
+    return scales
+
+
+def _copy(reader: BinaryIO, writer: BinaryIO, size: int) -> None:
+    for left in range(size, 0, -_BLOCK_BYTES):
+        writer.write(_read(reader, min(left, _BLOCK_BYTES)))
+
+
+def _read(reader: BinaryIO, size: int) -> bytes:
+    block = reader.read(size)
+    if len(block) < size:
+        raise ModelError(f"{reader.name} became shorter while it was read; copy the checkpoint again")
+    return block
+
+
+def _size(entry: dict[str, Any]) -> int:
+    begin, end = entry["data_offsets"]
+    return int(end - begin)
+
+
+def _write_others(source: Path, config: dict[str, Any], draft: Path) -> None:
+    _write_json(draft / "config.json", {**config, "quantization_config": SCHEME})
+    for name in COPIED:
+        if (source / name).exists():
+            shutil.copyfile(source / name, draft / name)
+    if (source / CANARY).exists():
+        _write_json(draft / CANARY, _order_only(json.loads((source / CANARY).read_bytes())))
+
+
+def _order_only(canary: dict[str, Any]) -> dict[str, Any]:
+    """A canary without recorded logits: those are the source's; the right order stays the same."""
+    cases = [{name: value for name, value in case.items() if name != "logits"} for case in canary["cases"]]
+    return {"cases": cases}
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    with file.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream, ensure_ascii=False, indent=2)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

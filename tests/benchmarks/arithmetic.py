@@ -1,0 +1,115 @@
+"""From timed rounds to the numbers of the table; pure functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from statistics import median
+
+from benchmarks.contenders import Result
+
+
+@dataclass
+class Measured:
+    """All rounds of one contender on one workload."""
+
+    contender: str
+    workload: str
+    seconds: list[float] = field(default_factory=list)  # a round
+    prompt_tokens: int = 0
+    computed_tokens: int = 0  # padding included
+    cached_tokens: int = 0
+    flops: float = 0.0
+    logits: list[float] = field(default_factory=list)  # of the last round
+
+    def add(self, result: Result) -> None:
+        """Take one round in; counts are the last round's, they do not change between rounds."""
+        self.seconds.append(result.seconds)
+        self.prompt_tokens = sum(result.prompt_tokens)
+        self.cached_tokens = sum(result.cached_tokens)
+        self.computed_tokens = self.prompt_tokens - self.cached_tokens + result.padding
+        self.logits = result.logits
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender on one workload, beside ours."""
+
+    workload: str
+    contender: str
+    pairs: int
+    pairs_per_second: float  # median of the rounds
+    prompt_tokens: int
+    computed_tokens: int
+    cached_tokens: int
+    ratio: float  # ours ÷ theirs in pairs per second, median over the rounds
+    ratio_low: float
+    ratio_high: float
+    allowed: float  # theirs ÷ ours in computed tokens: the ratio if every token cost the same
+    ceiling_share: float | None  # of the machine's matrix-multiply speed in this precision
+    difference: float | None  # largest in logit from the float32 reference
+
+
+def compare(
+    measured: Sequence[Measured], *, ceiling: float | None, reference: Mapping[str, Mapping[int, float]]
+) -> list[Row]:
+    """Rows in the given order. `ceiling` in operations a second; `reference`: workload → place → logit."""
+    ours = {entry.workload: entry for entry in measured if entry.contender == "ours"}
+    rows = []
+    for entry in measured:
+        mine = ours[entry.workload]
+        low, middle, high = spread(ratios(mine.seconds, entry.seconds))
+        seconds = median(entry.seconds)
+        pairs = len(entry.logits)
+        known = reference.get(entry.workload, {})
+        rows.append(
+            Row(
+                workload=entry.workload,
+                contender=entry.contender,
+                pairs=pairs,
+                pairs_per_second=pairs / seconds,
+                prompt_tokens=entry.prompt_tokens,
+                computed_tokens=entry.computed_tokens,
+                cached_tokens=entry.cached_tokens,
+                ratio=middle,
+                ratio_low=low,
+                ratio_high=high,
+                allowed=entry.computed_tokens / mine.computed_tokens,
+                ceiling_share=entry.flops / seconds / ceiling if ceiling and entry.flops else None,
+                difference=max((abs(entry.logits[n] - v) for n, v in known.items()), default=None),
+            )
+        )
+    return rows
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """How many times faster ours was, round by round."""
+    return [their / our for our, their in zip(ours, theirs, strict=True)]
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Least, median and largest."""
+    return min(values), median(values), max(values)
+
+
+def order(logits: Sequence[float]) -> list[int]:
+    """Places from the largest logit to the least; ties by place."""
+    return sorted(range(len(logits)), key=lambda place: (-logits[place], place))
+
+
+def kendall_tau(left: Sequence[float], right: Sequence[float]) -> float:
+    """Kendall's tau-a of two scorings: 1 is the same order, −1 the reverse; a tie in either counts as neither.
+
+    https://en.wikipedia.org/wiki/Kendall_rank_correlation_coefficient
+    """
+    agreement = pairs = 0
+    for i, j in combinations(range(len(left)), 2):
+        product = (left[i] - left[j]) * (right[i] - right[j])
+        agreement += (product > 0) - (product < 0)
+        pairs += 1
+    return agreement / pairs if pairs else 1.0
+
+
+def largest_move(left: Sequence[float], right: Sequence[float]) -> int:
+    """How many places the document that moved most is away from where it was."""
+    before = {place: rank for rank, place in enumerate(order(left))}
+    return max((abs(before[place] - rank) for rank, place in enumerate(order(right))), default=0)

@@ -1,0 +1,111 @@
+"""A pair that breaks the engine is found and refused; the others are scored, and the innocent are spared."""
+
+from typing import Any
+
+import pytest
+from factories import Newsroom
+
+from rerank_core import attempts
+from rerank_core.errors import EngineError
+from rerank_core.scorers.base import FakeScorer
+
+TITLES = [f"solar {number}" for number in range(6)]
+POISON = "solar 3"
+
+
+class Killed(BaseException):
+    """The process is told to stop."""
+
+
+@pytest.fixture
+def run(room: Newsroom) -> Any:
+    room.follow("solar")
+    room.add(*TITLES)
+    return room.until("rerank", "k")
+
+
+def scored(room: Newsroom) -> set[str]:
+    return {
+        row.text
+        for row in room.sql("SELECT text FROM rerank.pair_score JOIN rerank.document USING (document_id)")
+    }
+
+
+def refused(room: Newsroom) -> set[str]:
+    return {
+        row.text
+        for row in room.sql("SELECT text FROM rerank.refused_pair JOIN rerank.document USING (document_id)")
+    }
+
+
+def test_a_pair_that_breaks_the_engine_is_refused_by_the_third_try_and_the_rest_is_scored(
+    room: Newsroom, run: Any
+) -> None:
+    room.engines.options = {"fail_at_text": POISON}
+    for _ in range(2):
+        with pytest.raises(EngineError):
+            room.stage("rerank", run, shard=0)
+    assert refused(room) == set()
+    found = room.stage("rerank", run, shard=0)
+    assert refused(room) == {POISON}
+    assert scored(room) == set(TITLES) - {POISON}
+    assert found["pairs"] == found["scored"] + found["refused"]
+    assert room.stage("degrade", run)["missing"] == 0
+
+
+def test_control_without_the_mark_the_pair_breaks_every_try(
+    room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = attempts.Attempt.begin
+
+    def forgetful(*arguments: Any, **options: Any) -> attempts.Attempt:
+        room.sql("DELETE FROM rerank.scoring_attempt")
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(attempts.Attempt, "begin", forgetful)
+    room.engines.options = {"fail_at_text": POISON}
+    for _ in range(5):
+        with pytest.raises(EngineError):
+            room.stage("rerank", run, shard=0)
+    assert refused(room) == set()
+
+
+def test_a_try_that_vanished_is_treated_like_one_that_failed(room: Newsroom, run: Any) -> None:
+    document = room.value("SELECT document_id FROM rerank.document WHERE text = :text", text=POISON)
+    attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)  # killed here, nothing was raised
+    careful = attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)
+    assert careful.failures == 1
+    query = room.value("SELECT query_id FROM rerank.query")
+    careful._mark((query, document))  # and killed here
+    found = room.stage("rerank", run, shard=0)
+    assert (found["scored"], found["refused"]) == (5, 1)
+    assert refused(room) == {POISON}
+
+
+def test_a_task_that_is_told_to_stop_accuses_no_pair(
+    room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeScorer, "_score", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            room.stage("rerank", run, shard=0)
+    found = room.stage("rerank", run, shard=0)
+    assert (found["scored"], found["refused"]) == (6, 0)
+
+
+def test_on_the_cpu_the_engine_is_built_anew_once_within_the_try(
+    room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeScorer, "engine", "fake 1 cpu")
+    room.engines.options = {"fail_at_text": POISON}
+    with pytest.raises(EngineError):
+        room.stage("rerank", run, shard=0)
+    assert len(room.engines.built) == 2
+    assert room.stage("rerank", run, shard=0)["refused"] == 1
+    assert scored(room) == set(TITLES) - {POISON}
+
+
+def test_a_try_that_came_to_its_end_leaves_no_mark(room: Newsroom, run: Any) -> None:
+    room.stage("rerank", run, shard=0)
+    assert room.sql("SELECT * FROM rerank.scoring_attempt") == []
