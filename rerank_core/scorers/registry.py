@@ -1,6 +1,7 @@
 """The scorer that a pipeline's settings name: its number in the database, and the engine that runs it."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,15 @@ def prompter(settings: Settings) -> Prompter:
 
 
 def load(settings: Settings, *, failures: int = 0) -> Scorer:
-    """Start the engine of the settings' scorer: seconds, and the GPU's memory.
+    """Start the engine of the settings' scorer and run its canary: seconds, and the GPU's memory.
 
-    Each of the `failures` of tries before halves what is inside the engine at once.
+    Each of the `failures` of tries before halves what is inside the engine at once. Raises ModelError for a checkpoint
+    that must not be used, and where no engine is installed.
     """
+    if find_spec("vllm") is None:
+        raise ModelError(
+            "vllm is not installed: this host cannot score; install news-rerank[gpu], or [cpu] without a GPU"
+        )
     from rerank_core.scorers.vllm import VllmScorer
 
     return VllmScorer(

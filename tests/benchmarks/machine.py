@@ -19,7 +19,7 @@ def describe(*, threads: int, gpu: bool) -> dict[str, Any]:
     """Processor, memory, versions and date; no names of hosts, users or folders."""
     found = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "threads": threads,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
@@ -29,6 +29,11 @@ def describe(*, threads: int, gpu: bool) -> dict[str, Any]:
     if gpu:
         found["gpu"] = apart(_gpu_name)
     return found
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def ceilings(*, threads: int, gpu: bool) -> dict[str, float]:

@@ -94,6 +94,14 @@ def build(
     ]
 
 
+def titles(wanted: int) -> list[str]:
+    """So many different headlines; where the corpus has fewer, they come again with a number."""
+    found = list(dict.fromkeys(row["title"] for row in raw_articles()))
+    return [
+        found[n] if n < len(found) else f"{found[n % len(found)]} ({n // len(found)})" for n in range(wanted)
+    ]
+
+
 def _documents(*, at_least: int, long: int) -> list[Document]:
     documents: list[Document] = []
     found = 0

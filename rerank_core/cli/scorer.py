@@ -1,0 +1,81 @@
+"""`rerank scorer`: which models score, and what their ids are made of."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The models that score.", no_args_is_help=True)
+
+
+@app.command()
+def register(
+    path: Annotated[str, typer.Argument(help="A checkpoint: a folder, or a hub name.")],
+    canary: Annotated[
+        bool, typer.Option(help="Score the canary first; without it the id is only computed.")
+    ] = True,
+) -> None:
+    """Read all of a checkpoint's weights, run its canary, store the scorer and print its id.
+
+    Precision, token limit and passages mode are those of the settings. Later starts read the weights again only
+    where their path, size, time or inode has changed.
+    """
+    from rerank_core.cli.printing import say
+    from rerank_core.database import Database
+    from rerank_core.scorers import registry
+    from rerank_core.settings import Settings
+
+    chosen = Settings.load(model=path)
+    found = registry.identity(chosen, verify=True)
+    if not canary:
+        say(f"{found.digest} (computed only: not stored, and the canary was not run)")
+        return
+    registry.load(chosen).close()
+    with Database(chosen.database_url).transaction() as connection:
+        number = registry.place(connection, found)
+    say(f"{found.digest} is scorer {number}; RERANK_MODEL={found.location} makes runs use it")
+
+
+@app.command()
+def show(
+    verify: Annotated[bool, typer.Option("--verify", help="Read all weights again.")] = False,
+) -> None:
+    """The scorer that the settings name, and what its id is made of."""
+    from rerank_core.cli.printing import print_table
+    from rerank_core.scorers.registry import identity
+    from rerank_core.settings import settings
+
+    found = identity(settings(), verify=verify)
+    print_table(("part", "value"), [(name, str(value)) for name, value in found.as_dict().items()])
+
+
+@app.command("list")
+def list_scorers() -> None:
+    """The registered scorers, the newest first."""
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.database import Database
+    from rerank_core.scorers.registry import known
+    from rerank_core.settings import settings
+
+    with Database(settings().database_url).transaction(read_only=True) as connection:
+        scorers = known(connection)
+    if not scorers:
+        say("no scorer is registered; `rerank scorer register PATH` adds one, and so does the first run")
+        return
+    print_table(
+        ("scorer", "id", "family", "precision", "tokens", "passages", "registered", "location"),
+        [
+            (
+                f"{row['scorer_id']}",
+                row["digest"][:12],
+                row["family"],
+                row["precision"],
+                f"{row['max_document_tokens']}",
+                row["passages"],
+                f"{row['registered_at']:%Y-%m-%d %H:%M}",
+                row["location"],
+            )
+            for row in scorers
+        ],
+        right=("scorer", "tokens"),
+        shorten="location",
+    )
