@@ -174,7 +174,7 @@ def _recall_topics(
     hours = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
     index = Bm25(_terms(connection, document_ids))
     query_ids = _store_queries(connection, wanted)
-    filled = _filled(connection, run.pipeline)
+    filled = _filled(connection, run)
     lookups: dict[int, Lookup] = {}
 
     def scored_under(scorer: int | None, by_member: Ids) -> Mask:
@@ -313,10 +313,10 @@ def _store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tupl
     return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
 
 
-def _filled(connection: Connection, pipeline: str) -> dict[tuple[str, bytes], dict[int, bool]]:
+def _filled(connection: Connection, run: Run) -> dict[tuple[str, bytes], dict[int, bool]]:
     """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
     filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
-    for row in db.rows(connection, "recall_filled", pipeline=pipeline):
+    for row in db.rows(connection, "recall_filled", pipeline=run.pipeline, until=run.window.until):
         filled[row["slug"], bytes(row["queries_digest"])][row["scorer_id"]] = row["whole"]
     return filled
 

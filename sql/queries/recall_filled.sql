@@ -1,9 +1,10 @@
 -- Under which scorers each topic's queries were filled, the latest first. `whole`: they are so still, up to the run
--- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents.
-SELECT f.slug, f.queries_digest, f.scorer_id, f.run_id = newest.run_id AS whole
+-- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents,
+-- and a run of an older time ranks another window.
+SELECT f.slug, f.queries_digest, f.scorer_id, f.run_id = newest.run_id AND newest.until <= :until AS whole
 FROM rerank.fill f
 CROSS JOIN (
-    SELECT run_id
+    SELECT run_id, until
     FROM rerank.run
     WHERE pipeline = :pipeline AND published_at IS NOT NULL
     ORDER BY until DESC, published_at DESC

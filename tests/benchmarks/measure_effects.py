@@ -41,6 +41,7 @@ SEED = 20_261_122
 MONTH = date(2026, 11, 1)
 MAX_DOCUMENT_TOKENS = 512
 TOP = 10
+OTHERS = 30  # articles a topic beside those with a grade above 0
 ORDERED = 20  # first places of the float32 order, over which tau is taken: the rest is noise about irrelevant articles
 
 Logits = dict[tuple[int, int], float]  # by query_id and document_id
@@ -61,9 +62,16 @@ class Sample:
         query = asked.query_for(document.lang)
         return Pair(topic, place, MONTH, asked.instruction, query, document.text if text is None else text)
 
-    def pairs(self) -> list[Pair]:
-        """Every topic with every article."""
-        return [self.pair(t, d) for t in range(len(self.topics)) for d in range(len(self.documents))]
+    def places(self, topic: int, *, others: int) -> list[int]:
+        """Articles with a grade above 0 for the topic, and `others` drawn from the rest, always the same."""
+        slug = self.topics[topic].slug
+        relevant = [d for d, name in enumerate(self.names) if self.grades.get((slug, name), 0) > 0]
+        rest = sorted(set(range(len(self.names))) - set(relevant))
+        return sorted([*relevant, *random.Random(f"{SEED} {slug}").sample(rest, others)])
+
+    def pairs(self, *, others: int = OTHERS) -> list[Pair]:
+        """Every topic with its places."""
+        return [self.pair(t, d) for t in range(len(self.topics)) for d in self.places(t, others=others)]
 
 
 def load_sample() -> Sample:
@@ -97,10 +105,10 @@ def score(scorer: VllmScorer, pairs: Sequence[Pair], *, cold: bool) -> list[floa
 def in_every_state(scorer: VllmScorer, pairs: list[Pair]) -> tuple[list[float], dict[str, float]]:
     """Logits of cold batches, and by how much at most other states differ from them.
 
-    The states with one pair at a time look at every eighth pair.
+    The states with one pair at a time look at every sixteenth pair.
     """
     base = score(scorer, pairs, cold=True)
-    few = range(0, len(pairs), 8)
+    few = range(0, len(pairs), 16)
     reverse = score(scorer, pairs[::-1], cold=True)[::-1]
     states = {
         "prefix cached before": (range(len(pairs)), score(scorer, pairs, cold=False)),
@@ -159,7 +167,7 @@ def order_effect(sample: Sample, logits: Logits, reference: Logits) -> dict[str,
     """Means over topics: share of the first ten that stays, and Kendall's tau-a over the first twenty of the reference."""
     taus, overlaps = [], []
     for topic in range(len(sample.topics)):
-        places = range(len(sample.documents))
+        places = sample.places(topic, others=OTHERS)
         by_reference = sorted(places, key=lambda d: (-reference[topic, d], d))
         by_logits = sorted(places, key=lambda d: (-logits[topic, d], d))
         overlaps.append(len({*by_reference[:TOP]} & {*by_logits[:TOP]}) / TOP)
@@ -194,27 +202,26 @@ def ndcg(sample: Sample, logits: Logits) -> float:
 # --- pleas
 
 
-def measure_pleas(sample: Sample, *, articles: int = 8) -> dict[str, Any]:
+def measure_pleas(sample: Sample, *, articles: int = 4) -> dict[str, Any]:
     """Shift of the logit when a text is set before or after articles that are irrelevant to a topic."""
     choose = random.Random(SEED)
     scorer = VllmScorer(
         DEMO_CHECKPOINT, precision="float32", max_document_tokens=MAX_DOCUMENT_TOKENS, run_canary=False
     )
-    plain = dict(
-        zip(
-            [(pair.query_id, pair.document_id) for pair in sample.pairs()],
-            score(scorer, sample.pairs(), cold=True),
-            strict=True,
-        )
-    )
+    plain_pairs = sample.pairs()
+    plain = {
+        (pair.query_id, pair.document_id): logit
+        for pair, logit in zip(plain_pairs, score(scorer, plain_pairs, cold=True), strict=True)
+    }
     shifts: dict[tuple[str, str], list[float]] = defaultdict(list)
     entered: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for number, topic in enumerate(sample.topics):
-        tenth = sorted((plain[number, d] for d in range(len(sample.names))), reverse=True)[TOP - 1]
+        places = sample.places(number, others=OTHERS)
+        tenth = sorted((plain[number, d] for d in places), reverse=True)[TOP - 1]
         irrelevant = [
             d
-            for d, name in enumerate(sample.names)
-            if sample.grades.get((topic.slug, name), 0) == 0 and plain[number, d] < tenth
+            for d in places
+            if sample.grades.get((topic.slug, sample.names[d]), 0) == 0 and plain[number, d] < tenth
         ]
         kinds: list[tuple[str, str]] = []
         pairs: list[Pair] = []
@@ -336,8 +343,8 @@ def markdown(found: dict[str, Any]) -> str:
             for row in part["rows"]
         ]
         parts += [
-            f"## Precision, demonstration checkpoint\n\n{origin(part)} All {part['pairs']:,} pairs of the sample's "
-            f"{part['topics']} topics and its articles. Logits against those of float32, batches, nothing cached. tau: "
+            f"## Precision, demonstration checkpoint\n\n{origin(part)} {part['pairs']:,} pairs: the sample's "
+            f"{part['topics']} topics, each with its judged articles and {OTHERS} others. Logits against those of float32, batches, nothing cached. tau: "
             "Kendall, over the first 20 of the float32 order; overlap: share of the first 10 that stays; means over "
             "topics.\n",
             table(["", "largest difference", "mean", "tau@20", "overlap@10", "nDCG@10"], rows),
@@ -421,6 +428,7 @@ def main() -> None:
     parser.add_argument("--articles", type=int, default=6, help="a topic, of speed (default 6)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of effects.json and effects.md")
     given = parser.parse_args()
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     wanted = given.sections or ["precision", "pleas"]
     if unknown := set(wanted) - set(SECTIONS):
         parser.error(f"unknown section {', '.join(sorted(unknown))}")

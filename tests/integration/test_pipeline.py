@@ -73,7 +73,7 @@ def test_a_run_that_scored_nothing_has_no_latency_rather_than_zero(room: Newsroo
 def test_a_model_that_fails_its_canary_scores_nothing_and_the_page_is_up_all_the_same(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def canary_fails(settings: object) -> None:
+    def canary_fails(*_: object, **__: object) -> None:
         raise ModelError("the canary sings another song")
 
     monkeypatch.setattr(registry, "load", canary_fails)

@@ -331,6 +331,19 @@ class TestNothingIsPassedBy:
         self.check(room)
 
 
+def test_a_run_of_an_older_time_fills_a_topic_that_is_new_since(room: Newsroom) -> None:
+    room.follow("wind")
+    room.add("solar early", ingested_at=room.ago(hours=80))
+    room.run("then", until=room.ago(hours=79))
+    room.follow("solar")
+    room.add("solar now")
+    room.run("now")
+    assert room.page() == ["solar now"]
+    found = room.run("backfill", until=room.ago(hours=78))["publish"]
+    assert room.parquet(found).column("article_id").to_pylist() == ["solar early"]
+    assert "rerank[0]" not in room.run("next")
+
+
 def test_a_run_limited_to_an_unknown_topic_is_refused(room: Newsroom) -> None:
     room.follow("solar")
     room.add("solar 1")
