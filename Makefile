@@ -8,7 +8,7 @@ ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui test lint format lock clean
+.PHONY: help setup demo ui test bench bench-gpu lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=808
 
 test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
 	@exec $(run) pytest -q $(ARGS)
+
+bench: setup ## Measure the scorer beside vLLM, CrossEncoder and transformers (ARGS="speed --mixed 20x50")
+	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring $(ARGS)
+
+bench-gpu: setup ## The same at GPU sizes
+	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring --gpu $(ARGS)
 
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .

@@ -6,7 +6,7 @@ revision is lost, claimed twice, or claimed without its text. Every source row t
 lands in exactly one bucket; where the sum does not come out, nothing is committed.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -55,16 +55,16 @@ class Extracted:
 
 
 def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> Extracted:
-    """Claim the run's articles. A run that has claimed before claims nothing more.
+    """Claim the run's articles. A run that has claimed before claims nothing more, and says what it found then.
 
     Raises SourceError where the view is missing or breaks its contract, FencedError where a newer
     try has begun.
     """
     if run.claimed:
         with database.transaction(read_only=True) as connection:
-            row = db.one(connection, "extract_count", run_id=run.run_id)
-        claimed = 0 if row is None else int(row["claimed"])
-        return Extracted(sighted=claimed, claimed=claimed, unchanged=0, too_late=0, later=0, invalid=0)
+            counts = db.one(connection, "extract_counts", run_id=run.run_id)
+        assert counts is not None
+        return Extracted(**counts)
     if settings.source_url is None:
         with database.transaction() as connection:
             check_contract(connection, settings.source_view)
@@ -128,7 +128,7 @@ def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str
         _refuse_duplicates(connection, view, relations, run, None)
     if result.sighted != result.claimed + result.unchanged + result.too_late + result.later + result.invalid:
         raise SourceError(f"source view {view}: the rows do not add up: {result}; is article_id unique?")
-    db.execute(connection, "extract_claimed", run_id=run.run_id)
+    db.execute(connection, "extract_claimed", run_id=run.run_id, **asdict(result))
     return result
 
 

@@ -182,7 +182,7 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
         values = {
             "pipeline": run.pipeline,
             "slug": one.topic.slug,
-            "queries_digest": topics.queries_digest(one.topic),
+            "recall_digest": topics.recall_digest(one.topic),
             "scorer_id": run.scorer_id,
             "run_id": run.run_id,
         }

@@ -111,7 +111,11 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             )
         members = _members(connection, run)
         scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
-        parts = _recall_topics(connection, settings, run, wanted, members, scorer_id)
+        query_ids = _store_queries(connection, wanted)
+    with database.transaction(read_only=True) as connection:
+        # Nothing is locked here, and indexing a large window takes longer than a transaction may idle.
+        connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        parts = _recall_topics(connection, settings, run, wanted, members, scorer_id, query_ids)
     parts = _within_budget(parts, settings.max_pairs)
     pairs = _with_shards(parts, settings.shards)
     members_file = store.write(
@@ -164,6 +168,7 @@ def _recall_topics(
     wanted: Sequence[Topic],
     members: pa.Table,
     scorer_id: int | None,
+    query_ids: Mapping[tuple[str, str], int],
 ) -> list[_Recalled]:
     document_ids = members.column("document_id").to_numpy()
     months = pc.unique(members.column("month")).to_pylist()
@@ -173,7 +178,6 @@ def _recall_topics(
             by_hour[hour].append(position)
     hours = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
     index = Bm25(_terms(connection, document_ids))
-    query_ids = _store_queries(connection, wanted)
     filled = _filled(connection, run)
     lookups: dict[int, Lookup] = {}
 
@@ -190,7 +194,7 @@ def _recall_topics(
     for topic in wanted:
         by_member, light = _light(index, topic, members, query_ids)
         eligible = _eligible(connection, topic, members)
-        filled_under = filled.get((topic.slug, topics.queries_digest(topic)), {})
+        filled_under = filled.get((topic.slug, topics.recall_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
         filling = scorer_id is None or not filled_under.get(scorer_id, False)
         previous = next((other for other in filled_under if other != scorer_id), None) if filling else None
@@ -317,7 +321,7 @@ def _filled(connection: Connection, run: Run) -> dict[tuple[str, bytes], dict[in
     """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
     filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
     for row in db.rows(connection, "recall_filled", pipeline=run.pipeline, until=run.window.until):
-        filled[row["slug"], bytes(row["queries_digest"])][row["scorer_id"]] = row["whole"]
+        filled[row["slug"], bytes(row["recall_digest"])][row["scorer_id"]] = row["whole"]
     return filled
 
 

@@ -14,6 +14,7 @@ MAX_HTML = 2_000_000  # characters of raw HTML that are parsed
 
 _TAG = re.compile(r"<(?:!--|!doctype|/?[a-z][a-z0-9]*[\s/>])", re.IGNORECASE)
 _PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # of reading direction
 _SPACE = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\s*\n\s*")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -28,7 +29,7 @@ _LANG = re.compile(r"^([A-Za-z]{2})(?:[-_].*)?$")
 
 
 def plain_text(raw: str | None) -> str:
-    """HTML page, HTML fragment or plain text → text, NFC, without control characters, a line a block."""
+    """HTML page, HTML fragment or plain text → text: NFC, a line a block, no control characters or overrides."""
     if not raw:
         return ""
     text = raw[:MAX_HTML].replace("\x00", "")
@@ -42,7 +43,8 @@ def plain_text(raw: str | None) -> str:
     text = "".join(
         character
         for character in text
-        if character in "\n\t" or unicodedata.category(character) not in {"Cc", "Cs", "Co"}
+        if character in "\n\t"
+        or (unicodedata.category(character) not in {"Cc", "Cs", "Co"} and character not in _OVERRIDES)
     )
     return _BLANK_LINES.sub("\n", _SPACE.sub(" ", text)).strip()
 

@@ -23,8 +23,8 @@ __all__ = [
     "current_topics",
     "load_topics",
     "plan",
-    "queries_digest",
     "query_digest",
+    "recall_digest",
     "to_record",
 ]
 
@@ -66,9 +66,19 @@ def query_digest(instruction: str, query: str) -> bytes:
     return _digest([instruction, query])
 
 
-def queries_digest(topic: Topic) -> bytes:
-    """sha256 of all of a topic that reaches the model: instruction, query, and queries by language."""
-    return _digest([topic.instruction, topic.query, sorted(topic.queries.items())])
+def recall_digest(topic: Topic) -> bytes:
+    """sha256 of all of a topic that decides which pairs are scored: a change of it fills the topic again."""
+    return _digest(
+        [
+            topic.instruction,
+            topic.query,
+            sorted(topic.queries.items()),
+            sorted(topic.languages),
+            sorted(topic.must),
+            sorted(topic.must_not),
+            topic.candidate_limit,
+        ]
+    )
 
 
 def to_record(row: RowMapping) -> Topic:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from rerank_core.cli import articles, checks, pages, runs, scorer, topics
+from rerank_core.cli import articles, checks, pages, quantise, runs, scorer, topics
 from rerank_core.errors import RerankError, RetryableError
 
 EXIT_PERMANENT = 1
@@ -28,6 +28,7 @@ app.add_typer(checks.database, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(articles.app, name="articles")
 app.add_typer(scorer.app, name="scorer")
+scorer.app.command("quantise")(quantise.quantise)
 app.command("run")(runs.run)
 app.command("show")(pages.show)
 app.command("runs")(pages.runs)

@@ -109,6 +109,7 @@ CREATE TABLE rerank.run (
     light_path   text, light_sha256 text,
     created_at   timestamptz NOT NULL DEFAULT now(),
     claimed_at   timestamptz,
+    sighted bigint, claimed bigint, unchanged bigint, too_late bigint, later bigint, invalid bigint,   -- source rows
     prepared_at  timestamptz,
     frozen_at    timestamptz,            -- members, candidates, topic versions and scorer
     published_at timestamptz,
@@ -252,11 +253,11 @@ CREATE TABLE rerank.scoring_attempt (
 CREATE TABLE rerank.fill (
     pipeline       text NOT NULL,
     slug           text NOT NULL,
-    queries_digest bytea NOT NULL,
+    recall_digest bytea NOT NULL,
     scorer_id      integer NOT NULL REFERENCES rerank.scorer,
     run_id         bigint NOT NULL REFERENCES rerank.run,
     filled_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (pipeline, slug, queries_digest, scorer_id)
+    PRIMARY KEY (pipeline, slug, recall_digest, scorer_id)
 );
 
 -- ── Publications ────────────────────────────────────────────────────────────────────────────────
@@ -355,7 +356,8 @@ SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.sour
             THEN 1 / (1 + exp(-greatest(-700, least(700, r.logit::double precision)))) END AS probability,
        r.rank_score, r.light_score,
        r.truncated, r.is_new, r.copies,
-       p.as_of, p.run_id, p.version, p.publication_id, r.topic_version_id, r.revision_id, r.scorer_id, p.fence AS attempt
+       p.as_of, p.run_id, p.version, p.publication_id, r.topic_version_id, r.revision_id, r.document_id,
+       r.scorer_id, p.fence AS attempt
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking r USING (publication_id)

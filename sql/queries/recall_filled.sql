@@ -1,7 +1,7 @@
 -- Under which scorers each topic's queries were filled, the latest first. `whole`: they are so still, up to the run
 -- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents,
 -- and a run of an older time ranks another window.
-SELECT f.slug, f.queries_digest, f.scorer_id, f.run_id = newest.run_id AND newest.until <= :until AS whole
+SELECT f.slug, f.recall_digest, f.scorer_id, f.run_id = newest.run_id AND newest.until <= :until AS whole
 FROM rerank.fill f
 CROSS JOIN (
     SELECT run_id, until

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from statistics import median
 
 from benchmarks.contenders import Result
@@ -89,27 +88,3 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
     """Least, median and largest."""
     return min(values), median(values), max(values)
-
-
-def order(logits: Sequence[float]) -> list[int]:
-    """Places from the largest logit to the least; ties by place."""
-    return sorted(range(len(logits)), key=lambda place: (-logits[place], place))
-
-
-def kendall_tau(left: Sequence[float], right: Sequence[float]) -> float:
-    """Kendall's tau-a of two scorings: 1 is the same order, −1 the reverse; a tie in either counts as neither.
-
-    https://en.wikipedia.org/wiki/Kendall_rank_correlation_coefficient
-    """
-    agreement = pairs = 0
-    for i, j in combinations(range(len(left)), 2):
-        product = (left[i] - left[j]) * (right[i] - right[j])
-        agreement += (product > 0) - (product < 0)
-        pairs += 1
-    return agreement / pairs if pairs else 1.0
-
-
-def largest_move(left: Sequence[float], right: Sequence[float]) -> int:
-    """How many places the document that moved most is away from where it was."""
-    before = {place: rank for rank, place in enumerate(order(left))}
-    return max((abs(before[place] - rank) for rank, place in enumerate(order(right))), default=0)

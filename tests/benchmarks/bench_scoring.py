@@ -4,7 +4,7 @@
     make bench ARGS="speed --mixed 20x50"        one part, larger
     make bench-gpu                               the same parts at GPU sizes
 
-Parts: speed, start, overhead, cost, precision, ledger. Results go to tests/benchmarks/results (JSON, Markdown, SVG); a
+Parts: speed, start, overhead, cost, ledger (precision: see measure_effects). Results go to tests/benchmarks/results (JSON, Markdown, SVG); a
 part that is run again replaces its own numbers and leaves the others, on the same machine.
 """
 
@@ -21,7 +21,7 @@ from benchmarks.contenders import Options
 from rerank_core.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
-PARTS = ("speed", "start", "overhead", "cost", "precision", "ledger")
+PARTS = ("speed", "start", "overhead", "cost", "ledger")
 RESULTS = Path(__file__).parent / "results"
 
 # (mixed, headlines, long) as topics × articles; rounds; sizes of the cost curve.
@@ -48,7 +48,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-document-tokens", type=int, default=512)
     parser.add_argument("--threads", type=int, default=machine.cores())
     parser.add_argument("--reference-pairs", type=int, default=2, help="a workload, for the logit difference")
-    parser.add_argument("--int8", type=Path, metavar="FOLDER", help="a quantised copy of the checkpoint")
+    parser.add_argument("--no-int8", action="store_true", help="leave the quantised copy out")
+    parser.add_argument("--contenders", metavar="WORDS", help="only those whose name has one: LLM.score,int8")
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="instead of random weights")
     parser.add_argument("--starts", type=int, default=2, help="rounds of the start-up table")
     parser.add_argument("--cost-pairs", type=int, nargs="+", default=[1_000, 10_000])
@@ -99,10 +100,11 @@ class Bench:
     def _speed(self) -> dict[str, Any]:
         chosen = self._chosen
         options, prompter = self.options(self._large(), chosen.precision)
+        int8 = None if chosen.no_int8 else Path(machine.apart(checkpoints.int8_checkpoint, options.folder))
         ceilings = machine.ceilings(threads=chosen.threads, gpu=chosen.gpu)
         loads = workloads.build(prompter, mixed=chosen.mixed, headlines=chosen.headlines, long=chosen.long)
         measured = speed.measure(
-            speed.contenders(options, int8=chosen.int8),
+            speed.contenders(options, int8=int8, only=chosen.contenders),
             loads,
             rounds=chosen.rounds,
             reference_pairs=chosen.reference_pairs,
@@ -147,11 +149,6 @@ class Bench:
         titles = workloads.titles(-(-most // asked))
         pairs = workloads.pair_up(prompter, titles, asked, len(titles))
         return {"rows": small.cost(options, pairs, sorted(self._chosen.cost_pairs), say=self.say)}
-
-    def _precision(self) -> dict[str, Any]:
-        options, prompter = self.options(DEMO_CHECKPOINT, "float32")
-        load = workloads.build(prompter, mixed=(12, 50), headlines=(1, 1), long=(1, 1))[1]
-        return {"rows": small.precision(options, load, alone=3, say=self.say)}
 
     def _ledger(self) -> dict[str, Any]:
         self.say(f"four runs on {self._chosen.articles} articles")

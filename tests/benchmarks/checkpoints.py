@@ -82,6 +82,16 @@ def random_checkpoint() -> Path:
     return made_once(cache() / f"random-0.6b-{vocabulary.name}", make)
 
 
+def int8_checkpoint(source: Path) -> Path:
+    """A W8A8 copy of a checkpoint, made once by this project's own quantiser."""
+    from rerank_core.scorers.quantise import quantise
+
+    target = cache() / f"{source.name}-int8"
+    if not target.is_dir():
+        quantise(source, target)
+    return target
+
+
 def computed_flops(config: dict[str, Any], *, tokens: int, cached: int) -> float:
     """Floating point operations of one prompt's tokens beyond the cached ones, one position of output.
 
@@ -94,4 +104,4 @@ def computed_flops(config: dict[str, Any], *, tokens: int, cached: int) -> float
     keys = config["num_key_value_heads"] * head
     linear = hidden * (2 * queries + 2 * keys + 3 * config["intermediate_size"])
     attended = (tokens * (tokens + 1) - cached * (cached + 1)) / 2
-    return layers * (2.0 * linear * (tokens - cached) + 4.0 * queries * attended)
+    return float(layers * (2 * linear * (tokens - cached) + 4 * queries * attended))

@@ -376,7 +376,7 @@ def markdown(found: dict[str, Any]) -> str:
                 row["added"],
                 row["side"],
                 str(row["pairs"]),
-                *(f"{row[name]:+.2f}" for name in ("mean", "largest_rise", "largest_fall")),
+                *(f"{round(row[name], 2) + 0.0:+.2f}" for name in ("mean", "largest_rise", "largest_fall")),
                 f"{row['into_top_10']:.1%}",
             ]
             for row in part["rows"]

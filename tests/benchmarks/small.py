@@ -1,13 +1,10 @@
-"""What the bundled checkpoint shows, its arithmetic being next to nothing: our own cost a pair, how cost grows with
-the number of pairs, and what precision and batch size do to an order that means something.
-"""
+"""What costs next to no arithmetic: our own time a pair, how cost grows with the number of pairs, and the start."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from benchmarks.arithmetic import kendall_tau, largest_move, spread
+from benchmarks.arithmetic import spread
 from benchmarks.contenders import Options
 from benchmarks.process import Engine
 from benchmarks.speed import Say
@@ -26,24 +23,30 @@ def overhead(
                 engine.run(call, workload.pairs)
             ours, bare = [], []
             for _ in range(rounds):
-                ours.append(engine.run("score", workload.pairs).seconds)
-                bare.append(engine.run("tokens", workload.pairs).seconds)
+                ours.append(engine.run("score", workload.pairs))
+                bare.append(engine.run("tokens", workload.pairs))
             count = len(workload.pairs)
-            low, middle, high = spread(
-                [1000 * (mine - theirs) / count for mine, theirs in zip(ours, bare, strict=True)]
+            low, own, high = spread(
+                [
+                    1000 * (o.outside_seconds - b.outside_seconds) / count
+                    for o, b in zip(ours, bare, strict=True)
+                ]
             )
             found.append(
                 {
                     "workload": workload.name,
                     "pairs": count,
-                    "ours_ms": 1000 * median(ours) / count,
-                    "bare_ms": 1000 * median(bare) / count,
-                    "own_ms": middle,
+                    "ours_ms": 1000 * median(o.seconds for o in ours) / count,
+                    "bare_ms": 1000 * median(b.seconds for b in bare) / count,
+                    "wall_ms": 1000
+                    * median(o.seconds - b.seconds for o, b in zip(ours, bare, strict=True))
+                    / count,
+                    "own_ms": own,
                     "own_ms_low": low,
                     "own_ms_high": high,
                 }
             )
-            say(f"overhead, {workload.name}: {middle:.3f} ms a pair")
+            say(f"overhead, {workload.name}: {own:.3f} ms a pair")
     return found
 
 
@@ -69,53 +72,6 @@ def cost(options: Options, pairs: Sequence[Pair], sizes: Sequence[int], *, say: 
             )
             say(f"cost: {len(chosen)} pairs in {result.seconds:.1f} s")
     return found
-
-
-def precision(options: Options, workload: Workload, *, alone: int, say: Say) -> list[dict[str, Any]]:
-    """Logits and order of each precision, batched and one pair at a time, against float32 in batches."""
-    topics: dict[int, list[int]] = {}
-    for place, pair in enumerate(workload.pairs):
-        topics.setdefault(pair.query_id, []).append(place)
-    chosen = [place for places in list(topics.values())[:alone] for place in places]
-    found = []
-    reference: list[float] = []
-    for name in ("float32", "bfloat16", "float16"):
-        with Engine("ours", replace(options, precision=name), workload.pairs[:8], "score") as engine:
-            batched = engine.run("score", workload.pairs).logits
-            single = engine.run("alone", [workload.pairs[place] for place in chosen]).logits
-        reference = reference or batched
-        found.append(_effect(name, "batched", reference, batched, list(topics.values())))
-        by_place = list(batched)
-        for place, logit in zip(chosen, single, strict=True):
-            by_place[place] = logit
-        some = list(topics.values())[:alone]
-        found.append(_effect(name, "one at a time", reference, by_place, some))
-        found.append(
-            {
-                **_effect(name, "one at a time", batched, by_place, some),
-                "against": f"{name}, batched",
-            }
-        )
-        say(f"precision: {name}")
-    return [row for row in found if row["largest_difference"] or row["precision"] != "float32"]
-
-
-def _effect(
-    precision: str, how: str, reference: Sequence[float], logits: Sequence[float], topics: list[list[int]]
-) -> dict[str, Any]:
-    lists = [([reference[n] for n in places], [logits[n] for n in places]) for places in topics]
-    return {
-        "precision": precision,
-        "batch": how,
-        "against": "float32, batched",
-        "pairs": sum(map(len, topics)),
-        "largest_difference": max(abs(logits[n] - reference[n]) for places in topics for n in places),
-        "kendall_tau": min(kendall_tau(left, right) for left, right in lists),
-        "largest_move": max(largest_move(left, right) for left, right in lists),
-        "list_length": max(map(len, topics)),
-        "first_changed": sum(left.index(max(left)) != right.index(max(right)) for left, right in lists),
-        "topics": len(topics),
-    }
 
 
 def start_up(options: Options, first: Sequence[Pair], *, rounds: int, say: Say) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
@@ -38,8 +39,8 @@ class Table:
     notes: list[str]  # what could not be measured, and why
 
 
-def contenders(options: Options, *, int8: Any = None) -> list[Contender]:
-    """All of them, ours first."""
+def contenders(options: Options, *, int8: Path | None, only: str | None) -> list[Contender]:
+    """All of them, or ours and those whose name contains a word of `only`."""
     block = [] if options.gpu else [replace(options, block_size=OUR_CPU_BLOCK)]
     found = [
         Contender("ours", "ours", "ours", "score", options),
@@ -50,8 +51,9 @@ def contenders(options: Options, *, int8: Any = None) -> list[Contender]:
         Contender("transformers", "transformers", "transformers", "forward", options),
     ]
     if int8 is not None:
-        found.insert(1, Contender("ours, int8", "ours-int8", "ours", "score", replace(options, folder=int8)))
-    return found
+        found.append(Contender("ours, int8", "ours-int8", "ours", "score", replace(options, folder=int8)))
+    words = only.split(",") if only else [""]
+    return [c for c in found if c.name == "ours" or any(word in c.name for word in words)]
 
 
 def measure(

@@ -56,11 +56,15 @@ def from_bfloat16(values: npt.NDArray[np.uint16]) -> Floats:
     return (values.astype(np.uint32) << 16).view(np.float32)
 
 
+def as_stored(values: Floats, kind: str) -> npt.NDArray[Any]:
+    return as_bfloat16(values) if kind == "BF16" else values.astype({"F16": "<f2", "F32": "<f4"}[kind])
+
+
 def write(file: Path, tensors: dict[str, Floats], kind: str = "BF16") -> None:
     header: dict[str, Any] = {}
     data = b""
     for name, values in tensors.items():
-        block = {"BF16": as_bfloat16, "F16": lambda v: v.astype("<f2"), "F32": lambda v: v}[kind](values)
+        block = as_stored(values, kind)
         header[name] = {
             "dtype": kind,
             "shape": list(values.shape),
@@ -264,7 +268,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     class Usage:
         free = 10
 
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: Usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
     with pytest.raises(InputError, match="make room"):
         quantise(make(), tmp_path / "out" / "int8")
     assert not (tmp_path / "out").exists()

@@ -21,12 +21,13 @@ from rerank_core.scorers.submission import Submission
 
 
 class WordPrompter:
-    """One token a word of the document; "refuse" is refused."""
+    """One token a word of the document, its windows separated by "|"; "refuse" is refused."""
 
     def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
         if document == "refuse":
             raise InputError("told to")
-        return Prompt([len(word) for word in document.split()], False, "label" in document)
+        first, *further = ([len(word) for word in window.split()] for window in document.split("|"))
+        return Prompt(first, False, "label" in document, tuple(further))
 
 
 @dataclass
@@ -154,6 +155,39 @@ def test_a_pair_that_the_engine_gives_up_is_refused() -> None:
     (chunk,) = make_submission(engine).score(make_pairs(["a", "b", "c"]), flush_seconds=9.0, deadline=None)
     assert [refusal.pair.document_id for refusal in chunk.refused] == [1]
     assert len(chunk.scores) == 2
+
+
+def test_a_pair_of_several_windows_has_the_largest_logit() -> None:
+    pairs = make_pairs(["a a|aaaa|a", "aaa", "a|a|a|a label"])
+    (chunk,) = make_submission(ListEngine()).score(pairs, flush_seconds=math.inf, deadline=None)
+    assert [(score.pair.document_id, score.logit) for score in chunk.scores] == [(0, 4), (1, 3), (2, 6)]
+    assert [score.prompt_tokens for score in chunk.scores] == [4, 1, 5]
+    assert chunk.neutralised == (pairs[2],)
+
+
+def test_one_window_that_cannot_be_scored_refuses_its_pair_once() -> None:
+    engine = ListEngine()
+    answer = engine.answer
+
+    def failing(request_id: str, logit: float) -> Any:
+        result = answer(request_id, logit)
+        result.error = "aborted" if request_id == "2" else None
+        return result
+
+    engine.answer = failing  # type: ignore[method-assign]
+    pairs = make_pairs(["a", "a|aa|aaa|aaaa", "a|" + "a " * 21, "aa"])
+    chunks = list(make_submission(engine).score(pairs, flush_seconds=0.0, deadline=None))
+    refused = [refusal.pair.document_id for chunk in chunks for refusal in chunk.refused]
+    assert sorted(refused) == [1, 2]
+    assert sorted(score.pair.document_id for chunk in chunks for score in chunk.scores) == [0, 3]
+    assert engine.inside == {}
+
+
+def test_a_pair_of_several_windows_is_one_suspect() -> None:
+    engine = ListEngine(before_step=fail_at(1, RuntimeError("out of memory")))
+    with pytest.raises(ChunkFailed) as failure:
+        list(make_submission(engine).score(make_pairs(["a|a|a|a|a"]), flush_seconds=9.0, deadline=None))
+    assert [pair.document_id for pair in failure.value.suspects] == [0]
 
 
 def test_the_deadline_empties_the_engine_and_ends_the_iteration() -> None:

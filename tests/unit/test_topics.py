@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rerank_core.errors import InputError
 from rerank_core.records import DEFAULT_INSTRUCTION, Topic
-from rerank_core.topics import load_topics, queries_digest, query_digest
+from rerank_core.topics import load_topics, query_digest, recall_digest
 
 ErrorsOf = Callable[[str | bytes], str]
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -253,16 +253,27 @@ def test_no_two_pairs_of_texts_share_a_query_digest(a: str, b: str, c: str, d: s
     assert (query_digest(a, b) == query_digest(c, d)) == ((a, b) == (c, d))
 
 
-def test_the_queries_digest_covers_what_reaches_the_model_and_nothing_else() -> None:
+def test_the_recall_digest_covers_what_is_recalled_and_scored_and_nothing_else() -> None:
     topic = Topic(slug="a", query="q", queries={"en": "e", "zh": "z"})
     same = Topic(
-        slug="b", query="q", queries={"zh": "z", "en": "e"}, top_k=3, must=("m",), active=False, number=9
+        slug="b",
+        query="q",
+        queries={"zh": "z", "en": "e"},
+        top_k=3,
+        min_score=1.0,
+        half_life_hours=1.0,
+        active=False,
+        number=9,
     )
-    assert queries_digest(topic) == queries_digest(same)
+    assert recall_digest(topic) == recall_digest(same)
     others = [
         Topic(slug="a", query="x", queries={"en": "e", "zh": "z"}),
         Topic(slug="a", query="q", queries={"en": "z", "zh": "e"}),
         Topic(slug="a", query="q", queries={"en": "e"}),
         Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, instruction="i"),
+        Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, must=("m",)),
+        Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, must_not=("m",)),
+        Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, languages=("zh",)),
+        Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, candidate_limit=7),
     ]
-    assert queries_digest(topic) not in {queries_digest(other) for other in others}
+    assert recall_digest(topic) not in {recall_digest(other) for other in others}

@@ -1,0 +1,2 @@
+-- Where each source row went when the run claimed.
+SELECT sighted, claimed, unchanged, too_late, later, invalid FROM rerank.run WHERE run_id = :run_id

@@ -1,0 +1,127 @@
+"""The numbers of the tables are what they are said to be; no engine is built."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import bench_scoring, report, workloads
+from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
+from benchmarks.checkpoints import SHAPE, computed_flops
+from benchmarks.contenders import Result
+from benchmarks.official import whole_prompt
+from rerank_core.prompt import Prompter
+from rerank_core.settings import DEMO_CHECKPOINT
+
+
+def measured(contender: str, *seconds: float, cached: int = 0, padding: int = 0) -> Measured:
+    """Two pairs of 100 tokens each, in rounds of these lengths."""
+    entry = Measured(contender, "headlines")
+    for length in seconds:
+        entry.add(Result(length, [1.0, 2.0], [100, 100], [0, cached], padding))
+    return entry
+
+
+def rows() -> list[Row]:
+    ours = measured("ours", 1.0, 2.0, 4.0, cached=50)
+    theirs = measured("theirs", 2.0, 2.0, 12.0, padding=100)
+    ours.flops = 3e9
+    return compare([ours, theirs], ceiling=6e9, reference={"headlines": {1: 1.5}})
+
+
+def test_a_ratio_is_their_time_over_ours_round_by_round() -> None:
+    assert ratios([1.0, 2.0, 4.0], [2.0, 2.0, 12.0]) == [2.0, 1.0, 3.0]
+    assert spread([2.0, 1.0, 3.0]) == (1.0, 2.0, 3.0)
+
+
+def test_a_row_compares_with_ours() -> None:
+    ours, theirs = rows()
+    assert (ours.ratio, theirs.ratio) == (1.0, 2.0)
+    assert (theirs.ratio_low, theirs.ratio_high) == (1.0, 3.0)
+    assert ours.pairs_per_second == 1.0  # two pairs in the median two seconds
+    assert (ours.computed_tokens, ours.cached_tokens) == (150, 50)
+    assert theirs.computed_tokens == 300  # padding is computed too
+    assert theirs.allowed == 2.0
+    assert ours.ceiling_share == 0.25
+    assert theirs.ceiling_share is None
+    assert ours.difference == 0.5
+
+
+def test_cached_tokens_cost_no_arithmetic_but_are_attended() -> None:
+    whole = computed_flops(SHAPE, tokens=200, cached=0)
+    rest = computed_flops(SHAPE, tokens=200, cached=100)
+    alone = computed_flops(SHAPE, tokens=100, cached=0)
+    assert whole == pytest.approx(rest + alone)
+    assert rest > alone
+    assert whole == pytest.approx(200 * 2 * 440.4e6, rel=0.03)  # two operations a weight
+
+
+def results() -> dict[str, Any]:
+    machine = {
+        "processor": "a processor",
+        "cores": 2,
+        "threads": 2,
+        "memory_gib": 23,
+        "python": "3.11",
+        "versions": {"vllm": "1"},
+        "date": "2026-11-22",
+    }
+    part = {
+        "date": "2026-11-22",
+        "checkpoint": "a checkpoint",
+        "precision": "bfloat16",
+        "max_document_tokens": 512,
+        "rounds": 3,
+        "batch_size": 8,
+        "corpus": "news",
+        "vocabulary": "words",
+        "ceilings": {"bfloat16": 6e9},
+        "rows": [asdict(row) for row in rows()],
+        "engines": [{"engine": "ours", "start_seconds": 1.0, "peak_memory_bytes": 2**30, "threads": 2}],
+        "notes": ["theirs: not installed"],
+    }
+    return {"machine": machine, "parts": {"speed": part}}
+
+
+def test_the_tables_are_written_with_their_plot(tmp_path: Path) -> None:
+    bench_scoring.save(results(), tmp_path, "cpu")
+    text = (tmp_path / "cpu.md").read_text()
+    assert "| theirs | 1.00 | 300 | 0 | 2.00 (1.00–3.00) | 2.00 | – | 0.5 |" in text
+    assert "Left out: theirs: not installed" in text
+    assert json.loads((tmp_path / "cpu.json").read_text())["machine"]["cores"] == 2
+    assert (tmp_path / "cpu.svg").read_text().count("<rect") == 1 + len(rows())
+
+
+def test_every_table_is_as_wide_as_its_head() -> None:
+    lines = report.table(["a", "b"], [["x", 1.0], ["y", None]])
+    assert {line.count("|") for line in lines} == {3}
+
+
+def test_sizes_come_from_the_command_line() -> None:
+    chosen = bench_scoring.arguments(["speed", "--mixed", "20x50"])
+    assert (chosen.mixed, chosen.parts) == ((20, 50), ["speed"])
+    assert chosen.headlines == bench_scoring.CPU_SIZES["headlines"]
+    assert bench_scoring.arguments(["--gpu"]).headlines == bench_scoring.GPU_SIZES["headlines"]
+    with pytest.raises(SystemExit):
+        bench_scoring.arguments(["no-such-part"])
+
+
+def test_all_contenders_read_the_same_tokens_after_the_cut() -> None:
+    prompter = Prompter(DEMO_CHECKPOINT / "tokenizer.json", max_document_tokens=20)
+    texts = [document.text for document in workloads._documents(at_least=5, long=0)[:5]]
+    for pair in workloads.pair_up(prompter, texts, 2, 5):
+        prompt = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document)
+        assert not prompt.truncated
+        assert prompt.ids == prompter._encoder.frame(_parts(whole_prompt(pair)), CONTROLS)
+
+
+CONTROLS = frozenset({"<|im_start|>", "<|im_end|>", "<think>", "</think>"})
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """A string cut at its control tokens."""
+    import re
+
+    return tuple(part for part in re.split(f"({'|'.join(map(re.escape, CONTROLS))})", text) if part)
