@@ -3,8 +3,8 @@
 A pair that breaks the engine, or has the task killed for memory, would do so at every retry. A try
 therefore leaves a mark in Postgres before it starts and takes it away at its end. One that finds the
 mark of another goes carefully: the pairs that may have been in the engine go in one at a time, each
-under a mark of its own, so that the next try knows the one to refuse. It makes no difference whether
-the engine raised or the process vanished.
+under a mark of its own, so that the next try knows the one to refuse: where the engine failed on it
+alone, or two tries in a row vanished with it (one may have been killed for another reason).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from rerank_core import database as db
 from rerank_core.database import Database
 from rerank_core.records import Pair
-from rerank_core.scorers.base import ScoredChunk, Scorer
+from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
 
 SUSPECTS = 512  # more pairs than an engine holds at once
+CONVICTED = 2  # tries that ended with a pair in the engine by itself
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Attempt:
     run_id: int
     shard: int
     failures: int  # tries in a row before it that did not come to their end
-    culprit: tuple[int, int] | None  # query and document that were in the engine by themselves then
+    culprit: tuple[int, int] | None  # query and document to refuse
 
     @classmethod
     def begin(cls, database: Database, *, run_id: int, shard: int) -> "Attempt":
@@ -34,9 +35,8 @@ class Attempt:
         with database.transaction() as connection:
             row = db.one(connection, "attempts_begin", run_id=run_id, shard=shard)
         assert row is not None
-        culprit = None
-        if row["alone_query_id"] is not None:
-            culprit = (row["alone_query_id"], row["alone_document_id"])
+        alone = (row["alone_query_id"], row["alone_document_id"])
+        culprit = alone if row["alone_times"] >= CONVICTED else None
         return cls(database, run_id, shard, row["failures"], culprit)
 
     def end(self) -> None:
@@ -50,23 +50,28 @@ class Attempt:
         """Scorer.score, carefully where the try before did not come to its end."""
         suspects = pairs[:SUSPECTS] if self.failures else []
         for pair in suspects:
-            self._mark((pair.query_id, pair.document_id))
-            yield from scorer.score([pair], flush_seconds=flush_seconds, deadline=deadline)
-        if suspects or self.culprit:
-            self._mark((None, None))
+            self._mark(pair)
+            try:
+                yield from scorer.score([pair], flush_seconds=flush_seconds, deadline=deadline)
+            except ChunkFailed:
+                self._mark(pair, blame=CONVICTED)
+                raise
+        if suspects:
+            self._mark(None)
         yield from scorer.score(pairs[len(suspects) :], flush_seconds=flush_seconds, deadline=deadline)
 
     def spare(self) -> None:
-        """The task is told to stop: the pair in the engine is not to blame."""
-        self._mark((None, None))
+        """The try ends for another reason than the engine: the pair in it is not to blame."""
+        self._mark(None)
 
-    def _mark(self, pair: tuple[int | None, int | None]) -> None:
+    def _mark(self, pair: Pair | None, *, blame: int = 0) -> None:
         with self.database.transaction() as connection:
             db.execute(
                 connection,
                 "attempts_alone",
                 run_id=self.run_id,
                 shard=self.shard,
-                query_id=pair[0],
-                document_id=pair[1],
+                query_id=pair and pair.query_id,
+                document_id=pair and pair.document_id,
+                blame=blame,
             )

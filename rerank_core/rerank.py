@@ -7,7 +7,7 @@ unscored are left to the light order; the next run takes them up.
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -19,7 +19,7 @@ from rerank_core import database as db
 from rerank_core import frozen, ledger
 from rerank_core.attempts import Attempt
 from rerank_core.database import Database
-from rerank_core.errors import CorruptError
+from rerank_core.errors import CorruptError, InputError, RetryableError
 from rerank_core.records import Pair, Run
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
@@ -100,10 +100,9 @@ def _try(
                 raise
             log.warning("shard %d: %s; the engine is built anew, once", shard, error)
             return None
-        except Exception:
-            raise
         except BaseException:
-            attempt.spare()
+            with suppress(RetryableError):  # the database itself may be what is away
+                attempt.spare()
             raise
     attempt.end()
     if result.pairs != result.scored + result.refused + result.unscored:
@@ -139,10 +138,11 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
     prompter = registry.prompter(settings)
-    tokens = sum(
-        len(prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document).ids)
-        for pair in wanted
-    )
+    tokens = 0
+    for pair in wanted:
+        with suppress(InputError):  # its query is too long: the scorer will refuse the pair
+            prompt = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document)
+            tokens += prompt.tokens
     seconds = None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"]
     return Workload(pairs=len(wanted), tokens=tokens, seconds=seconds)
 

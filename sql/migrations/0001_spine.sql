@@ -245,6 +245,7 @@ CREATE TABLE rerank.scoring_attempt (
     failures          integer NOT NULL DEFAULT 0,   -- tries in a row that did not come to their end
     alone_query_id    bigint,                       -- the pair that is in the engine by itself
     alone_document_id bigint,
+    alone_times       integer NOT NULL DEFAULT 0,   -- tries in a row that ended with it there
     begun_at          timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, shard)
 );

@@ -14,6 +14,7 @@ class Measured:
     contender: str
     workload: str
     seconds: list[float] = field(default_factory=list)  # a round
+    cpu_seconds: list[float] = field(default_factory=list)
     prompt_tokens: int = 0
     computed_tokens: int = 0  # padding included
     cached_tokens: int = 0
@@ -23,6 +24,7 @@ class Measured:
     def add(self, result: Result) -> None:
         """Take one round in; counts are the last round's, they do not change between rounds."""
         self.seconds.append(result.seconds)
+        self.cpu_seconds.append(result.cpu_seconds)
         self.prompt_tokens = sum(result.prompt_tokens)
         self.cached_tokens = sum(result.cached_tokens)
         self.computed_tokens = self.prompt_tokens - self.cached_tokens + result.padding
@@ -43,6 +45,9 @@ class Row:
     ratio: float  # ours ÷ theirs in pairs per second, median over the rounds
     ratio_low: float
     ratio_high: float
+    cpu_ratio: (
+        float | None
+    )  # theirs ÷ ours in processor time, median over the rounds; none where it was not taken
     allowed: float  # theirs ÷ ours in computed tokens: the ratio if every token cost the same
     ceiling_share: float | None  # of the machine's matrix-multiply speed in this precision
     difference: float | None  # largest in logit from the float32 reference
@@ -72,6 +77,9 @@ def compare(
                 ratio=middle,
                 ratio_low=low,
                 ratio_high=high,
+                cpu_ratio=median(ratios(mine.cpu_seconds, entry.cpu_seconds))
+                if all(mine.cpu_seconds)
+                else None,
                 allowed=entry.computed_tokens / mine.computed_tokens,
                 ceiling_share=entry.flops / seconds / ceiling if ceiling and entry.flops else None,
                 difference=max((abs(entry.logits[n] - v) for n, v in known.items()), default=None),

@@ -44,6 +44,7 @@ class Result:
     cached_tokens: list[int] = field(default_factory=list)
     padding: int = 0  # computed on top of the prompts
     outside_seconds: float = 0.0  # of these, outside the engine's steps
+    cpu_seconds: float = 0.0  # of all threads of the process, the call's preparation included
 
 
 class Ours:

@@ -24,6 +24,9 @@ def describe(*, threads: int, gpu: bool) -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "load": round(
+            os.getloadavg()[0], 2
+        ),  # other work on the machine: more than a little spoils the times
         "versions": _versions(),
     }
     if gpu:

@@ -258,7 +258,7 @@ def measure_pleas(sample: Sample, *, articles: int = 4) -> dict[str, Any]:
 def measure_speed(*, rounds: int, topics: int, articles: int) -> dict[str, Any]:
     """int8 against bfloat16 at the 0.6B shape with random weights: one process each, rounds alternating.
 
-    float32 and float16 run once, for the error of the logits.
+    float32 runs once, for the error of the logits; float16 is left out: CPUs without its instructions crawl.
     """
     from benchmarks import checkpoints
     from benchmarks.contenders import Options
@@ -283,6 +283,7 @@ def measure_speed(*, rounds: int, topics: int, articles: int) -> dict[str, Any]:
         )
 
     seconds: dict[str, list[float]] = defaultdict(list)
+    processor: dict[str, list[float]] = defaultdict(list)  # a busy machine disturbs these less
     logits: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         int8 = quantise(folder, Path(temporary) / "int8")
@@ -295,28 +296,50 @@ def measure_speed(*, rounds: int, topics: int, articles: int) -> dict[str, Any]:
                 for name, engine in engines if number % 2 == 0 else engines[::-1]:
                     result = engine.run("score", pairs)
                     seconds[name].append(result.seconds)
+                    processor[name].append(result.cpu_seconds)
+                    print(f"round {number}: {name} {result.seconds:.1f} s", flush=True)
                     logits[name] = result.logits
-        for precision in ("float32", "float16"):
-            with Engine("ours", options(folder, precision), pairs[:2], "score") as engine:
-                logits[precision] = engine.run("score", pairs).logits
+            states = {name: companies(engine, pairs, logits[name]) for name, engine in engines}
+        with Engine("ours", options(folder, "float32"), pairs[:2], "score") as engine:
+            logits["float32"] = engine.run("score", pairs).logits
+            states["float32"] = companies(engine, pairs, logits["float32"])
     reference = logits["float32"]
-    ratios = [a / b for a, b in zip(seconds["bfloat16"], seconds["int8, rest bfloat16"], strict=True)]
+    wide_name, narrow_name = "bfloat16", "int8, rest bfloat16"
+
+    def ratio(found: dict[str, list[float]]) -> dict[str, float]:
+        ratios = [a / b for a, b in zip(found[wide_name], found[narrow_name], strict=True)]
+        return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+
     return {
         "pairs": len(pairs),
         "prompt_tokens_mean": statistics.fmean(result.prompt_tokens),
         "articles": corpus(),
         "rounds": rounds,
-        "speed_of_int8_over_bfloat16": {
-            "median": statistics.median(ratios),
-            "least": min(ratios),
-            "most": max(ratios),
-        },
+        "speed_of_int8_over_bfloat16": ratio(seconds),
+        "processor_time_of_bfloat16_over_int8": ratio(processor),
+        "load_average": os.getloadavg()[0],
         "weights_mib": {"bfloat16": int8.bytes_before / 2**20, "int8": int8.bytes_after / 2**20},
         "logit_deviation": statistics.pstdev(reference),
         "rows": [
-            {"precision": name, **differences(found, reference), "tau": kendall(reference, found)}
+            {
+                "precision": name,
+                **differences(found, reference),
+                "tau": kendall(reference, found),
+                "states": states[name],
+            }
             for name, found in logits.items()
         ],
+    }
+
+
+def companies(engine: Any, pairs: Sequence[Pair], base: Sequence[float]) -> dict[str, float]:
+    """By how much at most logits move with the other pairs of the batch, and without them and a cached prefix."""
+    few = range(0, len(pairs), max(1, len(pairs) // 4))
+    reverse = engine.run("score", pairs[::-1]).logits[::-1]
+    alone = [engine.run("score", [pairs[n]]).logits[0] for n in few]
+    return {
+        "batches in reverse order": max(abs(a - b) for a, b in zip(reverse, base, strict=True)),
+        "one at a time, nothing cached": max(abs(a - base[n]) for n, a in zip(few, alone, strict=True)),
     }
 
 
@@ -357,17 +380,27 @@ def markdown(found: dict[str, Any]) -> str:
     if "speed" in found:
         part = found["speed"]
         ratio = part["speed_of_int8_over_bfloat16"]
+        processor = part["processor_time_of_bfloat16_over_int8"]
         rows = [
-            [row["precision"], number(row["largest"]), number(row["mean"]), f"{row['tau']:.3f}"]
+            [
+                row["precision"],
+                number(row["largest"]),
+                number(row["mean"]),
+                f"{row['tau']:.3f}",
+                *map(number, row["states"].values()),
+            ]
             for row in part["rows"]
         ]
         parts += [
             f"## 0.6B shape, random weights\n\n{origin(part)} {part['pairs']} pairs of {part['prompt_tokens_mean']:.0f} "
             f"tokens in the mean ({part['articles']}), {part['rounds']} alternating rounds. **int8 is {ratio['median']:.2f} "
-            f"times as fast as bfloat16** (rounds: {ratio['least']:.2f}–{ratio['most']:.2f}); weights "
+            f"times as fast as bfloat16** (rounds: {ratio['least']:.2f}–{ratio['most']:.2f}), by processor time {processor['median']:.2f} times "
+            f"({processor['least']:.2f}–{processor['most']:.2f}), with a load average of {part['load_average']:.0f} on the "
+            f"machine; weights "
             f"{part['weights_mib']['bfloat16']:,.0f} → {part['weights_mib']['int8']:,.0f} MiB. Logits against float32, "
-            f"whose standard deviation over the pairs is {part['logit_deviation']:.2f}; tau over all pairs.\n",
-            table(["", "largest difference", "mean", "tau"], rows),
+            f"whose standard deviation over the pairs is {part['logit_deviation']:.2f}; tau over all pairs. The last two columns: how far a "
+            "logit moves within its precision when its batch changes.\n",
+            table(["", "largest difference", "mean", "tau", *part["rows"][0]["states"]], rows),
         ]
     if "pleas" in found:
         part = found["pleas"]

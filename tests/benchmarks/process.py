@@ -104,7 +104,10 @@ def _serve(pipe: Connection, kind: str, options: Options, first: tuple[Pair, ...
                 if given:
                     _reset_peak()
             else:
-                pipe.send(getattr(engine, asked)(given))
+                began = time.process_time()
+                result: Result = getattr(engine, asked)(given)
+                result.cpu_seconds = time.process_time() - began
+                pipe.send(result)
     except EOFError:
         os._exit(0)  # an engine's own clean-up can hang, and nothing of it is kept
     except BaseException:

@@ -16,7 +16,8 @@ def markdown(results: Results) -> str:
         "# Benchmark",
         "",
         f"{machine.get('gpu') or machine['processor']}, {machine['cores']} cores ({machine['threads']} threads), "
-        f"{machine['memory_gib']} GiB, Python {machine['python']}, {versions}; {machine['date']}.",
+        f"{machine['memory_gib']} GiB, Python {machine['python']}, {versions}; {machine['date']}; "
+        f"load average before the start {machine['load']:.1f}.",
     ]
     sections = [
         _SECTIONS[name](part) for name in _SECTIONS if (part := results["parts"].get(name)) is not None
@@ -47,7 +48,8 @@ def _speed(part: Results) -> list[str]:
         f"{part['rounds']} rounds, contenders in turn within each ({part['date']}). Articles: {part['corpus']}; "
         f"tokens of {part['vocabulary']}. Padded batches hold {part['batch_size']} pairs. Fastest matrix product: "
         + ", ".join(f"{name} {value / 1e9:,.0f} GFLOP/s" for name, value in part["ceilings"].items())
-        + ". `ours ÷ theirs` is the median of the rounds (least–largest); `allowed` is their computed tokens ÷ ours; "
+        + ". `ours ÷ theirs` is the median of the rounds (least–largest); `CPU time ÷` is their processor time ÷ ours, "
+        "which other work on the machine disturbs less; `allowed` is their computed tokens ÷ ours; "
         "`of ceiling` is against the matrix product in the table's precision; `Δ logit` is the largest difference "
         "from transformers in float32, one pair at a time.",
     ]
@@ -65,6 +67,7 @@ def _speed(part: Results) -> list[str]:
                 "computed",
                 "cached",
                 "ours ÷ theirs",
+                "CPU time ÷",
                 "allowed",
                 "of ceiling",
                 "Δ logit",
@@ -78,6 +81,7 @@ def _speed(part: Results) -> list[str]:
                     "1"
                     if row["contender"] == "ours"
                     else f"{row['ratio']:.2f} ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})",
+                    row["cpu_ratio"],
                     row["allowed"],
                     percent(row["ceiling_share"]),
                     row["difference"],

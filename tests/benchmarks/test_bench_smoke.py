@@ -65,6 +65,7 @@ def results() -> dict[str, Any]:
         "threads": 2,
         "memory_gib": 23,
         "python": "3.11",
+        "load": 0.1,
         "versions": {"vllm": "1"},
         "date": "2026-11-22",
     }
@@ -88,7 +89,11 @@ def results() -> dict[str, Any]:
 def test_the_tables_are_written_with_their_plot(tmp_path: Path) -> None:
     bench_scoring.save(results(), tmp_path, "cpu")
     text = (tmp_path / "cpu.md").read_text()
-    assert "| theirs | 1.00 | 300 | 0 | 2.00 (1.00–3.00) | 2.00 | – | 0.5 |" in text
+    assert "| theirs | 1.00 | 300 | 0 | 2.00 (1.00–3.00) | – | 2.00 | – | 0.5 |" in text
+    tables = [
+        [line.count("|") for line in block.splitlines()] for block in text.split("\n\n") if block[0] == "|"
+    ]
+    assert all(len(set(widths)) == 1 for widths in tables)
     assert "Left out: theirs: not installed" in text
     assert json.loads((tmp_path / "cpu.json").read_text())["machine"]["cores"] == 2
     assert (tmp_path / "cpu.svg").read_text().count("<rect") == 1 + len(rows())

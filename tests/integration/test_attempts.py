@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from factories import Newsroom
+from factories import Newsroom, make_pair
 
 from rerank_core import attempts
 from rerank_core.errors import EngineError
@@ -70,16 +70,26 @@ def test_control_without_the_mark_the_pair_breaks_every_try(
     assert refused(room) == set()
 
 
-def test_a_try_that_vanished_is_treated_like_one_that_failed(room: Newsroom, run: Any) -> None:
-    document = room.value("SELECT document_id FROM rerank.document WHERE text = :text", text=POISON)
-    attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)  # killed here, nothing was raised
-    careful = attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)
-    assert careful.failures == 1
-    query = room.value("SELECT query_id FROM rerank.query")
-    careful._mark((query, document))  # and killed here
+def vanish(room: Newsroom, run: Any, title: str) -> None:
+    """A try that was killed with this pair in the engine by itself; nothing was raised."""
+    attempt = attempts.Attempt.begin(room.database, run_id=run.run_id, shard=0)
+    document = room.value("SELECT document_id FROM rerank.document WHERE text = :text", text=title)
+    attempt._mark(make_pair(query_id=room.value("SELECT query_id FROM rerank.query"), document_id=document))
+
+
+def test_a_pair_that_two_tries_vanished_with_is_refused(room: Newsroom, run: Any) -> None:
+    for _ in range(2):
+        vanish(room, run, POISON)
     found = room.stage("rerank", run, shard=0)
     assert (found["scored"], found["refused"]) == (5, 1)
     assert refused(room) == {POISON}
+
+
+def test_a_try_that_was_killed_for_another_reason_accuses_no_pair(room: Newsroom, run: Any) -> None:
+    for title in (POISON, TITLES[4], POISON):
+        vanish(room, run, title)
+    found = room.stage("rerank", run, shard=0)
+    assert (found["scored"], found["refused"]) == (6, 0)
 
 
 def test_a_task_that_is_told_to_stop_accuses_no_pair(

@@ -141,7 +141,7 @@ class TestPlan:
 
         class Words:
             def prompt(self, *, instruction: str, query: str, document: str) -> object:
-                return type("Prompt", (), {"ids": [*query.split(), *document.split()]})
+                return type("Prompt", (), {"tokens": len([*query.split(), *document.split()])})
 
         monkeypatch.setattr(registry, "prompter", lambda settings: Words())
 
