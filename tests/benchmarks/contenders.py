@@ -43,7 +43,7 @@ class Result:
     prompt_tokens: list[int] = field(default_factory=list)
     cached_tokens: list[int] = field(default_factory=list)
     padding: int = 0  # computed on top of the prompts
-    outside_seconds: float = 0.0  # of these, outside the engine's steps
+    outside_seconds: float = 0.0  # processor time of the calling thread outside the engine's steps
     cpu_seconds: float = 0.0  # of all threads of the process, the call's preparation included
 
 
@@ -66,20 +66,20 @@ class Ours:
         step = engine.step
 
         def timed() -> Any:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return step()
             finally:
-                self._inside += time.perf_counter() - began
+                self._inside += time.thread_time() - began
 
         engine.step = timed
 
     def score(self, pairs: Sequence[Pair]) -> Result:
         """Everything from texts to float32 scores, in chunks of two seconds, texts encoded anew."""
         self._forget()
-        began = time.perf_counter()
+        began, awake = time.perf_counter(), time.thread_time()
         scores = [s for chunk in self._scorer.score(pairs, flush_seconds=2.0) for s in chunk.scores]
-        seconds = time.perf_counter() - began
+        seconds, outside = time.perf_counter() - began, time.thread_time() - awake - self._inside
         place = {(pair.query_id, pair.document_id): n for n, pair in enumerate(pairs)}
         scores.sort(key=lambda score: place[score.pair.query_id, score.pair.document_id])
         assert len(scores) == len(pairs)
@@ -88,7 +88,7 @@ class Ours:
             [s.logit for s in scores],
             [s.prompt_tokens for s in scores],
             [s.cached_tokens for s in scores],
-            outside_seconds=seconds - self._inside,
+            outside_seconds=outside,
         )
 
     def tokens(self, pairs: Sequence[Pair]) -> Result:
@@ -100,7 +100,7 @@ class Ours:
         ]
         inputs = [{"prompt_token_ids": ids} for ids in prompts]
         result = _pooled(self._scorer._llm, lambda llm, **options: llm.classify(inputs, **options))
-        result.outside_seconds = result.seconds - self._inside
+        result.outside_seconds -= self._inside
         return result
 
     def canary(self, pairs: Sequence[Pair]) -> Result:
@@ -172,15 +172,16 @@ def _pooled(llm: Any, call: Any) -> Result:
 
     llm.reset_prefix_cache()
     gc.collect()
-    began = time.perf_counter()
+    began, awake = time.perf_counter(), time.thread_time()
     outputs = call(llm, pooling_params=PoolingParams(use_activation=False), use_tqdm=False)
-    seconds = time.perf_counter() - began
+    seconds, thread = time.perf_counter() - began, time.thread_time() - awake
     logits = [float(o.outputs.score if hasattr(o.outputs, "score") else o.outputs.probs[0]) for o in outputs]
     return Result(
         seconds,
         logits,
         [len(o.prompt_token_ids) for o in outputs],
         [o.num_cached_tokens or 0 for o in outputs],
+        outside_seconds=thread,
     )
 
 

@@ -22,10 +22,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.effects_report import markdown
+from benchmarks.effects_speed import MAX_DOCUMENT_TOKENS, differences, kendall, measure_speed
 from benchmarks.pleas import additions
 from rerank_core.prepare import Unpreparable, to_document
 from rerank_core.records import Document, Pair, Topic
@@ -39,7 +40,6 @@ RESULTS = Path(__file__).parent / "results"
 SECTIONS = ("precision", "pleas", "speed")
 SEED = 20_261_122
 MONTH = date(2026, 11, 1)
-MAX_DOCUMENT_TOKENS = 512
 TOP = 10
 OTHERS = 30  # articles a topic beside those with a grade above 0
 ORDERED = 20  # first places of the float32 order, over which tau is taken: the rest is noise about irrelevant articles
@@ -154,13 +154,7 @@ def measure_precision(sample: Sample) -> dict[str, Any]:
                     "states": states,
                 }
             )
-    return {"pairs": len(pairs), "topics": len(sample.topics), "rows": rows}
-
-
-def differences(logits: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
-    """Largest and mean magnitude of the difference."""
-    errors = [abs(got - want) for got, want in zip(logits, reference, strict=True)]
-    return {"largest": max(errors), "mean": statistics.fmean(errors)}
+    return {"pairs": len(pairs), "topics": len(sample.topics), "others": OTHERS, "rows": rows}
 
 
 def order_effect(sample: Sample, logits: Logits, reference: Logits) -> dict[str, float]:
@@ -174,16 +168,6 @@ def order_effect(sample: Sample, logits: Logits, reference: Logits) -> dict[str,
         first = by_reference[:ORDERED]
         taus.append(kendall([reference[topic, d] for d in first], [logits[topic, d] for d in first]))
     return {"tau@20": statistics.fmean(taus), "overlap@10": statistics.fmean(overlaps)}
-
-
-def kendall(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kendall's tau-a: pairs in the same order less pairs in the opposite one, over all pairs that `one` orders."""
-    signs = [
-        math.copysign(1, one[i] - one[j]) * ((other[i] > other[j]) - (other[i] < other[j]))
-        for i, j in combinations(range(len(one)), 2)
-        if one[i] != one[j]
-    ]
-    return statistics.fmean(signs) if signs else 1.0
 
 
 def ndcg(sample: Sample, logits: Logits) -> float:
@@ -252,196 +236,7 @@ def measure_pleas(sample: Sample, *, articles: int = 4) -> dict[str, Any]:
     return {"articles_per_topic": articles, "topics": len(sample.topics), "rows": rows}
 
 
-# --- speed, and error at the real shape
-
-
-def measure_speed(*, rounds: int, topics: int, articles: int) -> dict[str, Any]:
-    """int8 against bfloat16 at the 0.6B shape with random weights: one process each, rounds alternating.
-
-    float32 runs once, for the error of the logits; float16 is left out: CPUs without its instructions crawl.
-    """
-    from benchmarks import checkpoints
-    from benchmarks.contenders import Options
-    from benchmarks.process import Engine
-    from benchmarks.workloads import build, corpus
-    from rerank_core.prompt import Prompter
-
-    folder = checkpoints.random_checkpoint()
-    prompter = Prompter(folder / "tokenizer.json", max_document_tokens=MAX_DOCUMENT_TOKENS)
-    size = (topics, articles)
-    pairs = next(w.pairs for w in build(prompter, mixed=size, headlines=size, long=size) if w.name == "mixed")
-
-    def options(folder: Path, precision: str) -> Options:
-        return Options(
-            folder=folder,
-            precision=precision,
-            max_document_tokens=MAX_DOCUMENT_TOKENS,
-            max_prompt_tokens=1100,
-            threads=os.cpu_count() or 1,
-            batch_size=8,
-            kv_cache_gib=0.5,
-        )
-
-    seconds: dict[str, list[float]] = defaultdict(list)
-    processor: dict[str, list[float]] = defaultdict(list)  # a busy machine disturbs these less
-    logits: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        int8 = quantise(folder, Path(temporary) / "int8")
-        with (
-            Engine("ours", options(folder, "bfloat16"), pairs[:2], "score") as wide,
-            Engine("ours", options(int8.folder, "bfloat16"), pairs[:2], "score") as narrow,
-        ):
-            engines = [("bfloat16", wide), ("int8, rest bfloat16", narrow)]
-            for number in range(rounds):
-                for name, engine in engines if number % 2 == 0 else engines[::-1]:
-                    result = engine.run("score", pairs)
-                    seconds[name].append(result.seconds)
-                    processor[name].append(result.cpu_seconds)
-                    print(f"round {number}: {name} {result.seconds:.1f} s", flush=True)
-                    logits[name] = result.logits
-            states = {name: companies(engine, pairs, logits[name]) for name, engine in engines}
-        with Engine("ours", options(folder, "float32"), pairs[:2], "score") as engine:
-            logits["float32"] = engine.run("score", pairs).logits
-            states["float32"] = companies(engine, pairs, logits["float32"])
-    reference = logits["float32"]
-    wide_name, narrow_name = "bfloat16", "int8, rest bfloat16"
-
-    def ratio(found: dict[str, list[float]]) -> dict[str, float]:
-        ratios = [a / b for a, b in zip(found[wide_name], found[narrow_name], strict=True)]
-        return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
-
-    return {
-        "pairs": len(pairs),
-        "prompt_tokens_mean": statistics.fmean(result.prompt_tokens),
-        "articles": corpus(),
-        "rounds": rounds,
-        "speed_of_int8_over_bfloat16": ratio(seconds),
-        "processor_time_of_bfloat16_over_int8": ratio(processor),
-        "load_average": os.getloadavg()[0],
-        "weights_mib": {"bfloat16": int8.bytes_before / 2**20, "int8": int8.bytes_after / 2**20},
-        "logit_deviation": statistics.pstdev(reference),
-        "rows": [
-            {
-                "precision": name,
-                **differences(found, reference),
-                "tau": kendall(reference, found),
-                "states": states[name],
-            }
-            for name, found in logits.items()
-        ],
-    }
-
-
-def companies(engine: Any, pairs: Sequence[Pair], base: Sequence[float]) -> dict[str, float]:
-    """By how much at most logits move with the other pairs of the batch, and without them and a cached prefix."""
-    few = range(0, len(pairs), max(1, len(pairs) // 4))
-    reverse = engine.run("score", pairs[::-1]).logits[::-1]
-    alone = [engine.run("score", [pairs[n]]).logits[0] for n in few]
-    return {
-        "batches in reverse order": max(abs(a - b) for a, b in zip(reverse, base, strict=True)),
-        "one at a time, nothing cached": max(abs(a - base[n]) for n, a in zip(few, alone, strict=True)),
-    }
-
-
 # --- results
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """The tables, from what is in the JSON file."""
-    parts = ["# Effects of precision, int8, batches, prefix cache and pleas\n"]
-    parts.append(
-        "Written by `python -m benchmarks.measure_effects`; read its head for what the figures can say.\n"
-    )
-    if "precision" in found:
-        part = found["precision"]
-        rows = [
-            [
-                row["precision"],
-                number(row["largest"]),
-                number(row["mean"]),
-                f"{row['tau@20']:.3f}",
-                f"{row['overlap@10']:.3f}",
-                f"{row['ndcg@10']:.3f}",
-            ]
-            for row in part["rows"]
-        ]
-        parts += [
-            f"## Precision, demonstration checkpoint\n\n{origin(part)} {part['pairs']:,} pairs: the sample's "
-            f"{part['topics']} topics, each with its judged articles and {OTHERS} others. Logits against those of float32, batches, nothing cached. tau: "
-            "Kendall, over the first 20 of the float32 order; overlap: share of the first 10 that stays; means over "
-            "topics.\n",
-            table(["", "largest difference", "mean", "tau@20", "overlap@10", "nDCG@10"], rows),
-            "Within one precision, the largest difference of a logit from that of cold batches:\n",
-            table(
-                ["", *part["rows"][0]["states"]],
-                [[row["precision"], *map(number, row["states"].values())] for row in part["rows"]],
-            ),
-        ]
-    if "speed" in found:
-        part = found["speed"]
-        ratio = part["speed_of_int8_over_bfloat16"]
-        processor = part["processor_time_of_bfloat16_over_int8"]
-        rows = [
-            [
-                row["precision"],
-                number(row["largest"]),
-                number(row["mean"]),
-                f"{row['tau']:.3f}",
-                *map(number, row["states"].values()),
-            ]
-            for row in part["rows"]
-        ]
-        parts += [
-            f"## 0.6B shape, random weights\n\n{origin(part)} {part['pairs']} pairs of {part['prompt_tokens_mean']:.0f} "
-            f"tokens in the mean ({part['articles']}), {part['rounds']} alternating rounds. **int8 is {ratio['median']:.2f} "
-            f"times as fast as bfloat16** (rounds: {ratio['least']:.2f}–{ratio['most']:.2f}), by processor time {processor['median']:.2f} times "
-            f"({processor['least']:.2f}–{processor['most']:.2f}), with a load average of {part['load_average']:.0f} on the "
-            f"machine; weights "
-            f"{part['weights_mib']['bfloat16']:,.0f} → {part['weights_mib']['int8']:,.0f} MiB. Logits against float32, "
-            f"whose standard deviation over the pairs is {part['logit_deviation']:.2f}; tau over all pairs. The last two columns: how far a "
-            "logit moves within its precision when its batch changes.\n",
-            table(["", "largest difference", "mean", "tau", *part["rows"][0]["states"]], rows),
-        ]
-    if "pleas" in found:
-        part = found["pleas"]
-        rows = [
-            [
-                row["added"],
-                row["side"],
-                str(row["pairs"]),
-                *(f"{round(row[name], 2) + 0.0:+.2f}" for name in ("mean", "largest_rise", "largest_fall")),
-                f"{row['into_top_10']:.1%}",
-            ]
-            for row in part["rows"]
-        ]
-        parts += [
-            f"## An article that pleads, demonstration checkpoint\n\n{origin(part)} {part['articles_per_topic']} "
-            f"irrelevant articles for each of {part['topics']} topics, with a text set before or after them; shift of "
-            "the logit, and how many then stand among the topic's first ten. This checkpoint matches words and follows "
-            "no instruction, so a plea can move it only by words it shares with the query, and the query itself "
-            "moves it most: nothing guards against an article stuffed with the query. A trained model reads the plea: "
-            "measure it on the model that you use.\n",
-            table(
-                ["added", "side", "pairs", "mean", "largest rise", "largest fall", "into the top 10"], rows
-            ),
-        ]
-    return "\n".join(parts)
-
-
-def origin(part: dict[str, Any]) -> str:
-    """Machine and date of a section."""
-    return f"{part['machine']}, {part['date']}, {part['engine']}."
-
-
-def number(value: float) -> str:
-    """Three places, or two digits where those would be zeros."""
-    return f"{value:.3f}" if value >= 0.01 or value == 0 else f"{value:.1e}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table and an empty line."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def machine() -> str:
@@ -456,7 +251,7 @@ def main() -> None:
     """Measure the sections asked for, and write both files."""
     parser = argparse.ArgumentParser(description="Measure what precision, int8 and pleas do to logits.")
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; none: precision pleas")
-    parser.add_argument("--rounds", type=int, default=4, help="of speed (default 4)")
+    parser.add_argument("--rounds", type=int, default=8, help="of speed (default 8)")
     parser.add_argument("--topics", type=int, default=4, help="of speed (default 4)")
     parser.add_argument("--articles", type=int, default=6, help="a topic, of speed (default 6)")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of effects.json and effects.md")
