@@ -100,11 +100,18 @@ class _Rehearsal(Database):
             yield self._connection
 
 
+def _may_pass(sqlstate: str | None) -> bool:
+    """Whether an operational error may be gone at a later try: connection, shutdown, lock, conflict, resources."""
+    return sqlstate is None or sqlstate[:2] in {"08", "25", "40", "53", "57", "58"} or sqlstate == "55P03"
+
+
 @contextmanager
 def _mapped_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if not _may_pass(getattr(error.orig, "pgcode", None)):
+            raise
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(f"{database!r}: {reason}; check that it runs, then try again") from error
     except DBAPIError as error:

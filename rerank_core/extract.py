@@ -32,6 +32,7 @@ CONTRACT: dict[str, tuple[str, ...]] = {
     "source": ("text", "character varying"),
     "published_at": ("timestamp with time zone",),
 }
+REQUIRED = ("article_id", "version", "ingested_at")  # never null
 FETCH_ROWS = 2_000  # bodies read from another database at a time
 KEYS = pa.schema([("article_id", pa.string()), ("version", pa.string()), ("ingested_at", schemas.TIME)])
 ROWS = pa.schema(
@@ -94,7 +95,8 @@ def check_contract(connection: Connection, view: str) -> None:
     for name, types in CONTRACT.items():
         if name not in found:
             problems.append(
-                f"column {name} is missing (select NULL::{types[0]} AS {name} where you have none)"
+                f"column {name} is missing"
+                + ("" if name in REQUIRED else f" (select NULL::{types[0]} AS {name} where you have none)")
             )
         elif found[name] == "timestamp without time zone":
             problems.append(f"{name} has no time zone; write {name} AT TIME ZONE 'UTC' AS {name}")

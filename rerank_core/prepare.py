@@ -6,18 +6,19 @@ article can take the others of its batch with it.
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
 from rerank_core import runs
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError
 from rerank_core.records import Document, Run
-from rerank_core.text import language, plain_text, terms
+from rerank_core.text import MAX_HTML, language, plain_text, terms
 
 log = logging.getLogger(__name__)
 
@@ -47,39 +48,33 @@ def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
     month = run.window.until.date().replace(day=1)
     after = 0
     while True:
+        with database.transaction(read_only=True) as connection:
+            found = _pending(connection, run, after)
+        # Parsed outside of any transaction: a batch of large pages takes longer than one may idle.
+        documents: dict[int, Document] = {}
+        refused: dict[int, str] = {}
+        for row in found:
+            try:
+                documents[row["revision_id"]] = to_document(
+                    title=row["title"], summary=row["summary"], body=row["body"], lang=row["lang"]
+                )
+            except Unpreparable as reason:
+                refused[row["revision_id"]] = str(reason)
+            except Exception as error:
+                # Whatever a parser does with it, one article must not stop all later ones.
+                log.exception("revision %d could not be prepared", row["revision_id"])
+                refused[row["revision_id"]] = f"unreadable: {type(error).__name__} in its preparation"
         with database.transaction() as connection:
             runs.hold_fence(connection, run.run_id, fence)
-            found = db.rows(
-                connection,
-                "prepare_pending",
-                pipeline=run.pipeline,
-                run_id=run.run_id,
-                until=run.window.until,
-                after=after,
-                batch=BATCH,
-            )
-            documents: dict[int, Document] = {}
-            refused: dict[int, str] = {}
-            for row in found:
-                try:
-                    documents[row["revision_id"]] = to_document(
-                        title=row["title"], summary=row["summary"], body=row["body"], lang=row["lang"]
-                    )
-                except Unpreparable as reason:
-                    refused[row["revision_id"]] = str(reason)
-                except Exception as error:
-                    # Whatever a parser does with it, one article must not stop all later ones.
-                    log.exception("revision %d could not be prepared", row["revision_id"])
-                    refused[row["revision_id"]] = f"unreadable: {type(error).__name__} in its preparation"
-            _save(connection, documents, refused, month)
             if found:
+                _save(connection, documents, refused, month)
                 after = found[-1]["revision_id"]
-                log.info(
-                    "prepared up to revision %d: %d documents, %d refused",
-                    after,
-                    len(documents),
-                    len(refused),
-                )
+                log.info("prepared up to %d: %d documents, %d refused", after, len(documents), len(refused))
+                continue
+            # No claim is under way while the run says that it has prepared all that was claimed. Claims go
+            # one at a time, so what came since has higher numbers.
+            db.rows(connection, "extract_lock", pipeline=run.pipeline)
+            if _pending(connection, run, after):
                 continue
             counts = db.one(connection, "prepare_count", run_id=run.run_id)
             assert counts is not None
@@ -88,6 +83,19 @@ def prepare(*, database: Database, run: Run, fence: int) -> Prepared:
                 raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
             db.execute(connection, "prepare_done", run_id=run.run_id)
             return result
+
+
+def _pending(connection: Connection, run: Run, after: int) -> Sequence[RowMapping]:
+    return db.rows(
+        connection,
+        "prepare_pending",
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        until=run.window.until,
+        after=after,
+        batch=BATCH,
+        characters=MAX_HTML,
+    )
 
 
 def _save(

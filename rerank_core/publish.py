@@ -174,7 +174,7 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
     """A topic is filled when all that the newest run wanted of it is scored; else it is filled again."""
     if run.scorer_id is None:
         return
-    newest = db.one(connection, "publish_is_newest", pipeline=run.pipeline, until=run.window.until)
+    newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
     assert newest is not None
     for one in page.frozen:
         standing = page.topics[one.topic.slug]

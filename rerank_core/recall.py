@@ -202,7 +202,7 @@ def _recall_topics(
         if selected:
             for positions in hours:
                 chosen[_best(positions, light, eligible, topic.candidate_limit)] = True
-            if filling:
+            if filling or run.rescore:
                 window = np.arange(len(document_ids))
                 chosen[_best(window, light, eligible, topic.candidate_limit * settings.fill_factor)] = True
         known = scored_under(scorer_id, by_member)
@@ -342,11 +342,11 @@ def _to_score(pairs: pa.Table) -> Mask:
 
 
 def _fair_shares(counts: Sequence[int], budget: int) -> list[int]:
-    """Max-min fair: nobody gets more while another wants more and has less; earlier ones take the remainder."""
+    """Max-min fair: nobody gets more while another wants more and has less; those that want most take the remainder."""
     shares = [0] * len(counts)
     left = budget
     for served, place in enumerate(sorted(range(len(counts)), key=lambda place: counts[place])):
-        shares[place] = min(counts[place], -(-left // (len(counts) - served)) if left > 0 else 0)
+        shares[place] = min(counts[place], left // (len(counts) - served))
         left -= shares[place]
     return shares
 

@@ -30,8 +30,10 @@ def open_run(
     """
     if until is not None and until.tzinfo is None:
         raise InputError(f"until {until.isoformat()} has no UTC offset; write e.g. {until.isoformat()}+00:00")
-    if key is not None and not key.strip():
-        raise InputError("a run's key is empty; give the partition date or the dag run's id")
+    if until is not None and until.year < 1000:
+        raise InputError(f"until {until.isoformat()} is before any news; give the end of the window")
+    if key is not None and (not key.strip() or any(ord(c) == 0 or 0xD800 <= ord(c) <= 0xDFFF for c in key)):
+        raise InputError(f"a run's key is {key!r}; give the partition date or the dag run's id")
     now = db.one(connection, "runs_now")
     assert now is not None
     end = min(until.astimezone(UTC), now["now"]) if until else now["now"]

@@ -43,10 +43,10 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
         description="View or table that articles are claimed from, with or without its schema.",
     )
-    lookback_days: PositiveFloat = Field(
+    lookback_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
         default=7.0, description="Articles ingested longer ago are counted as too late, not claimed."
     )
-    freshness_hours: PositiveFloat = Field(
+    freshness_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0, description="Articles first ingested longer ago leave the page."
     )
     fill_factor: Positive = Field(

@@ -118,8 +118,14 @@ def _rank(
     refused = mine.work & ~has_score & mine.refused
     missing = mine.work & ~has_score & ~mine.refused
     complete = one.selected and not missing.any() and not one.left_out
-    # A topic never mixes scorers: the one before ranks it until the fill under the new one is complete.
-    scorer_id = run.scorer_id if one.previous_scorer_id is None or complete else one.previous_scorer_id
+    # A topic never mixes scorers: the one before ranks it until the fill under the new one is complete, or
+    # until what it has scored grows so old that the new one fills the page better.
+    by_new, by_previous = (
+        int((has_score & (mine.scorer_id == scorer)).sum())
+        for scorer in (run.scorer_id, one.previous_scorer_id)
+    )
+    switch = complete or by_previous < min(one.topic.top_k, by_new)
+    scorer_id = run.scorer_id if one.previous_scorer_id is None or switch else one.previous_scorer_id
     rankable = has_score & (mine.scorer_id == scorer_id)
     unscored_ids = np.setdiff1d(mine.document_id[missing], mine.document_id[rankable])
     rows = rank_topic(

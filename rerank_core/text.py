@@ -10,7 +10,7 @@ from typing import Any
 
 import ftfy
 
-MAX_HTML = 2_000_000  # characters of raw HTML that are parsed
+MAX_HTML = 500_000  # characters of raw text or HTML that are read; pages of news are far shorter
 
 _TAG = re.compile(r"<(?:!--|!doctype|/?[a-z][a-z0-9]*[\s/>])", re.IGNORECASE)
 _PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)

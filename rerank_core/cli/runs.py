@@ -131,7 +131,7 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not an ISO 8601 time such as 2026-11-22T16:00:00Z") from None
     if moment.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no UTC offset; write {text}Z for UTC")
+        raise typer.BadParameter(f"{text!r} has no UTC offset; for UTC write {moment.isoformat()}Z")
     return moment
 
 

@@ -118,7 +118,9 @@ def ui(teller: Teller, sitting: Sitting) -> None:
     )
     teller.say(f"  logs      {_shown(sitting.logs)}")
     teller.say()
-    teller.say("In another terminal, for `.venv/bin/rerank`, `psql` and notebooks:")
+    teller.say(
+        "In another terminal, for `.venv/bin/rerank` and notebooks (psql takes the URL without +psycopg2):"
+    )
     for name in ("RERANK_DATABASE_URL", "RERANK_STORE_URL", "RERANK_MODEL"):
         teller.say(f"  export {name}='{sitting.settings[name]}'")
     teller.say()

@@ -354,9 +354,7 @@ class AirflowSandbox:
             f"/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
         )
         content = self._call("GET", f"{path}?map_index={task.map_index}")["content"]
-        return "\n".join(
-            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content
-        )
+        return "\n".join(_told(line) if isinstance(line, dict) else str(line) for line in content)
 
     def _call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, anonymous: bool = False
@@ -407,3 +405,11 @@ def _write_private(path: Path, text: str) -> None:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _told(line: Mapping[str, Any]) -> str:
+    """An event of a task's log, with the exception that it is about."""
+    errors = [
+        f"{error.get('exc_type')}: {error.get('exc_value')}" for error in line.get("error_detail") or ()
+    ]
+    return "\n".join([str(line.get("event", line)), *errors])

@@ -1,6 +1,7 @@
 -- Claims every new revision for the run, stages its raw text, and counts each source row in exactly one bucket.
 WITH sighted AS (
-    SELECT s.article_id IS NULL OR s.version IS NULL OR s.ingested_at IS NULL AS invalid,
+    SELECT s.article_id IS NULL OR s.article_id = '' OR octet_length(s.article_id) > 2000
+               OR s.version IS NULL OR s.ingested_at IS NULL AS invalid,
            s.ingested_at >= :until AS later,
            s.ingested_at < :since AS old,
            c.version IS NOT DISTINCT FROM s.version AS known
@@ -14,12 +15,13 @@ WITH sighted AS (
            count(*) FILTER (WHERE NOT invalid AND NOT later AND NOT known AND old) AS too_late
     FROM sighted
 ), changed AS (
-    SELECT s.article_id, s.version, s.ingested_at, s.url, s.title, s.summary, s.body, s.lang, s.source, s.published_at,
+    SELECT s.article_id, s.version, s.ingested_at, s.url, s.title, s.summary, s.body, s.lang, s.source,
+           CASE WHEN s.published_at BETWEEN '0001-01-02' AND '9999-12-30' THEN s.published_at END AS published_at,   -- what Python can hold
            COALESCE(c.number, 0) + 1 AS number,
            COALESCE(c.first_ingested_at, s.ingested_at) AS first_ingested_at
     FROM {rows} s
     LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
-    WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NULL AND s.article_id IS NOT NULL
+    WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NULL AND s.article_id <> '' AND octet_length(s.article_id) <= 2000
       AND c.version IS DISTINCT FROM s.version
 ), claimed AS (
     INSERT INTO rerank.claim (pipeline, article_id, version, number, first_ingested_at)

@@ -1,6 +1,7 @@
 -- Revisions that have neither a document nor a place in quarantine, with their raw text: of the run, and of earlier
 -- ones that were never published.
-SELECT r.revision_id, r.lang, t.title, t.summary, t.body
+SELECT r.revision_id, r.lang, left(t.title, :characters) AS title, left(t.summary, :characters) AS summary,
+       left(t.body, :characters) AS body
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)
 JOIN rerank.revision_text t USING (revision_id)

@@ -7,7 +7,7 @@ CROSS JOIN (
     SELECT run_id, until
     FROM rerank.run
     WHERE pipeline = :pipeline AND published_at IS NOT NULL
-    ORDER BY until DESC, published_at DESC
+    ORDER BY until DESC, claimed_at DESC
     LIMIT 1
 ) newest
 WHERE f.pipeline = :pipeline

@@ -19,6 +19,7 @@ WITH owing AS (
     JOIN rerank.run u USING (run_id)
     WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until
       AND (r.run_id = :run_id OR u.until <= :until)
+      AND (r.document_id IS NOT NULL OR EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id))
     ORDER BY r.article_id, r.number DESC
 ), copies AS (
     SELECT latest.*,

@@ -42,6 +42,8 @@ class Engine:
         self._pipe, other = context.Pipe()
         # OpenMP reads these when it is loaded.
         os.environ.update(OMP_NUM_THREADS=str(options.threads), MKL_NUM_THREADS=str(options.threads))
+        if options.threads != len(os.sched_getaffinity(0)):
+            os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # else vLLM takes every core
         self._process = context.Process(target=_serve, args=(other, kind, options, tuple(first), call))
         self._process.start()
         other.close()

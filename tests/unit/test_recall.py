@@ -40,8 +40,10 @@ def test_equal_scores_go_by_position_so_that_a_rerun_takes_the_same() -> None:
         ([5, 5, 5], 15, [5, 5, 5]),
         ([5, 5, 5], 100, [5, 5, 5]),
         ([1, 10, 10], 11, [1, 5, 5]),
-        ([10, 1, 10], 12, [6, 1, 5]),  # the remainder goes to the earlier
-        ([2, 2], 3, [2, 1]),
+        ([10, 1, 10], 12, [5, 1, 6]),
+        ([2, 2], 3, [1, 2]),
+        ([1, 9, 1], 1, [0, 1, 0]),  # the remainder goes to who wants most: nobody starves for ever
+        ([2, 3], 3, [1, 2]),
         ([3, 0], 2, [2, 0]),
         ([3, 3], 0, [0, 0]),
         ([], 5, []),
