@@ -19,7 +19,7 @@ from rerank_core import database as db
 from rerank_core import extract
 from rerank_core.database import Database
 from rerank_core.errors import ModelError, RerankError
-from rerank_core.settings import Settings
+from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.store import Store
 
 OLDEST_POSTGRES = 14
@@ -144,7 +144,11 @@ def _scorer(settings: Settings) -> Finding:
         return Finding(
             "scorer", "warn", found_here or str(error), "have the checkpoint on every scoring worker"
         )
-    return Finding("scorer", "ok", f"{found.digest[:12]}, {found.family} in {found.precision}")
+    what = f"{found.digest[:12]}, {found.family} in {found.precision}"
+    if settings.model == str(DEMO_CHECKPOINT):
+        advice = "it only compares words; set RERANK_MODEL, say to Qwen/Qwen3-Reranker-0.6B"
+        return Finding("scorer", "warn", f"{what}: the demonstration checkpoint", advice)
+    return Finding("scorer", "ok", what)
 
 
 def _engine(settings: Settings) -> Finding:

@@ -144,6 +144,13 @@ def test_a_checkpoint_that_is_missing_fails_where_the_engine_is_and_warns_elsewh
     assert (found["scorer"].state, found["engine"].state) == ("warn", "warn")
 
 
+def test_the_demonstration_checkpoint_is_not_taken_for_a_model(database_url: str, store_url: str) -> None:
+    found = findings(settings(database_url, store_url))["scorer"]
+    assert found.state == "warn"
+    assert "demonstration checkpoint" in found.found
+    assert "RERANK_MODEL" in found.advice
+
+
 def test_a_gpu_is_named(
     database_url: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
