@@ -77,8 +77,7 @@ def _try(
     pairs = frozen.read_pairs(store, run)
     mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     with database.transaction(read_only=True) as connection:
-        missing = mine.filter(pc.invert(pa.array(ledger.settled(connection, run, mine, rescore=run.rescore))))
-        wanted = _pairs(connection, missing)
+        wanted = _missing(connection, run, mine)
         if wanted:
             assert run.scorer_id is not None
             registry.expect(connection, settings, run.scorer_id)
@@ -132,8 +131,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     pairs = frozen.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
-        missing = work.filter(pc.invert(pa.array(ledger.settled(connection, run, work, rescore=run.rescore))))
-        wanted = _pairs(connection, missing)
+        wanted = _missing(connection, run, work)
         speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
@@ -207,8 +205,9 @@ def _write(
     )
 
 
-def _pairs(connection: Connection, missing: pa.Table) -> list[Pair]:
-    """The pairs as texts, query by query, best first; topics that share a query share the pair."""
+def _missing(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:
+    """What is not settled of these pairs, as texts: query by query, best first; topics that share a query share the pair."""
+    missing = work.filter(pc.invert(pa.array(ledger.settled(connection, run, work, rescore=run.rescore))))
     query_ids = pc.unique(missing.column("query_id")).to_pylist()
     document_ids = pc.unique(missing.column("document_id")).to_pylist()
     queries = {row["query_id"]: row for row in db.rows(connection, "rerank_queries", query_ids=query_ids)}

@@ -135,10 +135,6 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _shown(value: Any) -> str:
     """A count with its thousands, the number of items of a list, any other value as it is."""
     if isinstance(value, float):
