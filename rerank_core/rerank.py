@@ -1,12 +1,14 @@
 """Score one shard's pairs with the model, and write each score to the ledger within seconds.
 
 Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
-stopped, and a rerun with nothing missing does not load the engine. Pairs that the deadline leaves
-unscored are left to the light order; the next run takes them up.
+stopped, and a rerun with nothing missing does not load the engine. Where another try, or another run,
+scores the same pairs at the same time, they read the ledger anew when they notice, and one goes on from the
+other end: what both score is a chunk where they meet first and one where they meet last. Pairs that the deadline leaves unscored are left to the light
+order; the next run takes them up.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -40,6 +42,7 @@ class Reranked:
     scored: int
     refused: int  # in quarantine, with a reason
     unscored: int  # the deadline came first
+    elsewhere: int  # another try or run was quicker to score them
     truncated: int  # of the scored
     neutralised: int  # of the scored: the text imitated a label of the prompt
     prompt_tokens: int
@@ -82,18 +85,18 @@ def _try(
             assert run.scorer_id is not None
             registry.expect(connection, settings, run.scorer_id)
     if not wanted:
-        return Reranked(shard, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+        return Reranked(shard, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
     attempt = Attempt.begin(database, run_id=run.run_id, shard=shard)
     culprits = [pair for pair in wanted if (pair.query_id, pair.document_id) == attempt.culprit]
     if culprits:
         _refuse(database, run, culprits[0])
         wanted.remove(culprits[0])
     log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
-    with closing(registry.load(settings, failures=attempt.failures)) as scorer:
+    with closing(registry.load(settings, failures=attempt.failures, pairs=len(wanted))) as scorer:
         loaded = monotonic()
-        chunks = attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline)
+        rounds = _rounds(database, settings, run, mine, attempt, scorer, wanted, deadline=deadline)
         try:
-            result = _write(database, run, shard, len(wanted), scorer, chunks, loaded - started)
+            result = _write(database, run, shard, len(wanted), scorer, rounds, loaded - started)
         except ChunkFailed as error:
             if last or not scorer.engine.endswith(" cpu"):
                 raise
@@ -104,7 +107,7 @@ def _try(
                 attempt.spare()
             raise
     attempt.end()
-    if result.pairs != result.scored + result.refused + result.unscored:
+    if result.pairs != result.scored + result.refused + result.unscored + result.elsewhere:
         raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
     return replace(result, pairs=result.pairs + len(culprits), refused=result.refused + len(culprits))
 
@@ -145,57 +148,97 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     return Workload(pairs=len(wanted), tokens=tokens, seconds=seconds)
 
 
+@dataclass(frozen=True)
+class _Round:
+    """Pairs that go into the engine together, until it turns out that another try or run scores them, too."""
+
+    pairs: int
+    chunks: Generator[ScoredChunk]
+
+
+def _rounds(
+    database: Database,
+    settings: Settings,
+    run: Run,
+    mine: pa.Table,
+    attempt: Attempt,
+    scorer: Scorer,
+    wanted: list[Pair],
+    *,
+    deadline: float,
+) -> Iterator[_Round]:
+    """One round, and a further one with what is still missing each time that it is asked for."""
+    yield _Round(
+        len(wanted),
+        attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline),
+    )
+    backwards = (run.run_id + attempt.failures) % 2 == 1  # tries of one run, and runs in a row, part ways
+    while True:
+        attempt.spare()  # who scores the same pairs is alive: none of them is to blame
+        with database.transaction(read_only=True) as connection:
+            left = _missing(connection, run, mine)
+        if not left:
+            return
+        ordered = left[::-1] if backwards else left
+        chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
+        yield _Round(len(left), _closable(chunks))
+
+
+def _closable(chunks: Iterator[ScoredChunk]) -> Generator[ScoredChunk]:
+    yield from chunks
+
+
 def _write(
     database: Database,
     run: Run,
     shard: int,
     total: int,
     scorer: Scorer,
-    chunks: Iterator[ScoredChunk],
+    rounds: Iterator[_Round],
     load_seconds: float,
 ) -> Reranked:
     assert run.scorer_id is not None
     engine, _, device = scorer.engine.rpartition(" ")
-    scored = refused = truncated = neutralised = prompt_tokens = cached_tokens = 0
+    scored = refused = unscored = truncated = neutralised = prompt_tokens = cached_tokens = 0
     began = said = monotonic()
-    for chunk in chunks:
-        with database.transaction() as connection:
-            if chunk.scores:
-                ledger.write(
-                    connection,
-                    chunk.scores,
-                    scorer_id=run.scorer_id,
-                    run_id=run.run_id,
-                    shard=shard,
-                    engine=engine,
-                    device=device,
-                    replace=run.rescore,
-                )
-            if chunk.refused:
-                ledger.write_refused(
-                    connection,
-                    [(refusal.pair, refusal.reason) for refusal in chunk.refused],
-                    scorer_id=run.scorer_id,
-                    run_id=run.run_id,
-                )
-        scored += len(chunk.scores)
-        refused += len(chunk.refused)
-        neutralised += len(chunk.neutralised)
-        truncated += sum(score.truncated for score in chunk.scores)
-        prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
-        cached_tokens += sum(score.cached_tokens for score in chunk.scores)
-        now = monotonic()
-        if now - said >= SAY_SECONDS or scored + refused == total:
-            said = now
-            rate = scored / max(now - began, 1e-6)
-            left = (total - scored - refused) / max(rate, 1e-6)
-            log.info("shard %d: %d of %d pairs, %.1f pairs/s, %.0f s left", shard, scored, total, rate, left)
+    for one in rounds:
+        unscored = one.pairs
+        with closing(one.chunks) as chunks:
+            for chunk in chunks:
+                written = _keep(database, run, shard, chunk, engine=engine, device=device)
+                scored += written
+                refused += len(chunk.refused)
+                unscored -= len(chunk.scores) + len(chunk.refused)
+                neutralised += len(chunk.neutralised)
+                truncated += sum(score.truncated for score in chunk.scores)
+                prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
+                cached_tokens += sum(score.cached_tokens for score in chunk.scores)
+                now = monotonic()
+                if now - said >= SAY_SECONDS or unscored == 0:
+                    said = now
+                    rate = scored / max(now - began, 1e-6)
+                    left = unscored / max(rate, 1e-6)
+                    log.info(
+                        "shard %d: %d of %d pairs, %.1f pairs/s, %.0f s left",
+                        shard,
+                        total - unscored,
+                        total,
+                        rate,
+                        left,
+                    )
+                if written < len(chunk.scores):
+                    log.info("shard %d: another try or run scores these pairs, too", shard)
+                    unscored = 0
+                    break
+            else:
+                break
     return Reranked(
         shard=shard,
         pairs=total,
         scored=scored,
         refused=refused,
-        unscored=total - scored - refused,
+        unscored=unscored,
+        elsewhere=total - scored - refused - unscored,
         truncated=truncated,
         neutralised=neutralised,
         prompt_tokens=prompt_tokens,
@@ -203,6 +246,32 @@ def _write(
         load_seconds=load_seconds,
         score_seconds=monotonic() - began,
     )
+
+
+def _keep(database: Database, run: Run, shard: int, chunk: ScoredChunk, *, engine: str, device: str) -> int:
+    """Put a chunk into the ledger; returns how many of its scores the ledger did not have."""
+    assert run.scorer_id is not None
+    written = 0
+    with database.transaction() as connection:
+        if chunk.scores:
+            written = ledger.write(
+                connection,
+                chunk.scores,
+                scorer_id=run.scorer_id,
+                run_id=run.run_id,
+                shard=shard,
+                engine=engine,
+                device=device,
+                replace=run.rescore,
+            )
+        if chunk.refused:
+            ledger.write_refused(
+                connection,
+                [(refusal.pair, refusal.reason) for refusal in chunk.refused],
+                scorer_id=run.scorer_id,
+                run_id=run.run_id,
+            )
+    return written
 
 
 def _missing(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     )
     store_url: str = Field(
         default="file:///var/lib/news-rerank",
+        repr=False,
         description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
     )
     pipeline: str = Field(
@@ -43,14 +44,48 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
         description="View or table that articles are claimed from, with or without its schema.",
     )
+    source_deletes: Literal["hide", "ignore"] = Field(
+        default="hide",
+        description="Whether articles that are gone from the source leave the page at the next publication.",
+    )
+    deletes_stop_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.2,
+        description="Share of the window's articles that may be gone from the source at once; more stops the run.",
+    )
+    deletes_stop_articles: Positive = Field(
+        default=20, description="Fewer articles than this gone at once never stop a run."
+    )
     lookback_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
         default=7.0, description="Articles ingested longer ago are counted as too late, not claimed."
     )
     freshness_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0, description="Articles first ingested longer ago leave the page."
     )
+    prepare_without: tuple[
+        Literal["decode", "extract", "repair", "normalise", "boilerplate", "language", "flags"], ...
+    ] = Field(
+        default=(),
+        description='JSON list of steps of prepare that are left out: "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags".',
+    )
+    boilerplate_rules: Path | None = Field(
+        default=None,
+        description="File, or folder of *.txt files, with further rules of advertising and boilerplate lines.",
+    )
     fill_factor: Positive = Field(
         default=10, description="A topic that is not filled yet recalls candidate_limit times this many."
+    )
+    recall: Literal["bm25", "dense", "milvus", "hybrid", "exhaustive"] = Field(
+        default="bm25",
+        description="How candidates are found: words, vectors in Postgres or Milvus, words and vectors, or all that is eligible.",
+    )
+    embedding_model: str = Field(
+        default="Qwen/Qwen3-Embedding-0.6B",
+        description="Embedding checkpoint of dense recall: a local folder or a hub name.",
+    )
+    milvus_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Milvus that holds the vectors: http://user:password@host:19530, or a file that ends in .db for the embedded one.",
     )
     max_pairs: Positive = Field(
         default=200_000, description="Pairs that one run scores at most; the rest is carried over."
@@ -75,6 +110,10 @@ class Settings(BaseSettings):
         default="lead",
         description="What is scored of a long document: its lead, or the best of its first 8 windows of max_document_tokens.",
     )
+    compile: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Compile the model at the engine's start; auto does on a GPU, and on the CPU for 1,000 pairs or more.",
+    )
     flush_seconds: PositiveFloat = Field(
         default=2.0, description="Scores are written to the ledger this often."
     )
@@ -93,6 +132,29 @@ class Settings(BaseSettings):
         default=2, description="Times that a stage is tried again after a retryable error."
     )
     retry_seconds: PositiveFloat = Field(default=30.0, description="Pause before the first further try.")
+    store_grace_hours: PositiveFloat = Field(
+        default=24.0,
+        description="A file that nothing names any more stays this long: readers and tries may still hold its path.",
+    )
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
+        default=90.0,
+        description="Runs, publications, their rows and files are deleted after this time; what the page needs, never.",
+    )
+    text_retention_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
+        default=30.0,
+        description="Raw text of articles is deleted this long after it was claimed and prepared.",
+    )
+    ledger_retention_months: Annotated[int, Field(ge=1, le=1_200)] = Field(
+        default=6, description="Whole months of scores that are kept before the current one."
+    )
+    maintain_schedule: str = Field(
+        default="30 3 * * *", description="Cron expression of the clean-up, in UTC."
+    )
+
+    @property
+    def recall_needs_vectors(self) -> bool:
+        """Whether documents and queries are embedded before recall."""
+        return self.recall in {"dense", "milvus", "hybrid"}
 
     @field_validator("database_url", "source_url")
     @classmethod

@@ -78,7 +78,7 @@ class FakeEngines:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every run in this process gets its scorers here, until the test ends."""
         monkeypatch.setattr(registry, "identity", lambda settings: FakeScorer(name=self.name).identity)
-        monkeypatch.setattr(registry, "load", lambda settings, failures=0: self._load())
+        monkeypatch.setattr(registry, "load", lambda settings, failures=0, pairs=0: self._load())
 
     def _load(self) -> FakeScorer:
         scorer = FakeScorer(name=self.name, **self.options)

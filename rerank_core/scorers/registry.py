@@ -111,10 +111,10 @@ def prompter(settings: Settings) -> Prompter:
     )
 
 
-def load(settings: Settings, *, failures: int = 0) -> Scorer:
+def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
     """Start the engine of the settings' scorer and run its canary: seconds, and the GPU's memory.
 
-    Each of the `failures` of tries before halves what is inside the engine at once. Raises ModelError for a checkpoint
+    `pairs` that it will have to score decide whether compiling the model pays. Each of the `failures` of tries before halves what is inside the engine at once. Raises ModelError for a checkpoint
     that must not be used, and where no engine is installed.
     """
     if find_spec("vllm") is None:
@@ -131,4 +131,6 @@ def load(settings: Settings, *, failures: int = 0) -> Scorer:
         kv_cache_gib=settings.kv_cache_gib,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         in_flight_tokens=max(1024, CAREFUL_TOKENS >> failures) if failures else None,
+        eager={"always": False, "never": True}.get(settings.compile),
+        expected_pairs=pairs,
     )

@@ -2,7 +2,8 @@
 
 The engine is kept filled with about one second of work, and looked at between steps: the deadline, an interrupt and the
 flush to the ledger are never far away, and no step waits for the slowest pair of a batch. Everything that can be wrong
-with a pair is checked before it is submitted, so one pair does not take its batch with it.
+with a pair is checked before it is submitted, so one pair does not take its batch with it. Texts are encoded ahead, in a
+thread of their own, while the engine steps.
 
 After any exception out of the engine, an interrupt included, requests may be left inside it: it is finished, and the
 pairs that were inside are named, so that the next try can find the one that did it.
@@ -13,6 +14,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,6 +25,7 @@ from rerank_core.records import Pair, Score
 from rerank_core.scorers.base import ChunkFailed, Refusal, ScoredChunk, name_pairs
 
 _STEP_SECONDS = 1.0  # work that the engine is filled with
+_ENCODED_AHEAD = 64  # pairs
 
 
 class Engine(Protocol):
@@ -74,6 +78,48 @@ class _Ready:
         )
 
 
+class _Waiting:
+    """Pairs that were not submitted yet, in order; the prompts of the next ones are built meanwhile."""
+
+    def __init__(self, pairs: Sequence[Pair], order: Sequence[int], prompter: Prompter) -> None:
+        self._pairs, self._order, self._prompter = pairs, order, prompter
+        self._begun = 0
+        self._built: deque[tuple[int, Prompt | InputError]] = deque()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
+        self._ahead = self._begin()
+
+    def __bool__(self) -> bool:
+        return bool(self._built) or self._ahead is not None
+
+    def pop(self) -> tuple[int, Prompt | InputError]:
+        """Index of the next pair, with its prompt or why it has none. Waits until that is built."""
+        if not self._built:
+            assert self._ahead is not None
+            self._built.extend(self._ahead.result())
+            self._ahead = self._begin()
+        return self._built.popleft()
+
+    def close(self) -> None:
+        """Build no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> Future[list[tuple[int, Prompt | InputError]]] | None:
+        chosen = self._order[self._begun : self._begun + _ENCODED_AHEAD]
+        self._begun += len(chosen)
+        return (
+            self._thread.submit(lambda: [(index, self._build(index)) for index in chosen]) if chosen else None
+        )
+
+    def _build(self, index: int) -> Prompt | InputError:
+        pair = self._pairs[index]
+        try:
+            return self._prompter.prompt(
+                instruction=pair.instruction, query=pair.query, document=pair.document
+            )
+        except InputError as error:
+            return error
+
+
 class Submission:
     """Scores pairs with one engine, one call of `score` at a time, in the process that built it."""
 
@@ -97,7 +143,7 @@ class Submission:
         self._max_prompt_tokens = max_prompt_tokens
         self._least_tokens = min(least_tokens, most_tokens)
         self._most_tokens = most_tokens
-        self._speed: float | None = None  # computed tokens a second
+        self._speed: float | None = None  # prompt tokens a second, cached ones included
         self._busy = False
         self._process = os.getpid()
         self._sequence = 0
@@ -136,7 +182,17 @@ class Submission:
     def _score(
         self, pairs: Sequence[Pair], sent: dict[str, _Sent], flush_seconds: float, deadline: float | None
     ) -> Iterator[ScoredChunk]:
-        waiting = _by_query(pairs)
+        with closing(_Waiting(pairs, _by_query(pairs), self._prompter)) as waiting:
+            yield from self._score_waiting(pairs, waiting, sent, flush_seconds, deadline)
+
+    def _score_waiting(
+        self,
+        pairs: Sequence[Pair],
+        waiting: _Waiting,
+        sent: dict[str, _Sent],
+        flush_seconds: float,
+        deadline: float | None,
+    ) -> Iterator[ScoredChunk]:
         ready = _Ready()
         failure: ChunkFailed | None = None
         while (waiting or sent) and failure is None:
@@ -157,7 +213,7 @@ class Submission:
     def _submit(
         self,
         pairs: Sequence[Pair],
-        waiting: deque[int],
+        waiting: _Waiting,
         sent: dict[str, _Sent],
         ready: _Ready,
         flush_seconds: float,
@@ -168,14 +224,10 @@ class Submission:
         allowed = min(max(wanted, self._least_tokens), self._most_tokens)
         inside = sum(one.tokens for one in sent.values())
         while waiting and (inside < allowed or not sent):
-            index = waiting.popleft()
+            index, prompt = waiting.pop()
             pair = pairs[index]
-            try:
-                prompt = self._prompter.prompt(
-                    instruction=pair.instruction, query=pair.query, document=pair.document
-                )
-            except InputError as error:
-                ready.refused[index] = Refusal(pair, str(error))
+            if isinstance(prompt, InputError):
+                ready.refused[index] = Refusal(pair, str(prompt))
                 continue
             windows = (prompt.ids, *prompt.further)
             longest = max(map(len, windows))
@@ -207,7 +259,7 @@ class Submission:
             self.finished = True
             return _failed("a step of the engine failed", error, _pairs_in(sent))
         now = time.monotonic()
-        computed = 0
+        done = 0
         for output in outputs:
             if not output.finished:
                 continue
@@ -228,7 +280,7 @@ class Submission:
                     suspects=[entry.pair],
                 )
             cached = max(0, output.num_cached_tokens or 0)
-            computed += one.tokens - cached
+            done += one.tokens
             entry.cached += cached
             entry.logit = max(entry.logit, logit)
             entry.windows -= 1
@@ -244,8 +296,8 @@ class Submission:
                 prompt_tokens=entry.prompt.tokens,
                 cached_tokens=entry.cached,
             )
-        if computed:
-            speed = computed / max(now - began, 1e-6)
+        if done:
+            speed = done / max(now - began, 1e-6)
             self._speed = speed if self._speed is None else (self._speed + speed) / 2
         return None
 
@@ -265,11 +317,11 @@ def _pairs_in(sent: dict[str, _Sent]) -> list[Pair]:
     return list({one.entry.index: one.entry.pair for one in sent.values()}.values())
 
 
-def _by_query(pairs: Sequence[Pair]) -> deque[int]:
+def _by_query(pairs: Sequence[Pair]) -> list[int]:
     """Indexes of pairs, those of one query side by side: its prefix is then computed once."""
     place: dict[tuple[str, str], int] = {}
     order = [place.setdefault((pair.instruction, pair.query), len(place)) for pair in pairs]
-    return deque(sorted(range(len(pairs)), key=order.__getitem__))
+    return sorted(range(len(pairs)), key=order.__getitem__)
 
 
 def _failed(what: str, error: Exception, suspects: Sequence[Pair]) -> ChunkFailed:

@@ -30,9 +30,13 @@ logger = logging.getLogger(__name__)
 _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16_384
 _CPU_LEAST_TOKENS = 512  # before the speed is known
+_CPU_COMPILE_PAIRS = 1_000  # compiled scores about a tenth faster, and costs 15 s a start, 45 s the first time
 _CPU_BLOCK_TOKENS = 32  # vLLM's 128 would never reuse the prefix of a short query; 16 is refused
 
-_open: "weakref.WeakSet[VllmScorer]" = weakref.WeakSet()
+# What vLLM warns of and this scorer chose itself; in a task's log each would read as a fault.
+_CHOSEN = ("--chat-template", "Enforce eager set", "Inductor compilation was disabled", "global random seed")
+
+open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # of this process, embedders among them
 
 
 class VllmScorer:
@@ -49,12 +53,13 @@ class VllmScorer:
         gpu_memory_utilization: float = 0.85,
         in_flight_tokens: int | None = None,
         eager: bool | None = None,
+        expected_pairs: int = 0,
         run_canary: bool = True,
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
 
         `in_flight_tokens` bounds what is inside the engine at once (a retry after a failed step halves it); None lets
-        the measured speed decide. `eager` None: eager on the CPU, compiled on a GPU.
+        the measured speed decide. `eager` None: compiled on a GPU, and on the CPU where `expected_pairs` are enough to pay for it.
         Raises ModelError for a checkpoint that must not be used, EngineError when the engine could not be built.
         """
         checkpoint = read_checkpoint(model_folder)
@@ -74,7 +79,7 @@ class VllmScorer:
             )
         canary = read_canary(model_folder)
         gc.collect()
-        if _open:
+        if open_engines:
             raise EngineError("this process has an engine already; close that scorer first")
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
@@ -85,13 +90,21 @@ class VllmScorer:
             ("HF_HUB_OFFLINE", "1"),
         ):
             os.environ.setdefault(name, value)
-        _shield_llvmlite()
+        shield_llvmlite()
         import vllm
         from vllm.platforms import current_platform
+
+        for handler in logging.getLogger("vllm").handlers:
+            handler.addFilter(_not_chosen)
 
         on_cpu = current_platform.is_cpu()
         device = current_platform.get_device_name().replace(" ", "-")
         self.engine = f"vllm {vllm.__version__} {device}"
+        if eager is None:
+            eager = on_cpu and expected_pairs < _CPU_COMPILE_PAIRS
+        if on_cpu:
+            # vLLM 0.32 cannot load its ahead-of-time cache on the CPU, and would compile at every start.
+            os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
         batch_tokens = max(self._max_tokens, _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS)
         memory = (
             {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30), "block_size": _CPU_BLOCK_TOKENS}
@@ -112,7 +125,7 @@ class VllmScorer:
                 max_model_len=self._max_tokens,
                 max_num_batched_tokens=batch_tokens,
                 max_num_seqs=256,
-                enforce_eager=on_cpu if eager is None else eager,
+                enforce_eager=eager,
                 **memory,
             )
         except (ValueError, KeyError, TypeError, AssertionError) as error:
@@ -121,7 +134,7 @@ class VllmScorer:
             raise EngineError(
                 f"vLLM could not be started with {model_folder} ({type(error).__name__}: {error})"
             ) from error
-        _open.add(self)
+        open_engines.add(self)
         self._submission = Submission(
             self._llm.llm_engine,
             parameters=vllm.PoolingParams(task="classify", use_activation=False),
@@ -159,10 +172,16 @@ class VllmScorer:
         self._submission.release()
         self._llm = None
         gc.collect()
-        _open.discard(self)
+        open_engines.discard(self)
 
 
-def _shield_llvmlite() -> None:
+def _not_chosen(record: logging.LogRecord) -> bool:
+    """Whether a message of vLLM's is news."""
+    message = record.getMessage()
+    return record.levelno > logging.WARNING or not any(words in message for words in _CHOSEN)
+
+
+def shield_llvmlite() -> None:
     """Keep vLLM's start from tripping over llvmlite, which BM25 loads in the same process.
 
     vLLM 0.32 on the CPU looks through every module for kernels, by `vars`; llvmlite's library proxy

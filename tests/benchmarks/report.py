@@ -128,7 +128,7 @@ def _overhead(part: Results) -> list[str]:
         "## Our own cost a pair",
         "",
         "The bundled checkpoint: ours, from texts, against `LLM.classify` on ready token ids in the same engine, in turn "
-        f"({part['rounds']} rounds, {part['date']}). `own` is the processor time of our thread outside the engine's steps beyond what "
+        f"({part['rounds']} rounds, {part['date']}). `own` is the processor time of our two threads outside the engine's steps beyond what "
         "`classify` does: encoding, prompts, chunks; `wall` is the difference of the whole times, steps included.",
         "",
         *table(

@@ -43,7 +43,8 @@ def contenders(options: Options, *, int8: Path | None, only: str | None) -> list
     """All of them, or ours and those whose name contains a word of `only`."""
     block = [] if options.gpu else [replace(options, block_size=OUR_CPU_BLOCK)]
     found = [
-        Contender("ours", "ours", "ours", "score", options),
+        Contender("ours", "ours", "ours", "score", replace(options, eager=False)),
+        Contender("ours, eager", "ours-eager", "ours", "score", replace(options, eager=True)),
         Contender("LLM.score", "vllm", "vllm", "score", options),
         *(Contender("LLM.score, our block size", "vllm-block", "vllm", "score", o) for o in block),
         Contender("LLM.classify, whole strings", "vllm", "vllm", "classify", options),
@@ -51,7 +52,8 @@ def contenders(options: Options, *, int8: Path | None, only: str | None) -> list
         Contender("transformers", "transformers", "transformers", "forward", options),
     ]
     if int8 is not None:
-        found.append(Contender("ours, int8", "ours-int8", "ours", "score", replace(options, folder=int8)))
+        int8_options = replace(options, folder=int8, eager=False)
+        found.append(Contender("ours, int8", "ours-int8", "ours", "score", int8_options))
     words = only.split(",") if only else [""]
     return [c for c in found if c.name == "ours" or any(word in c.name for word in words)]
 

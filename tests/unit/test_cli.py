@@ -92,7 +92,7 @@ def page(
     """`rerank` beside a database with two topics and three articles."""
     (tmp_path / "topics.yaml").write_text(TOPICS, encoding="utf-8")
     (tmp_path / "news.jsonl").write_text("".join(json.dumps(article) + "\n" for article in ARTICLES))
-    monkeypatch.setattr(registry, "load", lambda settings, failures=0: FakeScorer())
+    monkeypatch.setattr(registry, "load", lambda settings, failures=0, pairs=0: FakeScorer())
     assert (
         rerank(
             "topics", "apply", str(tmp_path / "topics.yaml"), database_url=database_url, store_url=store_url
@@ -304,7 +304,7 @@ def test_a_plan_counts_the_work_and_does_none_of_it(page: Rerank) -> None:
 def test_a_page_that_the_engine_failed_on_is_shown_as_degraded(
     page: Rerank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(settings: Settings, failures: int = 0) -> FakeScorer:
+    def broken(settings: Settings, failures: int = 0, pairs: int = 0) -> FakeScorer:
         raise EngineError("no engine today; try again")
 
     monkeypatch.setattr(registry, "load", broken)

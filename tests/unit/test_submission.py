@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,13 +54,15 @@ class ListEngine:
             self.answer(request_id, sum(self.inside.pop(request_id))) for request_id in [*self.inside][:-3:-1]
         ]
 
+    cached: int = 0  # of each prompt
+
     def answer(self, request_id: str, logit: float) -> Any:
         data = SimpleNamespace(item=lambda: logit)
         return SimpleNamespace(
             request_id=request_id,
             finished=True,
             outputs=SimpleNamespace(data=data),
-            num_cached_tokens=0,
+            num_cached_tokens=self.cached,
             error=None,
         )
 
@@ -120,6 +123,50 @@ def test_a_slow_engine_is_filled_with_about_a_second_of_work() -> None:
     work = make_submission(engine, least_tokens=2, most_tokens=10_000)
     list(work.score(make_pairs(WORDS * 20), flush_seconds=0.2, deadline=None))
     assert engine.most_inside < 100  # 0.1 s of work at 2 pairs in 0.02 s
+
+
+def test_cached_tokens_do_not_make_the_engine_look_slow() -> None:
+    def most_inside(cached: int) -> int:
+        engine = ListEngine(before_step=lambda number: time.sleep(0.02), cached=cached)
+        work = make_submission(engine, least_tokens=2, most_tokens=10_000)
+        list(work.score(make_pairs(["a " * 10] * 60), flush_seconds=1.0, deadline=None))
+        return engine.most_inside
+
+    assert most_inside(9) > most_inside(0) / 2
+
+
+def test_prompts_are_built_ahead_in_a_thread_and_not_all_at_once() -> None:
+    built: list[str] = []
+    threads: set[str] = set()
+    at_first_step: list[int] = []
+
+    class Watched(WordPrompter):
+        def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
+            built.append(document)
+            threads.add(threading.current_thread().name)
+            return super().prompt(instruction=instruction, query=query, document=document)
+
+    def first_step(number: int) -> None:
+        if number == 0:
+            until = time.monotonic() + 10  # the thread goes on while the engine steps
+            while len(built) < 2 * submission._ENCODED_AHEAD and time.monotonic() < until:
+                time.sleep(0.001)
+            at_first_step.append(len(built))
+
+    work = make_submission(ListEngine(before_step=first_step))
+    work._prompter = Watched()  # type: ignore[assignment]
+    pairs = make_pairs(["a"] * 1000)
+    iterator = work.score(pairs, flush_seconds=0.0, deadline=None)
+    next(iterator)
+    assert at_first_step == [2 * submission._ENCODED_AHEAD]
+    assert all(name.startswith("prompts") for name in threads)
+    iterator.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("prompts"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert len(built) <= 3 * submission._ENCODED_AHEAD
+    assert sum(len(chunk.scores) for chunk in work.score(pairs, flush_seconds=9.0, deadline=None)) == 1000
 
 
 def test_chunks_come_every_flush_seconds() -> None:
@@ -277,7 +324,7 @@ def test_another_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         next(work.score(make_pairs(WORDS), flush_seconds=9.0, deadline=None))
 
 
-def test_only_one_file_imports_vllm() -> None:
+def test_only_the_engines_import_vllm() -> None:
     package = Path(submission.__file__).parents[1]
     importing = [
         file.name
@@ -286,4 +333,4 @@ def test_only_one_file_imports_vllm() -> None:
             line.strip().startswith(("import vllm", "from vllm")) for line in file.read_text().splitlines()
         )
     ]
-    assert importing == ["vllm.py"]
+    assert sorted(importing) == ["embedder.py", "vllm.py"]
