@@ -5,10 +5,12 @@
 | **doctor** | checks database, store, scorer and clock, and says what to do | |
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
-| **recall** | picks each topic's best candidates by BM25, cuts the pairs into shards | pairs |
+| **embed** | makes the vectors that dense recall compares, in pool `gpu`; nothing to do with any other | vectors |
+| **recall** | picks each topic's best candidates, cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
 | **degrade** | orders by BM25 what stayed unscored; skipped when nothing did | fallback |
 | **publish** | writes the Parquet file and moves the page to it in one transaction | the page, asset `rankings` |
+| **announce** | says that the page moved; skipped when it did not | asset `rankings_current` |
 | **observe** | keeps latency, errors and score drift | metrics |
 
 **Clear** a dag run, or any task of it, as often as you like: the run keeps its window, topics and
@@ -18,11 +20,13 @@ candidates, finds its scores in the ledger, and publishes the same rows as a new
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from rerank_airflow.defaults import dag_id, scoring_args, task_args
+from rerank_airflow.announce import AnnounceOperator
+from rerank_airflow.defaults import dag_id, embedding_args, scoring_args, task_args
 from rerank_airflow.form import FORM
 from rerank_airflow.operators import (
     DegradeOperator,
     DoctorOperator,
+    EmbedOperator,
     PublishOperator,
     RecallOperator,
     RerankOperator,
@@ -47,7 +51,8 @@ def ranking_dag(pipeline: str) -> DAG:
         doctor = DoctorOperator(task_id="doctor", pipeline=pipeline)
         extract = StageOperator(task_id="extract", pipeline=pipeline)
         prepare = StageOperator(task_id="prepare", pipeline=pipeline)
-        recall = RecallOperator(task_id="recall", pipeline=pipeline)
+        embed = EmbedOperator(task_id="embed", pipeline=pipeline, **embedding_args(pipeline))
+        recall = RecallOperator(task_id="recall", pipeline=pipeline, trigger_rule="all_done_min_one_success")
         rerank = RerankOperator.partial(
             task_id="rerank",
             pipeline=pipeline,
@@ -60,12 +65,14 @@ def ranking_dag(pipeline: str) -> DAG:
         publish = PublishOperator(
             task_id="publish", pipeline=pipeline, trigger_rule="none_failed_min_one_success"
         )
+        announce = AnnounceOperator(task_id="announce", pipeline=pipeline)
         observe = StageOperator(task_id="observe", pipeline=pipeline)
 
-        doctor >> extract >> prepare >> recall >> rerank
+        doctor >> extract >> prepare >> embed
+        [prepare, embed] >> recall >> rerank  # also when embed failed: words then recall what has no vector
         [recall, rerank] >> degrade  # also when shards failed or there are none, but not when recall failed
         [recall, degrade] >> publish  # also when degrade skipped itself
-        publish >> observe
+        publish >> [announce, observe]
     return dag
 
 

@@ -227,7 +227,9 @@ def upgrade(url: str) -> tuple[str | None, str | None]:
         connection.exec_driver_sql("SELECT set_config('lock_timeout', '0', true)")
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         before = _revision(connection)
-        connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS rerank")
+        # Even with IF NOT EXISTS it needs a right that the owner of the schema lacks.
+        if connection.execute(text("SELECT to_regnamespace('rerank')")).scalar() is None:
+            connection.exec_driver_sql("CREATE SCHEMA rerank")
         config = Config()
         config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
         config.attributes["connection"] = connection

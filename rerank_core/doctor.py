@@ -127,9 +127,11 @@ def _server(settings: Settings) -> tuple[RowMapping, datetime]:
 def _store(settings: Settings) -> Finding:
     store = Store(settings.store_url)
     store.check_writable()
-    return Finding(
-        "store", "ok", f"{store.full_path('')} takes files; every worker has to see this same folder"
-    )
+    found = f"{store.full_path('')} takes files; every worker has to see this same folder"
+    if store.has_credentials:
+        advice = "put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a URL is easily shown"
+        return Finding("store", "warn", f"{found}; credentials stand in RERANK_STORE_URL", advice)
+    return Finding("store", "ok", found)
 
 
 def _scorer(settings: Settings) -> Finding:

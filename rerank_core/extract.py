@@ -1,7 +1,8 @@
 """Claim what is new: each source row whose version differs from its latest claimed one.
 
 No watermark: rows that commit late or out of order, and hours in which nothing ran, are claimed by
-the next run. Claim and raw text go into one transaction under a lock of the pipeline, so that no
+the next run; rows from before the lookback are counted, and taken by a run that is opened with an
+earlier `since`. Claim and raw text go into one transaction under a lock of the pipeline, so that no
 revision is lost, claimed twice, or claimed without its text. Every source row that is looked at
 lands in exactly one bucket; where the sum does not come out, nothing is committed.
 """
@@ -52,6 +53,7 @@ class Extracted:
     unchanged: int  # claimed before, at this version
     too_late: int  # new, but ingested before the lookback
     later: int  # ingested at or after the run's `until`
+    forgotten: int  # their articles were forgotten, and stay so
     invalid: int  # article_id, version or ingested_at is null
 
 
@@ -71,10 +73,13 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
             check_contract(connection, settings.source_view)
             view = settings.source_view
             return _claim(connection, run, fence, view=view, keys=view, rows=view)
-    # The source's snapshot stays open until exactly its rows are claimed.
-    with Database(settings.source_url).transaction(read_only=True) as source:
-        check_contract(source, settings.source_view)
-        with database.transaction() as connection:
+    with database.transaction() as connection:
+        # Before the snapshot is taken: a claim from an older snapshot, after one from a newer, would take an article
+        # back to an older version.
+        _hold(connection, run, fence)
+        # The snapshot stays open until exactly its rows are claimed.
+        with Database(settings.source_url).transaction(read_only=True) as source:
+            check_contract(source, settings.source_view)
             _copy_source(source, connection, settings.source_view, run)
             return _claim(
                 connection,
@@ -106,9 +111,14 @@ def check_contract(connection: Connection, view: str) -> None:
         raise SourceError(f"source view {view}: " + "; ".join(problems))
 
 
-def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str, rows: str) -> Extracted:
+def _hold(connection: Connection, run: Run, fence: int) -> None:
+    """Keep newer tries of the run, and other claims of the pipeline, waiting until the transaction ends."""
     runs.hold_fence(connection, run.run_id, fence)
     db.rows(connection, "extract_lock", pipeline=run.pipeline)
+
+
+def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str, rows: str) -> Extracted:
+    _hold(connection, run, fence)
     relations = (("keys", keys), ("rows", rows))
     try:
         with connection.begin_nested():
@@ -128,7 +138,8 @@ def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str
     result = Extracted(**counts)
     if result.claimed:
         _refuse_duplicates(connection, view, relations, run, None)
-    if result.sighted != result.claimed + result.unchanged + result.too_late + result.later + result.invalid:
+    buckets = [count for name, count in asdict(result).items() if name != "sighted"]
+    if result.sighted != sum(buckets):
         raise SourceError(f"source view {view}: the rows do not add up: {result}; is article_id unique?")
     db.execute(connection, "extract_claimed", run_id=run.run_id, **asdict(result))
     return result

@@ -26,6 +26,10 @@ def read_light(store: Store, run: Run) -> pa.Table:
 
 
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:
+    if path is None and run.frozen:
+        raise CorruptError(
+            f"run {run.run_id} ({run.key}) is past retention: what it was made from is deleted; start a new run"
+        )
     if path is None:
         raise CorruptError(f"run {run.run_id} ({run.key}) is not frozen yet; run its recall stage first")
     return store.read(path, schema=schema, sha256=sha256)

@@ -48,6 +48,7 @@ def write(
     replace: bool,
 ) -> int:
     """Add scores; those that the ledger has are kept, or replaced where `replace` is true. Returns the rows written."""
+    ensure_months(connection, {score.pair.month for score in scores})  # retention may have dropped one
     connection.exec_driver_sql(
         "CREATE TEMP TABLE IF NOT EXISTS new_score (month date, document_id bigint, query_id bigint, logit real,"
         " truncated boolean, latency_ms real) ON COMMIT DROP"
@@ -130,7 +131,7 @@ def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Loo
 
 
 def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) -> npt.NDArray[np.bool_]:
-    """Which of these pairs have a score under the run's scorer, or were refused by it.
+    """Which of these pairs have a score under the run's scorer, were refused by it, or have lost their document.
 
     With `rescore`, only a score that this very run has written counts.
     """
@@ -143,7 +144,10 @@ def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) 
     done = places >= 0
     if rescore and len(found.run_id):
         done &= found.run_id[places] == run.run_id
-    return np.asarray(done | refused(connection, run.scorer_id, query_ids, document_ids))
+    done |= refused(connection, run.scorer_id, query_ids, document_ids)
+    left = np.unique(document_ids[~done]).tolist()
+    there = [row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=left)]
+    return np.asarray(done | ~np.isin(document_ids, np.asarray(there, dtype=np.int64)))
 
 
 def refused(

@@ -1,6 +1,6 @@
 """The order of the stages, stated once; the DAG and the command line follow it.
 
-    extract → prepare → recall → rerank (one task a shard) → degrade → publish → observe
+    extract → prepare → embed → recall → rerank (one task a shard) → degrade → publish → observe
 
 A stage never calls another: each reads what the one before left in Postgres and the store, so any of
 them can be run again by itself. `run_stage` gives a try its fence, times it and keeps its counts.
@@ -9,14 +9,15 @@ them can be run again by itself. `run_stage` gives a try its fence, times it and
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 from uuid import uuid4
 
-from rerank_core import degrade, extract, observe, prepare, publish, recall, rerank, runs
+from rerank_core import database as db
+from rerank_core import degrade, embed, extract, observe, pages, prepare, publish, recall, rerank, runs
 from rerank_core.database import Database
 from rerank_core.errors import InputError, RerankError
 from rerank_core.records import Run
@@ -25,7 +26,7 @@ from rerank_core.store import Store
 
 log = logging.getLogger(__name__)
 
-STAGES = ("extract", "prepare", "recall", "rerank", "degrade", "publish", "observe")
+STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
 
 OnStage = Callable[[str, Mapping[str, Any]], None]
 
@@ -51,12 +52,48 @@ def open_run(
     until: datetime | None = None,
     topics: tuple[str, ...] | None = None,
     rescore: bool = False,
+    since: datetime | None = None,
 ) -> Run:
     """The run with this key, made if there is none yet; see runs.open_run."""
     with resources.database.transaction() as connection:
         return runs.open_run(
-            connection, settings=resources.settings, key=key, until=until, topics=topics, rescore=rescore
+            connection,
+            settings=resources.settings,
+            key=key,
+            until=until,
+            topics=topics,
+            rescore=rescore,
+            since=since,
         )
+
+
+@dataclass(frozen=True)
+class ClaimedLate:
+    """What was claimed from before the lookback."""
+
+    run: Run
+    counts: extract.Extracted
+    fresh: int  # of the claimed revisions, those young enough to be ranked
+
+
+def claim_late(resources: Resources, *, since: datetime, until: datetime | None = None) -> ClaimedLate:
+    """Claim what was ingested in this span, however long ago, by a run of its own that is never published.
+
+    The next published run owes its articles a place: it prepares them, and ranks those that are within
+    freshness. Raises InputError for a span that is none, and what extract raises.
+    """
+    run = open_run(resources, key=f"claim__{uuid4()}", since=since, until=until)
+    result = run_stage("extract", resources=resources, run_id=run.run_id)
+    counts = extract.Extracted(**{field.name: result[field.name] for field in fields(extract.Extracted)})
+    with resources.database.transaction(read_only=True) as connection:
+        row = db.one(
+            connection,
+            "extract_fresh",
+            run_id=run.run_id,
+            fresh_seconds=resources.settings.freshness_hours * 3600,
+        )
+    assert row is not None
+    return ClaimedLate(run=_get(resources.database, run.run_id), counts=counts, fresh=int(row["fresh"]))
 
 
 def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | None = None) -> dict[str, Any]:
@@ -66,6 +103,14 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
     """
     started = monotonic()
     result = asdict(_perform(stage, resources, run_id, shard))
+    if stage == "publish" and result["is_current"]:
+        result |= pages.follow(
+            database=resources.database,
+            store=resources.store,
+            pipeline=resources.settings.pipeline,
+            topics=result["topics"],
+            grace_hours=resources.settings.store_grace_hours,
+        )
     result["seconds"] = round(monotonic() - started, 3)
     with resources.database.transaction() as connection:
         name = stage if shard is None else f"{stage}[{shard}]"
@@ -83,6 +128,9 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
             raise InputError("the rerank stage needs the number of a shard")
         run = _get(database, run_id)
         return rerank.rerank(database=database, store=store, settings=settings, run=run, shard=shard)
+    if stage == "embed":
+        # No fence: a vector depends on its text and the embedder alone, whoever brings it.
+        return embed.embed(database=database, settings=settings, run=_get(database, run_id))
     if stage == "observe":
         return observe.observe(database=database, run=_get(database, run_id))
     with database.transaction() as connection:
@@ -92,13 +140,13 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
         case "extract":
             return extract.extract(database=database, settings=settings, run=run, fence=fence)
         case "prepare":
-            return prepare.prepare(database=database, run=run, fence=fence)
+            return prepare.prepare(database=database, settings=settings, run=run, fence=fence)
         case "recall":
             return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
         case "degrade":
             return degrade.degrade(database=database, store=store, run=run, fence=fence)
         case "publish":
-            return publish.publish(database=database, store=store, run=run, fence=fence)
+            return publish.publish(database=database, store=store, settings=settings, run=run, fence=fence)
     raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
 
 
@@ -158,7 +206,8 @@ def run_all(
 ) -> Run:
     """Every stage in order, in this process; `on_stage(stage, result)` hears of each.
 
-    A shard that fails gets the light order, as in the DAG: the page is degraded, and never down.
+    A shard that fails gets the light order, and documents that could not be embedded are recalled by BM25, as in the
+    DAG: the page is degraded, and never down.
     """
     run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
 
@@ -170,6 +219,10 @@ def run_all(
 
     perform("extract")
     perform("prepare")
+    try:
+        perform("embed")
+    except RerankError as error:
+        log.error("the embedding failed: %s; what has no vector is recalled by BM25", error)
     for shard in perform("recall")["shards"]:
         try:
             perform("rerank", shard["shard"])

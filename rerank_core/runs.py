@@ -22,12 +22,15 @@ def open_run(
     until: datetime | None,
     topics: tuple[str, ...] | None,
     rescore: bool,
+    since: datetime | None = None,
 ) -> Run:
     """The run of this pipeline with this key, made with this window if there is none yet.
 
-    `until` is never later than the database's now(); None means now. A run that exists keeps the
-    window, topics and rescore that it was opened with.
+    `until` is never later than the database's now(); None means now. `since` None means the lookback
+    before it. A run that exists keeps the window, topics and rescore that it was opened with.
     """
+    if since is not None and since.tzinfo is None:
+        raise InputError(f"since {since.isoformat()} has no UTC offset; write e.g. {since.isoformat()}+00:00")
     if until is not None and until.tzinfo is None:
         raise InputError(f"until {until.isoformat()} has no UTC offset; write e.g. {until.isoformat()}+00:00")
     if until is not None and until.year < 1000:
@@ -37,12 +40,17 @@ def open_run(
     now = db.one(connection, "runs_now")
     assert now is not None
     end = min(until.astimezone(UTC), now["now"]) if until else now["now"]
+    begin = since.astimezone(UTC) if since else end - timedelta(days=settings.lookback_days)
+    if begin >= end:
+        raise InputError(
+            f"since {begin.isoformat()} is not before until {end.isoformat()}; give an earlier one"
+        )
     db.execute(
         connection,
         "runs_open",
         pipeline=settings.pipeline,
         key=key or f"manual__{end.isoformat()}",
-        since=end - timedelta(days=settings.lookback_days),
+        since=begin,
         fresh_since=end - timedelta(hours=settings.freshness_hours),
         until=end,
         topics=list(topics) if topics is not None else None,

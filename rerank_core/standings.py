@@ -76,18 +76,19 @@ class _ScoredPairs:
         return part
 
 
-def stand(connection: Connection, *, store: Store, run: Run) -> Standings:
-    """Rank every topic of a frozen run.
+def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str]) -> Standings:
+    """Rank every topic of a frozen run; `hidden` articles, each with the reason, are left out.
+
+    Pairs of forgotten articles count for nothing: neither their texts nor their scores are there any more.
 
     Raises CorruptError where an artifact is gone, a score is no number, or pairs are missing that no
     light order was made for.
     """
     members = frozen.read_members(store, run)
-    pairs = frozen.read_pairs(store, run)
+    pairs = _without_forgotten(frozen.read_pairs(store, run), members, hidden)
     light = frozen.read_light(store, run)
     wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
-    blocked = {row["article_id"] for row in db.rows(connection, "publish_blocked", pipeline=run.pipeline)}
-    page = Page.of(members, as_of=run.window.until, blocked=blocked)
+    page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
     scored = _ScoredPairs(connection, run, pairs)
     ranked = {one.topic.slug: _rank(one, run, page, scored, light) for one in wanted}
     return Standings(
@@ -96,6 +97,14 @@ def stand(connection: Connection, *, store: Store, run: Run) -> Standings:
         topics={slug: standing for slug, (_, standing) in ranked.items()},
         lost=int((scored.known & np.isnan(scored.logit)).sum()),
     )
+
+
+def _without_forgotten(pairs: pa.Table, members: pa.Table, hidden: Mapping[str, str]) -> pa.Table:
+    forgotten = pa.array([article for article, why in hidden.items() if why == "forgotten"], pa.string())
+    if not len(forgotten):
+        return pairs
+    documents = members.filter(pc.is_in(members.column("article_id"), forgotten)).column("document_id")
+    return pairs.filter(pc.invert(pc.is_in(pairs.column("document_id"), documents.combine_chunks())))
 
 
 def _frozen(row: RowMapping) -> FrozenTopic:

@@ -1,23 +1,66 @@
-"""Every path of a run's artifacts, atomic write and checked read.
+"""Every path of the store, atomic write and checked read.
 
-An artifact is written once under a name that no other try uses, fsynced, and only then named in
-Postgres; a reader that follows the database therefore never sees half of one. Local folders,
-s3:// and gs:// work alike (pyarrow.fs); on an object store the upload itself is atomic.
+A file is written once under a name that no other try uses, fsynced, and only then named in Postgres; a
+reader that follows the database therefore never sees half of one. `latest.json` alone is replaced, in one
+step, and last. Local folders, s3:// and gs:// work alike (pyarrow.fs); on an object store the upload is
+atomic by itself. No message shows what a URL has before its @ or behind its question mark.
 """
 
 import hashlib
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
+from rerank_core.errors import CorruptError, RerankError, SettingsError, StoreUnavailable
+
+JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+
+# What object stores refuse for good, by the code that Arrow gives: what is wrong, and what to do.
+_REFUSED = {
+    "NO_SUCH_BUCKET": ("the bucket does not exist", "create it, or correct RERANK_STORE_URL"),
+    "ACCESS_DENIED": (
+        "access denied",
+        "let these credentials list, get, put and delete here (s3:ListBucket, s3:GetObject, s3:PutObject,"
+        " s3:DeleteObject)",
+    ),
+    "INVALID_ACCESS_KEY_ID": ("the access key is not known", "correct AWS_ACCESS_KEY_ID"),
+    "SIGNATURE_DOES_NOT_MATCH": ("the secret key is wrong", "correct AWS_SECRET_ACCESS_KEY"),
+}
+_NO_CREDENTIALS = (
+    "access denied, and there are no credentials in AWS_ACCESS_KEY_ID",
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role that may list, get, put and"
+    " delete here",
+)
+_WRONG_REGION = (
+    "the bucket is in another region",
+    "set AWS_REGION, or add ?region=… to RERANK_STORE_URL",
+)
+_SAYS_REGION = re.compile(
+    r"HTTP status 30[17]|AuthorizationHeaderMalformed|PERMANENT_REDIRECT|configured region"
+)
+
+Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "draft"]
+
+_NAMES = re.compile(
+    r"""(?x)
+    [^/]+/(?:
+        runs/(?P<run>\d+)/(?P<artifact>members|pairs|light)-(?P<fence>\d+)(?:-[0-9a-f]+)?\.parquet
+      | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d+)-v\d+-(?P<ranking_fence>\d+)(?:-[0-9a-f]+)?\.parquet
+      | (?P<page>pages/\d+-[0-9a-f]+/)[^/]+\.json
+      | (?P<latest>latest\.json)
+      | (?P<draft>(?:[^/]+/)*\.[^/]+\.[0-9a-f]+\.tmp)
+    )"""
+)
 
 
 @dataclass(frozen=True)
@@ -29,80 +72,124 @@ class Artifact:
     rows: int
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that a listing found."""
+
+    path: str  # relative to the store's root
+    bytes: int
+    modified: datetime  # by the store's clock
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a path of the store says."""
+
+    kind: Kind
+    run_id: int | None = None  # of an artifact or a ranking
+    fence: int | None = None  # of the try that wrote it
+    folder: str | None = None  # of a page: all pages that were written with it
+
+
 class Store:
     """The folder that all workers share."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        scheme, separator, rest = url.partition("://")
+        self.has_credentials = scheme not in {"", "file"} and "@" in rest.partition("/")[0]
+        remote = bool(separator) and scheme != "file"
+        # Until it is known to be a store, a URL may hold a secret anywhere.
+        self.url = "(hidden)" if "@" in url or "?" in url else url.rstrip("/")
         try:
-            filesystem, root = pafs.FileSystem.from_uri(
-                self.url if "://" in self.url else Path(url).resolve().as_uri()
-            )
+            with self._mapped_errors("", when=remote):
+                filesystem, root = pafs.FileSystem.from_uri(_as_uri(url))
         except (pa.ArrowInvalid, ValueError, OSError) as error:
+            reason = "" if self.url == "(hidden)" else f": {error}"
             raise SettingsError(
-                f"RERANK_STORE_URL = {url!r} is not a store: {error}; use file:///folder, s3:// or gs://"
-            ) from error
+                f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; use file:///folder, s3:// or gs://"
+            ) from None
         self._filesystem = filesystem
         self._root = root.rstrip("/")
+        self._local = isinstance(filesystem, pafs.LocalFileSystem)
+        self.url = Path(self._root or "/").as_uri() if self._local else f"{scheme}://{self._root}"
 
     def __repr__(self) -> str:
         return f"Store({self.url})"
 
     def members_path(self, *, pipeline: str, run_id: int, fence: int) -> str:
         """The window's documents, frozen for a run."""
-        return f"{pipeline}/runs/{run_id}/members-{fence}.parquet"
+        return f"{pipeline}/runs/{run_id}/members-{fence}-{_token()}.parquet"
 
     def pairs_path(self, *, pipeline: str, run_id: int, fence: int) -> str:
         """The topic × document pairs, frozen for a run."""
-        return f"{pipeline}/runs/{run_id}/pairs-{fence}.parquet"
+        return f"{pipeline}/runs/{run_id}/pairs-{fence}-{_token()}.parquet"
 
     def light_path(self, *, pipeline: str, run_id: int, fence: int) -> str:
         """The light order of the pairs that stayed unscored."""
-        return f"{pipeline}/runs/{run_id}/light-{fence}.parquet"
+        return f"{pipeline}/runs/{run_id}/light-{fence}-{_token()}.parquet"
 
     def ranking_path(self, *, pipeline: str, run_id: int, as_of: datetime, version: int, fence: int) -> str:
         """The published ranking of a run."""
-        return f"{pipeline}/rankings/{as_of:%Y/%m/%d/%H%M%S}-run{run_id}-v{version}-{fence}.parquet"
+        day = f"{pipeline}/rankings/{as_of:%Y/%m/%d}"
+        return f"{day}/{as_of:%H%M%S}-run{run_id}-v{version}-{fence}-{_token()}.parquet"
+
+    def pages_folder(self, *, pipeline: str, publication_id: int) -> str:
+        """A folder for the JSON pages of a publication; a new one each time, and with a slash behind."""
+        return f"{pipeline}/pages/{publication_id}-{_token()}/"
+
+    def latest_path(self, pipeline: str) -> str:
+        """The one file that is replaced: it names the pages."""
+        return f"{pipeline}/latest.json"
+
+    @staticmethod
+    def parse(path: str) -> Name | None:
+        """What a path says; None for a file that no method above has named."""
+        found = _NAMES.fullmatch(path)
+        if found is None:
+            return None
+        if found["draft"]:
+            return Name("draft")
+        if found["latest"]:
+            return Name("latest")
+        if found["page"]:
+            return Name("page", folder=path.rpartition("/")[0] + "/")
+        if found["ranking_run"]:
+            return Name("ranking", run_id=int(found["ranking_run"]), fence=int(found["ranking_fence"]))
+        kind: Kind = found["artifact"]  # type: ignore[assignment]
+        return Name(kind, run_id=int(found["run"]), fence=int(found["fence"]))
 
     def full_path(self, path: str) -> str:
-        """What a reader opens: a plain path for a local store, else a URL."""
-        if isinstance(self._filesystem, pafs.LocalFileSystem):
-            return f"{self._root}/{path}"
-        return f"{self.url}/{path}"
+        """What a reader opens: a plain path for a local store, else a URL without credentials."""
+        return f"{self._root}/{path}" if self._local else f"{self.url}/{path}"
 
     def write(self, path: str, table: pa.Table) -> Artifact:
         """Write a table as Parquet, whole or not at all.
 
-        Raises StoreUnavailable where the store refuses; nothing stands under `path` then.
+        Raises StoreUnavailable where the store refuses, SettingsError where it does so for good; nothing
+        stands under `path` then.
         """
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", store_schema=True)
         content = sink.getvalue()
+        self._put(path, content, None)
+        return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
+
+    def write_json(self, path: str, content: bytes) -> None:
+        """Write a JSON file, whole or not at all; of one that is replaced, readers see the old or the new one."""
+        self._put(path, pa.py_buffer(content), JSON)
+
+    def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
         target = f"{self._root}/{path}"
         with self._mapped_errors(path):
-            if isinstance(self._filesystem, pafs.LocalFileSystem):
+            if self._local:
                 _write_local(Path(target), content)
             else:
-                with self._filesystem.open_output_stream(target) as stream:
+                with self._filesystem.open_output_stream(target, metadata=metadata) as stream:
                     stream.write(content)
-        return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
 
     def read(self, path: str, *, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
         """Read a Parquet artifact; raises CorruptError where it is gone, altered or of another schema."""
-        with self._mapped_errors(path):
-            try:
-                with self._filesystem.open_input_file(f"{self._root}/{path}") as stream:
-                    content = stream.read_buffer()
-            except FileNotFoundError as error:
-                raise CorruptError(
-                    f"artifact {path} is not in {self.url}; it is past retention, or the store is not shared"
-                ) from error
-        if sha256 is not None:
-            found = hashlib.sha256(content).hexdigest()
-            if found != sha256:
-                raise CorruptError(
-                    f"artifact {path}: expected sha256 {sha256}, found {found}; restore the file"
-                )
+        content = self._checked(path, sha256)
         try:
             table = pq.read_table(pa.BufferReader(content))
         except (pa.ArrowInvalid, OSError) as error:
@@ -113,30 +200,149 @@ class Store:
             )
         return table
 
-    def check_writable(self) -> None:
-        """Write, read and delete a small file. Raises StoreUnavailable."""
-        path = f"{self._root}/.check-{os.getpid()}"
+    def verify(self, path: str, *, sha256: str) -> None:
+        """Raises CorruptError where an artifact is gone or altered."""
+        self._checked(path, sha256)
+
+    def _checked(self, path: str, sha256: str | None) -> pa.Buffer:
+        content = self._get(path)
+        if content is None:
+            raise CorruptError(
+                f"artifact {path} is not in {self.url}; it is past retention, or the store is not shared"
+            )
+        if sha256 is not None:
+            found = hashlib.sha256(content).hexdigest()
+            if found != sha256:
+                raise CorruptError(
+                    f"artifact {path}: expected sha256 {sha256}, found {found}; restore the file"
+                )
+        return content
+
+    def read_json(self, path: str) -> bytes | None:
+        """The bytes of a JSON file; None where there is none."""
+        content = self._get(path)
+        return None if content is None else content.to_pybytes()
+
+    def _get(self, path: str) -> pa.Buffer | None:
         with self._mapped_errors(path):
-            self._filesystem.create_dir(self._root, recursive=True)
-            with self._filesystem.open_output_stream(path) as stream:
+            try:
+                with self._filesystem.open_input_file(f"{self._root}/{path}") as stream:
+                    return stream.read_buffer()
+            except FileNotFoundError:
+                self._check_bucket()
+                return None
+
+    def files(self, folder: str) -> list[StoredFile]:
+        """Every file below a folder, by path; none where the folder is not there."""
+        selector = pafs.FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
+        with self._mapped_errors(folder):
+            found = self._filesystem.get_file_info(selector)
+            if not found:
+                self._check_bucket()
+        files = [
+            StoredFile(path=info.path[len(self._root) + 1 :], bytes=info.size, modified=info.mtime)
+            for info in found
+            if info.is_file
+        ]
+        return sorted(files, key=lambda file: file.path)
+
+    def remove(self, path: str) -> bool:
+        """Remove a file, and the local folders that it leaves empty; False where it was gone already."""
+        with self._mapped_errors(path):
+            try:
+                self._filesystem.delete_file(f"{self._root}/{path}")
+            except FileNotFoundError:
+                return False
+            if self._local:
+                _remove_empty(Path(self._root) / path, top=Path(self._root))
+        return True
+
+    def remove_folder(self, folder: str) -> bool:
+        """Remove a folder that was written once, with all its files; False where it was gone already."""
+        with self._mapped_errors(folder):
+            try:
+                self._filesystem.delete_dir(f"{self._root}/{folder.rstrip('/')}")
+            except FileNotFoundError:
+                return False
+            if self._local:
+                _remove_empty(Path(self._root) / folder, top=Path(self._root))
+        return True
+
+    def check_writable(self) -> None:
+        """Write, read and delete a small file. Raises StoreUnavailable, or SettingsError where that is for good."""
+        path = f".check-{_token()}"
+        with self._mapped_errors(path):
+            if self._local:
+                self._filesystem.create_dir(self._root, recursive=True)
+            with self._filesystem.open_output_stream(f"{self._root}/{path}") as stream:
                 stream.write(b"news-rerank")
-            self._filesystem.delete_file(path)
+            with self._filesystem.open_input_file(f"{self._root}/{path}") as stream:
+                stream.read()
+            self._filesystem.delete_file(f"{self._root}/{path}")
+
+    def _check_bucket(self) -> None:
+        """Raises SettingsError where a file is not there because its bucket is not."""
+        if self._local:
+            return
+        bucket = self._root.partition("/")[0]
+        if self._filesystem.get_file_info(bucket).type == pafs.FileType.NotFound:
+            raise SettingsError(f"{self.url}: {'; '.join(_REFUSED['NO_SUCH_BUCKET'])}")
 
     @contextmanager
-    def _mapped_errors(self, path: str) -> Iterator[None]:
+    def _mapped_errors(self, path: str, *, when: bool = True) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise StoreUnavailable(
-                f"{self.url}: {path}: {error.strerror or error}; check that the folder is writable and not full"
-            ) from error
+            if not when:
+                raise
+            mapped = self._explain(error, path)
+            # A message of the object store's own may repeat what it was sent.
+            raise mapped from (error if self.url.startswith("file:") else None)
+
+    def _explain(self, error: OSError, path: str) -> RerankError:
+        """The error in our words; permanent where the same request fails again."""
+        where, said = f"{self.url}: {path}" if path else self.url, str(error)
+        code = re.search(r"AWS Error ([A-Z_]+)", said)
+        if code is None:
+            return StoreUnavailable(
+                f"{where}: {error.strerror or error}; check that the folder is writable and not full"
+            )
+        refused = _REFUSED.get(code[1])
+        if _SAYS_REGION.search(said):
+            refused = _WRONG_REGION
+        elif code[1] == "ACCESS_DENIED" and not (self.has_credentials or "AWS_ACCESS_KEY_ID" in os.environ):
+            refused = _NO_CREDENTIALS
+        if refused is not None:
+            return SettingsError(f"{where}: {'; '.join(refused)}")
+        status = re.search(r"HTTP status \d+", said)
+        reason = status[0] if status else code[1].lower().replace("_", " ")
+        return StoreUnavailable(f"{where}: {reason}; check the endpoint, the network and the region")
+
+
+def _as_uri(url: str) -> str:
+    """The URL as pyarrow takes it; small files go to S3 in one request rather than in three."""
+    if "://" not in url:
+        return Path(url).resolve().as_uri()
+    if not url.startswith("s3://") or "allow_delayed_open=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true"
+
+
+def _token() -> str:
+    """So that a name is used once, even after a database was restored and counts from an earlier number again."""
+    return secrets.token_hex(4)
 
 
 def _write_local(target: Path, content: pa.Buffer) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f".{target.name}.{_token()}.tmp")
     try:
-        with draft.open("wb") as stream:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stream = draft.open("xb")
+        except FileNotFoundError:  # a clean-up has just removed the folder, which was empty
+            target.parent.mkdir(parents=True, exist_ok=True)
+            stream = draft.open("xb")
+        with stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -148,3 +354,14 @@ def _write_local(target: Path, content: pa.Buffer) -> None:
         os.fsync(folder)  # the name, too, survives a power cut
     finally:
         os.close(folder)
+
+
+def _remove_empty(file: Path, *, top: Path) -> None:
+    """Remove the folders above a file, up to `top`, as far as they are empty."""
+    for folder in file.parents:
+        if folder == top:
+            return
+        try:
+            folder.rmdir()
+        except OSError:  # it has files, or another clean-up was quicker
+            return

@@ -1,4 +1,4 @@
-"""The asset that a publication updates, so that other DAGs can follow it."""
+"""The assets that publications update, so that other DAGs can follow them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,6 +27,12 @@ def rankings(pipeline: str) -> Asset:
     """The page of one pipeline. Its events carry run, as_of, counts and path in their `extra`."""
     name = "rankings" if pipeline == "news" else f"rankings_{pipeline}"
     return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings", group="news-rerank")
+
+
+def rankings_current(pipeline: str) -> Asset:
+    """The page that frontends see. Its events have no partition, and come only when the pointer moved."""
+    name = "rankings_current" if pipeline == "news" else f"rankings_current_{pipeline}"
+    return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings_current", group="news-rerank")
 
 
 def emit(

@@ -26,6 +26,16 @@ def dag_id(pipeline: str) -> str:
     return "rank_new_articles" if pipeline == "news" else f"rank_new_articles_{pipeline}"
 
 
+def announcing_dag_id(pipeline: str) -> str:
+    """`announce_rankings` for the default pipeline, with its name behind for any other."""
+    return "announce_rankings" if pipeline == "news" else f"announce_rankings_{pipeline}"
+
+
+def maintaining_dag_id(pipeline: str) -> str:
+    """`maintain_rankings` for the default pipeline, with its name behind for any other."""
+    return "maintain_rankings" if pipeline == "news" else f"maintain_rankings_{pipeline}"
+
+
 def task_args(pipeline: str) -> dict[str, Any]:
     """default_args of the DAG: retries with a growing pause, and who hears of failures."""
     settings, airflow = settings_of(pipeline), AirflowSettings.load()
@@ -50,6 +60,11 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
     if settings.gpu_queue is not None:
         args["queue"] = settings.gpu_queue
     return args
+
+
+def embedding_args(pipeline: str) -> dict[str, Any]:
+    """As `scoring_args` where recall needs vectors; else nothing: a task that does nothing waits for no device."""
+    return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}
 
 
 def notifier(found: Any) -> Callable[..., object]:

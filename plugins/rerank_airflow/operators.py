@@ -67,6 +67,19 @@ class DoctorOperator(StageOperator):
         return examine(settings_of(self.pipeline))
 
 
+class EmbedOperator(StageOperator):
+    """Embeds on one device of this host; succeeds at once where the pipeline's recall needs no vectors.
+
+    It does not skip itself: recall would then be skipped too.
+    """
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if not settings_of(self.pipeline).recall_needs_vectors:
+            return {"documents": 0}
+        with device() as name:  # before the engine is imported: CUDA looks at its devices once
+            return {"device": name, **self.run_stage(context)}
+
+
 class RecallOperator(StageOperator):
     """Returns the shards, which the scoring tasks are mapped over; its counts are the XCom `counts`."""
 

@@ -12,7 +12,24 @@ from typing import Annotated
 
 import typer
 
-from rerank_core.cli import articles, checks, pages, quantise, runs, scorer, topics
+from rerank_core.cli import (
+    articles,
+    checks,
+    claim,
+    db,
+    explain,
+    feedback,
+    maintain,
+    pages,
+    pointer,
+    quality,
+    quantise,
+    removal,
+    runs,
+    scorer,
+    serve,
+    topics,
+)
 from rerank_core.errors import RerankError, RetryableError
 
 EXIT_PERMANENT = 1
@@ -24,13 +41,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(checks.database, name="db")
+app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
 app.add_typer(articles.app, name="articles")
 app.add_typer(scorer.app, name="scorer")
+app.add_typer(feedback.app, name="feedback")
 scorer.app.command("quantise")(quantise.quantise)
 app.command("run")(runs.run)
+app.command("claim")(claim.claim)
+app.command("publish")(pointer.publish)
+app.command("block")(removal.block)
+app.command("unblock")(removal.unblock)
+app.command("forget")(removal.forget)
+app.command("maintain")(maintain.maintain)
 app.command("show")(pages.show)
+app.command("explain")(explain.explain)
+app.command("eval")(quality.evaluate)
+app.command("calibrate")(quality.calibrate)
+app.command("playground")(serve.playground)
+app.command("serve")(serve.serve)
 app.command("runs")(pages.runs)
 app.command("doctor")(checks.doctor)
 app.command("settings")(checks.settings)

@@ -1,27 +1,10 @@
-"""What this host is and has: schema, settings, doctor."""
+"""What this host is and has: doctor, settings."""
 
 from typing import Any
 
 import typer
 
-database = typer.Typer(help="The database schema.", no_args_is_help=True)
-
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-
-
-@database.command()
-def upgrade() -> None:
-    """Bring the schema to this version; safe to repeat, and at any time."""
-    from rerank_core import database as db
-    from rerank_core.cli.printing import say
-    from rerank_core.settings import settings as load
-
-    before, after = db.upgrade(load().database_url)
-    say(
-        f"schema at {after} already"
-        if before == after
-        else f"schema brought from {before or 'nothing'} to {after}"
-    )
 
 
 def doctor() -> None:

@@ -47,7 +47,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         )
         say(stands["query"])
         print_table(
-            ("rank", "score", "title", "source", "age", "new"),
+            ("rank", "score", "title", "source", "age", "new", "flags"),
             [_cells(article) for article in articles if article["topic"] == stands["topic"]],
             right=("rank", "score", "age"),
             shorten="title",
@@ -97,4 +97,5 @@ def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
         article["source"] or "",
         show_age(article["age"]),
         "new" if article["is_new"] else "",
+        " ".join(article["flags"]),
     )

@@ -36,11 +36,11 @@ def run(
     from rerank_core import pipeline
     from rerank_core.settings import settings
 
-    moment = None if until is None else _moment(until)
+    moment = None if until is None else parse_moment(until)
     slugs = None if topics is None else tuple(slug.strip() for slug in topics.split(",") if slug.strip())
     resources = pipeline.Resources.of(settings())
     if plan:
-        with _log_on_screen():
+        with log_on_screen():
             planned = pipeline.plan(resources, until=moment, topics=slugs)
         _print_plan(planned)
         return
@@ -64,7 +64,7 @@ def _run(resources: "Resources", **choices: Any) -> None:
         )
         rows.append((stage, f"{result['seconds']:.1f}", shown))
 
-    with _log_on_screen():
+    with log_on_screen():
         done = pipeline.run_all(resources, on_stage=on_stage, **choices)
     print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
     say(
@@ -73,7 +73,7 @@ def _run(resources: "Resources", **choices: Any) -> None:
 
 
 @contextmanager
-def _log_on_screen() -> Iterator[None]:
+def log_on_screen() -> Iterator[None]:
     """The library's log on standard error: in a terminal the latest line beside a spinner, else every line."""
     from rich.text import Text
 
@@ -125,7 +125,8 @@ def _print_plan(plan: "Plan") -> None:
     print_table(("plan", "number"), rows, right=("number",))
 
 
-def _moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
+    """A time with its UTC offset. Raises BadParameter for any other text."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -4,15 +4,18 @@ WITH sighted AS (
                OR s.version IS NULL OR s.ingested_at IS NULL AS invalid,
            s.ingested_at >= :until AS later,
            s.ingested_at < :since AS old,
+           t.article_id IS NOT NULL AS forgotten,
            c.version IS NOT DISTINCT FROM s.version AS known
     FROM {keys} s
     LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
+    LEFT JOIN rerank.tombstone t ON t.pipeline = :pipeline AND t.article_id = s.article_id
 ), tally AS (
     SELECT count(*) AS sighted,
            count(*) FILTER (WHERE invalid) AS invalid,
            count(*) FILTER (WHERE NOT invalid AND later) AS later,
-           count(*) FILTER (WHERE NOT invalid AND NOT later AND known) AS unchanged,
-           count(*) FILTER (WHERE NOT invalid AND NOT later AND NOT known AND old) AS too_late
+           count(*) FILTER (WHERE NOT invalid AND NOT later AND forgotten) AS forgotten,
+           count(*) FILTER (WHERE NOT invalid AND NOT later AND NOT forgotten AND known) AS unchanged,
+           count(*) FILTER (WHERE NOT invalid AND NOT later AND NOT forgotten AND NOT known AND old) AS too_late
     FROM sighted
 ), changed AS (
     SELECT s.article_id, s.version, s.ingested_at, s.url, s.title, s.summary, s.body, s.lang, s.source,
@@ -23,6 +26,7 @@ WITH sighted AS (
     LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
     WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NULL AND s.article_id <> '' AND octet_length(s.article_id) <= 2000
       AND c.version IS DISTINCT FROM s.version
+      AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = :pipeline AND t.article_id = s.article_id)
 ), claimed AS (
     INSERT INTO rerank.claim (pipeline, article_id, version, number, first_ingested_at)
     SELECT :pipeline, article_id, version, number, first_ingested_at
@@ -42,6 +46,6 @@ WITH sighted AS (
     FROM staged JOIN changed USING (article_id)
     RETURNING revision_id
 )
-SELECT tally.sighted, tally.invalid, tally.later, tally.unchanged, tally.too_late,
+SELECT tally.sighted, tally.invalid, tally.later, tally.forgotten, tally.unchanged, tally.too_late,
        (SELECT count(*) FROM texts) AS claimed
 FROM tally

@@ -1,5 +1,5 @@
 -- The documents of the freshness window: of each article its latest revision that this run or an earlier one
--- claimed, of equal texts the article that came first and is not blocked. What a run claimed that was never
+-- claimed, of equal texts the article that came first and is not hidden. What a run claimed that was never
 -- published is owed by the next one that is, as if that had claimed it.
 WITH owing AS (
     SELECT u.run_id
@@ -14,7 +14,7 @@ WITH owing AS (
     SELECT DISTINCT ON (r.article_id)
            r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at,
            r.run_id IN (SELECT run_id FROM owing) AS owed,
-           EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = r.pipeline AND b.article_id = r.article_id) AS blocked
+           EXISTS (SELECT FROM rerank.hidden h WHERE h.pipeline = r.pipeline AND h.article_id = r.article_id) AS blocked
     FROM rerank.revision r
     JOIN rerank.run u USING (run_id)
     WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until

@@ -26,6 +26,8 @@ class FakeStages:
 
     shards: int = 2
     missing: int = 0
+    publication_id: int = 1
+    is_current: bool = False  # the pointer moved, which is announced
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
     fails_once: bool = False  # each of `failing` succeeds when it is tried again
     opened: list[dict[str, Any]] = field(default_factory=list)
@@ -67,15 +69,16 @@ class FakeStages:
             case "publish":
                 return asdict(
                     Published(
-                        publication_id=1,
+                        publication_id=self.publication_id,
                         version=1,
                         rows=24,
                         rows_sha256="ab" * 32,
                         parquet_path="rankings/one.parquet",
                         parquet="/store/rankings/one.parquet",
                         topics=6,
+                        hidden=0,
                         degraded=self.missing > 0,
-                        is_current=True,
+                        is_current=self.is_current,
                         difference=None,
                     )
                 )

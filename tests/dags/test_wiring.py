@@ -5,7 +5,7 @@ import pytest
 from rerank_core.errors import EngineError
 
 FINE = ["success"]
-STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE}
+STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE, "embed": FINE}
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def test_all_good_publishes_and_skips_degrade(outcome_of):
         "rerank": ["success", "success"],
         "degrade": ["skipped"],
         "publish": FINE,
+        "announce": ["skipped"],
         "observe": FINE,
     }
     assert outcome.state == "success"
@@ -41,6 +42,7 @@ def test_one_failed_shard_publishes_a_degraded_page_and_ends_green(outcome_of):
         "rerank": ["success", "failed"],
         "degrade": FINE,
         "publish": FINE,
+        "announce": ["skipped"],
         "observe": FINE,
     }
     assert outcome.state == "success"
@@ -53,6 +55,7 @@ def test_all_shards_failed_publishes_a_degraded_page_and_ends_green(outcome_of):
         "rerank": ["failed", "failed"],
         "degrade": FINE,
         "publish": FINE,
+        "announce": ["skipped"],
         "observe": FINE,
     }
     assert outcome.state == "success"
@@ -65,6 +68,7 @@ def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, stages):
         "rerank": ["upstream_failed"],
         "degrade": ["upstream_failed"],
         "publish": ["upstream_failed"],
+        "announce": ["upstream_failed"],
         "observe": ["upstream_failed"],
     }
     assert outcome.state == "failed"
@@ -78,6 +82,7 @@ def test_no_shards_publish_a_full_page_without_scoring(outcome_of):
         "rerank": ["skipped"],
         "degrade": ["skipped"],
         "publish": FINE,
+        "announce": ["skipped"],
         "observe": FINE,
     }
     assert outcome.state == "success"

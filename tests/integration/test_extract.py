@@ -21,14 +21,14 @@ def claim(room: Newsroom, key: str | None = None, **options: Any) -> dict[str, A
     """The counts of one run's claim."""
     found = room.stage("extract", room.open(key, **options))
     assert found["sighted"] == sum(
-        found[name] for name in ("claimed", "unchanged", "too_late", "later", "invalid")
+        found[name] for name in ("claimed", "unchanged", "too_late", "later", "forgotten", "invalid")
     )
     return found
 
 
 def counts(found: dict[str, Any]) -> dict[str, int]:
     """Those that are not zero."""
-    names = ("sighted", "claimed", "unchanged", "too_late", "later", "invalid")
+    names = ("sighted", "claimed", "unchanged", "too_late", "later", "forgotten", "invalid")
     return {name: found[name] for name in names if found[name]}
 
 

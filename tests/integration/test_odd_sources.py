@@ -3,8 +3,6 @@
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import database
-
 WIDE = make_topic(slug="solar", top_k=100, candidate_limit=100)
 
 
@@ -129,9 +127,15 @@ def test_a_claim_that_waited_for_a_preparing_run_is_owed_by_the_next(room: Newsr
 def test_control_a_tie_broken_by_publication_gives_the_page_back_to_the_older_run(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sql = (database.sql_folder() / "queries" / "publish_move_pointer.sql").read_text(encoding="utf-8")
-    broken = sql.replace("(s.as_of, s.claimed_at) > (p.as_of, r.claimed_at)", "s.as_of > p.as_of")
-    assert broken != sql
+    broken = """
+        INSERT INTO rerank.pointer (pipeline, publication_id)
+        SELECT :pipeline, p.publication_id FROM rerank.publication p
+        WHERE p.publication_id = :publication_id
+          AND NOT EXISTS (SELECT FROM rerank.pointer c JOIN rerank.publication s USING (publication_id)
+                          WHERE c.pipeline = :pipeline AND s.as_of > p.as_of)
+        ON CONFLICT (pipeline) DO UPDATE SET publication_id = EXCLUDED.publication_id
+        RETURNING publication_id
+    """
     statement_replaced(monkeypatch, "publish_move_pointer", broken)
     room.follow(WIDE)
     room.add("solar base", ingested_at=room.ago(hours=1))

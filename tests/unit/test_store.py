@@ -1,7 +1,10 @@
 """An artifact is there whole or not at all, and nobody reads one that was altered."""
 
 import hashlib
+import json
 import os
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from factories import NOON
 
 from rerank_core import store as store_module
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
-from rerank_core.store import Store
+from rerank_core.store import Name, Store, StoredFile
 
 TABLE = pa.table({"n": pa.array([1, 2, 3], pa.int64())})
 
@@ -156,4 +159,181 @@ def test_no_two_tries_and_no_two_pipelines_share_a_name(store: Store) -> None:
         )
     ]
     assert len(set(names)) == len(names)
-    assert names[3] == "news/rankings/2026/03/01/120000-run1-v1-1.parquet"
+    assert re.fullmatch(r"news/rankings/2026/03/01/120000-run1-v1-1-[0-9a-f]{8}\.parquet", names[3])
+
+
+def test_a_name_is_used_once_even_where_a_restored_database_counts_the_same_numbers_again(
+    store: Store,
+) -> None:
+    numbers = {"pipeline": "news", "run_id": 1, "fence": 1}
+    assert store.members_path(**numbers) != store.members_path(**numbers)
+    ranking = {**numbers, "as_of": NOON, "version": 1}
+    assert store.ranking_path(**ranking) != store.ranking_path(**ranking)
+    page = {"pipeline": "news", "publication_id": 1}
+    assert store.pages_folder(**page) != store.pages_folder(**page)
+
+
+def test_every_name_says_what_it_is_of(store: Store) -> None:
+    numbers: dict[str, Any] = {"pipeline": "news", "run_id": 12, "fence": 3}
+    assert store.parse(store.members_path(**numbers)) == Name("members", 12, 3)
+    assert store.parse(store.pairs_path(**numbers)) == Name("pairs", 12, 3)
+    assert store.parse(store.light_path(**numbers)) == Name("light", 12, 3)
+    assert store.parse(store.ranking_path(as_of=NOON, version=4, **numbers)) == Name("ranking", 12, 3)
+    folder = store.pages_folder(pipeline="news", publication_id=5)
+    assert store.parse(f"{folder}solar.json") == Name("page", folder=folder)
+    assert store.parse(store.latest_path("news")) == Name("latest")
+    # as they were named before names had a token
+    assert store.parse("news/runs/12/pairs-3.parquet") == Name("pairs", 12, 3)
+    assert store.parse("news/rankings/2026/03/01/120000-run1-v1-2.parquet") == Name("ranking", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "latest.json",
+        "news/readme.txt",
+        "news/latest.json.bak",
+        "news/runs/12/members-3.csv",
+        "news/runs/x/members-3.parquet",
+        "news/rankings/2026/03/01/mine.parquet",
+        "news/pages/solar.json",
+        "news/pages/5-ab/deep/solar.json",
+        "news/.hidden",
+    ],
+)
+def test_a_file_of_somebody_else_is_told_from_ours(path: str) -> None:
+    assert Store.parse(path) is None
+
+
+def test_a_listing_has_every_file_below_a_folder_with_its_size(store: Store, tmp_path: Path) -> None:
+    store.write_json("news/pages/1-ab/solar.json", b"{}")
+    store.write_json("news/latest.json", b"[1]")
+    store.write_json("other/latest.json", b"[1]")
+    found = store.files("news/")
+    assert [(file.path, file.bytes) for file in found] == [
+        ("news/latest.json", 3),
+        ("news/pages/1-ab/solar.json", 2),
+    ]
+    modified = (tmp_path / "news/latest.json").stat().st_mtime
+    assert abs(found[0].modified.timestamp() - modified) < 0.001
+    assert store.files("none/") == []
+    assert isinstance(found[0], StoredFile)
+
+
+def test_a_file_that_is_removed_takes_the_folders_that_it_leaves_empty_and_no_other(
+    store: Store, tmp_path: Path
+) -> None:
+    for path in ("news/a/b/one.json", "news/a/two.json"):
+        store.write_json(path, b"{}")
+    assert store.remove("news/a/b/one.json")
+    assert not (tmp_path / "news/a/b").exists()
+    assert files(tmp_path) == ["news/a/two.json"]
+    assert not store.remove("news/a/b/one.json")
+    assert store.remove("news/a/two.json")
+    assert tmp_path.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_removed_with_its_files_and_leaves_its_neighbours(store: Store, tmp_path: Path) -> None:
+    for path in ("news/pages/1-a/x.json", "news/pages/1-a/y.json", "news/pages/1-ab/x.json"):
+        store.write_json(path, b"{}")
+    assert store.remove_folder("news/pages/1-a/")
+    assert files(tmp_path) == ["news/pages/1-ab/x.json"]
+    assert not store.remove_folder("news/pages/1-a/")
+
+
+def test_a_folder_that_a_clean_up_removes_just_before_the_write_is_made_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = Path.mkdir, []
+
+    def made_and_removed(self: Path, **options: Any) -> None:
+        make(self, **options)
+        if self.name == "pages" and not made:
+            made.append(self)
+            self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", made_and_removed)
+    store.write_json("pages/a.json", b"{}")
+    assert made == [tmp_path / "pages"]
+    assert files(tmp_path) == ["pages/a.json"]
+
+
+def test_what_a_killed_write_leaves_is_known_as_a_draft(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(files(tmp_path)))
+    store.write_json("news/latest.json", b"{}")
+    assert store.parse(seen[0]) == Name("draft")
+    assert seen[0] != "news/latest.json"
+
+
+def torn_reads(store: Store, rewrites: int = 300) -> int:
+    """How many reads found less than one whole version, while a writer replaced a file so many times."""
+    content = [json.dumps([number] * 20_000).encode() for number in range(2)]
+    store.write_json("latest.json", content[0])
+    done, torn = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            found = store.read_json("latest.json")
+            if found not in content:
+                torn.append(found)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(rewrites):
+        store.write_json("latest.json", content[number % 2])
+        if torn:
+            break
+    done.set()
+    for reader in readers:
+        reader.join()
+    return len(torn)
+
+
+def test_readers_of_a_file_that_is_replaced_see_one_version_or_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # 600 of them take a slow disk long
+    assert torn_reads(store) == 0
+
+
+def test_control_readers_of_a_file_that_is_written_in_place_see_half_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_place(target: Path, content: pa.Buffer) -> None:
+        with target.open("wb") as stream:
+            for start in range(0, content.size, 4096):
+                stream.write(content.slice(start, min(4096, content.size - start)))
+                stream.flush()
+
+    monkeypatch.setattr(store_module, "_write_local", in_place)
+    assert torn_reads(store) > 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:hunter2@bucket/folder?nonsense=1",
+        "s3://key:hunter/2@bucket/folder",
+        "s4://key:hunter2@bucket",
+        "s3://bucket/folder?secret_key=hunter2",
+    ],
+)
+def test_a_wrong_url_is_refused_without_showing_its_secret(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"RERANK_STORE_URL = '\(hidden\)'") as caught:
+        Store(url)
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_no_path_and_no_repr_shows_credentials() -> None:
+    store = Store("s3://key:hunter2@bucket/folder/?endpoint_override=127.0.0.1:1&scheme=http")
+    assert store.has_credentials
+    assert repr(store) == "Store(s3://bucket/folder)"
+    assert store.full_path("news/a.parquet") == "s3://bucket/folder/news/a.parquet"
+    assert not Store("s3://bucket/a@b?endpoint_override=127.0.0.1:1&scheme=http").has_credentials

@@ -1,0 +1,36 @@
+"""Tell ordinary DAGs that the page has moved.
+
+| task | what it does | what it leaves |
+|---|---|---|
+| **page** | says which publication frontends see from now on | asset `rankings_current` |
+
+The ranking DAG starts this one for each publication that the pointer moved to: its own asset `rankings` has
+partitions, which a DAG with `schedule=[asset]` never hears of. **Trigger** it by hand after a rollback: it then
+announces the page as it stands.
+"""
+
+from airflow.sdk import DAG
+
+from rerank_airflow.announce import CurrentPageOperator
+from rerank_airflow.defaults import announcing_dag_id, task_args
+from rerank_airflow.settings import pipelines
+
+
+def announcing_dag(pipeline: str) -> DAG:
+    """The DAG of one pipeline."""
+    with DAG(
+        dag_id=announcing_dag_id(pipeline),
+        description=f"Announces each page of the pipeline {pipeline} that frontends see.",
+        doc_md=__doc__,
+        schedule=None,
+        max_active_runs=1,  # pages are announced in their order
+        is_paused_upon_creation=False,  # runs only when it is told to
+        tags=["news-rerank", pipeline],
+        default_args=task_args(pipeline),
+    ) as dag:
+        CurrentPageOperator(task_id="page", pipeline=pipeline)
+    return dag
+
+
+for name in pipelines():
+    announcing_dag(name)

@@ -1,0 +1,36 @@
+"""The clean-up as an operator."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from rerank_airflow.operators import TaskKilled
+from rerank_airflow.settings import settings_of
+
+
+class MaintainOperator(BaseOperator):
+    """Cleans up after one pipeline; returns what it looked at and did, in counts."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
+        from rerank_core.database import Database
+        from rerank_core.maintain import maintain
+        from rerank_core.store import Store
+
+        settings = settings_of(self.pipeline)
+        done = maintain(
+            database=Database(settings.database_url),
+            store=Store(settings.store_url),
+            settings=settings,
+            dry_run=bool(context["params"]["dry_run"]),
+        )
+        return asdict(done)
+
+    def on_kill(self) -> None:
+        """Called inside SIGTERM's handler; what is done is done, and the next clean-up finds the rest."""
+        raise TaskKilled(f"{self.task_id} was told to stop")

@@ -1,0 +1,41 @@
+"""`rerank claim`: take articles that every run's lookback has passed by."""
+
+from typing import Annotated
+
+import typer
+
+
+def claim(
+    since: Annotated[
+        str, typer.Option(help="Earliest ingestion that is claimed, ISO 8601 with its UTC offset.")
+    ],
+    until: Annotated[str | None, typer.Option(help="End of the span; now where it is left out.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
+    ] = None,
+) -> None:
+    """Claim what was ingested too long ago for the runs; the next run prepares it and ranks what is fresh."""
+    from dataclasses import asdict
+
+    from rerank_core import pipeline as stages
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.cli.runs import parse_moment
+    from rerank_core.settings import Settings
+
+    settings = Settings.load(pipeline=pipeline)
+    done = stages.claim_late(
+        stages.Resources.of(settings),
+        since=parse_moment(since),
+        until=None if until is None else parse_moment(until),
+    )
+    window = done.run.window
+    say(
+        f"run {done.run.run_id} of pipeline {done.run.pipeline} claims what was ingested"
+        f" from {window.since:%Y-%m-%d %H:%M:%S} to {window.until:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    counts = [(name.replace("_", " "), f"{count:,}") for name, count in asdict(done.counts).items()]
+    print_table(("rows of the source", "number"), counts, right=("number",))
+    say(
+        f"the next run prepares what was claimed, and ranks the {done.fresh:,} articles of it"
+        f" that came within the last {settings.freshness_hours:g} hours"
+    )

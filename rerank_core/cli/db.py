@@ -1,0 +1,57 @@
+"""`rerank db`: the schema, and the roles that use it."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The database schema and its roles.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade() -> None:
+    """Bring the schema to this version; safe to repeat, and at any time."""
+    from rerank_core import database as db
+    from rerank_core.cli.printing import say
+    from rerank_core.settings import settings
+
+    before, after = db.upgrade(settings().database_url)
+    say(
+        f"schema at {after} already"
+        if before == after
+        else f"schema brought from {before or 'nothing'} to {after}"
+    )
+
+
+@app.command()
+def roles(
+    print_script: Annotated[
+        bool, typer.Option("--print", help="Print the script; this command never applies it.")
+    ] = False,
+    owner: Annotated[
+        str, typer.Option(help="Owns the schema; `rerank db upgrade` runs as it.")
+    ] = "rerank_owner",
+    source: Annotated[str, typer.Option(help="Reads the article source.")] = "rerank_source",
+    writer: Annotated[str, typer.Option(help="Runs the pipeline.")] = "rerank_writer",
+    frontend: Annotated[str, typer.Option(help="Reads the two views.")] = "rerank_frontend",
+    shared: Annotated[
+        bool,
+        typer.Option(
+            "--shared",
+            help="Leave what PUBLIC may do in the database as it is: other programs use it, too. Frontends may"
+            " then make temporary tables.",
+        ),
+    ] = False,
+) -> None:
+    """The SQL script that makes roles with the least rights, for a superuser to read and apply.
+
+    Apply it before the first `rerank db upgrade` and again after each:
+    rerank db roles --print | psql -v ON_ERROR_STOP=1 DATABASE
+    """
+    from rerank_core.errors import InputError
+    from rerank_core.roles import Roles, script
+    from rerank_core.settings import settings
+
+    if not print_script:
+        raise InputError("rerank db roles makes no role by itself; print its script with --print")
+    names = Roles(owner=owner, source=source, writer=writer, frontend=frontend)
+    typer.echo(script(names, source_view=settings().source_view, shared=shared), nl=False)

@@ -1,0 +1,33 @@
+"""`rerank explain`: why an article stands where it stands."""
+
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    topic: Annotated[str, typer.Argument(help="The topic's slug.")],
+    article: Annotated[str, typer.Argument(help="The article's id.")],
+    run: Annotated[
+        int | None, typer.Option(help="As of this run; the one behind the page where it is left out.")
+    ] = None,
+) -> None:
+    """Say why an article stands where it stands in a topic, or why it does not stand there."""
+    from rerank_core.cli.printing import print_table, say
+    from rerank_core.database import Database
+    from rerank_core.explain import explain as look
+    from rerank_core.settings import settings
+    from rerank_core.store import Store
+
+    chosen = settings()
+    found = look(
+        database=Database(chosen.database_url),
+        store=Store(chosen.store_url),
+        settings=chosen,
+        topic=topic,
+        article_id=article,
+        run_id=run,
+    )
+    say(found.sentence, style="bold green" if found.reason == "ranked" else "bold")
+    if found.facts:
+        print_table(("fact", "value"), found.facts)

@@ -1,0 +1,37 @@
+"""`rerank maintain`: the clean-up of a pipeline, as its own DAG does it every day."""
+
+from typing import Annotated
+
+import typer
+
+
+def maintain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be deleted now, and change nothing.")
+    ] = False,
+    pipeline: Annotated[
+        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
+    ] = None,
+) -> None:
+    """Delete what is past its time, and repair latest.json; never what the page or a reader needs."""
+    from rerank_core import maintain
+    from rerank_core.cli.printing import print_table
+    from rerank_core.cli.runs import log_on_screen
+    from rerank_core.database import Database
+    from rerank_core.settings import Settings
+    from rerank_core.store import Store
+
+    settings = Settings.load(pipeline=pipeline)
+    with log_on_screen():
+        done = maintain.maintain(
+            database=Database(settings.database_url),
+            store=Store(settings.store_url),
+            settings=settings,
+            dry_run=dry_run,
+        )
+    numbers = {name: value for name, value in vars(done).items() if name != "dry_run"}
+    print_table(
+        ("would be" if dry_run else "clean-up", "number"),
+        [(name.replace("_", " "), f"{int(value):,}") for name, value in numbers.items()],
+        right=("number",),
+    )

@@ -1,0 +1,101 @@
+"""`rerank block`, `unblock` and `forget`: take an article away, at once or for good."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rerank_core.removal import Blocked, Forgotten
+
+Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
+Pipeline = Annotated[str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")]
+
+
+def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
+    """Hide an article: from the views at once, from files and pages that are published from now on."""
+    from rerank_core import removal
+    from rerank_core.cli.printing import say
+    from rerank_core.database import Database
+    from rerank_core.settings import Settings
+    from rerank_core.store import Store
+
+    settings = Settings.load(pipeline=pipeline)
+    found = removal.block(
+        database=Database(settings.database_url),
+        store=Store(settings.store_url),
+        settings=settings,
+        article_id=article,
+        reason=reason,
+    )
+    say(f"article {article} is blocked in pipeline {settings.pipeline}: {_where(found, 'it stood on')}")
+
+
+def unblock(article: Article, pipeline: Pipeline = None) -> None:
+    """Show a blocked article again."""
+    from rerank_core import removal
+    from rerank_core.cli.printing import say
+    from rerank_core.database import Database
+    from rerank_core.settings import Settings
+    from rerank_core.store import Store
+
+    settings = Settings.load(pipeline=pipeline)
+    found = removal.unblock(
+        database=Database(settings.database_url),
+        store=Store(settings.store_url),
+        settings=settings,
+        article_id=article,
+    )
+    say(
+        f"article {article} is not blocked in pipeline {settings.pipeline} any more: {_where(found, 'it stands on')}"
+    )
+
+
+def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
+    """Remove an article's text everywhere, for good; later claims of its id never bring it back."""
+    from rerank_core import removal
+    from rerank_core.database import Database
+    from rerank_core.settings import Settings
+    from rerank_core.store import Store
+
+    settings = Settings.load(pipeline=pipeline)
+    store = Store(settings.store_url)
+    found = removal.forget(
+        database=Database(settings.database_url),
+        store=store,
+        settings=settings,
+        article_id=article,
+        reason=reason,
+    )
+    _print_forgotten(article, found, store.full_path)
+    if settings.source_url is not None or settings.source_view != removal.DEFAULT_SOURCE:
+        from rerank_core.cli.printing import say
+
+        say(f"the source {settings.source_view} was not touched: delete the article there, too")
+
+
+def _where(found: "Blocked", stands: str) -> str:
+    if found.topics:
+        return f"{stands} the page under {', '.join(found.topics)}"
+    return "it is not on the page" if found.claimed else "no run has claimed it yet"
+
+
+def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str], str]") -> None:
+    from rerank_core.cli.printing import print_table, say
+
+    say(f"article {article} is forgotten in pipeline {', '.join(found.pipelines)}")
+    removed = (
+        ("raw texts", found.texts),
+        ("documents", found.documents),
+        ("documents that another article has, too: kept as that one's", found.shared),
+        ("scores of these documents", found.scores),
+        ("rows of the article source", found.source_rows),
+        ("titles and links in rankings", found.rankings),
+    )
+    print_table(("removed", "number"), [(name, f"{number:,}") for name, number in removed], right=("number",))
+    for path in found.reissued:
+        say(f"the page was published again without it: {full_path(path)}")
+    for path in found.due:
+        say(f"due for deletion at {found.due_at:%Y-%m-%d %H:%M} UTC: {full_path(path)}")

@@ -1,0 +1,112 @@
+"""What of a page's window must not be shown: forgotten and blocked articles, and those that the source has deleted.
+
+Prevents two failures: a page that goes on showing what its source has taken back, and a page that a
+broken source view empties. A source in another database that does not answer stops no page: what an
+earlier publication found gone stays hidden, and the next one looks again.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.errors import DatabaseUnavailable, SourceError
+from rerank_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WHYS = ("deleted", "blocked", "forgotten")  # of several, the last one is told
+
+
+def deleted_articles(
+    database: Database, settings: Settings, article_ids: Sequence[str]
+) -> frozenset[str] | None:
+    """Which of the window's articles the source does not have any more; none where deletes are ignored.
+
+    None: the source did not answer. Raises SourceError where so many are gone at once that the source
+    must be at fault, or where its view is gone.
+    """
+    if settings.source_deletes == "ignore" or not article_ids:
+        return frozenset()
+    source = database if settings.source_url is None else Database(settings.source_url)
+    try:
+        with source.transaction(read_only=True) as connection:
+            view = (("view", settings.source_view),)
+            found = db.rows(connection, "publish_absent", view, article_ids=list(article_ids))
+    except DatabaseUnavailable as error:
+        if source is database:
+            raise
+        log.warning("deleted articles are not looked for: %s", error)
+        return None
+    except ProgrammingError as error:
+        raise SourceError(
+            f"source view {settings.source_view} cannot be read; create it, or set RERANK_SOURCE_VIEW"
+        ) from error
+    gone = frozenset(row["article_id"] for row in found)
+    if gone:
+        _refuse_many(database, settings, article_ids, gone)
+    return gone
+
+
+def _refuse_many(
+    database: Database, settings: Settings, article_ids: Sequence[str], gone: Collection[str]
+) -> None:
+    """Raises SourceError where the articles that nobody had missed before are too many."""
+    with database.transaction(read_only=True) as connection:
+        known = {article_id for article_id, _ in _hidden(connection, settings.pipeline, article_ids)}
+    window = len(article_ids) - len(known)
+    at_once = len(set(gone) - known)
+    if at_once >= settings.deletes_stop_articles and at_once > settings.deletes_stop_share * window:
+        raise SourceError(
+            f"source view {settings.source_view} lacks {at_once} of the window's {window} articles, all gone at once:"
+            " the page stays as it is; mend the view, or, where they were deleted on purpose,"
+            " publish with RERANK_DELETES_STOP_SHARE=1"
+        )
+
+
+def hidden_articles(
+    connection: Connection, pipeline: str, article_ids: Sequence[str], deleted: Collection[str] | None
+) -> dict[str, str]:
+    """Of these articles those that must not be shown, each with the reason.
+
+    `deleted` is what `deleted_articles` found; None: what an earlier publication found counts.
+    """
+    pairs = _hidden(connection, pipeline, article_ids)
+    if deleted is not None:
+        pairs = [pair for pair in pairs if pair[1] != "deleted"]
+        pairs += [(article_id, "deleted") for article_id in deleted]
+    return dict(sorted(pairs, key=lambda pair: (pair[0], WHYS.index(pair[1]))))
+
+
+def note_deleted(
+    connection: Connection,
+    *,
+    pipeline: str,
+    article_ids: Sequence[str],
+    deleted: Collection[str],
+    fresh_since: datetime,
+) -> None:
+    """Keep which of the window's articles the source lacks; the next window takes another article of the same text."""
+    known = {article_id for article_id, why in _hidden(connection, pipeline, article_ids) if why == "deleted"}
+    back = sorted(known - set(deleted))
+    db.execute(connection, "publish_set_back", pipeline=pipeline, article_ids=back, fresh_since=fresh_since)
+    db.execute(connection, "publish_set_deleted", pipeline=pipeline, article_ids=sorted(deleted))
+
+
+def forgotten_since(
+    connection: Connection, pipeline: str, article_ids: Sequence[str], hidden: Mapping[str, str]
+) -> bool:
+    """Whether one of these articles, not hidden yet, has been forgotten meanwhile."""
+    found = _hidden(connection, pipeline, article_ids)
+    return any(why == "forgotten" and hidden.get(article_id) != why for article_id, why in found)
+
+
+def _hidden(connection: Connection, pipeline: str, article_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """(article, why) of those of these articles that are hidden; one may be there for several reasons."""
+    window = set(article_ids)
+    found = db.rows(connection, "publish_hidden", pipeline=pipeline)
+    return [(row["article_id"], row["why"]) for row in found if row["article_id"] in window]

@@ -1,0 +1,128 @@
+"""The pointer by hand: take the page back to an earlier run, hold it there, let it go on.
+
+Runs move the page forward only, and not at all while it is held. Every move is kept in `pointer_move`,
+with who made it and why.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from rerank_core import database as db
+from rerank_core import pages, publications
+from rerank_core.database import Database
+from rerank_core.errors import CorruptError, InputError
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where the page is now."""
+
+    publication_id: int
+    run_id: int
+    version: int
+    as_of: datetime
+    parquet_path: str  # relative to the store
+    from_publication_id: int | None
+    reissued: bool  # published again, for its own file was due for deletion
+    actor: str  # the database role that moved it
+
+
+def rollback(*, database: Database, store: Store, settings: Settings, run_id: int, reason: str) -> Moved:
+    """Take the page to this run's latest publication, and hold it there until it is released.
+
+    Raises InputError where the run has no publication in this pipeline, its file is past retention, or
+    there is no reason.
+    """
+    _need_reason(reason)
+    pipeline = settings.pipeline
+    with database.transaction() as connection:
+        db.rows(connection, "pointer_hold_run", run_id=run_id)
+        publications.lock(connection, pipeline)
+        target = db.one(connection, "pointer_of_run", pipeline=pipeline, run_id=run_id)
+        if target is None:
+            raise InputError(
+                f"run {run_id} has no publication in pipeline {pipeline}; `rerank runs` lists those that have"
+            )
+        moved = _move(
+            connection, store, target, "pointer_rollback", pipeline=pipeline, reason=f"rollback: {reason}"
+        )
+    pages.follow(
+        database=database, store=store, pipeline=pipeline, topics=0, grace_hours=settings.store_grace_hours
+    )
+    return moved
+
+
+def release(*, database: Database, store: Store, settings: Settings, reason: str) -> Moved:
+    """Take the page to the newest publication; from now on it follows the runs again.
+
+    Raises InputError where nothing holds the page, or there is no reason.
+    """
+    _need_reason(reason)
+    moved = None
+    while moved is None:
+        with database.transaction() as connection:
+            moved = _release(connection, store, settings.pipeline, reason)
+    pages.follow(
+        database=database,
+        store=store,
+        pipeline=settings.pipeline,
+        topics=0,
+        grace_hours=settings.store_grace_hours,
+    )
+    return moved
+
+
+def _release(connection: Connection, store: Store, pipeline: str, reason: str) -> Moved | None:
+    """None where a newer run was published before this could hold it off."""
+    newest = db.one(connection, "pointer_newest", pipeline=pipeline)
+    if newest is not None:
+        db.rows(connection, "pointer_hold_run", run_id=newest["run_id"])
+    publications.lock(connection, pipeline)
+    standing = db.one(connection, "pointer_standing", pipeline=pipeline)
+    target = db.one(connection, "pointer_newest", pipeline=pipeline)
+    if newest is None or target is None or standing is None or not standing["held"]:
+        raise InputError(f"nothing holds the page of pipeline {pipeline}; there is nothing to release")
+    if target["run_id"] != newest["run_id"]:
+        return None
+    return _move(connection, store, target, "pointer_release", pipeline=pipeline, reason=f"release: {reason}")
+
+
+def _move(connection: Connection, store: Store, target: RowMapping, statement: str, **values: Any) -> Moved:
+    """Move the page to a publication whose file is there, or that is published again."""
+    publication_id, parquet_path, version = (
+        target["publication_id"],
+        target["parquet_path"],
+        target["version"],
+    )
+    try:
+        if target["withdrawn"]:
+            again = publications.reissue(connection, store=store, publication_id=publication_id)
+            publication_id, version, parquet_path = again.publication_id, again.version, again.parquet_path
+        else:
+            store.verify(parquet_path, sha256=target["parquet_sha256"])
+    except CorruptError as error:
+        raise InputError(
+            f"run {target['run_id']} cannot be the page any more: {error}; choose a later run"
+        ) from error
+    moved = db.one(connection, statement, publication_id=publication_id, **values)
+    assert moved is not None
+    return Moved(
+        publication_id=publication_id,
+        run_id=target["run_id"],
+        version=version,
+        as_of=target["as_of"],
+        parquet_path=parquet_path,
+        from_publication_id=moved["from_publication_id"],
+        reissued=target["withdrawn"],
+        actor=moved["actor"],
+    )
+
+
+def _need_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InputError("a move of the page by hand needs a reason, for whoever looks later; give --reason")

@@ -1,0 +1,165 @@
+"""A publication: ranking rows as one immutable file of the store and, in one transaction, in Postgres.
+
+A publication is made once and never altered. One that shows what has to go is published again as a new
+version of its run, without it.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core import schemas
+from rerank_core.errors import CorruptError
+from rerank_core.store import Artifact, Store
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Rows whose file is written, and that no reader finds yet."""
+
+    pipeline: str
+    run_id: int
+    version: int
+    fence: int
+    as_of: datetime
+    rows: pa.Table  # schemas.RANKING, in (topic, rank) order
+    rows_sha256: str  # equal for equal rankings
+    file: Artifact
+
+
+@dataclass(frozen=True)
+class Reissued:
+    """A publication that was published again."""
+
+    publication_id: int
+    version: int
+    parquet_path: str  # relative to the store
+
+
+def canonical(table: pa.Table) -> bytes:
+    """The rows as CSV without a header, in (topic, rank) order: what `rows_sha256` is the digest of."""
+    return db.to_csv(table.select(schemas.RANKING.names))
+
+
+def draft(
+    store: Store,
+    rows: pa.Table,
+    *,
+    pipeline: str,
+    run_id: int,
+    version: int,
+    fence: int,
+    as_of: datetime,
+) -> Draft:
+    """Write the file of a publication. Raises StoreUnavailable where the store refuses."""
+    path = store.ranking_path(pipeline=pipeline, run_id=run_id, as_of=as_of, version=version, fence=fence)
+    file = store.write(
+        path,
+        _with(
+            rows,
+            schemas.PUBLISHED,
+            pipeline=pipeline,
+            as_of=as_of,
+            run_id=run_id,
+            version=version,
+            attempt=fence,
+        ),
+    )
+    digest = hashlib.sha256(canonical(rows)).hexdigest()
+    return Draft(pipeline, run_id, version, fence, as_of, rows, digest, file)
+
+
+def lock(connection: Connection, pipeline: str) -> None:
+    """Publications of one pipeline commit one at a time. Whoever also holds a run takes that first."""
+    db.rows(connection, "publish_lock", pipeline=pipeline)
+
+
+def add(
+    connection: Connection, made: Draft, *, degraded: bool, difference: str | None, trimmed: bool = False
+) -> int:
+    """Add a publication and its rows; returns its id. Its topics are the caller's to add."""
+    row = db.one(
+        connection,
+        "publish_add",
+        pipeline=made.pipeline,
+        run_id=made.run_id,
+        version=made.version,
+        fence=made.fence,
+        as_of=made.as_of,
+        parquet_path=made.file.path,
+        parquet_sha256=made.file.sha256,
+        rows_sha256=made.rows_sha256,
+        row_count=made.rows.num_rows,
+        degraded=degraded,
+        difference=difference,
+        trimmed=trimmed,
+    )
+    assert row is not None
+    publication_id = int(row["publication_id"])
+    numbered = made.rows.append_column(
+        "publication_id", pa.array([publication_id] * made.rows.num_rows, pa.int64())
+    )
+    names = ["slug" if name == "topic" else name for name in numbered.column_names]
+    db.copy_in(connection, "rerank.ranking", numbered.rename_columns(names))
+    return publication_id
+
+
+def reissue(connection: Connection, *, store: Store, publication_id: int) -> Reissued:
+    """Publish a publication again as its run's newest version, without the articles forgotten since.
+
+    The caller holds the run and the pipeline's lock, and moves the pointer. Raises CorruptError where
+    the rows are not all there any more, StoreUnavailable where the store refuses.
+    """
+    before = db.one(connection, "publish_again", publication_id=publication_id)
+    assert before is not None
+    if before["rows_left"] != before["row_count"]:
+        raise CorruptError(
+            f"publication {publication_id} had {before['row_count']} rows and has {before['rows_left']};"
+            " it is past retention"
+        )
+    columns = ", ".join(f"r.{name}" for name in schemas.RANKING.names if name not in {"topic", "rank"})
+    order = ["topic", "rank", *(name for name in schemas.RANKING.names if name not in {"topic", "rank"})]
+    rows = db.copy_out(
+        connection,
+        "publish_again_rows",
+        pa.schema([schemas.RANKING.field(name) for name in order]),
+        (("columns", columns),),
+        publication_id=publication_id,
+    ).select(schemas.RANKING.names)
+    left_out = before["row_count"] - rows.num_rows
+    made = draft(
+        store,
+        rows,
+        pipeline=before["pipeline"],
+        run_id=before["run_id"],
+        version=before["next_version"],
+        fence=before["fence"],
+        as_of=before["as_of"],
+    )
+    again = add(
+        connection,
+        made,
+        degraded=before["degraded"],
+        difference=f"deleted: {left_out} rows of forgotten articles",
+        trimmed=True,
+    )
+    db.execute(connection, "publish_again_topics", publication_id=again, before=publication_id)
+    db.execute(
+        connection,
+        "publish_again_hidden",
+        publication_id=again,
+        before=publication_id,
+        pipeline=before["pipeline"],
+    )
+    return Reissued(again, made.version, made.file.path)
+
+
+def _with(table: pa.Table, schema: pa.Schema, **values: object) -> pa.Table:
+    """The table with further columns that are the same in every row."""
+    for name, value in values.items():
+        table = table.append_column(name, pa.array([value] * table.num_rows, schema.field(name).type))
+    return table.select(schema.names).cast(schema)

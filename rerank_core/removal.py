@@ -1,0 +1,191 @@
+"""Take articles away: `block` hides one at once, `forget` removes its text everywhere and for good.
+
+Forgetting is one transaction: whoever looks sees all of an article or nothing. Files of the store are
+never altered, so the page that shows the article is published again without it, and the files that do
+show it are due for deletion once nobody can still be reading them. A tombstone keeps every later
+claim, and every try that still holds the text, from bringing it back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core import pages, publications
+from rerank_core.database import Database
+from rerank_core.errors import InputError
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+DEFAULT_SOURCE = "rerank.source_article"
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """What a block, or its end, has met."""
+
+    claimed: bool  # the pipeline knows the article
+    topics: tuple[str, ...]  # whose current ranking has it
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was removed of an article."""
+
+    pipelines: tuple[str, ...]  # that had claimed it, or from now on never will
+    revisions: int
+    texts: int  # raw texts
+    documents: int  # prepared texts that no other article has
+    shared: int  # prepared texts that another article has, too; they stay, as that one's
+    scores: int  # of these documents, in the ledger
+    source_rows: int  # of the default source
+    rankings: int  # rows of publications that showed its title
+    reissued: tuple[str, ...]  # files of the pages that were published again without it
+    due: tuple[str, ...]  # files that show it, due for deletion
+    due_at: datetime
+
+
+def block(*, database: Database, store: Store, settings: Settings, article_id: str, reason: str) -> Blocked:
+    """Hide an article from the views at once, and from every later page. Raises InputError without a reason."""
+    _check(article_id, reason)
+    pipeline = settings.pipeline
+    with database.transaction() as connection:
+        db.execute(connection, "removal_block", pipeline=pipeline, article_id=article_id, reason=reason)
+        found = _blocked(connection, pipeline, article_id)
+    _follow(database, store, settings, pipeline)
+    return found
+
+
+def unblock(*, database: Database, store: Store, settings: Settings, article_id: str) -> Blocked:
+    """End a block. Raises InputError where the article is not blocked."""
+    pipeline = settings.pipeline
+    with database.transaction() as connection:
+        if not db.execute(connection, "removal_unblock", pipeline=pipeline, article_id=article_id):
+            raise InputError(f"article {article_id!r} is not blocked in pipeline {pipeline}")
+        found = _blocked(connection, pipeline, article_id)
+    _follow(database, store, settings, pipeline)
+    return found
+
+
+def _follow(database: Database, store: Store, settings: Settings, pipeline: str) -> None:
+    """The JSON pages show it, too; where they cannot be written now, the next clean-up does."""
+    grace_hours = settings.store_grace_hours
+    pages.follow(database=database, store=store, pipeline=pipeline, topics=0, grace_hours=grace_hours)
+
+
+def _blocked(connection: Connection, pipeline: str, article_id: str) -> Blocked:
+    row = db.one(connection, "removal_known", pipeline=pipeline, article_id=article_id)
+    assert row is not None
+    return Blocked(claimed=row["claimed"], topics=tuple(row["topics"]))
+
+
+def forget(
+    *, database: Database, store: Store, settings: Settings, article_id: str, reason: str
+) -> Forgotten:
+    """Remove an article's text everywhere; may be repeated, and then finds nothing left.
+
+    In this pipeline, and in every other one that has claimed the same row of the source. Raises
+    InputError without a reason, CorruptError where the page that shows it is past retention.
+    """
+    _check(article_id, reason)
+    forgotten = None
+    while forgotten is None:
+        with database.transaction() as connection:
+            found = db.rows(
+                connection, "removal_pipelines", pipeline=settings.pipeline, article_id=article_id
+            )
+            pipelines = [row["pipeline"] for row in found]
+            if _hold(connection, pipelines):
+                forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
+    for pipeline in forgotten.pipelines:
+        _follow(database, store, settings, pipeline)
+    return forgotten
+
+
+def _hold(connection: Connection, pipelines: Sequence[str]) -> bool:
+    """Keep claims and publications of these pipelines waiting; False where a page has moved before they did."""
+    held = db.rows(connection, "removal_hold_runs", pipelines=list(pipelines))
+    for pipeline in pipelines:
+        db.rows(connection, "extract_lock", pipeline=pipeline)
+    for pipeline in pipelines:
+        publications.lock(connection, pipeline)
+    pages = [db.one(connection, "pointer_standing", pipeline=pipeline) for pipeline in pipelines]
+    return {page["run_id"] for page in pages if page is not None} <= {row["run_id"] for row in held}
+
+
+def _forget(
+    connection: Connection,
+    store: Store,
+    settings: Settings,
+    pipelines: Sequence[str],
+    article_id: str,
+    reason: str,
+) -> Forgotten:
+    of_article: dict[str, Any] = {"pipelines": list(pipelines), "article_id": article_id}
+    for pipeline in pipelines:
+        db.execute(connection, "removal_tombstone", pipeline=pipeline, article_id=article_id, reason=reason)
+    shown = db.rows(connection, "removal_publications", **of_article)
+    reissued = [
+        _reissue(connection, store, page["pipeline"], page["publication_id"], reason)
+        for page in shown
+        if page["is_current"]
+    ]
+    publication_ids = [page["publication_id"] for page in shown]
+    paths = [page["parquet_path"] for page in shown]
+    grace_seconds = settings.store_grace_hours * 3600
+    db.execute(connection, "removal_withdraw", publication_ids=publication_ids)
+    rankings = db.execute(connection, "removal_rows", publication_ids=publication_ids, article_id=article_id)
+    db.execute(
+        connection,
+        "removal_due",
+        paths=paths,
+        grace_seconds=grace_seconds,
+        reason=f"shows article {article_id!r}, which was forgotten",
+    )
+    due_at = db.one(connection, "removal_due_at", grace_seconds=grace_seconds)
+    texts = db.execute(connection, "removal_texts", **of_article)
+    db.execute(connection, "removal_lock_documents")
+    revisions = db.rows(connection, "removal_revisions", **of_article)
+    document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
+    removed = db.one(connection, "removal_documents", document_ids=document_ids)
+    is_default = settings.source_url is None and settings.source_view == DEFAULT_SOURCE
+    source_rows = db.execute(connection, "removal_source", article_id=article_id) if is_default else 0
+    assert removed is not None
+    assert due_at is not None
+    return Forgotten(
+        pipelines=tuple(pipelines),
+        revisions=len(revisions),
+        texts=texts,
+        documents=removed["documents"],
+        shared=len(document_ids) - removed["documents"],
+        scores=removed["scores"],
+        source_rows=source_rows,
+        rankings=rankings,
+        reissued=tuple(reissued),
+        due=tuple(paths),
+        due_at=due_at["due_at"],
+    )
+
+
+def _reissue(connection: Connection, store: Store, pipeline: str, publication_id: int, reason: str) -> str:
+    """Publish the page again and move the pointer to it; returns the path of its file."""
+    again = publications.reissue(connection, store=store, publication_id=publication_id)
+    db.rows(
+        connection,
+        "pointer_replace",
+        pipeline=pipeline,
+        publication_id=again.publication_id,
+        from_publication_id=publication_id,
+        reason=f"forget: {reason}",
+    )
+    return again.parquet_path
+
+
+def _check(article_id: str, reason: str) -> None:
+    if not article_id or any(ord(character) == 0 for character in article_id):
+        raise InputError(f"{article_id!r} is the id of no article")
+    if not reason.strip():
+        raise InputError("removing an article needs a reason, for whoever looks later; give --reason")

@@ -1,0 +1,2 @@
+-- Near-copies form a cluster.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Budgets and topics that abstain.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- An embedder's number.
+SELECT embedder_id FROM rerank.embedder WHERE digest = :digest

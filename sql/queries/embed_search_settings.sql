@@ -1,0 +1,7 @@
+-- A search goes on until enough has come, and no other plan than the index is cheaper.
+SELECT set_config('hnsw.ef_search', CAST(CAST(:ef_search AS integer) AS text), true),
+       set_config('hnsw.iterative_scan', 'relaxed_order', true),
+       set_config('hnsw.max_scan_tuples', '200000', true),
+       set_config('hnsw.scan_mem_multiplier', '8', true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_sort', 'off', true)

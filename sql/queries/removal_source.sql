@@ -1,0 +1,2 @@
+-- An article of the default source.
+DELETE FROM rerank.article WHERE article_id = :article_id

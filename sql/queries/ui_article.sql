@@ -1,0 +1,15 @@
+-- The latest revisions of an article in a pipeline.
+SELECT v.revision_id, v.number, v.version, v.run_id, v.ingested_at, v.first_ingested_at, v.published_at, v.url, v.source,
+       v.lang, v.title, v.document_id, d.lang AS document_lang, d.length, d.lang_confidence, COALESCE(d.flags, '{}') AS flags,
+       q.reason AS quarantined, h.hidden
+FROM rerank.revision v
+LEFT JOIN rerank.document d USING (document_id)
+LEFT JOIN rerank.quarantine q ON q.revision_id = v.revision_id AND q.stage = 'prepare'
+CROSS JOIN LATERAL (
+    SELECT string_agg(h.why, ', ' ORDER BY h.why) AS hidden
+    FROM rerank.hidden h
+    WHERE h.pipeline = v.pipeline AND h.article_id = v.article_id
+) h
+WHERE v.pipeline = :pipeline AND v.article_id = :article_id
+ORDER BY v.number DESC
+LIMIT 10

@@ -1,0 +1,21 @@
+-- Where a document stands in each topic of a publication: its row, and its score where there is one. Topics that rank it
+-- come first, then those that have scored it.
+SELECT t.slug, t.state, v.query, v.min_score, v.top_k, v.half_life_hours, v.languages, r.rank, r.article_id, r.ranked_by,
+       r.rank_score, r.light_score, r.truncated, COALESCE(r.logit, s.logit) AS logit, s.scored_at, s.run_id AS scored_by_run,
+       x.reason AS refused, last.rank_score AS last_rank_score, count(*) OVER () AS total
+FROM rerank.ranking_topic t
+JOIN rerank.topic_version v USING (topic_version_id)
+LEFT JOIN rerank.ranking r ON r.publication_id = t.publication_id AND r.slug = t.slug AND r.document_id = :document_id
+LEFT JOIN rerank.query q ON q.instruction = v.instruction AND q.query = COALESCE(v.queries ->> :lang, v.query)
+LEFT JOIN rerank.pair_score s
+       ON s.scorer_id = t.scorer_id AND s.query_id = q.query_id AND s.document_id = :document_id
+      AND s.month = (SELECT month FROM rerank.document WHERE document_id = :document_id)
+LEFT JOIN rerank.refused_pair x ON x.scorer_id = t.scorer_id AND x.query_id = q.query_id AND x.document_id = :document_id
+LEFT JOIN LATERAL (
+    SELECT y.rank_score FROM rerank.ranking y
+    WHERE y.publication_id = t.publication_id AND y.slug = t.slug AND y.ranked_by = 'model'
+    ORDER BY y.rank DESC LIMIT 1
+) last ON s.logit IS NOT NULL AND r.rank IS NULL
+WHERE t.publication_id = :publication_id
+ORDER BY r.rank IS NULL, r.ranked_by DESC, r.rank, s.logit DESC NULLS LAST, x.reason, t.slug
+LIMIT :limit OFFSET :offset

@@ -1,0 +1,15 @@
+-- One publication of a pipeline: the one asked for, else the one that frontends see. With it the latest one of the run
+-- before, by as-of time, which its ranks are compared with.
+SELECT p.publication_id, p.run_id, r.key, p.version, p.as_of, p.published_at, p.degraded, p.row_count, p.parquet_path,
+       p.difference, c.publication_id IS NOT NULL AS is_current, COALESCE(c.held, false) AS held,
+       (SELECT b.publication_id
+        FROM rerank.publication b
+        WHERE b.pipeline = p.pipeline AND b.run_id <> p.run_id AND b.as_of < p.as_of
+        ORDER BY b.as_of DESC, b.publication_id DESC
+        LIMIT 1) AS before_id
+FROM rerank.publication p
+JOIN rerank.run r USING (run_id)
+LEFT JOIN rerank.pointer c ON c.publication_id = p.publication_id
+WHERE p.pipeline = :pipeline
+  AND p.publication_id = COALESCE(CAST(:publication_id AS bigint),
+                                  (SELECT publication_id FROM rerank.pointer WHERE pipeline = :pipeline))

@@ -1,0 +1,116 @@
+-- Roles of news-rerank, each with what it needs and nothing else. Apply it as a superuser to the database of the
+-- schema `rerank`, before the first `rerank db upgrade` and again after each; it may be repeated at any time:
+--
+--     rerank db roles --print | psql -v ON_ERROR_STOP=1 news
+--
+--     {owner}   owns the schema; `rerank db upgrade` runs as this role, and nothing else
+--     {source}   reads the article source: RERANK_SOURCE_URL
+--     {writer}   runs the pipeline: RERANK_DATABASE_URL. The page's pointer it moves only by functions
+--     {frontend}   reads the views current_ranking and current_topic
+--
+-- Roles are made without a password, so that nobody can log in by one; give them theirs: \password {writer}
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+
+-- ── Roles ───────────────────────────────────────────────────────────────────────────────────────
+
+DO $roles$
+DECLARE
+    wanted name;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY[{owner_text}, {source_text}, {writer_text}, {frontend_text}]::name[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', wanted);
+        END IF;
+        IF wanted <> {owner_text} AND EXISTS (
+            SELECT FROM pg_roles
+            WHERE rolname = wanted AND (rolsuper OR rolcreaterole OR pg_has_role(wanted, {owner_text}, 'MEMBER'))
+        ) THEN
+            RAISE EXCEPTION 'role % is a superuser, makes roles or belongs to the owner: no grant could hold it back', wanted;
+        END IF;
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), wanted);
+    END LOOP;
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), {writer_text});
+    -- What PUBLIC may do, frontends may do.
+    {exclusive}EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    {exclusive}IF to_regnamespace('public') IS NOT NULL THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
+END $roles$;
+
+-- ── The schema and its owner ────────────────────────────────────────────────────────────────────
+
+CREATE SCHEMA IF NOT EXISTS rerank;
+ALTER SCHEMA rerank OWNER TO {owner};
+DO $roles$
+DECLARE
+    owner regrole := quote_ident({owner_text});
+    found record;
+BEGIN
+    FOR found IN   -- a sequence that belongs to a column goes with its table
+        SELECT c.oid::regclass AS name,
+               CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind
+        FROM pg_class c
+        WHERE c.relnamespace = 'rerank'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relowner <> owner
+          AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+                                               AND d.objid = c.oid AND d.deptype IN ('a', 'i')))
+    LOOP
+        EXECUTE format('ALTER %s %s OWNER TO %s', found.kind, found.name, owner);
+    END LOOP;
+    FOR found IN
+        SELECT p.oid::regprocedure AS name FROM pg_proc p
+        WHERE p.pronamespace = 'rerank'::regnamespace AND p.proowner <> owner
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE format('ALTER ROUTINE %s OWNER TO %s', found.name, owner);
+    END LOOP;
+END $roles$;
+
+-- What an earlier script, or somebody by hand, has granted in the schema.
+REVOKE ALL ON SCHEMA rerank FROM PUBLIC, {source}, {writer}, {frontend};
+REVOKE ALL ON ALL TABLES IN SCHEMA rerank FROM PUBLIC, {source}, {writer}, {frontend};
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA rerank FROM PUBLIC, {source}, {writer}, {frontend};
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rerank FROM PUBLIC, {source}, {writer}, {frontend};
+ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- ── Rights ──────────────────────────────────────────────────────────────────────────────────────
+
+GRANT USAGE ON SCHEMA rerank TO {writer}, {frontend};
+DO $roles$
+BEGIN
+    IF to_regclass('rerank.pointer') IS NULL THEN
+        RAISE WARNING 'the schema has no tables yet: run `rerank db upgrade` as %, then this script again', {owner_text};
+        RETURN;
+    END IF;
+
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rerank TO {writer};
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA rerank TO {writer};
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rerank TO {writer};
+    -- The pointer is moved by functions alone; a publication is never changed.
+    REVOKE INSERT, UPDATE, DELETE ON rerank.pointer, rerank.pointer_move, rerank.alembic_version FROM {writer};
+    REVOKE UPDATE, DELETE ON rerank.publication, rerank.topic_version FROM {writer};
+    -- What later migrations make, until this script has run again.
+    ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA rerank GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {writer};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA rerank GRANT USAGE ON SEQUENCES TO {writer};
+    ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA rerank GRANT EXECUTE ON FUNCTIONS TO {writer};
+
+    GRANT SELECT ON rerank.current_ranking, rerank.current_topic TO {frontend};
+END $roles$;
+
+-- ── The article source ──────────────────────────────────────────────────────────────────────────
+
+DO $roles$
+DECLARE
+    schema name;
+BEGIN
+    SELECT n.nspname INTO schema
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = to_regclass({view_text});
+    IF FOUND THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I, %I', schema, {source_text}, {writer_text});
+        GRANT SELECT ON {view} TO {source}, {writer};
+    ELSE
+        RAISE WARNING 'the article source % is not in this database (yet): where it is, grant SELECT on it and USAGE on its schema', {view_text};
+    END IF;
+END $roles$;
+
+COMMIT;
