@@ -34,6 +34,8 @@ class Document:
     text: str  # what the model reads: title, summary and body, in that order
     lang: str  # ISO 639-1, or "und"
     terms: str  # BM25 terms, separated by one space
+    lang_confidence: float = 0.0  # 0..1: how likely the text alone makes this language
+    flags: tuple[str, ...] = ()  # what was noticed about the text, in alphabetical order
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,18 @@
-"""Raw text of the web → clean text, its language, and its BM25 terms. Pure functions."""
+"""The language of a text, and its BM25 terms. Pure functions."""
 
-import html
 import logging
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import ftfy
+SAMPLE = 2_000  # characters that a language is told from
+PLAIN_LETTERS = 200  # letters of a text that can contradict the source's claim
+PLAIN_CONFIDENCE = 0.95  # of the language that it is instead
+PLAIN_DOUBT = 0.02  # at most, of the claimed one
 
-MAX_HTML = 500_000  # characters of raw text or HTML that are read; pages of news are far shorter
-
-_TAG = re.compile(r"<(?:!--|!doctype|/?[a-z][a-z0-9]*[\s/>])", re.IGNORECASE)
-_PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
-_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # of reading direction
-_SPACE = re.compile(r"[^\S\n]+")
-_BLANK_LINES = re.compile(r"\s*\n\s*")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 _HANGUL = "\uac00-\ud7af\u1100-\u11ff"
@@ -26,75 +22,69 @@ _RUNS = re.compile(
 _IS_HAN = re.compile(rf"^[{_HAN}]+$")
 _IS_BIGRAM_SCRIPT = re.compile(rf"[{_KANA}{_HANGUL}]")
 _LANG = re.compile(r"^([A-Za-z]{2})(?:[-_].*)?$")
+_HAN_ONE, _KANA_ONE, _HANGUL_ONE = (re.compile(f"[{script}]") for script in (_HAN, _KANA, _HANGUL))
+_SAME = {
+    "nb": "no",
+    "iw": "he",
+    "in": "id",
+    "ji": "yi",
+}  # code → the one that the statistics know the language by
 
 
-def plain_text(raw: str | None) -> str:
-    """HTML page, HTML fragment or plain text → text: NFC, a line a block, no control characters or overrides."""
-    if not raw:
-        return ""
-    text = raw[:MAX_HTML].replace("\x00", "")
-    if _TAG.search(text):
-        text = _from_html(text)
-    elif "&" in text:
-        text = html.unescape(text)
-    text = ftfy.fix_text(
-        text, uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, normalization="NFC"
-    )
-    text = "".join(
-        character
-        for character in text
-        if character in "\n\t"
-        or (unicodedata.category(character) not in {"Cc", "Cs", "Co"} and character not in _OVERRIDES)
-    )
-    return _BLANK_LINES.sub("\n", _SPACE.sub(" ", text)).strip()
+@dataclass(frozen=True)
+class Language:
+    """The language of a text."""
 
-
-def _from_html(markup: str) -> str:
-    import trafilatura
-
-    if _PAGE.search(markup):
-        found = trafilatura.extract(markup, include_comments=False)
-        if found:
-            return str(found)
-    # A fragment is all content: the extractor is told so, and to keep every block.
-    fragment = trafilatura.extract(
-        f"<html><body><article>{markup}</article></body></html>", include_comments=False, favor_recall=True
-    )
-    if fragment:
-        return str(fragment)
-    from lxml import html as lxml_html
-    from lxml.etree import ParserError, strip_elements
-
-    try:
-        tree = lxml_html.fromstring(markup)
-    except (ParserError, ValueError):
-        return ""
-    strip_elements(tree, "script", "style", "template", "noscript", with_tail=False)
-    return str(tree.text_content())
+    code: str  # ISO 639-1, or "und"
+    confidence: float  # 0..1: how likely the text alone makes it
+    overruled: bool = False  # the source claims another one, which the text plainly contradicts
 
 
 @cache
 def _identifier() -> Any:
-    import py3langid
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return py3langid
+    found = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    found.set_languages([code for code in found.labels if len(code) == 2])
+    return found
 
 
-def language(text: str, *, claimed: str | None) -> str:
-    """ISO 639-1 code: the source's own claim where it is one, else by script and statistics."""
-    match = _LANG.match(claimed or "")
-    if match:
-        return match.group(1).lower()
-    sample = text[:2_000]
-    letters = sum(character.isalpha() for character in sample) or 1
-    if len(re.findall(rf"[{_KANA}]", sample)) > 0.1 * letters:
-        return "ja"
-    if len(re.findall(rf"[{_HANGUL}]", sample)) > 0.3 * letters:
-        return "ko"
-    if len(re.findall(rf"[{_HAN}]", sample)) > 0.3 * letters:
-        return "zh"
-    code, _ = _identifier().classify(sample)
-    return str(code)
+def language(text: str, *, claimed: str | None) -> Language:
+    """The source's claim where it is a language code, unless the text plainly contradicts it; else the likeliest.
+
+    A text contradicts the claim when it has at least 200 letters, is of another language with a confidence of
+    0.95, and of the claimed one with 0.02 at most. Short texts and near relatives therefore keep their claim.
+    """
+    sample = text[:SAMPLE]
+    likely = _likely(sample)
+    best = max(likely, key=lambda code: likely[code], default="und")
+    match = _LANG.match((claimed or "").strip())
+    if match is None:
+        return Language(best, likely.get(best, 0.0))
+    code = match.group(1).lower()
+    confidence = likely.get(_SAME.get(code, code), 0.0)
+    if (
+        confidence <= PLAIN_DOUBT
+        and likely.get(best, 0.0) >= PLAIN_CONFIDENCE
+        and sum(map(str.isalpha, sample)) >= PLAIN_LETTERS
+    ):
+        return Language(best, likely[best], overruled=True)
+    return Language(code, confidence)
+
+
+def _likely(sample: str) -> dict[str, float]:
+    """Language → how likely it is: by script for those that have one of their own, else by statistics."""
+    letters = sum(map(str.isalpha, sample))
+    if not letters:
+        return {}
+    kana, hangul, han = (len(found.findall(sample)) / letters for found in (_KANA_ONE, _HANGUL_ONE, _HAN_ONE))
+    if kana > 0.1:
+        return {"ja": min(1.0, kana + han)}
+    if hangul > 0.3:
+        return {"ko": min(1.0, hangul + han)}
+    if han > 0.3:
+        return {"zh": min(1.0, han)}
+    return {code: float(likely) for code, likely in _identifier().rank(sample)}
 
 
 @cache

@@ -60,7 +60,7 @@ INSIDE = {
     "ledger": {"scorers"},
     "prompt": {"encoding"},
     "scorers": {"scorers", "prompt", "encoding"},
-    "retrieval": {"retrieval", "topics"},
+    "retrieval": {"retrieval", "text", "topics"},
     "topics": {"topics_file"},
     "evaluate": {"judgements"},
     "corpus": {"evaluate", "judgements"},
@@ -74,6 +74,7 @@ INSIDE = {
     "flags": {"boilerplate"},
     "documents": {"cleaning", "flags", "text"},
     "demo": {"demo"},
+    "reading": {"reading"},
     "rerank_airflow": {"rerank_airflow"},
 }
 

@@ -8,30 +8,62 @@ import pytest
 from factories import make_topic
 
 from rerank_core import recall, schemas
-from rerank_core.recall import _best, _fair_shares, _pattern, _Recalled, _with_shards, _within_budget
+from rerank_core.recall import _fair_shares, _Recalled, _with_shards, _within_budget
+from rerank_core.retrieval.base import Asked, Found, Ids, Mask
+from rerank_core.retrieval.search import Buckets, pattern
+from rerank_core.retrieval.search import search as search_window
 
 
-def best(light: list[float], limit: int, *, eligible: list[bool] | None = None) -> list[int]:
-    scores = np.asarray(light, dtype=np.float32)
+class Told:
+    """A strategy that finds what it is told to, in this order, among those that it is asked about."""
+
+    name = "told"
+
+    def __init__(self, *positions: int) -> None:
+        self.positions = positions
+
+    def best(self, asked: Asked, among: Ids, limit: int) -> Found:
+        found = [position for position in self.positions if position in among.tolist()][:limit]
+        return Found.all_by("bm25", np.asarray(found, dtype=np.int64))
+
+    def any_language(self, asked: Asked) -> Mask:
+        return np.zeros(len(asked.light), dtype=bool)
+
+
+def search(
+    told: Told, *searches: tuple[list[int], int], light: list[float], eligible: list[bool] | None = None
+) -> tuple[list[int], list[int], list[str]]:
+    """Positions in their order, and the place and the finder of each."""
+    asked = Asked(make_topic(), np.zeros(len(light), dtype=np.int64), np.asarray(light, dtype=np.float32))
     allowed = np.asarray(eligible if eligible is not None else [True] * len(light))
-    return _best(np.arange(len(light)), scores, allowed, limit).tolist()
+    wanted = [(np.asarray(positions, dtype=np.int64), limit) for positions, limit in searches]
+    found = search_window(told, asked, allowed, wanted)
+    assert sorted(found.order.tolist()) == np.flatnonzero(found.chosen).tolist()
+    return found.order.tolist(), found.place[found.order].tolist(), found.by[found.order].tolist()
 
 
-def test_the_best_are_taken_and_the_others_left() -> None:
-    assert sorted(best([0.1, 3.0, 2.0, 0.2], 2)) == [1, 2]
+def test_what_a_strategy_finds_is_taken_in_its_order() -> None:
+    assert search(Told(2, 0), ([0, 1, 2, 3], 2), light=[0.0, 9.0, 1.0, 0.0])[:2] == ([2, 0], [1, 2])
 
 
-def test_a_document_without_any_match_is_taken_only_where_all_fit() -> None:
-    assert sorted(best([0.0, 1.0, 0.0], 3)) == [0, 1, 2]
-    assert best([0.0, 1.0, 0.0], 2) == [1]
+def test_where_all_fit_what_was_not_found_follows_in_bm25_order() -> None:
+    found = search(Told(2), ([0, 1, 2], 3), light=[1.0, 5.0, 0.0])
+    assert found == ([2, 1, 0], [1, 2, 3], ["bm25", "all", "all"])
+    assert search(Told(2), ([0, 1, 2], 2), light=[1.0, 5.0, 0.0])[0] == [2]
 
 
 def test_what_is_not_eligible_neither_gets_in_nor_takes_a_place() -> None:
-    assert sorted(best([9.0, 1.0, 0.0], 2, eligible=[False, True, True])) == [1, 2]
+    found = search(Told(0, 1, 2), ([0, 1, 2, 3], 2), light=[1.0] * 4, eligible=[False, True, True, True])
+    assert found[:2] == ([1, 2], [1, 2])
 
 
-def test_equal_scores_go_by_position_so_that_a_rerun_takes_the_same() -> None:
-    assert best([1.0] * 5, 2) == [0, 1]
+def test_a_document_that_two_searches_find_keeps_its_best_place() -> None:
+    found = search(Told(0, 1, 2, 3), ([2, 3], 1), ([0, 1, 2, 3], 3), light=[1.0, 1.0, 2.0, 1.0])
+    assert found[:2] == ([2, 0, 1], [1, 1, 2])
+
+
+def test_nothing_is_searched_where_nothing_is_asked() -> None:
+    assert search(Told(0), light=[1.0]) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -64,10 +96,20 @@ def part(slug: str, unscored: int, known: int = 0, carried: int = 0) -> _Recalle
         "month": pa.array([None] * size, pa.date32()),
         "scorer_id": pa.array([1] * size, pa.int32()),
         "light_score": pa.array([float(size - place) for place in range(size)], pa.float32()),
+        "recalled_by": pa.array(["bm25"] * size, pa.string()),
+        "recall_rank": pa.array([place + 1 for place in range(size)], pa.int32()),
         "work": pa.array([place < known + unscored for place in range(size)]),
         "known": pa.array([place < known or place >= known + unscored for place in range(size)]),
     }
-    return _Recalled(make_topic(slug=slug), True, False, None, pa.table(columns))
+    buckets = Buckets(
+        wanted=known + unscored,
+        carried=carried,
+        ineligible=0,
+        not_searched=0,
+        not_recalled=0,
+        not_recalled_language=0,
+    )
+    return _Recalled(make_topic(slug=slug), True, False, None, pa.table(columns), buckets)
 
 
 def test_over_budget_the_worst_unscored_pairs_are_left_out_and_counted() -> None:
@@ -110,7 +152,7 @@ def test_no_topics_are_no_pairs() -> None:
 def test_a_term_is_matched_as_it_stands_and_latin_ones_as_whole_words(
     term: str, text: str, found: bool
 ) -> None:
-    assert bool(re.search(_pattern(term), text, re.IGNORECASE)) == found
+    assert bool(re.search(pattern(term), text, re.IGNORECASE)) == found
 
 
 def test_counts_by_shard_are_of_what_has_no_score() -> None:

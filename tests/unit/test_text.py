@@ -1,63 +1,25 @@
-"""Raw text of the web becomes clean text, a language and BM25 terms."""
+"""A text has a language, told with a confidence, and BM25 terms."""
 
 import pytest
 
-from rerank_core.text import language, plain_text, terms
+from rerank_core.text import language, terms
 
-PAGE = """<!doctype html><html><head><title>Chips</title><style>p {color: red}</style>
-<script>var tracker = "spy"</script></head><body><article><h1>Chip exports rise</h1>
-<p>Exports of chips rose by a tenth last year, the ministry said on Monday in its report.</p>
-<p>Makers &amp; buyers welcomed it.</p></article><script>alert("late")</script></body></html>"""
-
-
-def test_a_page_gives_its_article_without_scripts_and_styles() -> None:
-    text = plain_text(PAGE)
-    assert "Exports of chips rose by a tenth" in text
-    assert "Makers & buyers welcomed it." in text
-    for hidden in ("tracker", "spy", "alert", "color", "<"):
-        assert hidden not in text
-
-
-def test_a_fragment_keeps_every_block_on_a_line_of_its_own() -> None:
-    raw = "<p>One &lt; two.</p><p>Three</p><ul><li>four</li></ul><script>five()</script><style>six{}</style>"
-    assert plain_text(raw) == "One < two.\nThree\n- four"
-
-
-@pytest.mark.parametrize(
-    ("raw", "text"),
-    [
-        (None, ""),
-        ("", ""),
-        ("plain text stays", "plain text stays"),
-        ("AT&amp;T &quot;up&quot;", 'AT&T "up"'),
-        ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
-        ("a<br>b<br/>c", "a\nb\nc"),
-        ("<b>bold</b> tail", "bold tail"),
-        ("  many   spaces \t and\r\n\r\n\r\nlines  ", "many spaces and\nlines"),
-        ("nul\x00 bell\x07 gone", "nul bell gone"),
-        ("cafe\u0301", "café"),
-        ("it’s “quoted”", "it’s “quoted”"),
-        ("voilÃ  l’Ã©tÃ©", "voilà l’été"),
-        ("<p></p>", ""),
-        ("<script>only()</script>", ""),
-        ("<!-- only -->", ""),
-    ],
+ENGLISH = (
+    "The ministry of transport said on Monday that the new line between the two cities would open in the spring. "
+    "Tickets go on sale in January, and the first trains leave before dawn. Engineers have tested the bridges "
+    "through the winter, and the inspectors found no fault with them."
 )
-def test_plain_text_of(raw: str | None, text: str) -> None:
-    assert plain_text(raw) == text
-
-
-def test_chinese_full_width_punctuation_is_kept() -> None:
-    sentence = "国务院印发《规划》，提出：到２０３０年“领先”！（完）"
-    assert plain_text(sentence) == sentence
-    assert plain_text(f"<p>{sentence}</p>") == sentence
-
-
-@pytest.mark.parametrize(
-    "raw", ["<div>" * 20_000 + "deep", "<p" * 10_000, "&" * 10_000, "<![CDATA[ x ]]>", "<a href='"]
+SPANISH = (
+    "El ministerio de transporte anunció el lunes que la nueva línea entre las dos ciudades abrirá en primavera. "
+    "Los billetes se venden desde enero y los primeros trenes salen antes del amanecer. Los ingenieros probaron "
+    "los puentes durante el invierno y los inspectores no encontraron ningún defecto."
 )
-def test_broken_markup_does_no_harm(raw: str) -> None:
-    assert isinstance(plain_text(raw), str)
+NORWEGIAN = (
+    "Samferdselsministeren sa på mandag at den nye linjen mellom de to byene skal åpne til våren. Billettene blir "
+    "lagt ut for salg i januar, og de første togene går før det blir lyst. Ingeniørene har prøvd broene gjennom "
+    "hele vinteren, og kontrollørene fant ingen feil ved dem."
+)
+CHINESE = "交通部门周一表示，两座城市之间的新线路将于春季开通，车票一月起发售，首班列车清晨出发。" * 6
 
 
 @pytest.mark.parametrize(
@@ -77,7 +39,44 @@ def test_broken_markup_does_no_harm(raw: str) -> None:
 def test_the_language_is_the_sources_claim_where_it_is_one_else_told_from_the_text(
     text: str, claimed: str | None, lang: str
 ) -> None:
-    assert language(text, claimed=claimed) == lang
+    assert language(text, claimed=claimed).code == lang
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed", "lang"),
+    [(SPANISH, "en", "es"), (CHINESE, "en", "zh"), (ENGLISH, "zh", "en"), (ENGLISH, "xx", "en")],
+)
+def test_a_text_that_plainly_contradicts_the_claim_overrules_it(text: str, claimed: str, lang: str) -> None:
+    found = language(text, claimed=claimed)
+    assert (found.code, found.overruled) == (lang, True)
+    assert found.confidence >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed"),
+    [
+        (SPANISH[:90], "en"),  # short: names and quotations can be all of it
+        (NORWEGIAN, "nb"),  # the statistics know it by another code
+        (NORWEGIAN, "nn"),  # near relatives
+        (CHINESE[:60] + ENGLISH, "zh"),
+        (ENGLISH, "en-GB"),
+        ("", "zh"),
+    ],
+)
+def test_a_claim_that_the_text_does_not_plainly_contradict_stands(text: str, claimed: str) -> None:
+    found = language(text, claimed=claimed)
+    assert (found.code, found.overruled) == (claimed[:2], False)
+
+
+def test_the_confidence_is_that_of_the_text_in_the_language_that_is_kept() -> None:
+    assert language(ENGLISH, claimed="en").confidence > 0.9
+    assert language("solar power", claimed="en").confidence < 0.9
+    assert language(CHINESE, claimed=None).confidence == 1.0
+    assert language("2026 · 11 · 22", claimed="de").confidence == 0.0
+
+
+def test_a_text_without_letters_has_no_language() -> None:
+    assert language("2026-11-22", claimed=None).code == "und"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.scorers.bm25 import Bm25
+from rerank_core.retrieval.bm25 import Bm25
 
 DOCUMENTS = [
     ["solar", "power", "rises"],
@@ -51,3 +51,11 @@ def test_an_empty_document_among_others_scores_nothing() -> None:
 
 def test_one_document_alone_is_found() -> None:
     assert Bm25([["solar"]]).scores(["solar"])[0] > 0
+
+
+def test_an_index_of_the_queries_words_alone_gives_the_same_scores() -> None:
+    whole = Bm25(DOCUMENTS)
+    small = Bm25(iter(DOCUMENTS), vocabulary={"solar", "power", "unknown"})
+    for query in (["solar"], ["power"], ["solar", "power", "unknown"]):
+        assert small.scores(query).tolist() == whole.scores(query).tolist()
+    assert small.scores(["wind"]).tolist() == [0, 0, 0, 0]

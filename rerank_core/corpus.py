@@ -1,0 +1,146 @@
+"""Measure scorers on a judged corpus in a folder, without a database: corpus.jsonl, queries.jsonl and qrels.tsv.
+
+    corpus.jsonl    {"id": …, "title": …, "text": …, "lang": …}
+    queries.jsonl   {"id": …, "text": …, "lang": …}
+    qrels.tsv       query_id  doc_id  relevance
+
+The candidates of a query are the best documents of its language by BM25; each scorer orders these.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rerank_core.errors import EngineError, InputError
+from rerank_core.evaluate import SEED, Order, Scores
+from rerank_core.judgements import Judgements, read_file
+from rerank_core.records import DEFAULT_INSTRUCTION, Pair
+from rerank_core.retrieval.bm25 import Bm25
+from rerank_core.scorers.base import Scorer
+from rerank_core.text import terms
+
+SAY_PAIRS = 200  # between two words of progress
+
+
+@dataclass(frozen=True)
+class Text:
+    """A document or a query."""
+
+    id: str
+    text: str
+    lang: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a folder holds, in the files' order."""
+
+    documents: Sequence[Text]
+    queries: Sequence[Text]
+    judgements: Judgements
+
+
+def read(folder: Path, *, queries: int | None = None) -> Corpus:
+    """The corpus in a folder; of each language at most `queries` judged queries, drawn by a fixed seed.
+
+    Raises InputError naming the file and line that is wrong.
+    """
+    documents = _texts(folder / "corpus.jsonl")
+    asked = _texts(folder / "queries.jsonl")
+    judgements = read_file(folder / "qrels.tsv")
+    by_lang: dict[str, list[Text]] = defaultdict(list)
+    for query in asked:
+        if query.id in judgements:
+            by_lang[query.lang].append(query)
+    if not by_lang:
+        raise InputError(f"{folder}: qrels.tsv judges none of the queries of queries.jsonl")
+    rng = np.random.default_rng(SEED)
+    drawn = []
+    for _, of in sorted(by_lang.items()):
+        count = len(of) if queries is None else min(queries, len(of))
+        drawn += [of[place] for place in sorted(rng.choice(len(of), count, replace=False).tolist())]
+    return Corpus(documents, drawn, {query.id: judgements[query.id] for query in drawn})
+
+
+def by_bm25(corpus: Corpus, *, candidates: int) -> Order:
+    """For each query the best `candidates` documents of its language by BM25; documents without a term of it are left out."""
+    scores: dict[str, dict[str, float]] = {query.id: {} for query in corpus.queries}
+    for lang in sorted({query.lang for query in corpus.queries}):
+        documents = [document for document in corpus.documents if document.lang == lang]
+        index = Bm25([list(terms(document.text, lang=lang)) for document in documents])
+        for query in (query for query in corpus.queries if query.lang == lang):
+            found = index.scores(terms(query.text, lang=lang))
+            best = np.argsort(-found, kind="stable")[:candidates]
+            scores[query.id] = {
+                documents[place].id: float(found[place]) for place in best.tolist() if found[place] > 0
+            }
+    return order("BM25", corpus, scores)
+
+
+def by_scorer(
+    corpus: Corpus,
+    scorer: Scorer,
+    candidates: Scores,
+    *,
+    name: str,
+    instruction: str = DEFAULT_INSTRUCTION,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Order:
+    """The candidates of each query in the scorer's order. Raises EngineError where the engine fails, InputError where
+    it refuses a pair.
+    """
+    texts = {document.id: document for document in corpus.documents}
+    numbers = {document.id: number for number, document in enumerate(corpus.documents)}
+    pairs = [
+        Pair(number, numbers[document], date.min, instruction, query.text, texts[document].text)
+        for number, query in enumerate(corpus.queries)
+        for document in candidates.get(query.id, {})
+    ]
+    scores: dict[str, dict[str, float]] = {query.id: {} for query in corpus.queries}
+    done = said = 0
+    for chunk in scorer.score(pairs, flush_seconds=2.0):
+        if chunk.refused:
+            raise InputError(f"{name}: {len(chunk.refused)} pairs are refused: {chunk.refused[0].reason}")
+        for found in chunk.scores:
+            query = corpus.queries[found.pair.query_id]
+            scores[query.id][corpus.documents[found.pair.document_id].id] = found.logit
+        done += len(chunk.scores)
+        if done - said >= SAY_PAIRS or done == len(pairs):
+            said = done
+            on_progress(done, len(pairs))
+    if done != len(pairs):
+        raise EngineError(f"{name}: {done} of {len(pairs)} pairs were scored")
+    return order(name, corpus, scores)
+
+
+def order(name: str, corpus: Corpus, scores: Scores) -> Order:
+    """These scores with the corpus's judgements and languages."""
+    return Order(
+        name, scores, corpus.judgements, {document.id: document.lang for document in corpus.documents}
+    )
+
+
+def _texts(file: Path) -> list[Text]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row: Mapping[str, Any] = json.loads(line)
+            parts = [str(row[name]) for name in ("title", "text") if row.get(name)]
+            found.append(Text(str(row["id"]), "\n\n".join(parts), str(row["lang"])))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{file}, line {number}: not an object with id, text and lang") from None
+    if len({text.id for text in found}) != len(found):
+        raise InputError(f"{file}: an id stands there twice")
+    return found

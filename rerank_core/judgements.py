@@ -1,0 +1,89 @@
+"""Relevance judgements (qrels): grades of articles for topics, from a TREC file or a table.
+
+A grade of 1 or more is relevant. A judgement that stands there twice with two grades is an error, never a choice.
+"""
+
+import gzip
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core.errors import InputError
+
+RELEVANT = 1  # least grade that counts as relevant
+
+Judgements = Mapping[str, Mapping[str, int]]  # topic → article → grade
+
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*")
+_COLUMNS = ("topic", "article_id", "relevance")
+
+
+def read(source: str, connection: Connection) -> Judgements:
+    """The judgements of a file, or of a table `schema.table`. Raises InputError where it is neither or damaged."""
+    if Path(source).is_file():
+        return read_file(Path(source))
+    if _TABLE.fullmatch(source):
+        return read_table(source, connection)
+    raise InputError(f"qrels {source!r} is neither a file here nor a table such as public.qrels")
+
+
+def read_file(file: Path) -> Judgements:
+    """TREC qrels, plain or gzipped: topic, an unused column, article and grade on each line.
+
+    Columns are parted by tabs where a line has tabs, else by spaces; the unused one may be missing, and a first
+    line that names the columns is passed over. Raises InputError naming the line that is wrong.
+    """
+    try:
+        content = file.read_bytes()
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"qrels {file} cannot be read: {error}") from error
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = [cell.strip() for cell in (line.strip("\r\n").split("\t") if "\t" in line else line.split())]
+        if not any(cells) or (number == 1 and cells[-1:] == ["relevance"]):
+            continue
+        if len(cells) not in (3, 4) or not re.fullmatch(r"[+-]?\d{1,6}", cells[-1]) or not all(cells):
+            raise InputError(
+                f"qrels {file}, line {number}: {line[:80]!r} is not `topic 0 article grade`; correct it"
+            )
+        found.append((f"line {number}", cells[0], cells[-2], int(cells[-1])))
+    return _gather(str(file), found)
+
+
+def read_table(table: str, connection: Connection) -> Judgements:
+    """A table with the columns topic, article_id and relevance. Raises InputError where it has others."""
+    columns = {row["name"] for row in db.rows(connection, "judgements_columns", relation=table)}
+    missing = [name for name in _COLUMNS if name not in columns]
+    if not columns or missing:
+        raise InputError(
+            f"qrels table {table} " + (f"lacks {', '.join(missing)}" if columns else "does not exist")
+        )
+    found = []
+    for row in db.rows(connection, "judgements_rows", (("table", table),)):
+        if any(row[name] is None for name in _COLUMNS) or row["relevance"] != int(row["relevance"]):
+            raise InputError(
+                f"qrels table {table}: topic {row['topic']!r}, article {row['article_id']!r}: relevance"
+                f" {row['relevance']} is no whole number, or a column is null"
+            )
+        found.append(
+            (f"article {row['article_id']!r}", row["topic"], row["article_id"], int(row["relevance"]))
+        )
+    return _gather(table, found)
+
+
+def _gather(source: str, found: Iterable[tuple[str, str, str, int]]) -> Judgements:
+    judgements: dict[str, dict[str, int]] = {}
+    for where, topic, article, grade in found:
+        known = judgements.setdefault(topic, {}).setdefault(article, grade)
+        if known != grade:
+            raise InputError(
+                f"qrels {source}, {where}: topic {topic!r} × article {article!r} has grade {grade}, and grade"
+                f" {known} before; keep one"
+            )
+    if not judgements:
+        raise InputError(f"qrels {source} holds no judgement")
+    return judgements

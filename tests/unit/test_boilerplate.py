@@ -1,0 +1,158 @@
+"""Lines that advertise, count or link are left out; ordinary sentences stay."""
+
+from pathlib import Path
+
+import pytest
+
+from rerank_core import boilerplate
+from rerank_core.errors import SettingsError
+
+SHIPPED = boilerplate.load()
+
+
+def stripped(text: str, rules: boilerplate.Boilerplate = SHIPPED) -> str:
+    return rules.strip(text)[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "责任编辑：王小明",
+        "（责任编辑：王小明）",
+        "責編：王小明",
+        "点击下载北岸新闻APP",
+        "扫码关注我们",
+        "长按识别二维码",
+        "版权声明：未经北岸新闻网书面授权，不得转载使用。",
+        "来源：北岸新闻网",
+        "首页 > 财经 > 正文",
+        "阅读 12,345",
+        "阅读量：1.2万+",
+        "评论(23)",
+        "3小时前",
+        "---",
+        "Subscribe now",
+        "SUBSCRIBE NOW!",
+        "Sign up for our newsletter",
+        "1,204 views",
+        "23 comments",
+        "Share this article",
+        "Advertisement",
+        "Story continues below advertisement",
+        "Follow us on Twitter",
+        "Read more: Harbour reopens after storm",
+        "© 2026 Harbour Gazette. All rights reserved.",
+        "3 hours ago",
+        "4 min read",
+    ],
+)
+def test_a_line_that_is_no_part_of_the_article_is_left_out(line: str) -> None:
+    assert SHIPPED.strip(f"The bridge opened on Monday.\n{line}\nIt is long.") == (
+        "The bridge opened on Monday.\nIt is long.",
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "责任编辑王小明在会上介绍了经验。",
+        "市民扫码支付乘车费用已成常态。",
+        "这款应用上线首日下载量突破百万次，客户端一度瘫痪。",
+        "外交部发言人强调，此举不代表本国立场有任何变化。",
+        "日本网友转载了这段视频。",
+        "央视网消息（新闻联播）：大桥今天通车。",
+        "阅读是他一生的爱好。",
+        "评论认为，谈判仍有空间。",
+        "Readers can subscribe now to the city's new alert service, the mayor said.",
+        "He signed up for the army at eighteen.",
+        "The video had 1,204 views by noon.",
+        "Three comments were removed by the court.",
+        "Share prices fell by a tenth.",
+        "Advertisement revenue fell at the broadcaster last year.",
+        "Read more slowly, the teacher told them.",
+        "All rights were reserved by the estate, said the judge.",
+        "It happened 3 hours ago, the police said.",
+        "Follow the money, the auditor said.",
+    ],
+)
+def test_an_ordinary_sentence_stays(sentence: str) -> None:
+    assert SHIPPED.strip(sentence) == (sentence, 0)
+
+
+def test_of_a_line_in_pieces_only_those_that_a_rule_describes_are_left_out() -> None:
+    assert stripped("By Jane Doe | 1,204 views | Harbour desk · 3 comments") == "By Jane Doe | Harbour desk"
+
+
+def test_a_bar_in_a_sentence_is_left_alone() -> None:
+    assert stripped("The pipe sign | is a bar.") == "The pipe sign | is a bar."
+
+
+def test_a_bracket_at_the_end_of_a_sentence_is_cut_off_where_a_rule_describes_it() -> None:
+    assert SHIPPED.strip("大桥今天通车。（责任编辑：王小明）") == ("大桥今天通车。", 1)
+    assert stripped("大桥今天通车（全长三公里）") == "大桥今天通车（全长三公里）"
+
+
+def test_below_a_heading_of_links_the_short_lines_go_until_a_sentence_comes() -> None:
+    text = "The bridge opened.\nRelated articles\nHarbour reopens\nIs the tunnel next?\nThe mayor spoke at length.\nA list"
+    assert SHIPPED.strip(text) == ("The bridge opened.\nThe mayor spoke at length.\nA list", 3)
+
+
+def test_a_heading_of_links_in_chinese() -> None:
+    assert stripped("大桥通车。\n相关阅读\n港口重新开放\n隧道何时动工") == "大桥通车。"
+
+
+def test_a_very_long_line_is_prose_whatever_it_begins_with() -> None:
+    line = "责任编辑：" + "大桥今天通车，" * 60
+    assert stripped(line) == line
+
+
+def written(tmp_path: Path, text: str, name: str = "ours.txt") -> Path:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_user_adds_rules_by_a_file_or_a_folder(tmp_path: Path) -> None:
+    line = "Brought to you by the harbour pilots"
+    assert stripped(line) == line
+    file = written(tmp_path, "// our own\n[lines]\nbrought to you by *\n")
+    assert stripped(line, boilerplate.load(file)) == ""
+    assert stripped(line, boilerplate.load(tmp_path)) == ""
+    assert stripped("责任编辑：王小明", boilerplate.load(file)) == ""
+
+
+def test_numbers_and_any_text_are_all_that_a_rule_can_leave_open(tmp_path: Path) -> None:
+    rules = boilerplate.load(written(tmp_path, "[lines]\n(a.c) is # of *\nplain.\n"))
+    assert [stripped(line, rules) for line in ("(a.c) is 1,000 of those", "PLAIN")] == ["", ""]
+    for line in ("(abc) is 1 of those", "(a.c) is one of those", "plain words"):
+        assert stripped(line, rules) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("subscribe\n", r"line 1: a rule needs a mark such as \[lines\] above it"),
+        ("[line]\n", r"line 1: \[line\] is none of \[lines\], \[ends\], \[headings\]"),
+        ("[lines]\n\n*\n", "line 3: rule '\\*' would take almost any line"),
+        ("[lines]\n* a *\n", "line 2: .* would take almost any line"),
+        ("[lines]\n…\n", "line 2: .* would take almost any line"),
+    ],
+)
+def test_a_fault_in_a_users_rules_is_named_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        boilerplate.load(written(tmp_path, text))
+
+
+def test_rules_that_are_not_there_or_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="RERANK_BOILERPLATE_RULES = .*no such file"):
+        boilerplate.load(tmp_path / "absent")
+    (tmp_path / "bytes.txt").write_bytes(b"[lines]\n\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"bytes\.txt cannot be read as UTF-8"):
+        boilerplate.load(tmp_path)
+
+
+@pytest.mark.parametrize("file", sorted(boilerplate.RULES.glob("lines_*.txt")), ids=lambda file: file.name)
+def test_no_shipped_rule_stands_twice(file: Path) -> None:
+    rules = [(kind, " ".join(rule.casefold().split())) for kind, rule in boilerplate.read(file)]
+    assert sorted(rule for rule in set(rules) if rules.count(rule) > 1) == []

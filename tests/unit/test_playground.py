@@ -1,0 +1,140 @@
+"""The page's work without a browser: what it asks the scorer, and what it answers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rerank_core import playground
+from rerank_core.errors import EngineError, InputError
+from rerank_core.playground import Entry, Playground, rows, score, summary
+from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
+from rerank_core.scorers import registry
+from rerank_core.scorers.base import FakeScorer
+from rerank_core.settings import Settings
+
+TOPIC = Topic(slug="solar", query="solar power", queries={"zh": "太阳能"}, instruction="judge")
+
+
+def entries(*texts: str, lang: str = "en") -> list[Entry]:
+    return [Entry(number, text, lang) for number, text in enumerate(texts, start=1)]
+
+
+def test_texts_come_in_order_with_logit_and_probability() -> None:
+    answer = score(FakeScorer(), topic=TOPIC, entries=entries("wind", "solar power", "solar"))
+    assert [one.entry.text for one in answer.scored] == ["solar power", "solar", "wind"]
+    assert [one.probability for one in answer.scored] == pytest.approx([0.98, 0.5, 0.018], abs=0.01)
+    shown = rows(answer)
+    assert [row[0] for row in shown] == ["1", "2", "3"]
+    assert [row[1] for row in shown] == ["text 2", "text 3", "text 1"]
+    assert len(shown[0]) == len(playground.HEADERS)
+    assert summary(answer).startswith("3 texts, ")
+
+
+def test_a_text_is_asked_for_in_the_query_of_its_language() -> None:
+    answer = score(FakeScorer(), topic=TOPIC, entries=[*entries("solar"), Entry(2, "太阳能", "zh")])
+    assert {one.entry.lang: one.query for one in answer.scored} == {"en": "solar power", "zh": "太阳能"}
+
+
+def test_a_refused_text_stands_last_with_its_reason() -> None:
+    answer = score(FakeScorer(refuse_text="wind"), topic=TOPIC, entries=entries("wind", "nothing"))
+    assert rows(answer)[1][:5] == ["refused", "text 1", "", "", "told to refuse it"]
+
+
+def test_what_was_cut_is_said_in_characters() -> None:
+    prompter = registry.prompter(Settings.load(max_document_tokens=16))
+    text = "The central bank cut its key rate by half a point. " * 4
+    answer = score(
+        FakeScorer(max_document_tokens=16), topic=TOPIC, entries=entries(text), prompter=lambda: prompter
+    )
+    read = answer.scored[0].read
+
+    def truncated(length: int) -> bool:
+        return prompter.prompt(instruction="judge", query="solar power", document=text[:length]).truncated
+
+    assert 0 < read < len(text)
+    assert not truncated(read)
+    assert truncated(read + 1)
+    assert rows(answer)[0][4] == f"first {read:,} of {len(text):,} characters"
+    assert "1 cut" in summary(answer)
+
+
+def test_texts_that_are_not_scored_in_time_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(playground, "SECONDS", -1.0)
+    with pytest.raises(EngineError, match="not all texts were scored"):
+        score(FakeScorer(), topic=TOPIC, entries=entries("solar"))
+
+
+class Engines:
+    """Gives scorers, and keeps them and what they were asked."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.built: list[FakeScorer] = []
+        self.asked: list[Pair] = []
+
+    def load(self, settings: Settings) -> FakeScorer:
+        scorer = FakeScorer(**self.options)
+        original = scorer.score
+
+        def recording(pairs: Sequence[Pair], **options: Any) -> Any:
+            self.asked.extend(pairs)
+            return original(pairs, **options)
+
+        scorer.score = recording  # type: ignore[method-assign]
+        self.built.append(scorer)
+        return scorer
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    found = Engines()
+    monkeypatch.setattr(registry, "load", found.load)
+    return found
+
+
+@pytest.fixture
+def nowhere() -> Settings:
+    """Settings whose database does not answer."""
+    return Settings.load(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/none")
+
+
+def test_a_query_of_ones_own_needs_no_database(engines: Engines, nowhere: Settings) -> None:
+    page = Playground(nowhere)
+    assert page.topics() == []
+    answer = page.ask("", " solar ", "", ["", "solar", " "])
+    assert [one.entry.number for one in answer.scored] == [2]
+    assert [(pair.query, pair.instruction) for pair in engines.asked] == [("solar", DEFAULT_INSTRUCTION)]
+    page.close()
+    assert engines.built[0].finished
+
+
+@pytest.mark.parametrize(
+    ("slug", "query", "fields", "said"),
+    [
+        ("", "", ["text"], "choose a topic or type a query"),
+        ("", "q", ["", " "], "there is no text to score"),
+        ("", "q", ["text"] * 11, "11 texts are too many"),
+        ("gone", "", ["text"], "topic 'gone' is not active"),
+    ],
+)
+def test_what_is_missing_is_said(
+    engines: Engines, nowhere: Settings, slug: str, query: str, fields: list[str], said: str
+) -> None:
+    page = Playground(nowhere)
+    with pytest.raises(InputError, match=said):
+        page.ask(slug, query, "", fields)
+    page.close()
+
+
+def test_an_engine_that_failed_is_built_anew_for_the_next_request(
+    engines: Engines, nowhere: Settings
+) -> None:
+    engines.options["fail_at_text"] = "poison"
+    page = Playground(nowhere)
+    with pytest.raises(EngineError, match="a step failed"):
+        page.ask("", "q", "", ["poison"])
+    assert engines.built[0].finished
+    assert len(page.ask("", "q", "", ["fine"]).scored) == 1
+    assert len(engines.built) == 2
+    page.close()
