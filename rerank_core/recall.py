@@ -2,18 +2,17 @@
 
 For each topic: the best `candidate_limit` of the documents that the run claimed, for each hour of
 ingestion they cover; and, while the topic is not filled under the scorer, the best of the whole
-freshness window; and every document of the window that was scored before. Frozen at the first try:
-every later one, and every rerun, ranks the same pairs.
+freshness window; and every document of the window that was scored before. What is best, the
+pipeline's strategy says (retrieval/). Frozen at the first try: every later one, and every rerun, ranks
+the same pairs. BM25 has the statistics of the window's members, and its scores are kept with the pairs.
 """
 
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
@@ -22,17 +21,17 @@ from rerank_core import database as db
 from rerank_core import frozen, ledger, runs, schemas, topics
 from rerank_core.database import Database
 from rerank_core.errors import InputError
-from rerank_core.ledger import Ids, Lookup
+from rerank_core.ledger import Lookup
 from rerank_core.records import Run, Topic
+from rerank_core.retrieval.base import Ids, Mask, Retriever
+from rerank_core.retrieval.opening import open_retriever
+from rerank_core.retrieval.queries import store_queries
+from rerank_core.retrieval.search import Buckets, Window, ask, by_light, find_eligible, search, tally
 from rerank_core.scorers import registry
-from rerank_core.scorers.bm25 import Bm25
 from rerank_core.settings import Settings
 from rerank_core.store import Store
-from rerank_core.text import terms
 
 log = logging.getLogger(__name__)
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,13 @@ class Recalled:
     left_out: int  # pairs over the run's budget, carried over
     carried: int  # further pairs of the window, scored before
     shards: tuple[Shard, ...]  # with the pairs that still have no score
+    # What became of the other documents of the window, one count a topic and document:
+    ineligible: int = 0  # by languages, must or must_not
+    not_searched: int = 0  # an earlier run looked at it for this topic
+    not_recalled: int = 0  # not among the best
+    not_recalled_language: int = (
+        0  # in a language that the topic has no query in, and recalled by words alone
+    )
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class _Recalled:
     filling: bool
     previous_scorer_id: int | None
     pairs: pa.Table  # PAIRS without shard, work best first
+    buckets: Buckets
     left_out: int = 0
 
 
@@ -97,6 +104,10 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         left_out=int(left_out["left_out"]),
         carried=pairs.num_rows - work.num_rows,
         shards=_shards(missing),
+        ineligible=int(left_out["ineligible"]),
+        not_searched=int(left_out["not_searched"]),
+        not_recalled=int(left_out["not_recalled"]),
+        not_recalled_language=int(left_out["not_recalled_language"]),
     )
 
 
@@ -111,11 +122,22 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             )
         members = _members(connection, run)
         scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
-        query_ids = _store_queries(connection, wanted)
+        query_ids = store_queries(connection, wanted)
     with database.transaction(read_only=True) as connection:
         # Nothing is locked here, and indexing a large window takes longer than a transaction may idle.
         connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
-        parts = _recall_topics(connection, settings, run, wanted, members, scorer_id, query_ids)
+        window = Window(members)
+        with open_retriever(
+            settings,
+            database,
+            connection,
+            run=run,
+            document_ids=window.document_ids,
+            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
+            query_ids=set(query_ids.values()),
+        ) as retriever:
+            strategy = retriever.name
+            parts = _recall_topics(connection, settings, run, wanted, window, scorer_id, query_ids, retriever)
     parts = _within_budget(parts, settings.max_pairs)
     pairs = _with_shards(parts, settings.shards)
     members_file = store.write(
@@ -134,6 +156,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             members_sha256=members_file.sha256,
             pairs_path=pairs_file.path,
             pairs_sha256=pairs_file.sha256,
+            recall=strategy,
         )
         for part in parts:
             db.execute(
@@ -146,6 +169,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 filling=part.filling,
                 previous_scorer_id=part.previous_scorer_id,
                 left_out=part.left_out,
+                **asdict(part.buckets),
             )
 
 
@@ -166,19 +190,15 @@ def _recall_topics(
     settings: Settings,
     run: Run,
     wanted: Sequence[Topic],
-    members: pa.Table,
+    window: Window,
     scorer_id: int | None,
     query_ids: Mapping[tuple[str, str], int],
+    retriever: Retriever,
 ) -> list[_Recalled]:
-    document_ids = members.column("document_id").to_numpy()
-    months = pc.unique(members.column("month")).to_pylist()
-    by_hour: dict[Any, list[int]] = defaultdict(list)
-    for position, hour in enumerate(members.column("claimed_hour").to_pylist()):
-        if hour is not None:
-            by_hour[hour].append(position)
-    hours = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
-    index = Bm25(_terms(connection, document_ids))
-    filled = _filled(connection, run)
+    document_ids = window.document_ids
+    months = pc.unique(window.members.column("month")).to_pylist()
+    asked = ask(connection, wanted, window, query_ids)
+    filled = _filled(connection, run, retriever.name)
     lookups: dict[int, Lookup] = {}
 
     def scored_under(scorer: int | None, by_member: Ids) -> Mask:
@@ -191,136 +211,62 @@ def _recall_topics(
         return np.asarray(lookups[scorer].positions(by_member, document_ids) >= 0)
 
     parts = []
-    for topic in wanted:
-        by_member, light = _light(index, topic, members, query_ids)
-        eligible = _eligible(connection, topic, members)
+    for one in asked:
+        topic = one.topic
+        eligible = find_eligible(connection, topic, window.members)
         filled_under = filled.get((topic.slug, topics.recall_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
         filling = scorer_id is None or not filled_under.get(scorer_id, False)
         previous = next((other for other in filled_under if other != scorer_id), None) if filling else None
-        chosen = np.zeros(len(document_ids), dtype=bool)
+        searches: list[tuple[Ids, int]] = []
         if selected:
-            for positions in hours:
-                chosen[_best(positions, light, eligible, topic.candidate_limit)] = True
+            searches = [(positions, topic.candidate_limit) for positions in window.hours]
             if filling or run.rescore:
-                window = np.arange(len(document_ids))
-                chosen[_best(window, light, eligible, topic.candidate_limit * settings.fill_factor)] = True
-        known = scored_under(scorer_id, by_member)
-        before = scored_under(previous, by_member)
+                everything = np.arange(len(window), dtype=np.int64)
+                searches.append((everything, topic.candidate_limit * settings.fill_factor))
+        found = search(retriever, one, eligible, searches)
+        known = scored_under(scorer_id, one.query_ids)
+        before = scored_under(previous, one.query_ids)
         spans = [
-            (np.flatnonzero(chosen), scorer_id, True, known & (not run.rescore)),
-            (np.flatnonzero(eligible & known & ~chosen), scorer_id, False, known),
-            (np.flatnonzero(eligible & before), previous, False, before),
+            (found.order, scorer_id, True, known & (not run.rescore)),
+            (by_light(one, np.flatnonzero(eligible & known & ~found.chosen)), scorer_id, False, known),
+            (by_light(one, np.flatnonzero(eligible & before)), previous, False, before),
         ]
         tables = []
-        for positions, scorer, work, is_known in spans:
-            best_first = positions[np.lexsort((document_ids[positions], -light[positions]))]
+        for best_first, scorer, work, is_known in spans:
+            count = len(best_first)
             tables.append(
                 pa.table(
                     {
-                        "topic": pa.array([topic.slug] * len(best_first), pa.string()),
-                        "query_id": pa.array(by_member[best_first]),
+                        "topic": pa.array([topic.slug] * count, pa.string()),
+                        "query_id": pa.array(one.query_ids[best_first]),
                         "document_id": pa.array(document_ids[best_first]),
-                        "month": members.column("month").take(best_first),
-                        "scorer_id": pa.array([scorer] * len(best_first), pa.int32()),
-                        "light_score": pa.array(light[best_first]),
-                        "work": pa.array([work] * len(best_first), pa.bool_()),
+                        "month": window.members.column("month").take(best_first),
+                        "scorer_id": pa.array([scorer] * count, pa.int32()),
+                        "light_score": pa.array(one.light[best_first]),
+                        "recalled_by": pa.array(
+                            found.by[best_first].tolist() if work else [None] * count, pa.string()
+                        ),
+                        "recall_rank": pa.array(
+                            found.place[best_first].tolist() if work else [None] * count, pa.int32()
+                        ),
+                        "work": pa.array([work] * count, pa.bool_()),
                         "known": pa.array(is_known[best_first]),
                     }
                 )
             )
-        parts.append(_Recalled(topic, selected, filling, previous, pa.concat_tables(tables)))
-        log.info("recalled topic %s: %d candidates of %d documents", topic.slug, chosen.sum(), len(chosen))
+        buckets = tally(retriever, one, window, eligible, searches, found.chosen, known | before)
+        parts.append(_Recalled(topic, selected, filling, previous, pa.concat_tables(tables), buckets))
+        log.info("recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(window))
     return parts
 
 
-def _light(
-    index: Bm25, topic: Topic, members: pa.Table, query_ids: Mapping[tuple[str, str], int]
-) -> tuple[Ids, npt.NDArray[np.float32]]:
-    """For each member, the query of its language and that query's BM25 score."""
-    by_member = np.zeros(members.num_rows, dtype=np.int64)
-    light = np.zeros(members.num_rows, dtype=np.float32)
-    langs = np.asarray(members.column("lang").to_pylist(), dtype=object)
-    for lang in sorted(set(langs)):
-        query = topic.query_for(lang)
-        here = langs == lang
-        by_member[here] = query_ids[topic.instruction, query]
-        light[here] = index.scores(terms(query, lang=lang))[here]
-    return by_member, light
-
-
-def _eligible(connection: Connection, topic: Topic, members: pa.Table) -> Mask:
-    """Members in the topic's languages, with every `must` term and no `must_not` term."""
-    eligible = np.ones(members.num_rows, dtype=bool)
-    if topic.languages:
-        eligible &= np.isin(np.asarray(members.column("lang").to_pylist(), dtype=str), topic.languages)
-    if topic.must or topic.must_not:
-        document_ids = members.column("document_id").to_numpy()
-        allowed = [
-            row["document_id"]
-            for row in db.rows(
-                connection,
-                "recall_filter",
-                document_ids=document_ids.tolist(),
-                must=[_pattern(term) for term in topic.must],
-                must_not=[_pattern(term) for term in topic.must_not],
-            )
-        ]
-        eligible &= np.isin(document_ids, np.asarray(allowed, dtype=np.int64))
-    return eligible
-
-
-def _pattern(term: str) -> str:
-    """Postgres regular expression of a term as it stands; Latin letters and digits match as whole words: AI is not in "said"."""
-    escaped = "".join(
-        f"\\{character}" if character.isascii() and not character.isalnum() else character
-        for character in term
-    )
-    before = "(?<![A-Za-z0-9])" if term[:1].isascii() and term[:1].isalnum() else ""
-    after = "(?![A-Za-z0-9])" if term[-1:].isascii() and term[-1:].isalnum() else ""
-    return before + escaped + after
-
-
-def _best(positions: Ids, light: npt.NDArray[np.float32], eligible: Mask, limit: int) -> Ids:
-    """The best `limit` of these members; one that shares no term with the query only where all fit."""
-    positions = positions[eligible[positions]]
-    if len(positions) <= limit:
-        return positions
-    positions = positions[light[positions] > 0]
-    return np.asarray(positions[np.lexsort((positions, -light[positions]))[:limit]])
-
-
-def _terms(connection: Connection, document_ids: Ids) -> list[list[str]]:
-    found = db.rows(connection, "recall_terms", document_ids=document_ids.tolist())
-    by_id = {row["document_id"]: row["terms"] for row in found}
-    return [by_id[document_id].split(" ") for document_id in document_ids.tolist()]
-
-
-def _store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:
-    """(instruction, query) → query id, for every query of these topics."""
-    texts = sorted(
-        {(topic.instruction, query) for topic in wanted for query in (topic.query, *topic.queries.values())},
-        key=lambda text: topics.query_digest(*text),
-    )
-    digests = [topics.query_digest(*text) for text in texts]
-    db.execute(
-        connection,
-        "recall_store_queries",
-        digests=digests,
-        instructions=[instruction for instruction, _ in texts],
-        queries=[query for _, query in texts],
-    )
-    found = {
-        bytes(row["digest"]): row["query_id"]
-        for row in db.rows(connection, "recall_queries", digests=digests)
-    }
-    return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
-
-
-def _filled(connection: Connection, run: Run) -> dict[tuple[str, bytes], dict[int, bool]]:
+def _filled(connection: Connection, run: Run, recall: str) -> dict[tuple[str, bytes], dict[int, bool]]:
     """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
     filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
-    for row in db.rows(connection, "recall_filled", pipeline=run.pipeline, until=run.window.until):
+    for row in db.rows(
+        connection, "recall_filled", pipeline=run.pipeline, until=run.window.until, recall=recall
+    ):
         filled[row["slug"], bytes(row["recall_digest"])][row["scorer_id"]] = row["whole"]
     return filled
 

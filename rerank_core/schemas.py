@@ -29,6 +29,8 @@ PAIRS = pa.schema(
         ("month", pa.date32()),
         ("scorer_id", pa.int32()),  # whose score ranks the pair
         ("light_score", pa.float32()),  # BM25 over the freshness window
+        ("recalled_by", pa.string()),  # bm25, dense, bm25+dense or all; null: the run did not want it
+        ("recall_rank", pa.int32()),  # from 1, the best place that a search of the strategy gave it
         ("work", pa.bool_()),  # the run wants it scored; else it was scored before
         ("known", pa.bool_()),  # the ledger had the score when the run was frozen
         ("shard", pa.int32()),  # scoring task; null: nothing to score

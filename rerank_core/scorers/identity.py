@@ -8,6 +8,7 @@ weights or remote code (both run what their author likes), another architecture,
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -119,8 +120,8 @@ class Checkpoint:
     vocabulary_size: int  # rows of the embedding
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Check a checkpoint folder. Raises ModelError that says what is wrong with which file."""
+def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> Checkpoint:
+    """Check the folder of a checkpoint of one of these families. Raises ModelError that says what is wrong with which file."""
     config = _read_json(folder / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
         if (folder / name).exists() and "auto_map" in _read_json(folder / name):
@@ -128,9 +129,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
                 f"{folder / name} wants remote code (auto_map): refused; take a checkpoint without it"
             )
     architectures = config.get("architectures") or []
-    family = next((family for family in FAMILIES if family.architecture in architectures), None)
-    if family is None:
-        known = ", ".join(family.architecture for family in FAMILIES)
+    candidates = [family for family in families if family.architecture in architectures]
+    if not candidates:
+        known = ", ".join(dict.fromkeys(family.architecture for family in families))
         raise ModelError(f"{folder}: architecture {architectures}, expected {known}; take another checkpoint")
     try:
         vocabulary_size = int(config["vocab_size"])
@@ -141,9 +142,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / 'config.json'}: vocab_size, hidden_size and max_position_embeddings must be numbers; "
             "copy it again"
         ) from None
+    shapes = tensor_shapes(folder)
+    family = next((family for family in candidates if family.embedding in shapes), candidates[0])
     if family.padded_positions:
         max_positions -= 1 + int(config.get("pad_token_id", 1))
-    shapes = tensor_shapes(folder)
     embedding = shapes.get(family.embedding)
     if embedding != [vocabulary_size, hidden_size]:
         raise ModelError(
@@ -176,18 +178,23 @@ def identify(
     Reads all weights once; later calls trust path, size, mtime and inode unless `verify`. Raises ModelError.
     """
     checkpoint = read_checkpoint(folder)
-    weights = hashlib.sha256(_canonical(checkpoint.config).encode())
-    for digest in hash_weights(folder, verify=verify):
-        weights.update(bytes.fromhex(digest))
     return ScorerIdentity.of(
         family=checkpoint.family.name,
-        weights=weights.hexdigest(),
+        weights=weights_digest(checkpoint, verify=verify),
         prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
         precision=resolve_precision(precision, checkpoint),
         max_document_tokens=max_document_tokens,
         passages=passages,
         location=str(folder),
     )
+
+
+def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
+    """sha256 in hex over the weights and the configuration that gives them meaning."""
+    weights = hashlib.sha256(_canonical(checkpoint.config).encode())
+    for digest in hash_weights(checkpoint.folder, verify=verify):
+        weights.update(bytes.fromhex(digest))
+    return weights.hexdigest()
 
 
 def resolve_precision(precision: str, checkpoint: Checkpoint) -> str:

@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16_384
 _CPU_LEAST_TOKENS = 512  # before the speed is known
-_CPU_COMPILE_PAIRS = 1_000  # compiled scores about a tenth faster, and costs 15 s a start, 45 s the first time
+_CPU_COMPILE_PAIRS = (
+    1_000  # compiled scores about a tenth faster, and costs 15 s a start, 45 s the first time
+)
 _CPU_BLOCK_TOKENS = 32  # vLLM's 128 would never reuse the prefix of a short query; 16 is refused
 
 # What vLLM warns of and this scorer chose itself; in a task's log each would read as a fault.

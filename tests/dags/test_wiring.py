@@ -110,3 +110,41 @@ class TestBrokenControls:
     def test_publish_by_all_done_publishes_what_a_failed_recall_left(self, outcome_of):
         outcome = outcome_of(shards=2, failing=[("recall", None)], rules={"publish": "all_done"})
         assert outcome.state == "success"  # green, though nothing was recalled
+
+
+class TestEmbed:
+    """Vectors are a help: without them the page still comes out."""
+
+    @pytest.fixture
+    def ranking_dag(self, parse, monkeypatch):
+        monkeypatch.setenv("RERANK_RETRIES", "0")
+        monkeypatch.setenv("RERANK_RECALL", "dense")
+        return parse()
+
+    def test_it_runs_before_recall_on_a_device(self, outcome_of, stages, ranking_dag):
+        outcome = outcome_of(shards=1)
+        assert ranking_dag.get_task("embed").pool == "gpu"
+        assert outcome.xcom("embed")["device"] == "cpu"
+        ran = [stage for stage, _ in stages.ran]
+        assert ran.index("prepare") < ran.index("embed") < ran.index("recall")
+
+    def test_where_it_failed_recall_and_all_after_it_still_run(self, outcome_of):
+        outcome = outcome_of(shards=1, failing=[("embed", None)])
+        assert outcome.tasks["embed"] == ["failed"]
+        assert outcome.tasks["recall"] == outcome.tasks["publish"] == FINE
+        assert outcome.state == "success"
+
+    def test_control_by_all_success_the_page_is_down(self, outcome_of):
+        outcome = outcome_of(shards=1, failing=[("embed", None)], rules={"recall": "all_success"})
+        assert outcome.tasks["publish"] == ["upstream_failed"]
+
+    def test_a_failed_prepare_stops_it_all_and_ends_red(self, outcome_of):
+        outcome = outcome_of(shards=1, failing=[("prepare", None)])
+        assert outcome.tasks["recall"] == outcome.tasks["publish"] == ["upstream_failed"]
+        assert outcome.state == "failed"
+
+
+def test_recall_by_words_embeds_nothing_and_waits_for_no_device(outcome_of, stages, ranking_dag):
+    outcome_of(shards=1)
+    assert ranking_dag.get_task("embed").pool == "default_pool"
+    assert "embed" not in {stage for stage, _ in stages.ran}

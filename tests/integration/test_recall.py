@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, never
 
-from rerank_core.errors import FencedError, InputError
+from rerank_core.errors import CorruptError, FencedError, InputError
 from rerank_core.scorers import registry
 
 
@@ -366,3 +366,130 @@ def test_without_articles_or_topics_no_scorer_is_even_looked_for(
     assert results["publish"]["rows"] == 0
     assert results["publish"]["is_current"]
     assert room.parquet(results["publish"]).num_rows == 0
+
+
+class TestEveryDocumentIsCounted:
+    """Each document of the window is in one bucket a topic, and says what it was recalled by."""
+
+    BUCKETS = "wanted carried ineligible not_searched not_recalled not_recalled_language"
+
+    def buckets(self, room: Newsroom, topic: str = "solar") -> dict[str, int]:
+        """The counts above 0 of the latest run; they always add up to its window."""
+        row = room.sql(
+            f"SELECT {', '.join(self.BUCKETS.split())} FROM rerank.run_topic"
+            " WHERE slug = :topic ORDER BY run_id DESC LIMIT 1",
+            topic=topic,
+        )[0]
+        return {name: value for name, value in row._mapping.items() if value}
+
+    def test_by_what_became_of_it(self, room: Newsroom) -> None:
+        room = room.tuned(fill_factor=1)
+        room.follow(make_topic(candidate_limit=2, must_not=("fish",)))
+        room.add("solar power", "solar panels", "solar fish", "apples and pears")
+        found = room.run()["recall"]
+        assert self.buckets(room) == {"wanted": 2, "ineligible": 1, "not_recalled": 1}
+        assert (found["candidates"], found["ineligible"], found["not_recalled"]) == (2, 1, 1)
+        room.add("solar parks")
+        found = room.run()["recall"]
+        assert self.buckets(room) == {"wanted": 1, "carried": 2, "ineligible": 1, "not_searched": 1}
+        assert (found["carried"], found["not_searched"]) == (2, 1)
+
+    def test_a_language_that_the_topic_has_no_query_in(self, room: Newsroom) -> None:
+        room = room.tuned(fill_factor=1)
+        room.follow(
+            make_topic(
+                query="Solar power stations of the federal government",
+                queries={"de": "Sonnenenergie"},
+                candidate_limit=1,
+            )
+        )
+        room.add("solar power", "rain and snow")
+        room.add("солнечная энергия", lang="ru")
+        room.add("太阳能发电", lang="zh")
+        room.add("Regen und Schnee", lang="de")
+        found = room.run()["recall"]
+        assert self.buckets(room) == {"wanted": 1, "not_recalled": 2, "not_recalled_language": 2}
+        assert found["not_recalled_language"] == 2
+
+    def test_a_document_in_such_a_language_that_shares_a_word_is_recalled(self, room: Newsroom) -> None:
+        room = room.tuned(fill_factor=1)
+        room.follow(make_topic(query="人工智能 OpenAI 发布新模型", candidate_limit=1))
+        room.add("OpenAI has a new model", "rain and snow")
+        room.run()
+        assert self.buckets(room) == {"wanted": 1, "not_recalled_language": 1}
+
+    def test_where_the_language_of_the_query_cannot_be_told_no_language_is_blamed(
+        self, room: Newsroom
+    ) -> None:
+        room = room.tuned(fill_factor=1)
+        room.follow(make_topic(query="2030", candidate_limit=1))
+        room.add("rain", "snow")
+        room.run()
+        assert self.buckets(room) == {"not_recalled": 2}
+
+    def test_exhaustive_recall_wants_all_that_is_eligible_and_blames_no_language(
+        self, room: Newsroom
+    ) -> None:
+        room = room.tuned(recall="exhaustive", fill_factor=1)
+        room.follow(make_topic(candidate_limit=1, must_not=("fish",)))
+        room.add("apples", "solar", "solar fish", "pears")
+        room.add("太阳能", lang="zh")
+        run, _ = recall(room)
+        assert self.buckets(room) == {"wanted": 4, "ineligible": 1}
+        pairs = sorted(room.pairs(run), key=lambda row: row["recall_rank"])
+        assert [row["recall_rank"] for row in pairs] == [1, 2, 3, 4]
+        assert pairs[0]["article_id"] == "solar"
+        assert {row["recalled_by"] for row in pairs} == {"all"}
+
+    def test_a_topic_that_the_run_is_not_for(self, room: Newsroom) -> None:
+        room.follow("solar", "wind")
+        room.add("solar wind")
+        room.run(topics=("wind",))
+        assert self.buckets(room, "solar") == {"not_searched": 1}
+        assert self.buckets(room, "wind") == {"wanted": 1}
+
+    def test_over_budget_it_is_wanted_all_the_same(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1", "solar 2", "solar 3")
+        room.tuned(max_pairs=1).run()
+        assert self.buckets(room) == {"wanted": 3}
+
+    def test_a_pair_says_what_recalled_it_and_where(self, room: Newsroom) -> None:
+        room.follow(make_topic(candidate_limit=3))
+        room.add("solar solar", "solar and much else besides", "apples")
+        run, _ = recall(room)
+        found = {row["article_id"]: (row["recalled_by"], row["recall_rank"]) for row in room.pairs(run)}
+        assert found == {
+            "solar solar": ("bm25", 1),
+            "solar and much else besides": ("bm25", 2),
+            "apples": ("all", 3),
+        }
+        for stage, shard in (("rerank", 0), ("degrade", None), ("publish", None)):
+            room.stage(stage, run, shard=shard)
+        carried = room.pairs(recall(room)[0])
+        assert {(row["recalled_by"], row["recall_rank"]) for row in carried} == {(None, None)}
+
+    def test_buckets_that_do_not_add_up_stop_the_run(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from rerank_core.retrieval import search
+
+        room.follow("solar")
+        room.add("solar", "apples")
+        run = room.until("recall")
+        monkeypatch.setattr(search, "asdict", lambda _: {"wanted": 5})
+        with pytest.raises(CorruptError, match="do not add up"):
+            room.stage("recall", run)
+
+
+def test_statistics_are_those_of_the_frozen_window(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1", "wind 1")
+    run, _ = recall(room, "frozen")
+    before = {row["article_id"]: row["light_score"] for row in room.pairs(run)}
+    room.add(*(f"solar {number}" for number in range(2, 30)))  # the term is no longer rare
+    room.run("newer")
+    again = {row["article_id"]: row["light_score"] for row in room.pairs(run)}
+    assert again == before
+    newer = room.pairs(room.open("newer"))
+    assert next(row["light_score"] for row in newer if row["article_id"] == "solar 1") < before["solar 1"]

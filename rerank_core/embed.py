@@ -1,0 +1,137 @@
+"""Embed the documents of the freshness window and the topics' queries, for recall by vectors.
+
+What has a vector by this embedder already is left alone, and batches are kept as they are done, so a killed task
+resumes where it stopped. A window is never half embedded for good: what the time limit leaves, the next run takes up,
+and recall finds it by BM25 until then. With a strategy that needs no vectors there is nothing to do.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping
+
+from rerank_core import database as db
+from rerank_core import topics
+from rerank_core.database import Database
+from rerank_core.records import Run
+from rerank_core.retrieval import pgvector
+from rerank_core.retrieval.base import Ids
+from rerank_core.retrieval.dense import Vectors
+from rerank_core.retrieval.opening import KnownEmbedder, in_postgres, open_vectors
+from rerank_core.retrieval.queries import store_queries
+from rerank_core.scorers import embedding
+from rerank_core.scorers.embedding import Embedder
+from rerank_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BATCH = 256  # documents that are kept at a time
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Where each document of the window went."""
+
+    documents: int
+    had: int  # a vector already
+    embedded: int
+    left: int  # the time was up
+    queries: int  # embedded
+    load_seconds: float = 0.0  # start of the engine
+    embed_seconds: float = 0.0
+
+
+def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
+    """Embed what the run's recall will compare and has no vector yet.
+
+    Raises ModelError for a checkpoint that must not be used, EngineError where the engine fails, SettingsError where
+    the store of vectors is not to be had.
+    """
+    if run.frozen or not settings.recall_needs_vectors:
+        return Embedded(0, 0, 0, 0, 0)
+    deadline = monotonic() + settings.scoring_minutes * 60
+    identity = embedding.identity(settings)
+    with database.transaction() as connection:
+        embedder_id = embedding.register(connection, identity)
+        if in_postgres(settings):
+            pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
+        wanted = store_queries(connection, topics.current_topics(connection, run.pipeline))
+        members = _window(connection, run)
+        db.execute(connection, "embed_run", run_id=run.run_id, embedder_id=embedder_id)
+        queries = db.rows(
+            connection,
+            "embed_missing_queries",
+            embedder_id=embedder_id,
+            query_ids=sorted(set(wanted.values())) if len(members) else [],
+        )
+    known = KnownEmbedder(embedder_id, identity.digest, identity.dimensions)
+    with open_vectors(settings, database, known) as vectors:
+        missing = vectors.missing(members) if len(members) else members
+        if not len(missing) and not queries:
+            return Embedded(documents=len(members), had=len(members), embedded=0, left=0, queries=0)
+        log.info("%d documents and %d queries to embed; the engine starts", len(missing), len(queries))
+        started = monotonic()
+        with closing(embedding.load(settings)) as embedder:
+            loaded = monotonic()
+            _embed_queries(database, embedder, embedder_id, queries)
+            done = _embed_documents(database, embedder, vectors, missing, deadline)
+    result = Embedded(
+        documents=len(members),
+        had=len(members) - len(missing),
+        embedded=done,
+        left=len(missing) - done,
+        queries=len(queries),
+        load_seconds=round(loaded - started, 3),
+        embed_seconds=round(monotonic() - loaded, 3),
+    )
+    if result.left:
+        log.warning("%d documents are not embedded: the time was up; BM25 recalls them", result.left)
+    return result
+
+
+def _window(connection: Connection, run: Run) -> Ids:
+    """Ids of the documents of the freshness window, in order: what recall will compare."""
+    found = db.rows(
+        connection,
+        "recall_members",
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        fresh_since=run.window.fresh_since,
+        until=run.window.until,
+    )
+    return np.unique(np.asarray([row["document_id"] for row in found], dtype=np.int64))
+
+
+def _embed_queries(
+    database: Database, embedder: Embedder, embedder_id: int, queries: Sequence[RowMapping]
+) -> None:
+    found = embedder.embed_queries([(row["instruction"], row["query"]) for row in queries])
+    with database.transaction() as connection:
+        db.execute(
+            connection,
+            "embed_add_queries",
+            embedder_id=embedder_id,
+            query_ids=[row["query_id"] for row in queries],
+            vectors=[vector.astype("<f2").tobytes() for vector in found],
+        )
+
+
+def _embed_documents(
+    database: Database, embedder: Embedder, vectors: Vectors, missing: Ids, deadline: float
+) -> int:
+    """Embed these documents, the newest first, until the deadline; returns how many were."""
+    newest_first = np.sort(missing)[::-1]
+    done = 0
+    while done < len(missing) and monotonic() < deadline:
+        batch = newest_first[done : done + BATCH]
+        with database.transaction(read_only=True) as connection:
+            rows = db.rows(connection, "embed_documents", document_ids=batch.tolist())
+        matrix = embedder.embed_documents([row["text"] for row in rows])
+        vectors.add(np.asarray([row["document_id"] for row in rows], dtype=np.int64), matrix)
+        done += len(batch)
+        log.info("%d of %d documents embedded", done, len(missing))
+    return done

@@ -1,0 +1,1 @@
+"""Recall strategies behind one small protocol, and the stores of vectors that some of them search."""

@@ -1,0 +1,28 @@
+"""Recall by words and by vectors, fused by their places: neither's scores need to mean what the other's do."""
+
+import numpy as np
+
+from rerank_core.retrieval.base import Asked, Found, Ids, Mask, fuse
+from rerank_core.retrieval.bm25 import Words
+from rerank_core.retrieval.dense import Dense
+
+DEPTH = 2  # each list is this many times as long as what is wanted
+
+
+class Hybrid:
+    """Reciprocal rank fusion of BM25 and dense recall."""
+
+    def __init__(self, dense: Dense) -> None:
+        self._dense = dense
+        self._words = Words()
+        self.name = f"bm25 + {dense.name}"
+
+    def best(self, asked: Asked, among: Ids, limit: int) -> Found:
+        """See Retriever.best."""
+        words = self._words.best(asked, among, DEPTH * limit).positions
+        like = self._dense.similar(asked, among, DEPTH * limit)
+        return fuse([("bm25", words), ("dense", like)], limit)
+
+    def any_language(self, asked: Asked) -> Mask:
+        """As for dense recall."""
+        return np.asarray(self._dense.any_language(asked))

@@ -1,0 +1,116 @@
+"""Vectors in Milvus: a server by its address, or Milvus Lite in a file. Needs the extra `milvus`.
+
+A collection for each embedder, its documents by id. A search names the wanted documents in its filter, so that the
+window holds whatever else the collection has; an answer that is short is completed by comparing one by one.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+
+from rerank_core.errors import SettingsError, StoreUnavailable
+from rerank_core.retrieval.base import Ids, Scores, top
+from rerank_core.retrieval.dense import Matrix, Vector
+
+BATCH = 1_000  # documents that one request names
+MOST = 16_384  # that Milvus gives to one search
+
+
+class MilvusVectors:
+    """The vectors of one embedder; a context manager."""
+
+    def __init__(self, url: str, *, digest: str, dimensions: int) -> None:
+        """Connect, and make the embedder's collection where it is missing. Raises SettingsError, StoreUnavailable."""
+        try:
+            import pymilvus
+        except ImportError as error:
+            raise SettingsError(
+                "recall by Milvus needs its client: pip install 'news-rerank[milvus]'"
+            ) from error
+        self._pymilvus: Any = pymilvus
+        self._collection = f"rerank_{digest[:16]}"
+        self._dimensions = dimensions
+        self._client: Any = self._asked(pymilvus.MilvusClient, uri=url)
+        if not self._asked(self._client.has_collection, self._collection):
+            self._create()
+        self._asked(self._client.load_collection, self._collection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._client.close()
+
+    def _create(self) -> None:
+        kinds = self._pymilvus.DataType
+        schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("document_id", kinds.INT64, is_primary=True)
+        schema.add_field("vector", kinds.FLOAT_VECTOR, dim=self._dimensions)
+        index = self._client.prepare_index_params()
+        index.add_index("vector", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 64})
+        self._asked(
+            self._client.create_collection,
+            self._collection,
+            schema=schema,
+            index_params=index,
+            consistency_level="Strong",
+        )
+
+    def missing(self, document_ids: Ids) -> Ids:
+        """See Vectors.missing."""
+        wanted = np.unique(document_ids)
+        known = [row["document_id"] for row in self._get(wanted, ["document_id"])]
+        return np.setdiff1d(wanted, np.asarray(known, dtype=np.int64))
+
+    def add(self, document_ids: Ids, vectors: Matrix) -> None:
+        """See Vectors.add."""
+        rows = [
+            {"document_id": number, "vector": vector.astype(np.float32).tolist()}
+            for number, vector in zip(document_ids.tolist(), vectors, strict=True)
+        ]
+        for start in range(0, len(rows), BATCH):
+            self._asked(self._client.upsert, self._collection, rows[start : start + BATCH])
+
+    def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
+        """See Vectors.read."""
+        rows = sorted(
+            self._get(np.unique(document_ids), ["document_id", "vector"]), key=lambda row: row["document_id"]
+        )
+        ids = np.asarray([row["document_id"] for row in rows], dtype=np.int64)
+        matrix = np.asarray([row["vector"] for row in rows], dtype=np.float16)
+        return ids, matrix.reshape(len(rows), self._dimensions)
+
+    def nearest(self, query: Vector, among: Ids, limit: int) -> tuple[Ids, Scores]:
+        """See Vectors.nearest."""
+        found = self._asked(
+            self._client.search,
+            self._collection,
+            data=[query.astype(np.float32).tolist()],
+            anns_field="vector",
+            filter=f"document_id in {among.tolist()}",  # Milvus Lite 3.2 takes no filter_params
+            limit=min(limit, len(among), MOST),
+            search_params={"metric_type": "IP", "params": {"ef": min(MOST, max(1_000, 2 * limit))}},
+        )[0]
+        ids = np.asarray([hit["document_id"] for hit in found], dtype=np.int64)
+        likeness = np.asarray([hit["distance"] for hit in found], dtype=np.float32)
+        if len(ids) < limit and len(ids) < len(among):
+            ids, matrix = self.read(among)
+            likeness = matrix.astype(np.float32) @ query.astype(np.float32)
+        order = top(np.arange(len(ids)), likeness, limit)
+        return ids[order], likeness[order]
+
+    def _get(self, wanted: Ids, fields: list[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), BATCH):
+            part = wanted[start : start + BATCH].tolist()
+            rows += self._asked(self._client.get, self._collection, ids=part, output_fields=fields)
+        return rows
+
+    def _asked(self, request: Any, *arguments: Any, **options: Any) -> Any:
+        """The answer to a request. No message shows the address: it can hold a password."""
+        try:
+            return request(*arguments, **options)
+        except self._pymilvus.exceptions.MilvusException as error:
+            raise StoreUnavailable(
+                f"Milvus: {getattr(error, 'message', type(error).__name__)}; check RERANK_MILVUS_URL and that it runs"
+            ) from error

@@ -1,0 +1,134 @@
+"""Vectors in Postgres with pgvector: a table for each embedder, half precision, an HNSW index.
+
+The index knows nothing of windows, so a search is iterative: it goes on until enough of the wanted documents have come.
+Where it gives up before that, the documents are compared one by one: an answer is never short.
+"""
+
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.errors import SettingsError
+from rerank_core.retrieval.base import Ids, Scores
+from rerank_core.retrieval.dense import Matrix, Vector
+
+BATCH = 5_000  # vectors that one statement reads
+SETS = 4  # of wanted documents that are kept at hand: one a language of a topic, as a rule
+
+
+def ensure(connection: Connection, *, embedder_id: int, dimensions: int) -> None:
+    """Make the embedder's table, and the extension where it is missing. Raises SettingsError where neither is allowed."""
+    try:
+        db.rows(connection, "embed_ensure", embedder_id=embedder_id, dimensions=dimensions)
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) not in {"42501", "0A000", "58P01"}:
+            raise
+        reason = str(error.orig).strip().splitlines()[0]
+        raise SettingsError(
+            f"dense recall needs pgvector 0.8 or newer in the database ({reason}); have a superuser run"
+            " CREATE EXTENSION vector SCHEMA rerank there, or set RERANK_RECALL=bm25"
+        ) from error
+
+
+class PgVectors:
+    """The vectors of one embedder; a context manager, since searches share a transaction."""
+
+    def __init__(self, database: Database, *, embedder_id: int) -> None:
+        self._database = database
+        self._table = (("vectors", f"rerank.vector_{embedder_id:d}"),)
+        self._stack = ExitStack()
+        self._searching: Connection | None = None
+        self._sets: dict[bytes, str] = {}  # wanted documents → the temporary table that holds them
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._searching = None
+        self._sets = {}
+        self._stack.__exit__(*error)
+
+    def missing(self, document_ids: Ids) -> Ids:
+        """See Vectors.missing."""
+        with self._database.transaction(read_only=True) as connection:
+            found = db.rows(connection, "embed_missing", self._table, document_ids=document_ids.tolist())
+        return np.asarray([row["document_id"] for row in found], dtype=np.int64)
+
+    def add(self, document_ids: Ids, vectors: Matrix) -> None:
+        """See Vectors.add."""
+        values = {
+            "document_ids": document_ids.tolist(),
+            "vectors": [_as_text(vector) for vector in vectors],
+        }
+        with self._database.transaction() as connection:
+            db.rows(connection, "embed_search_path")
+            connection.execute(db.statement("embed_add", self._table), values)
+
+    def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
+        """See Vectors.read."""
+        wanted = np.sort(document_ids)
+        ids: list[int] = []
+        # pgvector sends a vector as two 16-bit words, the first its length, and numbers, all big-endian.
+        parts: list[Matrix] = []
+        with self._database.transaction(read_only=True) as connection:
+            db.rows(connection, "embed_search_path")
+            for start in range(0, len(wanted), BATCH):
+                part = wanted[start : start + BATCH].tolist()
+                for row in db.rows(connection, "embed_read", self._table, document_ids=part):
+                    ids.append(row["document_id"])
+                    parts.append(np.frombuffer(row["vector"], dtype=">f2", offset=4).astype(np.float16))
+        return np.asarray(ids, dtype=np.int64), np.asarray(parts, dtype=np.float16).reshape(len(ids), -1)
+
+    def nearest(self, query: Vector, among: Ids, limit: int) -> tuple[Ids, Scores]:
+        """See Vectors.nearest."""
+        connection = self._search()
+        relations = (*self._table, ("wanted", self._set(connection, among)))
+        values = {"query": _as_text(query), "limit": limit}
+        db.rows(connection, "embed_search_settings")
+        found = db.rows(connection, "embed_nearest", relations, **values)
+        if len(found) < limit:  # the index gave up, or there are no more
+            found = db.rows(connection, "embed_exact", relations, **values)
+        ids = np.asarray([row["document_id"] for row in found], dtype=np.int64)
+        likeness = np.asarray([row["likeness"] for row in found], dtype=np.float32)
+        order = np.lexsort((ids, -likeness))
+        return ids[order], likeness[order]
+
+    def _search(self) -> Connection:
+        """The transaction that searches share, for its temporary tables."""
+        if self._searching is None:
+            self._searching = self._stack.enter_context(self._database.transaction())
+            # Between two searches the caller works, for longer than a transaction may idle.
+            self._searching.exec_driver_sql(
+                "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"
+            )
+            db.rows(self._searching, "embed_search_path")
+        return self._searching
+
+    def _set(self, connection: Connection, document_ids: Ids) -> str:
+        """A temporary table of these ids; the latest few stay, since most topics ask for the same."""
+        key = document_ids.tobytes()
+        name = self._sets.pop(key, None)
+        if name is None:
+            if len(self._sets) == SETS:
+                name = self._sets.pop(next(iter(self._sets)))
+                connection.exec_driver_sql(f"DROP TABLE {name}")
+            else:
+                name = f"pg_temp.wanted_{len(self._sets)}"
+            connection.exec_driver_sql(
+                f"CREATE TEMP TABLE {name.removeprefix('pg_temp.')} (document_id bigint PRIMARY KEY) ON COMMIT DROP"
+            )
+            db.copy_in(connection, name, pa.table({"document_id": np.unique(document_ids)}))
+            connection.exec_driver_sql(f"ANALYZE {name}")
+        self._sets[key] = name  # the latest
+        return name
+
+
+def _as_text(vector: Vector) -> str:
+    """As pgvector reads it; five digits tell half-precision numbers apart."""
+    return "[" + ",".join(format(value, ".5g") for value in vector.tolist()) + "]"

@@ -1,0 +1,248 @@
+"""Embedders: which one a checkpoint folder is, what it reads, and a fake one that needs no model.
+
+A vector is valid for one embedder. Its id covers the weights, the prompt, the precision and the token limit, so that
+the vectors of another model are never compared with these. The checks of a checkpoint are a scorer's: safetensors
+only, no remote code, and no text becomes a control token.
+
+Model card: https://huggingface.co/Qwen/Qwen3-Embedding-0.6B
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core.encoding import Encoder, read_tokenizer, sanitise
+from rerank_core.errors import EngineError, ModelError
+from rerank_core.prompt import QWEN3, RULES
+from rerank_core.scorers.identity import Checkpoint, Family, read_checkpoint, weights_digest
+from rerank_core.scorers.weights import resolve_model
+from rerank_core.settings import Settings
+
+FAMILY = "qwen3-embedding"
+END = "<|endoftext|>"  # the token whose last hidden state is the embedding
+QUERY = "Instruct: {}\nQuery:{}"
+MAX_QUERY_TOKENS = 512  # of instruction and query together; the tail is cut
+
+# The released weights lack the prefix that a causal model's have.
+EMBEDDERS = tuple(
+    Family(name=FAMILY, architecture=architecture, embedding=embedding, form=QWEN3)
+    for architecture in ("Qwen3ForCausalLM", "Qwen3Model")
+    for embedding in ("embed_tokens.weight", "model.embed_tokens.weight")
+)
+
+Matrix = npt.NDArray[np.float16]  # one vector of length 1 a row
+
+
+@dataclass(frozen=True)
+class EmbedderIdentity:
+    """An embedder's name. `digest` is its id; the parts below it say what the id is made of."""
+
+    digest: str  # sha256 in hex over the parts below but location
+    family: str
+    weights: str  # sha256 in hex over the safetensors files and config.json
+    prompt: str  # sha256 in hex over prompt format and tokenizer
+    precision: str  # of the engine's arithmetic; vectors are kept in float16
+    max_document_tokens: int
+    dimensions: int
+    location: str  # where it was found; not part of the id
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        family: str,
+        weights: str,
+        prompt: str,
+        precision: str,
+        max_document_tokens: int,
+        dimensions: int,
+        location: str,
+    ) -> Self:
+        """The identity with these parts, its digest computed."""
+        parts = (family, weights, prompt, precision, max_document_tokens, dimensions)
+        return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest(), *parts, location)
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors. One embedder belongs to one process: never fork with one open."""
+
+    @property
+    def identity(self) -> EmbedderIdentity:
+        """Which embedder this is; vectors of equal identities may be compared."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """One vector a text. Raises EngineError after a failed step; the embedder is then finished."""
+        ...
+
+    def embed_queries(self, asked: Sequence[tuple[str, str]]) -> Matrix:
+        """One vector an (instruction, query). Raises EngineError as `embed_documents` does."""
+        ...
+
+    def close(self) -> None:
+        """Give the engine's memory back; may be called twice."""
+        ...
+
+
+class EmbeddingPrompter:
+    """What an embedder reads, as token ids: the text without control tokens, cut, and the end token."""
+
+    def __init__(self, tokenizer_file: Path, *, max_document_tokens: int) -> None:
+        """Raises ModelError when the tokenizer is not the family's."""
+        specification = read_tokenizer(tokenizer_file)
+        self._encoder = Encoder(specification)
+        if END not in self._encoder.control_ids:
+            raise ModelError(
+                f"{tokenizer_file} has no control token {END!r}: not a Qwen3-Embedding checkpoint; take its own files"
+            )
+        self._end = self._encoder.control_ids[END]
+        self._limit = max_document_tokens
+        self.digest = _prompt_digest(specification)
+        self.vocabulary_size = self._encoder.vocabulary_size
+        self.max_tokens = max(MAX_QUERY_TOKENS, max_document_tokens) + 1
+
+    def document(self, text: str) -> list[int]:
+        """Ids of a document: at most `max_document_tokens`, and the end."""
+        return self._ids(text, self._limit)
+
+    def query(self, instruction: str, query: str) -> list[int]:
+        """Ids of a query with its instruction, and the end."""
+        return self._ids(QUERY.format(instruction, query), MAX_QUERY_TOKENS)
+
+    def _ids(self, text: str, limit: int) -> list[int]:
+        ids, _ = self._encoder.encode(sanitise(text), max_tokens=limit)
+        return [*ids, self._end]
+
+
+def _prompt_digest(specification: dict[str, object]) -> str:
+    content = {
+        "rules": RULES,
+        "format": [FAMILY, QUERY, END, MAX_QUERY_TOKENS],
+        "tokenizer": {
+            name: specification.get(name) for name in ("model", "normalizer", "pre_tokenizer", "added_tokens")
+        },
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_embedder(folder: Path) -> Checkpoint:
+    """Check the folder of an embedding checkpoint. Raises ModelError that says what is wrong with which file."""
+    return read_checkpoint(folder, families=EMBEDDERS)
+
+
+def identify(folder: Path, *, max_document_tokens: int) -> EmbedderIdentity:
+    """The identity of an embedding checkpoint. Reads all weights once. Raises ModelError."""
+    checkpoint = read_embedder(folder)
+    return EmbedderIdentity.of(
+        family=FAMILY,
+        weights=weights_digest(checkpoint),
+        prompt=_prompt_digest(read_tokenizer(folder / "tokenizer.json")),
+        precision=checkpoint.precision,
+        max_document_tokens=max_document_tokens,
+        dimensions=int(checkpoint.config["hidden_size"]),
+        location=str(folder),
+    )
+
+
+def identity(settings: Settings) -> EmbedderIdentity:
+    """Which embedder the settings name. Raises ModelError."""
+    folder = resolve_model(settings.embedding_model)
+    found = identify(folder, max_document_tokens=settings.max_document_tokens)
+    named = settings.embedding_model
+    return found if Path(named).is_dir() else replace(found, location=named)
+
+
+def register(connection: Connection, found: EmbedderIdentity) -> int:
+    """The embedder's number; one that is not known yet is added."""
+    db.execute(
+        connection,
+        "embed_register",
+        digest=found.digest,
+        family=found.family,
+        weights_digest=found.weights,
+        prompt_digest=found.prompt,
+        precision=found.precision,
+        max_document_tokens=found.max_document_tokens,
+        dimensions=found.dimensions,
+        location=found.location,
+    )
+    row = db.one(connection, "embed_by_digest", digest=found.digest)
+    assert row is not None
+    return int(row["embedder_id"])
+
+
+def load(settings: Settings) -> Embedder:
+    """Start the engine of the settings' embedder. Raises ModelError where it must not, or cannot, be used here."""
+    if find_spec("vllm") is None:
+        raise ModelError(
+            "vllm is not installed: this host cannot embed; install news-rerank[gpu], or [cpu] without a GPU"
+        )
+    from rerank_core.scorers.embedder import VllmEmbedder
+
+    return VllmEmbedder(
+        resolve_model(settings.embedding_model),
+        max_document_tokens=settings.max_document_tokens,
+        kv_cache_gib=settings.kv_cache_gib,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+    )
+
+
+class FakeEmbedder:
+    """Embeds without a model: a text is the sum of fixed random vectors of its words, synonyms sharing theirs.
+
+    `synonyms` maps a word to the one that it means. `fail_at_text` makes every batch that contains it a failed step.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int = 64,
+        synonyms: dict[str, str] | None = None,
+        fail_at_text: str | None = None,
+        name: str = "fake",
+    ) -> None:
+        self.identity = EmbedderIdentity.of(
+            family="fake",
+            weights=hashlib.sha256(name.encode()).hexdigest(),
+            prompt="",
+            precision="float32",
+            max_document_tokens=512,
+            dimensions=dimensions,
+            location=name,
+        )
+        self.asked = 0  # texts embedded so far
+        self._synonyms = synonyms or {}
+        self._fail_at_text = fail_at_text
+
+    def embed_documents(self, texts: Sequence[str]) -> Matrix:
+        """See Embedder.embed_documents."""
+        if self._fail_at_text and any(self._fail_at_text in text for text in texts):
+            raise EngineError("a step failed (told to)")
+        self.asked += len(texts)
+        return np.asarray([self._embed(text) for text in texts], dtype=np.float16)
+
+    def embed_queries(self, asked: Sequence[tuple[str, str]]) -> Matrix:
+        """See Embedder.embed_queries; the instruction is not read."""
+        return self.embed_documents([query for _, query in asked])
+
+    def close(self) -> None:
+        """See Embedder.close."""
+
+    def _embed(self, text: str) -> npt.NDArray[np.float32]:
+        total = np.full(self.identity.dimensions, 1e-3)
+        for word in text.lower().split():
+            meaning = self._synonyms.get(word, word)
+            seed = int.from_bytes(
+                hashlib.sha256(f"{self.identity.location} {meaning}".encode()).digest()[:4], "big"
+            )
+            total += np.random.default_rng(seed).standard_normal(self.identity.dimensions)
+        return np.asarray(total / np.linalg.norm(total), dtype=np.float32)

@@ -1,0 +1,104 @@
+"""Recall by vectors in Milvus: Milvus Lite keeps the contract of every store, and topics find by it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from factories import Newsroom, make_topic
+from vectors_contract import DIMENSIONS, VectorsContract, unit_vectors
+
+from rerank_core.errors import SettingsError, StoreUnavailable
+from rerank_core.retrieval.milvus import MilvusVectors
+from rerank_core.scorers import embedding
+from rerank_core.scorers.embedding import FakeEmbedder
+
+pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
+pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return str(tmp_path / "vectors.db")
+
+
+class TestStore(VectorsContract):
+    """Milvus Lite keeps the contract of every store."""
+
+    @pytest.fixture
+    def ids(self) -> Any:
+        return np.arange(10, 3_010, dtype=np.int64)
+
+    @pytest.fixture
+    def vectors(self, url: str) -> Iterator[MilvusVectors]:
+        with MilvusVectors(url, digest="ab" * 32, dimensions=DIMENSIONS) as found:
+            yield found
+
+    def test_what_was_kept_is_there_for_the_next_process(self, url: str, ids: Any) -> None:
+        with MilvusVectors(url, digest="ab" * 32, dimensions=DIMENSIONS) as first:
+            first.add(ids[:3], unit_vectors(3))
+        with MilvusVectors(url, digest="ab" * 32, dimensions=DIMENSIONS) as second:
+            assert second.missing(ids[:4]).tolist() == [ids[3]]
+
+    def test_another_embedder_has_a_collection_of_its_own(self, url: str, ids: Any) -> None:
+        with MilvusVectors(url, digest="ab" * 32, dimensions=DIMENSIONS) as first:
+            first.add(ids[:3], unit_vectors(3))
+        with MilvusVectors(url, digest="cd" * 32, dimensions=8) as second:
+            assert second.missing(ids[:3]).tolist() == ids[:3].tolist()
+
+
+def test_a_chinese_topic_finds_an_english_article(
+    room: Newsroom, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEmbedder(synonyms={"太阳能": "solar"})
+    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    room = room.tuned(recall="milvus", milvus_url=url, fill_factor=1)
+    room.follow(make_topic(query="太阳能", candidate_limit=1))
+    room.add("solar", "apples", "rain")
+    assert room.run()["embed"]["embedded"] == 3
+    assert room.page() == ["solar"]
+    assert room.value("SELECT to_regclass('rerank.vector_1')") is None
+    assert room.run()["embed"]["had"] == 3
+
+
+def test_where_milvus_does_not_answer_recall_is_by_words(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    fake = FakeEmbedder()
+    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    room = room.tuned(recall="milvus", milvus_url=url)
+    room.follow("solar")
+    room.add("solar 1")
+    room.run()
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("Milvus: away")
+
+    monkeypatch.setattr(MilvusVectors, "__init__", away)
+    room.add("solar 2")
+    assert "embed" not in room.run()
+    assert sorted(room.page()) == ["solar 1", "solar 2"]
+
+
+def test_a_server_that_is_away_is_told_without_its_password() -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        MilvusVectors("http://me:hunter2@127.0.0.1:1", digest="ab" * 32, dimensions=4)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(SettingsError, match=r"pip install 'news-rerank\[milvus\]'"):
+        MilvusVectors(url, digest="ab" * 32, dimensions=4)
+
+
+def test_without_an_address_the_error_names_the_setting(room: Newsroom) -> None:
+    from rerank_core.retrieval.opening import KnownEmbedder, open_vectors
+
+    with pytest.raises(SettingsError, match="RERANK_MILVUS_URL"):
+        with open_vectors(room.tuned(recall="milvus").settings, room.database, KnownEmbedder(1, "ab", 4)):
+            pass
