@@ -124,8 +124,28 @@ def test_the_trigger_form_reaches_the_run(stages, ranking_dag, run_dag):
     }
 
 
-def test_an_unreadable_until_fails_in_doctor_before_anything_is_claimed(stages, ranking_dag, run_dag):
-    outcome = run_dag(ranking_dag, until="tomorrow")
+def test_an_unreadable_until_is_refused_before_anything_is_claimed(stages, ranking_dag, run_dag):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    try:
+        outcome = run_dag(ranking_dag, until="tomorrow")
+    except ParamValidationError:  # Airflow itself refuses it where a checker of times is installed
+        pass
+    else:
+        assert outcome.tasks["doctor"] == ["failed"]
+    assert stages.opened == []
+
+
+def test_an_until_without_an_offset_is_refused_by_the_doctor(stages, ranking_dag, run_dag, monkeypatch):
+    from rerank_airflow.identity import RunIdentity
+
+    from rerank_core.errors import InputError
+
+    def refuse(*args, **kwargs):
+        raise InputError("until has no UTC offset")
+
+    monkeypatch.setattr(RunIdentity, "of", refuse)
+    outcome = run_dag(ranking_dag)
     assert outcome.tasks["doctor"] == ["failed"]
     assert stages.opened == []
 
