@@ -8,7 +8,7 @@ ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui test bench bench-gpu lint format lock clean
+.PHONY: help setup demo ui test faults bench bench-gpu bench-scale lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +25,17 @@ ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=808
 test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
 	@exec $(run) pytest -q $(ARGS)
 
+faults: setup ## The long fire: kill, freeze and cut off runs, and see that every promise holds (N=300 REAL=40 SEED=1)
+	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 bench: setup ## Measure the scorer beside vLLM, CrossEncoder and transformers (ARGS="speed --mixed 20x50")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring $(ARGS)
 
 bench-gpu: setup ## The same at GPU sizes
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring --gpu $(ARGS)
+
+bench-scale: setup ## Measure claims, publication, a long history, readers and reruns at scale (ARGS="claim --articles 100000")
+	@PYTHONPATH=tests exec $(run) benchmarks.bench_scale $(ARGS)
 
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .

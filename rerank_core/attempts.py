@@ -7,7 +7,7 @@ under a mark of its own, so that the next try knows the one to refuse: where the
 alone, or two tries in a row vanished with it (one may have been killed for another reason).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from rerank_core import database as db
@@ -46,7 +46,7 @@ class Attempt:
 
     def score(
         self, scorer: Scorer, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float
-    ) -> Iterator[ScoredChunk]:
+    ) -> Generator[ScoredChunk]:
         """Scorer.score, carefully where the try before did not come to its end."""
         suspects = pairs[:SUSPECTS] if self.failures else []
         for pair in suspects:

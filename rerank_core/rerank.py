@@ -2,8 +2,8 @@
 
 Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
 stopped, and a rerun with nothing missing does not load the engine. Where another try, or another run,
-scores the same pairs at the same time, they read the ledger anew when they notice, and one goes on from the
-other end: what both score is a chunk where they meet first and one where they meet last. Pairs that the deadline leaves unscored are left to the light
+scores the same pairs at the same time, the one that notices reads the ledger anew and goes on elsewhere, from
+the end or from the middle: what both score is a chunk each time they meet, and they hardly do. Pairs that the deadline leaves unscored are left to the light
 order; the next run takes them up.
 """
 
@@ -179,7 +179,8 @@ def _rounds(
             left = _missing(connection, run, mine)
         if not left:
             return
-        ordered = left[::-1] if backwards else left
+        half = len(left) // 2  # the other one may well stay where it is
+        ordered = left[::-1] if backwards else left[half:] + left[:half]
         chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
         yield _Round(len(left), _closable(chunks))
 

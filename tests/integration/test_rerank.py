@@ -179,3 +179,42 @@ def test_a_worker_with_another_model_is_refused_before_it_scores(room: Newsroom)
 def test_the_rerank_stage_needs_its_shard(room: Newsroom) -> None:
     with pytest.raises(InputError, match="number of a shard"):
         room.stage("rerank", frozen(room, "solar 1"))
+
+
+def test_a_try_that_finds_its_chunk_scored_by_another_leaves_the_rest_to_it(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = frozen(room, *TITLES)
+    room.engines.options = {"pairs_per_chunk": 2}
+    write = ledger.write
+
+    def while_another_scores_all(connection: Any, scores: Any, **options: Any) -> int:
+        monkeypatch.setattr(ledger, "write", write)
+        room.stage("rerank", run, shard=0)
+        return write(connection, scores, **options)
+
+    monkeypatch.setattr(ledger, "write", while_another_scores_all)
+    found = room.stage("rerank", run, shard=0)
+    assert (found["pairs"], found["scored"], found["elsewhere"], found["unscored"]) == (6, 0, 6, 0)
+    assert [scorer.chunks for scorer in room.engines.built] == [1, 6]  # the other one goes carefully
+
+
+def test_two_tries_side_by_side_part_ways(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = frozen(room, *TITLES)
+    room.engines.options = {"pairs_per_chunk": 2}
+    write, written = ledger.write, []
+
+    def while_another_scores_one(connection: Any, scores: Any, **options: Any) -> int:
+        if not written:
+            with room.database.transaction() as other:
+                write(other, [scores[0]], **options)
+        written.append([score.pair.document for score in scores])
+        return write(connection, scores, **options)
+
+    monkeypatch.setattr(ledger, "write", while_another_scores_one)
+    found = room.stage("rerank", run, shard=0)
+    assert (found["scored"], found["elsewhere"], found["unscored"]) == (5, 1, 0)
+    assert scored(room) == set(TITLES)
+    rest = [pair.document for pair in room.engines.asked[2:6]]
+    after = [document for chunk in written[1:] for document in chunk]
+    assert after == (rest[::-1] if run.run_id % 2 else rest[2:] + rest[:2])  # runs in a row go opposite ways

@@ -1,0 +1,92 @@
+"""Plays the scheduler for one run: each stage in order, tried again while that can help.
+
+The rules are the DAG's: a permanent error ends the run, a killed or failed try is followed by another one,
+scoring that fails for good leaves its pairs to the light order.
+"""
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from faults import attempt
+from faults.world import Running, World
+from rerank_core.pipeline import STAGES
+
+TRIES = 12  # of a stage, before the run has failed
+PAUSE_SECONDS = 0.1  # between two tries
+HUNG_SECONDS = 90.0
+LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
+
+
+class Conductor:
+    """One dag run."""
+
+    def __init__(self, world: World, *, key: str, tries: int = TRIES) -> None:
+        self.world = world
+        self.key = key
+        self.tries = tries
+        self.said: list[str] = []  # errors, in order
+        self.unexpected: list[str] = []  # errors that are of no class of the library
+        self.points: dict[str, list[str]] = {}  # that the last good try of a stage passed
+        self.seconds: dict[str, float] = defaultdict(float)  # of that try
+        self.fenced = 0
+        self.state = "running"
+        self._shards: list[int] = []
+
+    def play(self) -> str:
+        """Every stage; "success" or "failed"."""
+        done = all(self._stage(stage) for stage in STAGES)
+        self.state = "success" if done else "failed"
+        return self.state
+
+    def _stage(self, stage: str) -> bool:
+        if stage == "rerank":
+            for shard in self._shards:
+                self._tried(stage, shard)
+            return True
+        return self._tried(stage, None) or stage in LIGHT_WITHOUT
+
+    def _tried(self, stage: str, shard: int | None) -> bool:
+        for number in range(self.tries):
+            if number:
+                time.sleep(PAUSE_SECONDS)
+            started = time.monotonic()
+            running = self.world.begin(stage, key=self.key, shard=shard)
+            status = self._wait(running)
+            if status is None:  # given up: its successor follows at once
+                continue
+            if status == attempt.DONE:
+                told = json.loads(running.asked.result.read_text())
+                if stage == "recall":
+                    self._shards = [one["shard"] for one in told["result"]["shards"]]
+                self.points[stage] = told["points"]
+                self.seconds[stage] = time.monotonic() - started
+                return True
+            if status > 0:
+                error = _error(running.asked.result)
+                self.said.append(f"{stage}: {error}")
+                if status == attempt.BUG:
+                    self.unexpected.append(f"{stage}: {error}")
+                if status == attempt.PERMANENT:
+                    self.fenced += error.startswith("FencedError")
+                    return False
+        return False
+
+    def _wait(self, running: Running) -> int | None:
+        """How the try ended; None where it is given up."""
+        deadline = time.monotonic() + HUNG_SECONDS
+        while (status := running.process.exitcode) is None:
+            if running.lost:
+                return None
+            if time.monotonic() > deadline:
+                self.unexpected.append(f"{running.asked.stage}: a try hangs")
+                running.process.kill()
+            time.sleep(0.003)
+        return int(status)
+
+
+def _error(result: Path) -> str:
+    """What a try said that did not end well; told to stop in its last moment, it said nothing or something else."""
+    told = json.loads(result.read_text()) if result.exists() else {}
+    return str(told.get("error", "it ended before it could say how")).split("\n", 1)[0]

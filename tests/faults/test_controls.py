@@ -1,0 +1,153 @@
+"""The oracle finds what it is there to find: in three libraries that are broken on purpose, and in doctored tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from faults import oracle, scenario
+from faults.world import Fire, World
+
+pytestmark = pytest.mark.timeout(120)
+
+TRIES = 4  # scenarios of a control; it need not do harm in each
+
+
+@pytest.mark.parametrize(
+    ("control", "kind", "harm"),
+    [
+        ("watermark", scenario.CALM, "lost"),
+        ("no fence", "freeze in publish", "stale"),
+        ("in place", scenario.CALM, "torn"),
+    ],
+)
+def test_a_broken_library_is_caught(fire: Fire, control: str, kind: str, harm: str) -> None:
+    verdicts = (scenario.play(fire, kind, seed, control=control).verdict for seed in range(TRIES))
+    assert any(getattr(verdict, harm) for verdict in verdicts)
+
+
+def examined(world: World) -> list[str]:
+    return oracle.examine(world.dsn, store=world.store, folder=world.folder, may_rescore=0).violations
+
+
+def test_an_ordinary_page_has_nothing_to_object_to(fire: Fire) -> None:
+    with fire.world() as world:
+        assert examined(world) == []
+
+
+def file_of(world: World) -> Path:
+    (path,) = world.query("SELECT parquet_path FROM rerank.publication")
+    return world.store / str(path[0])
+
+
+SPOILT: dict[str, tuple[str, str]] = {
+    "lost": ("DELETE FROM rerank.revision WHERE article_id = 'a3'", "saw a3 at version"),
+    "a text gone": ("DELETE FROM rerank.revision_text", "has not the text"),
+    "never prepared": (
+        "UPDATE rerank.revision SET document_id = NULL WHERE article_id = 'a3'",
+        "never prepared",
+    ),
+    "in two runs": (
+        "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, document_id)"
+        " SELECT pipeline, article_id, 2, version, run_id, ingested_at, first_ingested_at, document_id"
+        " FROM rerank.revision WHERE article_id = 'a3'",
+        "is in runs",
+    ),
+    "an old try": (
+        "INSERT INTO fire.fence SELECT run_id, fence + 1, '3' FROM rerank.publication",
+        "committed after fence",
+    ),
+    "a rank missing": ("DELETE FROM rerank.ranking WHERE rank = 3", "ranks are"),
+    "a row changed": (
+        "UPDATE rerank.ranking SET title = 'x' WHERE rank = 3",
+        "its file and its table differ",
+    ),
+    "the order wrong": (
+        "UPDATE rerank.ranking SET rank_score = rank_score + 50 WHERE rank = 3",
+        "rank_score does not fall",
+    ),
+    "no number": ("UPDATE rerank.ranking SET rank_score = 'NaN' WHERE rank = 1", "a score is no number"),
+    "another logit": ("UPDATE rerank.ranking SET logit = logit + 1 WHERE rank = 1", "is not in the ledger"),
+    "two scorers": (
+        "UPDATE rerank.ranking SET scorer_id = scorer_id + 1 WHERE rank = 1",
+        "two scorers are mixed",
+    ),
+    "another run's row": (
+        "UPDATE rerank.ranking SET revision_id = revision_id + 1 WHERE rank = 1",
+        "is not the article of revision",
+    ),
+    "counts that do not add up": (
+        "UPDATE rerank.ranking_topic SET scored = scored + 1",
+        "candidates are not",
+    ),
+    "a page that lacks an article": (
+        "DELETE FROM rerank.ranking WHERE article_id = 'a3'",
+        "the last page shows",
+    ),
+    "a score from nowhere": (
+        "INSERT INTO rerank.pair_score SELECT month, 999, query_id, scorer_id, logit, truncated, run_id, shard,"
+        " latency_ms, engine, device, scored_at FROM rerank.pair_score LIMIT 1",
+        "that no engine gave",
+    ),
+    "a pointer at nothing new": (
+        "WITH older AS (INSERT INTO rerank.publication (pipeline, run_id, version, fence, as_of, parquet_path,"
+        " parquet_sha256, rows_sha256, row_count, degraded) SELECT pipeline, run_id, 2, fence, as_of - interval '1 h',"
+        " parquet_path, parquet_sha256, rows_sha256, row_count, degraded FROM rerank.publication RETURNING *)"
+        " INSERT INTO rerank.pointer_move (pipeline, from_publication_id, to_publication_id, reason)"
+        " SELECT pipeline, publication_id - 1, publication_id, 'published' FROM older",
+        "took the page back",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_the_oracle_objects_to_a_table_that_was_tampered_with(fire: Fire, name: str) -> None:
+    statement, objection = SPOILT[name]
+    with fire.world() as world:
+        world.query(f"SET session_replication_role = replica; {statement}")
+        assert any(objection in sentence for sentence in examined(world)), examined(world)
+
+
+def overwrite(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("spoil", [overwrite, Path.unlink, lambda path: path.write_bytes(b"PAR1")])
+def test_the_oracle_objects_to_a_file_that_is_not_what_was_written(
+    fire: Fire, spoil: Callable[[Path], object]
+) -> None:
+    with fire.world() as world:
+        spoil(file_of(world))
+        assert any("its file" in sentence for sentence in examined(world))
+
+
+@pytest.mark.parametrize(
+    ("log", "line", "objection"),
+    [
+        (
+            "views.log",
+            '{"seen": [[1, 1, 1, "2026"], [2, 1, 2, "2026"]], "rows": 9, "digest": ""}',
+            "pages at once",
+        ),
+        ("views.log", '{"seen": [], "rows": 0, "digest": ""}', "an empty page"),
+        ("views.log", '{"seen": [[1, 1, 1, "2026"]], "rows": 9, "digest": ""}', "a reader saw 9 rows"),
+        ("files.log", '{"pages": 2, "publication": 1, "rows": 9, "torn": ""}', "files at once"),
+        ("files.log", '{"pages": 1, "publication": 1, "rows": 9, "torn": ""}', "had 9 rows"),
+        ("files.log", '{"pages": 1, "publication": 1, "rows": 9, "torn": "ArrowInvalid"}', "ArrowInvalid"),
+    ],
+)
+def test_the_oracle_objects_to_what_a_reader_must_not_see(
+    fire: Fire, log: str, line: str, objection: str
+) -> None:
+    with fire.world() as world:
+        (world.folder / log).write_text(line + "\n")
+        assert any(objection in sentence for sentence in examined(world))
+
+
+def test_the_oracle_counts_pairs_that_were_scored_twice(fire: Fire) -> None:
+    with fire.world() as world:
+        log = world.folder / "engine.log"
+        log.write_text(log.read_text() * 2)
+        assert any("were scored again, 0 at most" in sentence for sentence in examined(world))

@@ -1,0 +1,18 @@
+"""A bounded number of faults against the library; `make faults` has the long fire."""
+
+import pytest
+
+from faults import scenario
+from faults.world import Fire
+
+pytestmark = pytest.mark.timeout(120)
+
+DRAWN = [(kind, 7) for kind in (scenario.CALM, *scenario.KINDS)] + [("kill", 8)]
+
+
+@pytest.mark.parametrize(("kind", "seed"), DRAWN)
+def test_whatever_strikes_a_run_the_promises_hold(fire: Fire, kind: str, seed: int) -> None:
+    outcome = scenario.play(fire, kind, seed)
+    assert outcome.good, outcome.report(f"make faults N=1 ARGS=\"--kind '{kind}' --seed {seed}\"")
+    assert outcome.delivered, f"{outcome.faults} found nothing to strike"
+    assert outcome.verdict.readings > 50

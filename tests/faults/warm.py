@@ -1,0 +1,27 @@
+"""Imported by the process that tries are forked from: the library, and what it loads when it is first used."""
+
+from contextlib import suppress
+from importlib import import_module
+
+from sqlalchemy import create_engine
+
+import rerank_core.pipeline
+from faults import attempt, controls, points, stub, traffic  # noqa: F401
+from rerank_core import prepare, text
+from rerank_core.scorers import registry  # noqa: F401
+
+for name in (
+    "bm25s",
+    "numba",
+    "pandas",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "scipy.sparse",
+    "datasketch",
+):
+    with suppress(ImportError):  # a library that is no longer used costs nothing
+        import_module(name)
+create_engine("postgresql+psycopg2://").dialect  # noqa: B018
+prepare.to_document(title="solar power", summary=None, body="solar power and wind", lang="en")
+list(text.terms("solar power", lang="en"))
+assert rerank_core.pipeline.STAGES
