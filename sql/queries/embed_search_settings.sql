@@ -1,5 +1,5 @@
--- A search goes on until enough has come, and no other plan than the index is cheaper.
-SELECT set_config('hnsw.ef_search', CAST(CAST(:ef_search AS integer) AS text), true),
+-- As thorough as pgvector's index can be; a search goes on until enough has come, and no other plan is cheaper.
+SELECT set_config('hnsw.ef_search', '1000', true),
        set_config('hnsw.iterative_scan', 'relaxed_order', true),
        set_config('hnsw.max_scan_tuples', '200000', true),
        set_config('hnsw.scan_mem_multiplier', '8', true),

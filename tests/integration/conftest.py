@@ -23,8 +23,10 @@ def _clean_room_url(_room_url: str) -> Iterator[str]:
     with Database(_room_url).transaction() as connection:
         found = connection.execute(
             text(
-                "SELECT format('DELETE FROM %I.%I', schemaname, tablename) FROM pg_tables"
-                " WHERE schemaname = 'rerank' AND tablename <> 'alembic_version' AND tablename NOT LIKE 'pair_score_%'"
+                "SELECT format(CASE WHEN tablename ~ '^pair_score_[0-9]' THEN 'DROP TABLE %I.%I'"
+                " ELSE 'DELETE FROM %I.%I' END, schemaname, tablename) FROM pg_tables"
+                " WHERE schemaname = 'rerank' AND tablename <> 'alembic_version'"
+                " ORDER BY tablename ~ '^pair_score_[0-9]'"
             )
         )
         statements = ["SET LOCAL session_replication_role = replica", *found.scalars()]

@@ -1,0 +1,75 @@
+"""Who may see what: Airflow's own login, its permission for plugins, and the one for the pipeline's DAG.
+
+A route of a plugin has no authentication by itself, and neither have the documentation routes and the
+mounted folders of an app: the app is built with LOGIN over every route, and has none of those.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagDetails
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
+from fastapi import Depends, HTTPException, Query
+
+from rerank_airflow.defaults import dag_id
+from rerank_airflow.settings import pipelines, settings_of
+from rerank_core.database import Database
+from rerank_core.settings import SLUG, Settings
+
+LOGIN = requires_access_view(AccessView.PLUGINS)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The pipeline that a page is about."""
+
+    name: str
+    settings: Settings
+    database: Database
+    others: tuple[str, ...]  # all that the user may see, this one among them
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that runs it."""
+        return dag_id(self.name)
+
+
+@cache
+def _database(url: str) -> Database:
+    return Database(url, kept=2)
+
+
+def _visible(user: GetUserDep) -> tuple[str, ...]:
+    """The pipelines whose DAG the user may read."""
+    manager = get_auth_manager()
+    return tuple(
+        name
+        for name in pipelines()
+        if manager.is_authorized_dag(method="GET", details=DagDetails(id=dag_id(name)), user=user)
+    )
+
+
+Visible = Annotated[tuple[str, ...], Depends(_visible)]
+
+
+def of_name(name: str, visible: tuple[str, ...]) -> Pipeline:
+    """The pipeline with this name. Raises HTTPException: 404 where there is none, 403 where it may not be seen."""
+    if name not in visible:
+        if name in pipelines():
+            raise HTTPException(403, f"You may not read the DAG {dag_id(name)}.")
+        raise HTTPException(
+            404, f"There is no pipeline {name}; RERANK_AIRFLOW_PIPELINES names those that are."
+        )
+    settings = settings_of(name)
+    return Pipeline(name, settings, _database(settings.database_url), visible)
+
+
+def _chosen(visible: Visible, pipeline: Annotated[str | None, Query(pattern=SLUG)] = None) -> Pipeline:
+    if pipeline is None and not visible:
+        raise HTTPException(403, "You may read none of the DAGs that rank.")
+    return of_name(pipeline or visible[0], visible)
+
+
+Chosen = Annotated[Pipeline, Depends(_chosen)]

@@ -1,0 +1,102 @@
+"""The app of the pages: every route behind Airflow's login, every answer with the headers that keep it harmless."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from rerank_airflow.ui import articles, compare, health, rankings, runs, static
+from rerank_airflow.ui.access import LOGIN
+from rerank_airflow.ui.render import render
+from rerank_core.errors import DatabaseUnavailable, RerankError
+from rerank_core.reading import NotMigrated
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def build() -> FastAPI:
+    """The app, ready to be mounted."""
+    # No documentation routes: they would stand outside of the login.
+    app = FastAPI(
+        title="news-rerank",
+        dependencies=[Depends(LOGIN)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    for part in (rankings, compare, runs, health, articles, static):
+        app.include_router(part.router)
+
+    @app.get("/")
+    def start(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{request.scope['root_path']}/rankings", status_code=303)
+
+    app.middleware("http")(_with_headers)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(RerankError, _failed)
+    app.add_exception_handler(SQLAlchemyError, _failed)
+    return app
+
+
+async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    answer = await call(request)
+    for name, value in HEADERS.items():
+        answer.headers[name] = value
+    answer.headers.setdefault("Cache-Control", "no-store")
+    return answer
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    heading, advice = {
+        401: ("You are not logged in", "Log in to Airflow, then open this page from its navigation."),
+        403: (
+            "You may not see this",
+            "Ask an administrator of Airflow for access to plugins and to the DAG.",
+        ),
+        404: ("There is no such page", "Start from the rankings."),
+    }.get(error.status_code, ("This did not work", "Go back and try again."))
+    said = str(error.detail) if error.detail not in {"Not Found", "Not authenticated"} else ""
+    return _error_page(request, error.status_code, heading, said, advice)
+
+
+def _not_valid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    said = f"{first['loc'][-1]}: {first['msg']}."
+    return _error_page(request, 422, "The address cannot be read", said, "Start from the rankings.")
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, NotMigrated):
+        heading, advice = (
+            "The news database is not set up",
+            "Run `rerank db upgrade` where RERANK_DATABASE_URL is set as on this server, then reload.",
+        )
+    elif isinstance(error, DatabaseUnavailable):
+        heading, advice = (
+            "The news database does not answer",
+            "Check RERANK_DATABASE_URL of Airflow's API server, and that Postgres runs; `rerank doctor` says more.",
+        )
+    elif isinstance(error, RerankError):
+        heading, advice = "A setting is wrong", "Correct it for Airflow's API server, then restart that."
+    else:
+        raise error
+    return _error_page(request, 503, heading, str(error), advice)
+
+
+def _error_page(request: Request, status: int, heading: str, said: str, advice: str) -> Response:
+    return render(request, "error.html", status=status, bare=True, heading=heading, said=said, advice=advice)

@@ -1,0 +1,103 @@
+"""One article: where it stands in every topic and why, its text as it came and as the model reads it, its copies."""
+
+import math
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+
+from rerank_airflow.ui.access import Chosen
+from rerank_airflow.ui.paging import ROWS, Page, pages
+from rerank_airflow.ui.rankings import PublicationId, choose, clean
+from rerank_airflow.ui.render import logit, render
+from rerank_core import reading
+from rerank_core.reading import Revision, Standing
+
+router = APIRouter()
+
+
+@router.get("/article")
+def article(
+    request: Request,
+    pipeline: Chosen,
+    id: Annotated[str, Query(max_length=2000)],
+    publication: PublicationId = None,
+    page: Page = 1,
+) -> Response:
+    """The article with this id of the source."""
+    with reading.reading(pipeline.database) as connection:
+        revisions = reading.list_revisions(connection, pipeline=pipeline.name, article_id=clean(id))
+        if not revisions:
+            raise HTTPException(
+                404,
+                f"The pipeline {pipeline.name} never claimed an article {id}. Ids are those of the source view;"
+                " an article is claimed by the first run after its ingestion.",
+            )
+        revision = revisions[0]
+        shown = choose(connection, pipeline, publication, None)
+        standings: list[Standing] = []
+        if shown is not None and revision.document_id is not None:
+            standings = reading.list_standings(
+                connection,
+                publication_id=shown.publication_id,
+                document_id=revision.document_id,
+                lang=revision.document_lang or "und",
+                limit=ROWS,
+                offset=(page - 1) * ROWS,
+            )
+        return render(
+            request,
+            "article.html",
+            tab="article",
+            pipeline=pipeline,
+            shown=shown,
+            article_id=clean(id),
+            revision=revision,
+            revisions=revisions,
+            texts=reading.find_texts(connection, revision_id=revision.revision_id),
+            copies=(
+                reading.list_copies(
+                    connection, pipeline=pipeline.name, article_id=clean(id), revision=revision
+                )
+                if revision.document_id is not None
+                else []
+            ),
+            standings=[
+                (standing, why(standing, revision, as_of=shown.as_of))
+                for standing in standings
+                if shown is not None
+            ],
+            pages=pages(standings, at=page),
+        )
+
+
+def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
+    """Why the document has this rank in a topic, or none."""
+    if standing.rank is not None and standing.ranked_by == "bm25":
+        return "not scored yet: it follows in BM25 order, after the scored ones"
+    if standing.rank is not None and standing.logit is not None:
+        decay = standing.logit - (standing.rank_score or standing.logit)
+        aged = as_of - min(revision.published_at or revision.first_ingested_at, revision.first_ingested_at)
+        hours = max(aged, timedelta()) / timedelta(hours=1)
+        return (
+            f"logit {logit(standing.logit)} less {decay:.2f} for {hours:.0f} h of age"
+            f" at a half-life of {standing.half_life_hours:g} h"
+        )
+    if revision.hidden is not None:
+        return f"hidden: {revision.hidden}"
+    if standing.refused is not None:
+        return f"the scorer refused it: {standing.refused}"
+    if standing.logit is None:
+        if standing.languages and revision.document_lang not in standing.languages:
+            return f"the topic takes {', '.join(standing.languages)} only"
+        return "never a candidate: other articles share more words with the query"
+    if standing.min_score is not None and standing.logit < standing.min_score:
+        return f"below the topic's least logit, {logit(standing.min_score)}"
+    age = as_of - min(revision.published_at or revision.first_ingested_at, revision.first_ingested_at)
+    reached = standing.logit - math.log(2) * (age / timedelta(hours=1)) / standing.half_life_hours
+    if standing.last_rank_score is not None and reached < standing.last_rank_score:
+        return (
+            f"outranked: {logit(reached)} after decay, and the last of the page has"
+            f" {logit(standing.last_rank_score)}"
+        )
+    return "scored, but not among the documents that this page was made from"

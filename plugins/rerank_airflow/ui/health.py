@@ -1,0 +1,149 @@
+"""Health: scoring and pages over the latest runs, and each topic's scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from markupsafe import Markup
+
+from rerank_airflow.ui.access import Chosen
+from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
+from rerank_airflow.ui.paging import Page, pages
+from rerank_airflow.ui.render import clock, number, render
+from rerank_core import reading
+from rerank_core.reading import RunRow
+
+TOPICS = 25
+DRIFT = ("psi", "logit_psi", "drift_psi", "drift")  # names that a run's drift is recorded under
+
+Metrics = Mapping[str, Mapping[str, float]]
+
+router = APIRouter()
+
+
+@router.get("/health")
+def health(
+    request: Request,
+    pipeline: Chosen,
+    runs: Annotated[int, Query(ge=2, le=500)] = 48,
+    page: Page = 1,
+) -> Response:
+    """The latest `runs` published runs."""
+    with reading.reading(pipeline.database) as connection:
+        current = reading.find_publication(connection, pipeline=pipeline.name, publication_id=None)
+        found = reading.list_runs(connection, pipeline=pipeline.name, limit=runs)
+        shown = [run for run in reversed(found) if run.publication_id is not None]
+        if current is None or not shown:
+            return render(request, "nothing.html", tab="health", pipeline=pipeline)
+        recorded = reading.metrics(connection, run_ids=[run.run_id for run in shown])
+        topics = reading.list_topics(
+            connection,
+            publication_id=current.publication_id,
+            limit=TOPICS,
+            offset=(page - 1) * TOPICS,
+        )
+        slugs = [topic.slug for topic in topics]
+        ids = [run.publication_id for run in shown if run.publication_id is not None]
+        means = reading.topic_means(connection, publication_ids=ids[-24:], slugs=slugs)
+        spreads = reading.topic_spreads(connection, publication_id=current.publication_id, slugs=slugs)
+    rows = [
+        (
+            topic,
+            means[topic.slug].get(ids[-1]),
+            spark([means[topic.slug].get(each) for each in ids[-24:]]),
+            bars(spreads[topic.slug], low=-10, high=10),
+        )
+        for topic in topics
+    ]
+    last = shown[-1]
+    return render(
+        request,
+        "health.html",
+        tab="health",
+        pipeline=pipeline,
+        current=current,
+        behind=datetime.now(UTC) - current.as_of,
+        shown=shown,
+        unpublished=[run for run in found if run.publication_id is None and run.run_id > last.run_id],
+        degraded=[run for run in reversed(shown) if run.degraded],
+        charts=charts(shown, recorded),
+        table=[(run, figures(run, recorded[run.run_id])) for run in reversed(shown)],
+        runs=runs,
+        rows=rows,
+        pages=pages(topics, at=page, size=TOPICS),
+    )
+
+
+def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
+    """What the charts show of one run; shares are 0 to 1, null where the run had nothing to share."""
+    observed = recorded.get("observe", {})
+    wanted = run.candidates or 0
+    drift = [values[name] for values in recorded.values() for name in DRIFT if name in values]
+    return {
+        "p50": observed.get("latency_ms_p50"),
+        "p99": observed.get("latency_ms_p99"),
+        "rate": observed.get("pairs_per_second"),
+        "errors": ((run.refused or 0) + (run.missing or 0)) / wanted if wanted else None,
+        "ledger": (run.from_ledger or 0) / wanted if wanted else None,
+        "mean": observed.get("logit_mean"),
+        "p10": observed.get("logit_p10"),
+        "p90": observed.get("logit_p90"),
+        "age": observed.get("page_age_seconds"),
+        "drift": drift[0] if drift else None,
+    }
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of the page."""
+
+    title: str
+    unit: str
+    drawing: Markup
+    latest: str
+
+
+def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Chart]:
+    """The figures over these runs, which come oldest first."""
+    labels = [clock(run.until) for run in shown]
+    marked = [run.degraded for run in shown]
+    each = [figures(run, recorded[run.run_id]) for run in shown]
+
+    def series(name: str, factor: float = 1.0) -> list[float | None]:
+        return [None if (value := found[name]) is None else value * factor for found in each]
+
+    def chart(title: str, unit: str, *drawn: Line, band: Band | None = None, from_zero: bool = True) -> Chart:
+        latest = " / ".join(
+            number(next((value for value in reversed(line.values) if value is not None), None), line.digits)
+            for line in drawn
+        )
+        drawing = lines(title, drawn, labels=labels, marked=marked, band=band, from_zero=from_zero)
+        return Chart(title, unit, drawing, latest)
+
+    found = [
+        chart(
+            "Scoring latency of a pair, p50 and p99",
+            "ms",
+            Line("p50", series("p50"), "b", unit=" ms"),
+            Line("p99", series("p99"), "a", unit=" ms"),
+        ),
+        chart("Pairs scored a second", "pairs/s", Line("pairs/s", series("rate"))),
+        chart("Pairs refused or left unscored", "%", Line("errors", series("errors", 100), unit=" %")),
+        chart("Pairs found in the ledger", "%", Line("from the ledger", series("ledger", 100), unit=" %")),
+        chart(
+            "Mean logit of the scored pairs, p10 to p90",
+            "logit",
+            Line("mean", series("mean"), digits=2),
+            band=Band("p10 to p90", series("p10"), series("p90")),
+            from_zero=False,
+        ),
+        chart(
+            "Age of the page when it was published", "min", Line("age", series("age", 1 / 60), unit=" min")
+        ),
+    ]
+    drift = Line("PSI", series("drift"), digits=3)
+    if any(value is not None for value in drift.values):
+        found.append(chart("Drift of the logits (population stability index)", "PSI", drift))
+    return found

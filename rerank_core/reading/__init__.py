@@ -1,0 +1,367 @@
+"""What the pages show, read from the database and nothing else: no statement here changes anything.
+
+Every page reads in one snapshot, so that it never mixes two publications, and no statement of it runs
+longer than STATEMENT_SECONDS: a page must not be a burden to the runs. A publication is named by its
+number from the first query on; "the current one" is asked for once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.errors import SettingsError
+from rerank_core.reading.records import (
+    Copy,
+    Publication,
+    PublicationChoice,
+    Quarantined,
+    Revision,
+    Row,
+    RunRow,
+    RunTopic,
+    ScorerRow,
+    ShardScores,
+    SourceCounts,
+    Standing,
+    Texts,
+    TopicOrder,
+    TopicStanding,
+    Unfinished,
+    Version,
+)
+from rerank_core.records import TopicState
+
+STATEMENT_SECONDS = 5
+SHOWN_CHARACTERS = 20_000  # of a raw or prepared text
+BINS = 20  # of a topic's logits, from -10 to 10
+_NO_SCHEMA = {"3F000", "42P01", "42703"}  # schema, table or column does not exist
+_NOT_ALLOWED = "42501"
+
+
+class NotMigrated(SettingsError):
+    """The database lacks the schema, or has an older one."""
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[Connection]:
+    """One read-only snapshot.
+
+    Raises DatabaseUnavailable where the server is away or a statement took too long, NotMigrated where
+    the schema is missing or old, SettingsError where the role may not read it.
+    """
+    try:
+        with database.transaction(read_only=True) as connection:
+            connection.exec_driver_sql(
+                f"SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true)"
+            )
+            yield connection
+    except ProgrammingError as error:
+        code = getattr(error.orig, "pgcode", None)
+        if code == _NOT_ALLOWED:
+            raise SettingsError(
+                f"{database!r}: this role may not read the schema; use the one that runs the pipeline"
+            ) from error
+        if code not in _NO_SCHEMA:
+            raise
+        raise NotMigrated(
+            f"{database!r} has no schema of this version; run `rerank db upgrade` with the same settings"
+        ) from error
+
+
+def find_publication(
+    connection: Connection, *, pipeline: str, publication_id: int | None
+) -> Publication | None:
+    """The publication with this id, or the one that frontends see; None where there is none."""
+    row = db.one(connection, "ui_publication", pipeline=pipeline, publication_id=publication_id)
+    return None if row is None else Publication(**row)
+
+
+def publication_at(connection: Connection, *, pipeline: str, at: datetime) -> int | None:
+    """Id of the publication that frontends saw at a time; None before the first."""
+    row = db.one(connection, "ui_publication_at", pipeline=pipeline, at=at)
+    return None if row is None else int(row["publication_id"])
+
+
+def list_publications(connection: Connection, *, pipeline: str, limit: int = 40) -> list[PublicationChoice]:
+    """The latest publications, the newest as-of time first."""
+    found = db.rows(connection, "ui_publications", pipeline=pipeline, limit=limit)
+    return [PublicationChoice(**row) for row in found]
+
+
+def count_states(connection: Connection, *, publication_id: int) -> dict[TopicState, int]:
+    """Topics by state."""
+    return {
+        row["state"]: row["topics"] for row in db.rows(connection, "ui_states", publication_id=publication_id)
+    }
+
+
+def list_languages(connection: Connection, *, publication_id: int) -> list[str]:
+    """Languages of a publication's rows."""
+    return [row["lang"] for row in db.rows(connection, "ui_languages", publication_id=publication_id)]
+
+
+def list_topics(
+    connection: Connection,
+    *,
+    publication_id: int,
+    slug: str | None = None,
+    state: str | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[TopicStanding]:
+    """Topics of a publication by name, one page of them."""
+    found = db.rows(
+        connection,
+        "ui_topics",
+        publication_id=publication_id,
+        slug=slug,
+        state=state,
+        limit=limit,
+        offset=offset,
+    )
+    return [TopicStanding(**row) for row in found]
+
+
+def list_rows(
+    connection: Connection,
+    *,
+    pipeline: str,
+    publication_id: int,
+    before_id: int | None,
+    slugs: Sequence[str] | None = None,
+    top: int = 1_000_000,
+    lang: str | None = None,
+    q: str | None = None,
+    limit: int,
+    offset: int = 0,
+) -> list[Row]:
+    """Rows in (topic, rank) order, one page of them; `q` is searched in title, source and topic."""
+    found = db.rows(
+        connection,
+        "ui_rows",
+        pipeline=pipeline,
+        publication_id=publication_id,
+        before_id=before_id,
+        slugs=None if slugs is None else list(slugs),
+        top=top,
+        lang=lang,
+        q=q,
+        limit=limit,
+        offset=offset,
+    )
+    return [Row(**row) for row in found]
+
+
+def known_topics(connection: Connection, *, publication_id: int | None, slugs: Sequence[str]) -> set[str]:
+    """Those of the topics that the publication has."""
+    if publication_id is None:
+        return set()
+    found = db.rows(connection, "ui_known_topics", publication_id=publication_id, slugs=list(slugs))
+    return {row["slug"] for row in found}
+
+
+def list_orders(connection: Connection, *, publication_id: int) -> list[TopicOrder]:
+    """Every topic's articles in order."""
+    return [TopicOrder(**row) for row in db.rows(connection, "ui_orders", publication_id=publication_id)]
+
+
+def list_runs(connection: Connection, *, pipeline: str, limit: int, offset: int = 0) -> list[RunRow]:
+    """Runs, the latest first."""
+    found = db.rows(connection, "ui_runs", pipeline=pipeline, run_id=None, limit=limit, offset=offset)
+    return [RunRow(**row) for row in found]
+
+
+def find_run(connection: Connection, *, pipeline: str, run_id: int) -> RunRow | None:
+    """The run with this id in the pipeline."""
+    row = db.one(connection, "ui_runs", pipeline=pipeline, run_id=run_id, limit=1, offset=0)
+    return None if row is None else RunRow(**row)
+
+
+def run_of_key(connection: Connection, *, pipeline: str, key: str) -> int | None:
+    """Id of the run with this key."""
+    row = db.one(connection, "ui_run_of_key", pipeline=pipeline, key=key)
+    return None if row is None else int(row["run_id"])
+
+
+def source_counts(connection: Connection, *, run_id: int) -> SourceCounts:
+    """Where each row of the source went; all null before the run has claimed."""
+    row = db.one(connection, "ui_source_counts", run_id=run_id)
+    assert row is not None
+    return SourceCounts(**row)
+
+
+def metrics(connection: Connection, *, run_ids: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
+    """What the stages recorded: run → stage → name → value. A shard is a stage, `rerank[0]`."""
+    found: dict[int, dict[str, dict[str, float]]] = {run_id: {} for run_id in run_ids}
+    for row in db.rows(connection, "ui_metrics", run_ids=list(run_ids)):
+        found[row["run_id"]].setdefault(row["stage"], {})[row["name"]] = row["value"]
+    return found
+
+
+def list_shards(connection: Connection, *, run_id: int) -> list[ShardScores]:
+    """What the ledger has of each of a run's shards."""
+    return [ShardScores(**row) for row in db.rows(connection, "ui_shards", run_id=run_id)]
+
+
+def list_unfinished(connection: Connection, *, run_id: int) -> list[Unfinished]:
+    """Tries of a run's shards that have not come to their end."""
+    return [Unfinished(**row) for row in db.rows(connection, "ui_unfinished", run_id=run_id)]
+
+
+def find_scorer(connection: Connection, *, scorer_id: int | None) -> ScorerRow | None:
+    """The scorer with this id."""
+    row = db.one(connection, "ui_scorer", scorer_id=scorer_id)
+    return None if row is None else ScorerRow(**row)
+
+
+def list_versions(connection: Connection, *, run_id: int) -> list[Version]:
+    """The publications of a run, the latest first."""
+    return [Version(**row) for row in db.rows(connection, "ui_versions", run_id=run_id)]
+
+
+def list_run_topics(
+    connection: Connection, *, run_id: int, publication_id: int, limit: int, offset: int = 0
+) -> list[RunTopic]:
+    """A run's topics, those with something amiss first."""
+    found = db.rows(
+        connection,
+        "ui_run_topics",
+        run_id=run_id,
+        publication_id=publication_id,
+        limit=limit,
+        offset=offset,
+    )
+    return [RunTopic(**row) for row in found]
+
+
+def list_quarantined(connection: Connection, *, run_id: int) -> list[Quarantined]:
+    """Why a run put articles and pairs into quarantine, the most frequent reasons first."""
+    return [Quarantined(**row) for row in db.rows(connection, "ui_quarantined", run_id=run_id)]
+
+
+def topic_means(
+    connection: Connection, *, publication_ids: Sequence[int], slugs: Sequence[str]
+) -> dict[str, dict[int, float]]:
+    """Mean logit of the ranked articles: topic → publication → mean."""
+    found: dict[str, dict[int, float]] = {slug: {} for slug in slugs}
+    for row in db.rows(
+        connection, "ui_topic_scores", publication_ids=list(publication_ids), slugs=list(slugs)
+    ):
+        found[row["slug"]][row["publication_id"]] = row["mean"]
+    return found
+
+
+def topic_spreads(
+    connection: Connection, *, publication_id: int, slugs: Sequence[str]
+) -> Mapping[str, list[int]]:
+    """Ranked articles of each topic by their logit, in BINS bins from -10 to 10."""
+    found = {slug: [0] * BINS for slug in slugs}
+    for row in db.rows(connection, "ui_topic_spread", publication_id=publication_id, slugs=list(slugs)):
+        found[row["slug"]][row["bin"] - 1] = row["found"]
+    return found
+
+
+def list_revisions(connection: Connection, *, pipeline: str, article_id: str) -> list[Revision]:
+    """The latest revisions of an article, the newest first; empty where the pipeline never claimed it."""
+    return [
+        Revision(**row) for row in db.rows(connection, "ui_article", pipeline=pipeline, article_id=article_id)
+    ]
+
+
+def find_texts(connection: Connection, *, revision_id: int) -> Texts:
+    """The beginning of a revision's texts."""
+    row = db.one(connection, "ui_article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
+    assert row is not None
+    return Texts(**row)
+
+
+def list_copies(connection: Connection, *, pipeline: str, article_id: str, revision: Revision) -> list[Copy]:
+    """Other articles with the very text of this article's revision."""
+    found = db.rows(
+        connection,
+        "ui_copies",
+        pipeline=pipeline,
+        document_id=revision.document_id,
+        article_id=article_id,
+        first_ingested_at=revision.first_ingested_at,
+    )
+    return [Copy(**row) for row in found]
+
+
+def list_standings(
+    connection: Connection,
+    *,
+    publication_id: int,
+    document_id: int,
+    lang: str,
+    limit: int,
+    offset: int = 0,
+) -> list[Standing]:
+    """Where a document in this language stands in each topic of a publication."""
+    found = db.rows(
+        connection,
+        "ui_article_standing",
+        publication_id=publication_id,
+        document_id=document_id,
+        lang=lang,
+        limit=limit,
+        offset=offset,
+    )
+    return [Standing(**row) for row in found]
+
+
+__all__ = [
+    "BINS",
+    "SHOWN_CHARACTERS",
+    "STATEMENT_SECONDS",
+    "Copy",
+    "NotMigrated",
+    "Publication",
+    "PublicationChoice",
+    "Quarantined",
+    "Revision",
+    "Row",
+    "RunRow",
+    "RunTopic",
+    "ScorerRow",
+    "ShardScores",
+    "SourceCounts",
+    "Standing",
+    "Texts",
+    "TopicOrder",
+    "TopicStanding",
+    "Unfinished",
+    "Version",
+    "count_states",
+    "find_publication",
+    "find_run",
+    "find_scorer",
+    "find_texts",
+    "known_topics",
+    "list_copies",
+    "list_languages",
+    "list_orders",
+    "list_publications",
+    "list_quarantined",
+    "list_revisions",
+    "list_rows",
+    "list_run_topics",
+    "list_runs",
+    "list_shards",
+    "list_standings",
+    "list_topics",
+    "list_unfinished",
+    "list_versions",
+    "metrics",
+    "publication_at",
+    "reading",
+    "run_of_key",
+    "source_counts",
+    "topic_means",
+    "topic_spreads",
+]

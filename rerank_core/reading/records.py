@@ -1,0 +1,301 @@
+"""What the pages show, as records; times are aware, in UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rerank_core.records import TopicState
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One published page."""
+
+    publication_id: int
+    run_id: int
+    key: str  # of its run
+    version: int
+    as_of: datetime
+    published_at: datetime
+    degraded: bool
+    row_count: int
+    parquet_path: str  # relative to the store
+    difference: str | None  # why its rows are not those of the version before
+    is_current: bool  # frontends see it
+    held: bool  # by a rollback
+    before_id: int | None  # the publication of the run before
+
+
+@dataclass(frozen=True)
+class PublicationChoice:
+    """A publication in a list to choose from."""
+
+    publication_id: int
+    run_id: int
+    version: int
+    as_of: datetime
+    degraded: bool
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class TopicStanding:
+    """How a topic stands in a publication, and what it asks for."""
+
+    slug: str
+    query: str
+    number: int  # of the topic's version
+    instruction: str
+    languages: list[str]
+    top_k: int
+    min_score: float | None
+    half_life_hours: float
+    state: TopicState
+    candidates: int
+    from_ledger: int
+    scored: int
+    refused: int
+    missing: int
+    left_out: int
+    ranked: int
+    total: int  # topics that the query found, on all pages
+
+
+@dataclass(frozen=True)
+class Row:
+    """A ranked article."""
+
+    slug: str
+    rank: int
+    article_id: str
+    title: str
+    url: str | None
+    source: str | None
+    lang: str
+    published_at: datetime | None
+    first_ingested_at: datetime
+    ranked_by: str
+    logit: float | None
+    rank_score: float | None
+    light_score: float | None
+    truncated: bool
+    is_new: bool
+    copies: int
+    rank_before: int | None  # null: it was not on the topic's page before
+    total: int  # rows that the query found, on all pages
+
+
+@dataclass(frozen=True)
+class TopicOrder:
+    """A topic's articles in order."""
+
+    slug: str
+    state: TopicState
+    article_ids: list[str]
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run with its latest publication; that one's fields are null where it has none."""
+
+    run_id: int
+    key: str
+    until: datetime
+    topics: list[str] | None
+    rescore: bool
+    degraded: bool
+    created_at: datetime
+    claimed_at: datetime | None
+    prepared_at: datetime | None
+    frozen_at: datetime | None
+    published_at: datetime | None
+    fence: int
+    scorer_id: int | None
+    claimed: int | None  # revisions
+    publication_id: int | None
+    version: int | None
+    row_count: int | None
+    difference: str | None
+    parquet_path: str | None
+    is_current: bool
+    candidates: int | None
+    from_ledger: int | None
+    scored: int | None
+    refused: int | None
+    missing: int | None
+    left_out: int | None
+    topics_ranked: int | None
+    total: int
+
+    @property
+    def state(self) -> str:
+        """How far it has come."""
+        if self.publication_id is not None:
+            return "degraded" if self.degraded else "published"
+        for name in ("frozen", "prepared", "claimed"):
+            if getattr(self, f"{name}_at") is not None:
+                return name
+        return "open"
+
+
+@dataclass(frozen=True)
+class SourceCounts:
+    """Where each row of the source went."""
+
+    sighted: int | None
+    claimed: int | None
+    unchanged: int | None
+    too_late: int | None
+    later: int | None
+    invalid: int | None
+    forgotten: int | None
+
+
+@dataclass(frozen=True)
+class ShardScores:
+    """What the ledger has of a run's shard."""
+
+    shard: int
+    scored: int
+    first_at: datetime
+    last_at: datetime
+    engine: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A try to score a shard that has not come to its end."""
+
+    shard: int
+    failures: int
+    alone_times: int
+    begun_at: datetime
+
+
+@dataclass(frozen=True)
+class ScorerRow:
+    """A registered scorer."""
+
+    scorer_id: int
+    family: str
+    precision: str
+    max_document_tokens: int
+    passages: str
+    location: str
+    weights_digest: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One publication of a run."""
+
+    publication_id: int
+    version: int
+    published_at: datetime
+    row_count: int
+    rows_sha256: str
+    degraded: bool
+    difference: str | None
+    parquet_path: str
+    withdrawn_at: datetime | None  # the file holds an article that was forgotten since, and goes
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class RunTopic:
+    """A topic's counts in a run."""
+
+    slug: str
+    state: TopicState
+    candidates: int
+    from_ledger: int
+    scored: int
+    refused: int
+    missing: int
+    left_out: int
+    ranked: int
+    filling: bool
+    total: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A reason for quarantine."""
+
+    stage: str
+    reason: str
+    times: int
+    article_id: str | None  # one of them
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision of an article."""
+
+    revision_id: int
+    number: int
+    version: str
+    run_id: int
+    ingested_at: datetime
+    first_ingested_at: datetime
+    published_at: datetime | None
+    url: str | None
+    source: str | None
+    lang: str | None  # as the source claims it
+    title: str | None  # null: not prepared
+    document_id: int | None
+    document_lang: str | None
+    length: int | None
+    lang_confidence: float | None
+    flags: list[str]  # what was noticed about the text
+    quarantined: str | None  # the reason
+    hidden: str | None  # why it must not be shown: blocked, deleted, forgotten
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The beginning of a revision's raw and prepared text."""
+
+    has_raw: bool  # false: past its retention
+    raw_title: str | None
+    raw_summary: str | None
+    raw_body: str | None
+    raw_length: int | None
+    text: str | None  # null: not prepared
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Another article with the same text."""
+
+    article_id: str
+    title: str | None
+    source: str | None
+    url: str | None
+    first_ingested_at: datetime
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a document stands in a topic."""
+
+    slug: str
+    state: TopicState
+    query: str
+    min_score: float | None
+    top_k: int
+    half_life_hours: float
+    languages: list[str]
+    rank: int | None  # null: not on the topic's page
+    article_id: str | None  # that the page shows for the document
+    ranked_by: str | None
+    rank_score: float | None
+    light_score: float | None
+    truncated: bool | None
+    logit: float | None  # null: not scored
+    scored_at: datetime | None
+    scored_by_run: int | None
+    refused: str | None  # the reason
+    last_rank_score: float | None  # of the last article that the model ranks
+    total: int

@@ -1,0 +1,57 @@
+"""What the ledger is asked for: the documents of a window, month by month."""
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+from factories import Newsroom, make_pair, make_score
+
+from rerank_core import ledger
+from rerank_core.ledger import Lookup
+from rerank_core.scorers import registry
+from rerank_core.scorers.base import FakeScorer
+
+MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
+
+
+def looked_up(room: Newsroom, documents: dict[int, date]) -> Lookup:
+    """What is found for query 1 of these documents, when 1 to 9 of March and 10 to 19 of April are scored."""
+    scored = {**dict.fromkeys(range(1, 10), MARCH), **dict.fromkeys(range(10, 20), APRIL)}
+    with room.database.transaction() as connection:
+        scorer_id = registry.register(connection, FakeScorer().identity)
+        scores = [
+            make_score(make_pair(document_id=number, month=month), logit=float(number))
+            for number, month in scored.items()
+        ]
+        ledger.write(
+            connection,
+            scores,
+            scorer_id=scorer_id,
+            run_id=1,
+            shard=0,
+            engine="fake",
+            device="none",
+            replace=False,
+        )
+        window = pa.table({"document_id": pa.array(documents, pa.int64()), "month": list(documents.values())})
+        return ledger.lookup(connection, scorer_id=scorer_id, query_ids=[1, 2], documents=window)
+
+
+def test_every_document_of_a_window_over_two_months_is_found(room: Newsroom) -> None:
+    window = {2: MARCH, 9: MARCH, 10: APRIL, 14: APRIL, 15: APRIL}
+    found = looked_up(room, window)
+    ids = np.asarray(list(window))
+    assert found.logit[found.positions(np.ones_like(ids), ids)].tolist() == [2.0, 9.0, 10.0, 14.0, 15.0]
+
+
+def test_scores_from_before_and_after_the_window_are_not_read(room: Newsroom) -> None:
+    found = looked_up(room, {8: MARCH, 9: MARCH, 10: APRIL, 12: APRIL})
+    assert sorted(found.logit.tolist()) == [8.0, 9.0, 10.0, 11.0, 12.0]
+
+
+def test_an_old_text_in_the_window_does_not_bring_all_since_then(room: Newsroom) -> None:
+    assert sorted(looked_up(room, {2: MARCH, 18: APRIL, 19: APRIL}).logit.tolist()) == [2.0, 18.0, 19.0]
+
+
+def test_an_empty_window_has_no_scores(room: Newsroom) -> None:
+    assert looked_up(room, {}).logit.tolist() == []
