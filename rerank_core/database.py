@@ -44,11 +44,15 @@ def statement(name: str, relations: tuple[tuple[str, str], ...] = ()) -> TextCla
 class Database:
     """One Postgres database. Connections are opened for each transaction and closed after it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, kept: int = 0) -> None:
+        """`kept` connections stay open between transactions: for a server whose readers wait for each."""
         self.url = url
+        pool: dict[str, Any] = {"poolclass": NullPool}
+        if kept:
+            pool = {"pool_size": kept, "max_overflow": 40, "pool_pre_ping": True, "pool_recycle": 600}
         self._engine: Engine = create_engine(
             make_url(url),
-            poolclass=NullPool,
+            **pool,
             connect_args={
                 "application_name": "news-rerank",
                 "connect_timeout": 10,

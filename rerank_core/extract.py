@@ -153,13 +153,10 @@ def _refuse_duplicates(
     cause: Exception | None,
 ) -> None:
     """Raises SourceError where an article stands in the view twice: its two rows would be claimed by turns for ever."""
-    twice = db.rows(
-        connection,
-        "extract_duplicates",
-        relations,
-        run_id=run.run_id,
-        of_this_run=cause is None,
-    )
+    if cause is None:
+        twice = db.rows(connection, "extract_duplicates_claimed", relations, run_id=run.run_id)
+    else:
+        twice = db.rows(connection, "extract_duplicates", relations)
     if twice:
         shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
         raise SourceError(

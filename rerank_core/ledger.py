@@ -108,26 +108,35 @@ class Lookup:
 
 
 def lookup(
-    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], months: Iterable[date]
+    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], documents: pa.Table
 ) -> Lookup:
-    """What the ledger holds of these queries, for documents of these months."""
-    queries, spans = sorted(set(query_ids)), sorted(set(months))
-    if not queries or not spans:
-        return Lookup(SCORES.empty_table())
-    found = db.copy_out(
-        connection, "ledger_lookup", SCORES, scorer_id=scorer_id, query_ids=queries, months=spans
-    )
-    return Lookup(found)
+    """What the ledger holds of these queries for documents of a window, and for others that came between them.
+
+    `documents` has the columns document_id and month.
+    """
+    queries = sorted(set(query_ids))
+    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
+    found = [
+        db.copy_out(
+            connection,
+            "ledger_lookup",
+            SCORES,
+            scorer_id=scorer_id,
+            query_ids=queries,
+            month=span["month"],
+            first=span["document_id_min"],
+            last=span["document_id_max"],
+        )
+        for span in spans.sort_by("month").to_pylist()
+        if queries
+    ]
+    return Lookup(pa.concat_tables([SCORES.empty_table(), *found]))
 
 
 def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:
     """What the ledger holds of the queries of these pairs, under one scorer."""
-    return lookup(
-        connection,
-        scorer_id=scorer_id,
-        query_ids=pc.unique(pairs.column("query_id")).to_pylist(),
-        months=pc.unique(pairs.column("month")).to_pylist(),
-    )
+    query_ids = pc.unique(pairs.column("query_id")).to_pylist()
+    return lookup(connection, scorer_id=scorer_id, query_ids=query_ids, documents=pairs)
 
 
 def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) -> npt.NDArray[np.bool_]:

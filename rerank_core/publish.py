@@ -10,12 +10,14 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
-from rerank_core import frozen, hidden, publications, runs, standings, topics
+from rerank_core import frozen, hidden, publications, runs, schemas, standings, topics
 from rerank_core.database import Database
 from rerank_core.publications import Draft
 from rerank_core.records import Run
@@ -208,8 +210,8 @@ def _removals(connection: Connection, page: _Page, shown_before: set[str]) -> li
 
 
 def _add_topics(connection: Connection, publication_id: int, page: Standings) -> None:
-    for topic in page.topics.values():
-        db.execute(connection, "publish_add_topic", publication_id=publication_id, **asdict(topic))
+    rows = [{"publication_id": publication_id, **asdict(topic)} for topic in page.topics.values()]
+    db.copy_in(connection, "rerank.ranking_topic", pa.Table.from_pylist(rows, schema=schemas.RANKING_TOPIC))
 
 
 def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
@@ -218,17 +220,18 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
         return
     newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
     assert newest is not None
+    filled: list[tuple[str, bytes]] = []
+    unfilled: list[tuple[str, bytes]] = []
     for one in page.frozen:
         standing = page.topics[one.topic.slug]
         whole = one.selected and not standing.missing and not standing.left_out
-        values = {
-            "pipeline": run.pipeline,
-            "slug": one.topic.slug,
-            "recall_digest": topics.recall_digest(one.topic),
-            "scorer_id": run.scorer_id,
-            "run_id": run.run_id,
-        }
-        if not whole:
-            db.execute(connection, "publish_unfill", is_newest=newest["is_newest"], **values)
-        elif newest["is_newest"]:
-            db.execute(connection, "publish_fill", **values)
+        (filled if whole else unfilled).append((one.topic.slug, topics.recall_digest(one.topic)))
+    values = {"pipeline": run.pipeline, "scorer_id": run.scorer_id, "run_id": run.run_id}
+    is_newest = newest["is_newest"]
+    db.execute(connection, "publish_unfill_topics", is_newest=is_newest, **_columns(unfilled), **values)
+    if is_newest:
+        db.execute(connection, "publish_fill_topics", **_columns(filled), **values)
+
+
+def _columns(queries: Sequence[tuple[str, bytes]]) -> dict[str, list[Any]]:
+    return {"slugs": [slug for slug, _ in queries], "recall_digests": [digest for _, digest in queries]}

@@ -196,7 +196,6 @@ def _recall_topics(
     retriever: Retriever,
 ) -> list[_Recalled]:
     document_ids = window.document_ids
-    months = pc.unique(window.members.column("month")).to_pylist()
     asked = ask(connection, wanted, window, query_ids)
     filled = _filled(connection, run, retriever.name)
     lookups: dict[int, Lookup] = {}
@@ -206,7 +205,7 @@ def _recall_topics(
             return np.zeros(len(document_ids), dtype=bool)
         if scorer not in lookups:
             lookups[scorer] = ledger.lookup(
-                connection, scorer_id=scorer, query_ids=query_ids.values(), months=months
+                connection, scorer_id=scorer, query_ids=query_ids.values(), documents=window.members
             )
         return np.asarray(lookups[scorer].positions(by_member, document_ids) >= 0)
 

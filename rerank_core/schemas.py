@@ -77,3 +77,18 @@ PROVENANCE = pa.schema(
     ]
 )
 PUBLISHED = pa.unify_schemas([RANKING, PROVENANCE])
+
+# How each topic stands in a publication: rows of the table ranking_topic.
+RANKING_TOPIC = pa.schema(
+    [
+        ("publication_id", pa.int64()),
+        ("slug", pa.string()),
+        ("topic_version_id", pa.int64()),
+        ("scorer_id", pa.int32()),
+        ("state", pa.string()),
+        *(
+            (count, pa.int32())
+            for count in ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "ranked")
+        ),
+    ]
+)

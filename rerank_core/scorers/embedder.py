@@ -16,7 +16,7 @@ import numpy as np
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.scorers.embedding import EmbeddingPrompter, Matrix, identify, read_embedder
-from rerank_core.scorers.vllm import open_engines, shield_llvmlite
+from rerank_core.scorers.vllm import keep_to_own_modules, open_engines
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,11 @@ class VllmEmbedder:
             ("HF_HUB_OFFLINE", "1"),
         ):
             os.environ.setdefault(name, value)
-        shield_llvmlite()
         import vllm
         from vllm.config import PoolerConfig
         from vllm.platforms import current_platform
 
+        keep_to_own_modules()
         on_cpu = current_platform.is_cpu()
         memory = (
             {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30)}

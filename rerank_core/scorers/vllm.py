@@ -14,7 +14,9 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from rerank_core.errors import EngineError, ModelError
@@ -92,10 +94,10 @@ class VllmScorer:
             ("HF_HUB_OFFLINE", "1"),
         ):
             os.environ.setdefault(name, value)
-        shield_llvmlite()
         import vllm
         from vllm.platforms import current_platform
 
+        keep_to_own_modules()
         for handler in logging.getLogger("vllm").handlers:
             handler.addFilter(_not_chosen)
 
@@ -183,22 +185,23 @@ def _not_chosen(record: logging.LogRecord) -> bool:
     return record.levelno > logging.WARNING or not any(words in message for words in _CHOSEN)
 
 
-def shield_llvmlite() -> None:
-    """Keep vLLM's start from tripping over llvmlite, which BM25 loads in the same process.
+class _OwnModules:
+    """vLLM's view of `sys.modules`: each by its name, and of all together only its own."""
 
-    vLLM 0.32 on the CPU looks through every module for kernels, by `vars`; llvmlite's library proxy
-    answers to any name, `__dict__` too, with a function.
+    def __getitem__(self, name: str) -> Any:
+        return sys.modules[name]
+
+    def values(self) -> list[Any]:
+        return [module for name, module in sys.modules.items() if name.partition(".")[0] == "vllm"]
+
+
+def keep_to_own_modules() -> None:
+    """Keep vLLM's start out of other libraries' modules.
+
+    On the CPU vLLM 0.32 looks through every module of the process for kernels of its own, by `vars`. Proxies answer
+    that with an error: llvmlite's library, which BM25 loads, and flask's, which may be there in Airflow.
     """
-    ffi = sys.modules.get("llvmlite.binding.ffi")
-    proxy: Any = type(getattr(ffi, "lib", None))
-    answer = getattr(proxy, "__getattr__", None)
-    if answer is None or getattr(answer, "shielded", False):
-        return
+    if find_spec("vllm.triton_utils.dispatcher") is not None:
+        from vllm.triton_utils import dispatcher
 
-    def shielded(self: object, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return answer(self, name)
-
-    shielded.shielded = True  # type: ignore[attr-defined]
-    proxy.__getattr__ = shielded
+        dispatcher.sys = SimpleNamespace(modules=_OwnModules())

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bench_scoring, report, workloads
+from benchmarks import bench_scale, bench_scoring, report, scale_runs, workloads
 from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
 from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
+from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
@@ -130,3 +131,75 @@ def _parts(text: str) -> tuple[str, ...]:
     import re
 
     return tuple(part for part in re.split(f"({'|'.join(map(re.escape, CONTROLS))})", text) if part)
+
+
+TINY = (
+    "--rounds 1 --articles 600 --new 20 --page-topics 3 --page-rows 20 --page-documents 300 --history 300 --times 2 --a-day 60"
+    " --run-new 5 --run-topics 4 --reader-seconds 0.2"
+).split()
+
+
+def scaled(part: str, postgres: EmbeddedPostgres, folder: Path) -> dict[str, Any]:
+    """The figures of a part of the scale benchmark at tiny sizes, in databases that are gone afterwards."""
+    try:
+        return bench_scale.measure(part, postgres, folder, bench_scale.arguments(TINY))
+    finally:
+        for name in ("claim", "history1", "history2", "page"):
+            postgres.drop(name)
+
+
+def test_a_claim_and_the_bare_statement_both_take_exactly_what_is_new(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    found = scaled("claim", postgres, tmp_path)
+    assert (len(found["stage_s"]), len(found["bare_s"])) == (1, 1)
+
+
+def test_a_page_is_published_and_copied_with_all_its_rows(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    found = scaled("publish", postgres, tmp_path)
+    assert found["rows"] == 60
+    assert found["copied_rows"] == [60]
+
+
+def test_runs_over_both_histories_have_the_same_new_work(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    found = scaled("history", postgres, tmp_path)
+    assert found["revisions"] == [310, 610]
+    short, long = found["stages_s"]["1"], found["stages_s"]["2"]
+    assert [set(one) for one in short] == [set(one) for one in long]
+    assert found["scored"][0] == found["scored"][1] > 0
+
+
+def test_readers_are_timed_idle_and_while_pages_are_published(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    found = scaled("readers", postgres, tmp_path)
+    assert min(found["queries"]) > 0
+
+
+def test_a_rerun_is_timed_task_by_task_and_asks_for_no_engine(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    tasks = ("extract",)
+    try:
+        found = scale_runs.measure_rerun(postgres, tmp_path, articles=200, topics=2, rounds=1, tasks=tasks)
+    finally:
+        postgres.drop("rerun")
+    assert found["first_run_pairs"] > 0
+    assert [[tuple(one) for one in runs] for runs in found["tasks_s"].values()] == [[tasks], [tasks]]
+
+
+def test_the_page_says_which_bars_are_missed() -> None:
+    machine = {"processor": "a processor", "cores": 2, "date": "2026-11-22", "load": 0.1}
+    claim = {
+        "articles": 1000,
+        "new": 10,
+        "stage_s": [1.0, 4.0, 2.0],
+        "bare_s": [1.0, 1.0, 1.0],
+        "machine": machine,
+    }
+    text = bench_scale.report({"claim": claim})
+    assert (
+        "| claim of 10 new among 1,000 articles ÷ bare SQL | 2.00 | 1.00–4.00 | at most 3 | reached |" in text
+    )
+    text = bench_scale.report({"claim": {**claim, "stage_s": [4.0, 4.0, 4.0]}})
+    assert "| 4.00 | 4.00–4.00 | at most 3 | **missed** |" in text

@@ -1,0 +1,52 @@
+"""One task as Airflow runs it, in a process of its own: prints the seconds that it took after Airflow was imported.
+
+    PYTHONPATH=tests RERANK_… python -m benchmarks.scale_task STAGE KEY
+
+The scorer is the stub; the task fails where it asks for an engine.
+"""
+
+import json
+import sys
+from time import perf_counter, process_time
+from typing import Any
+
+
+def main() -> None:
+    """Import Airflow, then time the task from its first import of the library to its result."""
+    import airflow.sdk  # noqa: F401
+
+    stage, key = sys.argv[1:]
+    began, worked = perf_counter(), process_time()
+    result = perform(stage, key)
+    figures = {
+        "seconds": perf_counter() - began,
+        "processor_seconds": process_time() - worked,
+        "result": result,
+    }
+    print(json.dumps(figures, default=str))
+
+
+def perform(stage: str, key: str) -> Any:
+    """Run the stage as its operator does; returns its result."""
+    from rerank_core import pipeline
+    from rerank_core.scorers import registry
+    from rerank_core.scorers.base import FakeScorer
+    from rerank_core.settings import Settings
+
+    def no_engine(*_: Any, **__: Any) -> Any:
+        raise SystemExit("an engine was asked for")
+
+    registry.identity = lambda settings, **_: FakeScorer(name="fake").identity
+    registry.load = no_engine
+    settings = Settings.load()
+    if stage == "doctor":
+        from rerank_core.doctor import examine
+
+        return [finding.name for finding in examine(settings)]
+    resources = pipeline.Resources.of(settings)
+    run = pipeline.open_run(resources, key=key)
+    return pipeline.run_stage(stage, resources=resources, run_id=run.run_id)
+
+
+if __name__ == "__main__":
+    main()
