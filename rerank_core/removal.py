@@ -106,7 +106,8 @@ def forget(
 
 
 def _hold(connection: Connection, pipelines: Sequence[str]) -> bool:
-    """Keep claims and publications of these pipelines waiting; False where a page has moved before they did."""
+    """Keep claims and publications of these pipelines, and clean-ups, waiting; False where a page has moved before they did."""
+    db.rows(connection, "maintain_lock")  # first, as clean-ups do
     held = db.rows(connection, "removal_hold_runs", pipelines=list(pipelines))
     for pipeline in pipelines:
         db.rows(connection, "extract_lock", pipeline=pipeline)

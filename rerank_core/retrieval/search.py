@@ -206,4 +206,4 @@ def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:
         found = db.rows(connection, "recall_terms", document_ids=batch)
         by_id = {row["document_id"]: row["terms"] for row in found}
         for document_id in batch:
-            yield by_id[document_id].split(" ")
+            yield by_id.get(document_id, "").split(" ")  # that of a forgotten article may be gone by now

@@ -107,8 +107,8 @@ class FireSandbox(AirflowSandbox):
     def kill_scheduler(self) -> None:
         """SIGKILL; what ran below it is killed with it, as in a container."""
         server = self.server("scheduler")
-        (child,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        os.kill(int(child), signal.SIGKILL)
+        children = map(int, Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split())
+        os.kill(min(children), signal.SIGKILL)  # later ones are tasks whose supervisor was killed
         server.stop()
         self._servers.remove(server)
         self.start(("scheduler",))

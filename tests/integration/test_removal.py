@@ -6,11 +6,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from factories import Newsroom, make_topic
+from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import maintain, pages, pointer, prepare, publications, publish, removal
+from rerank_core import database as db
+from rerank_core import ledger, maintain, pages, pointer, prepare, publications, publish, recall, removal
 from rerank_core.cli import main
-from rerank_core.errors import InputError
+from rerank_core.errors import DatabaseUnavailable, InputError
 
 MARK = "Zanzibarite"  # stands in every text of the article that is forgotten, and nowhere else
 
@@ -408,6 +409,57 @@ class TestRace:
         with pytest.raises(prepare.CorruptError, match="do not add up"):
             self.preparing(room, monkeypatch)
         assert tables_with_mark(room) == {"document", "revision"}
+
+    def test_what_is_forgotten_while_it_is_recalled_is_passed_by(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        members = recall._members
+        run = room.until("recall", "k")
+
+        def read_and_then_forgotten(*arguments: Any) -> Any:
+            found = members(*arguments)
+            forget(room)
+            return found
+
+        monkeypatch.setattr(recall, "_members", read_and_then_forgotten)
+        assert room.stage("recall", run)["documents"] == 3
+        assert room.stage("rerank", run, shard=0)["scored"] == 2
+        assert room.stage("publish", run)["rows"] == 2
+
+    def test_what_is_forgotten_before_its_pair_is_refused_costs_no_score(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = ledger.write_refused
+        run = room.until("rerank", "k")
+        room.stage("recall", run)
+        room.engines.options = {"refuse_text": MARK}
+
+        def forgotten_and_then_refused(*arguments: Any, **values: Any) -> int:
+            forget(room)
+            return write(*arguments, **values)
+
+        monkeypatch.setattr(ledger, "write_refused", forgotten_and_then_refused)
+        assert room.stage("rerank", run, shard=0)["scored"] == 2
+        assert room.value("SELECT count(*) FROM rerank.refused_pair") == 0
+
+    def test_a_scorer_that_refuses_a_pair_of_the_page_does_not_wait_and_a_try_that_commits_does(
+        self, room: Newsroom
+    ) -> None:
+        room.run("k")
+        run = room.open("k")
+        pair = make_pair(
+            **room.sql("SELECT query_id, document_id FROM rerank.pair_score LIMIT 1")[0]._mapping
+        )
+        values = {"scorer_id": room.value("SELECT scorer_id FROM rerank.scorer"), "run_id": run.run_id}
+        with room.database.transaction() as forgetting:
+            assert removal._hold(forgetting, ["news"])
+            with room.database.transaction() as connection:
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+                assert ledger.write_refused(connection, [(pair, "why")], **values) == 1
+            for name in ("runs_hold_fence", "runs_take_fence", "maintain_lock"):
+                with pytest.raises(DatabaseUnavailable), room.database.transaction() as connection:
+                    connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+                    db.rows(connection, name, run_id=run.run_id)
 
     def publishing(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """The article is forgotten after the page was ranked and its file written, before the commit."""

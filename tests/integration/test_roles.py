@@ -262,6 +262,34 @@ def test_the_whole_product_works_with_these_roles_and_none_can_do_more(
     assert offences(made) == NONE
 
 
+@pytest.mark.parametrize("spoil", [None, "ALTER VIEW rerank.current_ranking RESET (security_barrier)"])
+def test_an_error_tells_a_frontend_nothing_of_rows_that_its_view_leaves_out(
+    office: Callable[..., Office], newsroom: Callable[[Office], Newsroom], spoil: str | None
+) -> None:
+    place = office()
+    room = newsroom(place)
+    room.follow("solar")
+    room.add("solar one", "solar two")
+    room.run("first")
+    removal.block(
+        database=room.database,
+        store=room.resources.store,
+        settings=room.settings,
+        article_id="solar two",
+        reason="why",
+    )
+    if spoil is not None:
+        place.sql("postgres", spoil)
+    told = []
+    for article_id in ("solar one", "solar two"):
+        try:
+            condition = f"article_id = '{article_id}' AND CAST(title || '!' AS integer) = 1"
+            place.sql(place.roles.frontend, f"SELECT 1 FROM rerank.current_ranking WHERE {condition}")
+        except psycopg2.errors.InvalidTextRepresentation as error:
+            told.append(str(error).strip().rpartition(" integer: ")[2])
+    assert told == (['"solar one!"'] if spoil is None else ['"solar one!"', '"solar two!"'])
+
+
 def test_rollback_forgetting_and_the_clean_up_work_for_the_writer(
     office: Callable[..., Office], newsroom: Callable[..., Newsroom]
 ) -> None:

@@ -7,7 +7,7 @@ from alembic import op
 from rerank_core.database import run_script
 
 revision = "0007"
-down_revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:

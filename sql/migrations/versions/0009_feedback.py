@@ -7,7 +7,7 @@ from alembic import op
 from rerank_core.database import run_script
 
 revision = "0009"
-down_revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:

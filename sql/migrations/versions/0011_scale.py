@@ -7,7 +7,7 @@ from alembic import op
 from rerank_core.database import run_script
 
 revision = "0011"
-down_revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:

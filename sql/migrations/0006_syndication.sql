@@ -1,2 +1,0 @@
--- Near-copies form a cluster.
-SELECT 1;

@@ -1,2 +1,0 @@
--- Budgets and topics that abstain.
-SELECT 1;

@@ -1,2 +1,0 @@
--- Checks before the pointer moves, and what was approved by hand.
-SELECT 1;
