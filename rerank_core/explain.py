@@ -58,6 +58,7 @@ Reason = Literal[
     "unscored_below_page",
     "other_scorer",
     "below_min_score",
+    "hidden_then",
     "below_top_k",
     "not_published",
 ]
@@ -369,6 +370,12 @@ class _Case:
         if row is not None:
             raise _Answer("ranked", self._why_this_rank(row, order))
         top_k = self._topic.top_k
+        if place is not None and place < top_k:
+            raise _Answer(
+                "hidden_then",
+                f"It would stand at {place + 1}, with {order[place][1]:+.3f}, but was blocked or deleted when this page was"
+                " published; the next publication shows it.",
+            )
         where = "" if place is None else f" It would stand at {place + 1}, with {order[place][1]:+.3f}."
         last = f" of {order[top_k - 1][1]:+.3f}" if len(order) >= top_k else ""
         raise _Answer(

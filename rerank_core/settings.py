@@ -1,11 +1,13 @@
 """Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
 from rerank_core.errors import SettingsError
 
@@ -187,6 +189,11 @@ class Settings(BaseSettings):
             name = "RERANK_" + str(first["loc"][0]).upper()
             shown = "(hidden)" if name.endswith("_URL") else repr(first["input"])
             raise SettingsError(f"{name} = {shown}: {first['msg']}; correct it and start again") from None
+        except UnreadableValue as error:  # of a list or a mapping
+            name = "RERANK_" + str(error).partition('field "')[2].partition('"')[0].upper()
+            raise SettingsError(
+                f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
+            ) from None
 
 
 @cache

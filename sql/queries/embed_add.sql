@@ -4,4 +4,5 @@ SELECT n.document_id, CAST(n.vector AS halfvec)
 FROM unnest(CAST(:document_ids AS bigint[]), CAST(:vectors AS text[])) AS n (document_id, vector)
 JOIN rerank.document d USING (document_id)
 ORDER BY n.document_id
+FOR KEY SHARE OF d
 ON CONFLICT (document_id) DO NOTHING

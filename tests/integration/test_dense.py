@@ -1,6 +1,8 @@
 """Recall by vectors in Postgres: the store itself, the task that fills it, and what a topic then finds."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from factories import FakeEngines, Newsroom, make_topic, never, statement_replac
 from sqlalchemy import text
 from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force, unit_vectors
 
+from rerank_core import database as db
 from rerank_core import embed
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
@@ -96,6 +99,22 @@ class TestStore(VectorsContract):
     def test_a_document_that_is_gone_gets_no_vector(self, vectors: PgVectors, ids: Any) -> None:
         vectors.add(np.asarray([ids[0], 10**9]), unit_vectors(2))
         assert vectors.read(np.asarray([ids[0], 10**9]))[0].tolist() == [ids[0]]
+
+    def test_a_document_that_is_being_forgotten_gets_no_vector(
+        self, room: Newsroom, vectors: PgVectors, ids: Any
+    ) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            with room.database.transaction() as connection:
+                db.execute(connection, "removal_lock_documents")
+                connection.execute(
+                    text("DELETE FROM rerank.document WHERE document_id = :id"), {"id": int(ids[0])}
+                )
+                adding = pool.submit(vectors.add, ids[:2], unit_vectors(2))
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                while not adding.done() and not room.value(waiting):
+                    sleep(0.01)
+            adding.result()
+        assert vectors.read(ids[:2])[0].tolist() == [ids[1]]
 
     @pytest.mark.parametrize(
         "statement",

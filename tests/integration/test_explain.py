@@ -267,6 +267,19 @@ def test_the_cuts_of_the_page_are_explained(room: Newsroom) -> None:
     assert "It would stand at 2" in found.sentence
 
 
+def test_what_was_hidden_when_the_page_was_published_is_explained(room: Newsroom) -> None:
+    room.follow(make_topic(slug="solar", query="solar power"))
+    room.add("solar power", "solar wind")
+    room.sql(
+        "INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'solar power', 'libel')"
+    )
+    room.run()
+    room.sql("DELETE FROM rerank.block")
+    found = ask(room, "solar power")
+    assert found.reason == "hidden_then"
+    assert "the next publication shows it" in found.sentence
+
+
 def test_a_run_that_is_not_published_or_not_frozen_is_explained(room: Newsroom) -> None:
     room.follow("solar")
     room.add("solar")

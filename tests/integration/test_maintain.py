@@ -470,6 +470,16 @@ class TestLedger:
         assert clean(aged).months_needed == 1
         assert aged.value("SELECT count(*) FROM rerank.pair_score") == 1
 
+    def test_a_month_that_another_pipelines_longer_window_reaches_back_to_is_not(
+        self, aged: Newsroom
+    ) -> None:
+        wide = aged.tuned(pipeline="wide", freshness_hours=24 * 300, lookback_days=365)
+        wide.follow("solar")
+        wide.run("k")
+        pass_days(aged, 2)  # none of its runs is of lately
+        assert clean(aged).months_needed == 1
+        assert wide.run("next")["publish"]["rows"] == 1
+
     def test_a_month_that_somebody_reads_waits(self, aged: Newsroom) -> None:
         with aged.database.transaction() as connection:
             connection.exec_driver_sql("LOCK TABLE rerank.pair_score IN ACCESS SHARE MODE")

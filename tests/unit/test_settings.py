@@ -76,3 +76,11 @@ def test_a_password_is_in_no_repr() -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.load().shards = 2
+
+
+def test_a_list_that_is_not_json_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANK_PREPARE_WITHOUT", "boilerplate")
+    with pytest.raises(
+        SettingsError, match="RERANK_PREPARE_WITHOUT = 'boilerplate' is not JSON; write it like"
+    ):
+        Settings.load()
