@@ -1,10 +1,9 @@
--- The pipelines that have claimed an article, this one among them whether or not it has; another one only where a claim of
--- both is of the same row of the source, and so of the same article.
+-- The pipelines that have claimed an article, this one among them whether or not it has; another one only where its
+-- article entered the source at the same moment, and so is the same row, at whatever version each has claimed it.
 SELECT :pipeline AS pipeline
 UNION
 SELECT other.pipeline
 FROM rerank.revision mine
-JOIN rerank.revision other ON other.article_id = mine.article_id AND other.version = mine.version
-                          AND other.ingested_at = mine.ingested_at
+JOIN rerank.revision other ON other.article_id = mine.article_id AND other.ingested_at = mine.ingested_at
 WHERE mine.pipeline = :pipeline AND mine.article_id = :article_id
 ORDER BY pipeline

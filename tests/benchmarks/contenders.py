@@ -43,7 +43,9 @@ class Result:
     prompt_tokens: list[int] = field(default_factory=list)
     cached_tokens: list[int] = field(default_factory=list)
     padding: int = 0  # computed on top of the prompts
-    outside_seconds: float = 0.0  # processor time outside the engine's steps: the calling thread and the encoding one
+    outside_seconds: float = (
+        0.0  # processor time outside the engine's steps: the calling thread and the encoding one
+    )
     cpu_seconds: float = 0.0  # of all threads of the process, the call's preparation included
 
 

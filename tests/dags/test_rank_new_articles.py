@@ -138,7 +138,6 @@ def test_an_unreadable_until_is_refused_before_anything_is_claimed(stages, ranki
 
 def test_an_until_without_an_offset_is_refused_by_the_doctor(stages, ranking_dag, run_dag, monkeypatch):
     from rerank_airflow.identity import RunIdentity
-
     from rerank_core.errors import InputError
 
     def refuse(*args, **kwargs):

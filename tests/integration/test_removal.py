@@ -276,13 +276,25 @@ class TestForget:
     def test_another_source_with_the_same_id_keeps_its_article(self, room: Newsroom) -> None:
         room.run("first")
         room.sql("CREATE TABLE feed AS SELECT * FROM rerank.source_article")
-        room.sql("UPDATE feed SET version = 'x', title = 'solar of another desk', summary = '', body = ''")
+        room.sql(
+            "UPDATE feed SET version = 'x', title = 'solar of another desk', summary = '', body = '',"
+            " ingested_at = ingested_at - interval '1 second'"
+        )
         other = room.tuned(pipeline="other", source_view="feed")
         other.follow("solar")
         other.run("first")
         assert forget(room).pipelines == ("news",)
         assert other.run("again")["extract"]["forgotten"] == 0
         assert room.value("SELECT count(*) FROM rerank.revision_text WHERE title LIKE '%another desk'") == 3
+
+    def test_a_pipeline_that_claimed_another_version_of_it_forgets_it_too(self, room: Newsroom) -> None:
+        room.run("first")
+        room.sql("UPDATE rerank.article SET title = title || ' edited' WHERE article_id = 'secret'")
+        shadow = room.tuned(pipeline="shadow")
+        shadow.follow("solar")
+        shadow.run("first")
+        assert forget(room).pipelines == ("news", "shadow")
+        assert tables_with_mark(room) == set()
 
     def test_it_may_be_repeated_and_finds_nothing_left(self, room: Newsroom) -> None:
         room.run("first")
