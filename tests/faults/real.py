@@ -227,6 +227,10 @@ class RealFire:
                     stages[place], stages[other] = stages[other], stages[place]
                 else:
                     stages[place] = "rerank"
+        for place, kind in enumerate(chosen):
+            # Frozen while it scores it keeps its device, as a GPU's memory is kept, and the next try waits for that.
+            if "frozen" in kind and stages[place] == "rerank":
+                stages[place] = next(stage for stage in STAGES if stage not in stages)
         found = []
         for kind, stage in zip(chosen, stages, strict=True):
             # Frozen inside a transaction it would hold its row until the idle timeout of two minutes.
