@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
 from rerank_core import database as db
 from rerank_core import topics
@@ -23,6 +23,7 @@ from rerank_core.retrieval.base import Ids
 from rerank_core.retrieval.dense import Vectors
 from rerank_core.retrieval.opening import KnownEmbedder, in_postgres, open_vectors
 from rerank_core.retrieval.queries import store_queries
+from rerank_core.retrieval.search import read_members
 from rerank_core.scorers import embedding
 from rerank_core.scorers.embedding import Embedder
 from rerank_core.settings import Settings
@@ -60,7 +61,7 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
         if in_postgres(settings):
             pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
         wanted = store_queries(connection, topics.current_topics(connection, run.pipeline))
-        members = _window(connection, run)
+        members = np.unique(read_members(connection, run).column("document_id").to_numpy())
         db.execute(connection, "embed_run", run_id=run.run_id, embedder_id=embedder_id)
         queries = db.rows(
             connection,
@@ -91,19 +92,6 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
     if result.left:
         log.warning("%d documents are not embedded: the time was up; BM25 recalls them", result.left)
     return result
-
-
-def _window(connection: Connection, run: Run) -> Ids:
-    """Ids of the documents of the freshness window, in order: what recall will compare."""
-    found = db.rows(
-        connection,
-        "recall_members",
-        pipeline=run.pipeline,
-        run_id=run.run_id,
-        fresh_since=run.window.fresh_since,
-        until=run.window.until,
-    )
-    return np.unique(np.asarray([row["document_id"] for row in found], dtype=np.int64))
 
 
 def _embed_queries(

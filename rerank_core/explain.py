@@ -23,6 +23,7 @@ from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
 from rerank_core.ranking import Page, rank_topic
 from rerank_core.records import Run
+from rerank_core.retrieval.search import pattern
 from rerank_core.settings import Settings
 from rerank_core.store import Store
 from rerank_core.text import language
@@ -476,13 +477,6 @@ class _Case:
         if rank < len(order):
             sentence += f" The one after it has {order[rank][1]:+.3f}."
         return sentence
-
-
-def pattern(term: str) -> str:
-    """The Postgres pattern by which recall filters for this term."""
-    from rerank_core.retrieval.search import pattern
-
-    return pattern(term)
 
 
 def _probability(logit: float) -> float:

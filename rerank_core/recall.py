@@ -26,7 +26,16 @@ from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Ids, Mask, Retriever
 from rerank_core.retrieval.opening import open_retriever
 from rerank_core.retrieval.queries import store_queries
-from rerank_core.retrieval.search import Buckets, Window, ask, by_light, find_eligible, search, tally
+from rerank_core.retrieval.search import (
+    Buckets,
+    Window,
+    ask,
+    by_light,
+    find_eligible,
+    read_members,
+    search,
+    tally,
+)
 from rerank_core.scorers import registry
 from rerank_core.settings import Settings
 from rerank_core.store import Store
@@ -120,7 +129,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 f"run {run.run_id} is limited to topics that are not active: {', '.join(unknown)};"
                 " `rerank topics list` shows those that are"
             )
-        members = _members(connection, run)
+        members = read_members(connection, run)
         scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
         query_ids = store_queries(connection, wanted)
     with database.transaction(read_only=True) as connection:
@@ -171,18 +180,6 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 left_out=part.left_out,
                 **asdict(part.buckets),
             )
-
-
-def _members(connection: Connection, run: Run) -> pa.Table:
-    found = db.rows(
-        connection,
-        "recall_members",
-        pipeline=run.pipeline,
-        run_id=run.run_id,
-        fresh_since=run.window.fresh_since,
-        until=run.window.until,
-    )
-    return pa.Table.from_pylist([dict(row) for row in found], schema=schemas.MEMBERS)
 
 
 def _recall_topics(

@@ -11,8 +11,9 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core import database as db
+from rerank_core import schemas
 from rerank_core.errors import CorruptError
-from rerank_core.records import Topic
+from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.retrieval.bm25 import Bm25
 from rerank_core.text import language, terms
@@ -31,6 +32,19 @@ class Buckets:
     not_searched: int
     not_recalled: int
     not_recalled_language: int
+
+
+def read_members(connection: Connection, run: Run) -> pa.Table:
+    """The documents of the run's freshness window as they are now (schemas.MEMBERS); recall freezes them."""
+    found = db.rows(
+        connection,
+        "recall_members",
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        fresh_since=run.window.fresh_since,
+        until=run.window.until,
+    )
+    return pa.Table.from_pylist([dict(row) for row in found], schema=schemas.MEMBERS)
 
 
 class Window:

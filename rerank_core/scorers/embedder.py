@@ -6,7 +6,6 @@ token, after the model's final norm, scaled to length 1.
 
 import gc
 import logging
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +15,9 @@ import numpy as np
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.scorers.embedding import EmbeddingPrompter, Matrix, identify, read_embedder
-from rerank_core.scorers.vllm import keep_to_own_modules, open_engines
+from rerank_core.scorers.vllm import check_vocabulary, open_engines, open_vllm, start_llm
 
 logger = logging.getLogger(__name__)
-
-_CPU_BATCH_TOKENS = 4096
-_GPU_BATCH_TOKENS = 16_384
 
 
 class VllmEmbedder:
@@ -44,64 +40,27 @@ class VllmEmbedder:
         self._prompter = EmbeddingPrompter(
             model_folder / "tokenizer.json", max_document_tokens=max_document_tokens
         )
-        if self._prompter.vocabulary_size > checkpoint.vocabulary_size:
-            raise ModelError(
-                f"{model_folder}: tokenizer.json has ids up to {self._prompter.vocabulary_size - 1}, but vocab_size is "
-                f"{checkpoint.vocabulary_size}: they do not belong together; copy the checkpoint again"
-            )
+        check_vocabulary(checkpoint, self._prompter.vocabulary_size)
         if self._prompter.max_tokens > checkpoint.max_positions:
             raise ModelError(
                 f"{model_folder} reads {checkpoint.max_positions} tokens at most; lower RERANK_MAX_DOCUMENT_TOKENS"
             )
-        gc.collect()
-        if open_engines:
-            raise EngineError("this process has an engine already; close it first")
         started = time.monotonic()
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        for name, value in (
-            ("VLLM_NO_USAGE_STATS", "1"),
-            ("VLLM_LOGGING_LEVEL", "WARNING"),
-            ("HF_HUB_OFFLINE", "1"),
-        ):
-            os.environ.setdefault(name, value)
-        import vllm
+        vllm, _, _ = open_vllm()
         from vllm.config import PoolerConfig
-        from vllm.platforms import current_platform
 
-        keep_to_own_modules()
-        on_cpu = current_platform.is_cpu()
-        memory = (
-            {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30)}
-            if on_cpu
-            else {"gpu_memory_utilization": gpu_memory_utilization}
+        self._llm: Any = start_llm(
+            checkpoint,
+            max_tokens=self._prompter.max_tokens,
+            kv_cache_gib=kv_cache_gib,
+            gpu_memory_utilization=gpu_memory_utilization,
+            convert="embed",
+            hf_overrides={"architectures": ["Qwen3ForCausalLM"]},
+            pooler_config=PoolerConfig(task="embed", seq_pooling_type="LAST", use_activation=True),
+            dtype=checkpoint.precision,
+            enable_prefix_caching=False,  # every text is embedded once
+            enforce_eager=True,
         )
-        try:
-            self._llm: Any = vllm.LLM(
-                model=str(model_folder),
-                runner="pooling",
-                convert="embed",
-                hf_overrides={"architectures": ["Qwen3ForCausalLM"]},
-                pooler_config=PoolerConfig(task="embed", seq_pooling_type="LAST", use_activation=True),
-                dtype=checkpoint.precision,
-                load_format="safetensors",
-                use_tqdm_on_load=False,
-                trust_remote_code=False,
-                enable_prompt_embeds=False,
-                enable_prefix_caching=False,  # every text is embedded once
-                max_model_len=self._prompter.max_tokens,
-                max_num_batched_tokens=max(
-                    self._prompter.max_tokens, _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS
-                ),
-                max_num_seqs=256,
-                enforce_eager=True,
-                **memory,
-            )
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise ModelError(f"{model_folder}: vLLM refused the checkpoint: {error}") from error
-        except Exception as error:
-            raise EngineError(
-                f"vLLM could not be started with {model_folder} ({type(error).__name__}: {error})"
-            ) from error
         open_engines.add(self)
         self._parameters = vllm.PoolingParams(task="embed", use_activation=True)
         logger.info(

@@ -1,4 +1,4 @@
-"""The scoring engine: vLLM inside this process. The only file that imports vLLM, and only when a scorer is built.
+"""The scoring engine: vLLM inside this process, imported only when an engine is built; the embedder starts its own by it.
 
 Built from a checked checkpoint only, with one process (a spawned engine would import Airflow anew, and die), without
 remote code, pickle, telemetry or network, and with the canary run before anything else is scored.
@@ -24,7 +24,7 @@ from rerank_core.prompt import Passages, Prompter
 from rerank_core.records import Pair
 from rerank_core.scorers.base import ScoredChunk
 from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.identity import identify, read_checkpoint, resolve_precision
+from rerank_core.scorers.identity import Checkpoint, identify, read_checkpoint, resolve_precision
 from rerank_core.scorers.submission import Submission
 
 logger = logging.getLogger(__name__)
@@ -32,9 +32,7 @@ logger = logging.getLogger(__name__)
 _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16_384
 _CPU_LEAST_TOKENS = 512  # before the speed is known
-_CPU_COMPILE_PAIRS = (
-    1_000  # compiled scores about a tenth faster, and costs 15 s a start, 45 s the first time
-)
+_CPU_COMPILE_PAIRS = 1_000  # compiled scores a tenth faster, and costs 15 s a start, 45 s the first time
 _CPU_BLOCK_TOKENS = 32  # vLLM's 128 would never reuse the prefix of a short query; 16 is refused
 
 # What vLLM warns of and this scorer chose itself; in a task's log each would read as a fault.
@@ -76,68 +74,26 @@ class VllmScorer:
             form=checkpoint.family.form,
             passages=passages,
         )
-        if self._prompter.vocabulary_size > checkpoint.vocabulary_size:
-            raise ModelError(
-                f"{model_folder}: tokenizer.json has ids up to {self._prompter.vocabulary_size - 1}, but vocab_size is "
-                f"{checkpoint.vocabulary_size}: they do not belong together; copy the checkpoint again"
-            )
+        check_vocabulary(checkpoint, self._prompter.vocabulary_size)
         canary = read_canary(model_folder)
-        gc.collect()
-        if open_engines:
-            raise EngineError("this process has an engine already; close that scorer first")
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        for name, value in (
-            ("VLLM_NO_USAGE_STATS", "1"),
-            ("VLLM_LOGGING_LEVEL", "WARNING"),
-            ("HF_HUB_OFFLINE", "1"),
-        ):
-            os.environ.setdefault(name, value)
-        import vllm
-        from vllm.platforms import current_platform
-
-        keep_to_own_modules()
-        for handler in logging.getLogger("vllm").handlers:
-            handler.addFilter(_not_chosen)
-
-        on_cpu = current_platform.is_cpu()
-        device = current_platform.get_device_name().replace(" ", "-")
+        vllm, on_cpu, device = open_vllm()
         self.engine = f"vllm {vllm.__version__} {device}"
         if eager is None:
             eager = on_cpu and expected_pairs < _CPU_COMPILE_PAIRS
-        if on_cpu:
-            # vLLM 0.32 cannot load its ahead-of-time cache on the CPU, and would compile at every start.
-            os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
-        batch_tokens = max(self._max_tokens, _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS)
-        memory = (
-            {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30), "block_size": _CPU_BLOCK_TOKENS}
-            if on_cpu
-            else {"gpu_memory_utilization": gpu_memory_utilization}
+        self._llm: Any = start_llm(
+            checkpoint,
+            max_tokens=self._max_tokens,
+            kv_cache_gib=kv_cache_gib,
+            gpu_memory_utilization=gpu_memory_utilization,
+            hf_overrides=dict(checkpoint.family.overrides),
+            dtype=resolve_precision(precision, checkpoint),
+            enable_prefix_caching=checkpoint.family.causal,
+            enforce_eager=eager,
+            **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
         )
-        try:
-            self._llm: Any = vllm.LLM(
-                model=str(model_folder),
-                runner="pooling",
-                hf_overrides=dict(checkpoint.family.overrides),
-                dtype=resolve_precision(precision, checkpoint),
-                load_format="safetensors",
-                use_tqdm_on_load=False,
-                trust_remote_code=False,
-                enable_prompt_embeds=False,
-                enable_prefix_caching=checkpoint.family.causal,
-                max_model_len=self._max_tokens,
-                max_num_batched_tokens=batch_tokens,
-                max_num_seqs=256,
-                enforce_eager=eager,
-                **memory,
-            )
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise ModelError(f"{model_folder}: vLLM refused the checkpoint: {error}") from error
-        except Exception as error:
-            raise EngineError(
-                f"vLLM could not be started with {model_folder} ({type(error).__name__}: {error})"
-            ) from error
+        batch_tokens = _batch_tokens(self._max_tokens, on_cpu=on_cpu)
         open_engines.add(self)
         self._submission = Submission(
             self._llm.llm_engine,
@@ -177,6 +133,89 @@ class VllmScorer:
         self._llm = None
         gc.collect()
         open_engines.discard(self)
+
+
+def check_vocabulary(checkpoint: Checkpoint, size: int) -> None:
+    """Raises ModelError where a tokenizer of this size has ids that the checkpoint has no embedding for."""
+    if size > checkpoint.vocabulary_size:
+        raise ModelError(
+            f"{checkpoint.folder}: tokenizer.json has ids up to {size - 1}, but vocab_size is "
+            f"{checkpoint.vocabulary_size}: they do not belong together; copy the checkpoint again"
+        )
+
+
+def open_vllm() -> tuple[Any, bool, str]:
+    """vLLM, imported for an engine in this process; whether it runs on the CPU; and its device's name.
+
+    Raises EngineError where this process has an engine already.
+    """
+    gc.collect()
+    if open_engines:
+        raise EngineError("this process has an engine already; close that one first")
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    for name, value in (
+        ("VLLM_NO_USAGE_STATS", "1"),
+        ("VLLM_LOGGING_LEVEL", "WARNING"),
+        ("HF_HUB_OFFLINE", "1"),
+    ):
+        os.environ.setdefault(name, value)
+    import vllm
+    from vllm.platforms import current_platform
+
+    keep_to_own_modules()
+    for handler in logging.getLogger("vllm").handlers:
+        handler.addFilter(_not_chosen)
+    if current_platform.is_cpu():
+        # vLLM 0.32 cannot load its ahead-of-time cache on the CPU, and would compile at every start.
+        os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
+    return vllm, current_platform.is_cpu(), current_platform.get_device_name().replace(" ", "-")
+
+
+def start_llm(
+    checkpoint: Checkpoint,
+    *,
+    max_tokens: int,
+    kv_cache_gib: float,
+    gpu_memory_utilization: float,
+    **options: Any,
+) -> Any:
+    """A pooling engine of the checkpoint, for prompts of at most `max_tokens`; `options` go to vLLM as they are.
+
+    To be called after `open_vllm`. Raises ModelError where vLLM refuses the checkpoint, EngineError where it does not start.
+    """
+    import vllm
+    from vllm.platforms import current_platform
+
+    on_cpu = current_platform.is_cpu()
+    memory = (
+        {"kv_cache_memory_bytes": int(kv_cache_gib * 2**30)}
+        if on_cpu
+        else {"gpu_memory_utilization": gpu_memory_utilization}
+    )
+    try:
+        return vllm.LLM(
+            model=str(checkpoint.folder),
+            runner="pooling",
+            load_format="safetensors",
+            use_tqdm_on_load=False,
+            trust_remote_code=False,
+            enable_prompt_embeds=False,
+            max_model_len=max_tokens,
+            max_num_batched_tokens=_batch_tokens(max_tokens, on_cpu=on_cpu),
+            max_num_seqs=256,
+            **memory,
+            **options,
+        )
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ModelError(f"{checkpoint.folder}: vLLM refused the checkpoint: {error}") from error
+    except Exception as error:
+        raise EngineError(
+            f"vLLM could not be started with {checkpoint.folder} ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
+    return max(max_tokens, _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS)
 
 
 def _not_chosen(record: logging.LogRecord) -> bool:

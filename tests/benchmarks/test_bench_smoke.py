@@ -14,6 +14,7 @@ from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prompt import Prompter
+from rerank_core.scorers import registry
 from rerank_core.settings import DEMO_CHECKPOINT
 
 
@@ -137,6 +138,13 @@ TINY = (
     "--rounds 1 --articles 600 --new 20 --page-topics 3 --page-rows 20 --page-documents 300 --history 300 --times 2 --a-day 60"
     " --run-new 5 --run-topics 4 --reader-seconds 0.2"
 ).split()
+
+
+@pytest.fixture(autouse=True)
+def _engines_of_a_test_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark replaces the engines of its whole process."""
+    for name in ("identity", "load"):
+        monkeypatch.setattr(registry, name, getattr(registry, name))
 
 
 def scaled(part: str, postgres: EmbeddedPostgres, folder: Path) -> dict[str, Any]:

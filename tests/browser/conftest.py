@@ -51,8 +51,9 @@ class Site:
         return f"{self.url}/news-rerank{path}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with the module: while it is open its event loop runs in this thread, and no other one can."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -61,7 +62,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(
     browser: Browser,
     postgres: EmbeddedPostgres,
@@ -126,7 +127,7 @@ def _finish_dag_runs(url: str) -> None:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cookies(browser: Browser, site: Site) -> list[Any]:
     """What Airflow's own login form gives to a browser."""
     context = browser.new_context()

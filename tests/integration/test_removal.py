@@ -425,7 +425,7 @@ class TestRace:
     def test_what_is_forgotten_while_it_is_recalled_is_passed_by(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        members = recall._members
+        members = recall.read_members
         run = room.until("recall", "k")
 
         def read_and_then_forgotten(*arguments: Any) -> Any:
@@ -433,7 +433,7 @@ class TestRace:
             forget(room)
             return found
 
-        monkeypatch.setattr(recall, "_members", read_and_then_forgotten)
+        monkeypatch.setattr(recall, "read_members", read_and_then_forgotten)
         assert room.stage("recall", run)["documents"] == 3
         assert room.stage("rerank", run, shard=0)["scored"] == 2
         assert room.stage("publish", run)["rows"] == 2
