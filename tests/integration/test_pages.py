@@ -52,7 +52,7 @@ def news(room: Newsroom) -> None:
     room.follow("solar", make_topic(slug="french", query="solar", languages=("fr",)))
     room.add("solar power", url="http://x.example/1", source="desk", published_at=room.ago(hours=5))
     room.add("solar", title='太阳 "solar"', lang="zh")
-    room.add("wind")
+    room.add("wind", body="solar " * 40)
 
 
 def test_latest_json_names_the_publication_its_file_and_a_page_for_each_topic(room: Newsroom) -> None:
@@ -93,6 +93,7 @@ def test_a_topics_page_equals_the_view_row_for_row(room: Newsroom) -> None:
             assert article[name] == (expected.isoformat() if is_time else expected), name
     assert {article["logit"] is None for article in found["articles"]} == {True, False}
     assert {article["url"] for article in found["articles"]} == {None, "http://x.example/1"}
+    assert {tuple(article["flags"]) for article in found["articles"]} == {(), ("stuffed",)}
     standing = room.standing()
     assert found["counts"] == {name: getattr(standing, name) for name in pages.COUNTS}
     assert (found["topic"], found["state"], found["as_of"]) == (
