@@ -17,7 +17,7 @@ from typing import Any
 
 from real_vocabulary import DATA
 
-from rerank_core.documents import to_document
+from rerank_core.documents import Unpreparable, to_document
 from rerank_core.prompt import Prompter
 from rerank_core.records import Document, Pair
 from rerank_core.settings import DEMO_CHECKPOINT
@@ -106,9 +106,12 @@ def _documents(*, at_least: int, long: int) -> list[Document]:
     documents: list[Document] = []
     found = 0
     for row in raw_articles():
-        document = to_document(
-            title=row["title"], summary=row.get("summary"), body=row["body"], lang=row["lang"]
-        )
+        try:
+            document = to_document(
+                title=row["title"], summary=row.get("summary"), body=row["body"], lang=row["lang"]
+            )
+        except Unpreparable:  # no text, as a run would find
+            continue
         documents.append(document)
         found += len(document.text) >= LONG_CHARACTERS
         if len(documents) >= max(4 * at_least, 200) and found >= long:
