@@ -20,6 +20,7 @@ candidates, finds its scores in the ledger, and publishes the same rows as a new
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
+from rerank_airflow import deadline
 from rerank_airflow.announce import AnnounceOperator
 from rerank_airflow.defaults import dag_id, embedding_args, scoring_args, task_args
 from rerank_airflow.form import FORM
@@ -27,6 +28,7 @@ from rerank_airflow.operators import (
     DegradeOperator,
     DoctorOperator,
     EmbedOperator,
+    ObserveOperator,
     PublishOperator,
     RecallOperator,
     RerankOperator,
@@ -44,6 +46,7 @@ def ranking_dag(pipeline: str) -> DAG:
         schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
         catchup=False,  # a run claims whatever the hours before it left
         max_active_runs=1,
+        deadline=deadline.alert(pipeline),
         tags=["news-rerank", pipeline],
         params=FORM,
         default_args=task_args(pipeline),
@@ -66,7 +69,7 @@ def ranking_dag(pipeline: str) -> DAG:
             task_id="publish", pipeline=pipeline, trigger_rule="none_failed_min_one_success"
         )
         announce = AnnounceOperator(task_id="announce", pipeline=pipeline)
-        observe = StageOperator(task_id="observe", pipeline=pipeline)
+        observe = ObserveOperator(task_id="observe", pipeline=pipeline)
 
         doctor >> extract >> prepare >> embed
         [prepare, embed] >> recall >> rerank  # also when embed failed: words then recall what has no vector

@@ -14,7 +14,7 @@ from rerank_core.records import Run
 
 @dataclass(frozen=True)
 class Observed:
-    """How the scoring of a run went; the fields are null where it scored nothing."""
+    """How a run went; fields of its scoring are null where it scored nothing, those of its page where it has none."""
 
     scored: int
     latency_ms_p50: float | None  # of a pair, from its submission to the engine to its result
@@ -25,6 +25,12 @@ class Observed:
     logit_p50: float | None
     logit_p90: float | None
     page_age_seconds: float  # from the run's as-of time to its publication
+    degraded: bool | None = None
+    pairs_scored: int | None = None  # of what the page's topics wanted: scored by this run
+    pairs_from_ledger: int | None = None  # scored before
+    pairs_refused: int | None = None  # in quarantine
+    pairs_missing: int | None = None  # without a score: in the light order
+    pairs_left_out: int | None = None  # over the budget, carried over
 
 
 def observe(*, database: Database, run: Run) -> Observed:
@@ -32,7 +38,7 @@ def observe(*, database: Database, run: Run) -> Observed:
     with database.transaction() as connection:
         row = db.one(connection, "observe_scores", run_id=run.run_id)
         assert row is not None
-        result = Observed(**row)
+        result = Observed(**row, **(db.one(connection, "observe_pairs", run_id=run.run_id) or {}))
         record(connection, run_id=run.run_id, stage="observe", values=vars(result))
     return result
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
@@ -16,6 +16,21 @@ SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _check_cron(value: str) -> str:
+    from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
+
+    try:
+        if len(value.split()) not in {1, 5}:  # with a field of seconds Airflow would start a run each second
+            raise ValueError
+        croniter(value).get_next()  # the 31st of February is read, and never comes
+    except (ValueError, KeyError):
+        raise ValueError("this is no cron expression of five fields, such as 0 * * * *, or @hourly") from None
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_check_cron)]
 
 
 class Settings(BaseSettings):
@@ -129,7 +144,7 @@ class Settings(BaseSettings):
     gpu_queue: str | None = Field(
         default=None, description="Airflow queue of the scoring tasks; none means the default queue."
     )
-    schedule: str = Field(default="0 * * * *", description="Cron expression of the runs, in UTC.")
+    schedule: Cron = Field(default="0 * * * *", description="Cron expression of the runs, in UTC.")
     retries: Annotated[int, Field(ge=0)] = Field(
         default=2, description="Times that a stage is tried again after a retryable error."
     )
@@ -149,7 +164,7 @@ class Settings(BaseSettings):
     ledger_retention_months: Annotated[int, Field(ge=1, le=1_200)] = Field(
         default=6, description="Whole months of scores that are kept before the current one."
     )
-    maintain_schedule: str = Field(
+    maintain_schedule: Cron = Field(
         default="30 3 * * *", description="Cron expression of the clean-up, in UTC."
     )
 

@@ -1,11 +1,12 @@
 """What every task of a pipeline's DAG shares, read from the settings while the DAG file is parsed."""
 
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from rerank_airflow import metrics, notify
 from rerank_airflow.settings import AirflowSettings, settings_of
 from rerank_core.errors import PermanentError
 
@@ -36,16 +37,23 @@ def maintaining_dag_id(pipeline: str) -> str:
     return "maintain_rankings" if pipeline == "news" else f"maintain_rankings_{pipeline}"
 
 
+def watching_dag_id(pipeline: str) -> str:
+    """`watch_rankings` for the default pipeline, with its name behind for any other."""
+    return "watch_rankings" if pipeline == "news" else f"watch_rankings_{pipeline}"
+
+
 def task_args(pipeline: str) -> dict[str, Any]:
-    """default_args of the DAG: retries with a growing pause, and who hears of failures."""
+    """default_args of the DAG: retries with a growing pause, and who hears of errors."""
     settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    count_error = partial(metrics.count_error, pipeline=pipeline)
     return {
         "retries": settings.retries,
         "retry_delay": timedelta(seconds=settings.retry_seconds),
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=airflow.max_retry_minutes),
         "retry_policy": NEVER_RETRY_PERMANENT,
-        "on_failure_callback": [notifier(found) for found in airflow.notify_failed],
+        "on_retry_callback": [count_error],
+        "on_failure_callback": [count_error, partial(notify.on_failure, pipeline=pipeline)],
     }
 
 
@@ -65,9 +73,3 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
 def embedding_args(pipeline: str) -> dict[str, Any]:
     """As `scoring_args` where recall needs vectors; else nothing: a task that does nothing waits for no device."""
     return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}
-
-
-def notifier(found: Any) -> Callable[..., object]:
-    """What Airflow calls with the task's context: `found`, or an instance of it (such as of a BaseNotifier)."""
-    called: Callable[..., object] = found() if isinstance(found, type) else found
-    return called

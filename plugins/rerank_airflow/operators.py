@@ -11,10 +11,10 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow import assets, defaults
+from rerank_airflow import assets, metrics, notify
 from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
-from rerank_airflow.settings import AirflowSettings, settings_of
+from rerank_airflow.settings import settings_of
 
 
 class TaskKilled(BaseException):
@@ -131,13 +131,14 @@ class PublishOperator(StageOperator):
             published=published,
         )
         if published["degraded"]:
-            self.tell_degraded(context)
+            notify.on_degraded(context, pipeline=self.pipeline, published=published)
         return published
 
-    def tell_degraded(self, context: Mapping[str, Any]) -> None:
-        """A dag run with a degraded page ends green, so failure callbacks never hear of it."""
-        for found in AirflowSettings.load().notify_degraded:
-            try:
-                defaults.notifier(found)(context)
-            except Exception:
-                self.log.exception("notifier %s failed; the page is published all the same", found)
+
+class ObserveOperator(StageOperator):
+    """Sends what it found of the run to Airflow's metrics, too."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        observed = self.run_stage(context)
+        metrics.send_observed(self.pipeline, observed)
+        return observed

@@ -50,7 +50,7 @@ def test_parsing_brings_no_engine_no_arrow_and_no_driver_and_is_quick(metadata):
     seconds, errors, dag_ids, heavy = json.loads(parsed.stdout.splitlines()[-1])
     assert (errors, dag_ids, heavy) == (
         {},
-        ["announce_rankings", "maintain_rankings", "rank_new_articles"],
+        ["announce_rankings", "maintain_rankings", "rank_new_articles", "watch_rankings"],
         [],
     )
     print(f"parsed in {seconds:.2f} s")

@@ -64,6 +64,29 @@ def test_counts_and_latencies_are_kept_as_metrics(room: Newsroom) -> None:
     assert observed["pairs_per_second"] > 0
 
 
+BUCKETS = ("scored", "from_ledger", "refused", "missing", "left_out")
+
+
+def test_every_pair_that_the_page_wanted_is_observed_in_one_bucket(room: Newsroom) -> None:
+    room.follow("solar")
+    room.add("solar 1", "solar 2")
+    assert (first := room.run()["observe"])["degraded"] is False
+    assert [first[f"pairs_{bucket}"] for bucket in BUCKETS] == [2, 0, 0, 0, 0]
+    room.add("solar 3", "solar 4", "solar 5")
+    room.engines.options = {"fail_at_text": "solar"}
+    second = room.tuned(max_pairs=2).run()
+    observed, wanted = second["observe"], second["recall"]["candidates"] + second["recall"]["left_out"]
+    assert observed["degraded"] is True
+    assert observed["pairs_missing"] == 2
+    assert observed["pairs_left_out"] == second["recall"]["left_out"] == 1
+    assert sum(observed[f"pairs_{bucket}"] for bucket in BUCKETS) == wanted
+
+
+def test_a_run_without_a_publication_observes_no_pairs_rather_than_zero(room: Newsroom) -> None:
+    observed = room.stage("observe", room.open("k"))
+    assert observed["degraded"] is observed["pairs_scored"] is None
+
+
 def test_a_run_that_scored_nothing_has_no_latency_rather_than_zero(room: Newsroom) -> None:
     observed = room.run()["observe"]
     assert observed["scored"] == 0

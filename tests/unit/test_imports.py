@@ -12,7 +12,7 @@ STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish
 
 # A module imports only from layers below its own; within a layer, only what INSIDE names.
 LAYERS = (
-    ("records", "errors", "settings", "schemas"),
+    ("records", "errors", "settings", "airflow_settings", "schemas"),
     ("database", "store"),
     (
         "runs",
@@ -54,6 +54,7 @@ LAYERS = (
 )
 INSIDE = {
     "settings": {"errors"},
+    "airflow_settings": {"errors", "settings"},
     "pointer": {"pages"},
     "removal": {"pages"},
     "attempts": {"scorers"},

@@ -1,0 +1,35 @@
+"""Tell Airflow's metrics how old the page is.
+
+| task | what it does |
+|---|---|
+| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped while there is none |
+
+So the age also grows while no dag run publishes. While Airflow's metrics are off nothing is scheduled.
+"""
+
+from airflow.sdk import DAG
+
+from rerank_airflow import metrics
+from rerank_airflow.defaults import task_args, watching_dag_id
+from rerank_airflow.settings import AirflowSettings, pipelines
+
+
+def watching_dag(pipeline: str) -> DAG:
+    """The DAG of one pipeline."""
+    with DAG(
+        dag_id=watching_dag_id(pipeline),
+        description=f"Tells Airflow's metrics how old the page of the pipeline {pipeline} is.",
+        doc_md=__doc__,
+        schedule=AirflowSettings.load().watch_schedule if metrics.switched_on() else None,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,  # reads one row
+        tags=["news-rerank", pipeline],
+        default_args=task_args(pipeline),
+    ) as dag:
+        metrics.WatchOperator(task_id="watch", pipeline=pipeline)
+    return dag
+
+
+for name in pipelines():
+    watching_dag(name)

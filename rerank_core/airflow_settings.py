@@ -1,0 +1,83 @@
+"""The settings that only Airflow needs; RERANK_AIRFLOW_<NAME>.
+
+They stand beside the others, and need no Airflow, so that `rerank settings` and `rerank doctor` know them too.
+"""
+
+from typing import Any, Self
+
+from pydantic import Field, ImportString, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as NotJson
+
+from rerank_core.errors import SettingsError
+from rerank_core.settings import Cron, PositiveFloat, Settings
+
+
+class AirflowSettings(BaseSettings):
+    """Settings of the DAGs. Dotted names are of objects that every worker can import."""
+
+    model_config = SettingsConfigDict(env_prefix="RERANK_AIRFLOW_", frozen=True, extra="ignore")
+
+    pipelines: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="JSON: each pipeline's name and the settings it has of its own; one DAG for each. "
+        "Empty means one pipeline, RERANK_PIPELINE.",
+    )
+    executor_config: dict[str, Any] | ImportString[Any] = Field(
+        default_factory=dict,
+        description="executor_config of the scoring tasks: JSON, or the dotted name of one.",
+    )
+    notify_failed: tuple[ImportString[Any], ...] = Field(
+        default=(), description="JSON list of dotted names: notifiers called when a task has failed for good."
+    )
+    notify_degraded: tuple[ImportString[Any], ...] = Field(
+        default=(),
+        description="JSON list of dotted names: notifiers called when a degraded page is published.",
+    )
+    notify_late: tuple[ImportString[Any], ...] = Field(
+        default=(),
+        description="JSON list of dotted names: notifiers called when a dag run has missed its deadline.",
+    )
+    deadline_minutes: PositiveFloat | None = Field(
+        default=None,
+        description="A dag run that has not succeeded this long after it was queued is late; none means never. "
+        "Needs Airflow's triggerer.",
+    )
+    watch_schedule: Cron = Field(
+        default="*/5 * * * *",
+        description="Cron expression of the metrics on the page's age, in UTC; nothing runs while Airflow's metrics are off.",
+    )
+    pool_slots: int = Field(
+        default=1, gt=0, description="Slots of the scoring pool when the scheduler has to create it."
+    )
+    max_retry_minutes: float = Field(
+        default=10.0, gt=0, description="Longest pause between two tries; the pause doubles each time."
+    )
+    scoring_grace_minutes: float = Field(
+        default=15.0,
+        gt=0,
+        description="A scoring task is ended this long after twice scoring_minutes: once for the wait for a "
+        "device, once for scoring.",
+    )
+
+    @field_validator("pipelines")
+    @classmethod
+    def _settle_pipelines(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, overrides in value.items():
+            unknown = sorted(set(overrides) - (set(Settings.model_fields) - {"pipeline"}))
+            if unknown:
+                raise ValueError(f"pipeline {name!r} has no setting {unknown[0]!r}")
+        return value
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment. Raises SettingsError naming the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "RERANK_AIRFLOW_" + str(first["loc"][0]).upper()
+            raise SettingsError(f"{name} = {first['input']!r}: {first['msg']}; correct it") from None
+        except NotJson as error:
+            name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
+            raise SettingsError(f"{name} is not JSON; correct it") from None
