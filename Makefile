@@ -8,7 +8,7 @@ ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui test faults bench bench-gpu bench-scale lint format lock clean
+.PHONY: help setup demo ui test faults bench bench-gpu bench-scale contract lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-gpu: setup ## The same at GPU sizes
 
 bench-scale: setup ## Measure claims, publication, a long history, readers and reruns at scale (ARGS="claim --articles 100000")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scale $(ARGS)
+
+contract: setup ## Write CONTRACT.md anew from the contract's tables and the examples
+	@$(run) rerank_core.contract_page
 
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from rerank_core import contract
 from rerank_core.errors import DatabaseUnavailable, SettingsError
 
 LOCK_TIMEOUT = "60s"
@@ -238,7 +239,21 @@ def upgrade(url: str) -> tuple[str | None, str | None]:
         config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        _describe(connection)
         return before, _revision(connection)
+
+
+def _describe(connection: Connection) -> None:
+    """Give the views and their columns the contract's descriptions, where they have others."""
+    wanted = {(view, ""): f"{means} See CONTRACT.md." for view, means in contract.VIEW_MEANS.items()}
+    for view, table in contract.VIEWS.items():
+        wanted |= {(view, column.name): contract.comment(column) for column in table}
+    found = {(row["view"], row["name"]): row["comment"] for row in rows(connection, "contract_comments")}
+    with _cursor(connection) as cursor:
+        for (view, name), comment in wanted.items():
+            if (view, name) in found and found[view, name] != comment:
+                what = f"COLUMN rerank.{view}.{name}" if name else f"VIEW rerank.{view}"
+                cursor.execute(f"COMMENT ON {what} IS %s", [comment])
 
 
 def run_script(connection: Connection, file: Path) -> None:

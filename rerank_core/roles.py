@@ -1,7 +1,7 @@
 """Who may do what in the database: the script that makes the roles, for a superuser to read and apply.
 
 Prevents a frontend that is broken into, or a worker that goes wrong, from altering the page: frontends select
-two views, and the role that runs the pipeline moves the pointer only through functions that check the rules.
+three views, and the role that runs the pipeline moves the pointer only through functions that check the rules.
 """
 
 import re
@@ -20,7 +20,7 @@ class Roles:
     owner: str = "rerank_owner"  # owns the schema; migrations run as it
     source: str = "rerank_source"  # reads the article source
     writer: str = "rerank_writer"  # runs the pipeline
-    frontend: str = "rerank_frontend"  # reads the two views
+    frontend: str = "rerank_frontend"  # reads the views
 
 
 def script(roles: Roles, *, source_view: str, shared: bool = False) -> str:

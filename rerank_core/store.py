@@ -23,7 +23,10 @@ import pyarrow.parquet as pq
 
 from rerank_core.errors import CorruptError, RerankError, SettingsError, StoreUnavailable
 
-JSON = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache"}
+JSON = {"Content-Type": "application/json; charset=utf-8"}
+REPLACED = {**JSON, "Cache-Control": "no-cache"}  # ask each time
+# Not for ever: what a cache still shows of a forgotten article has to go, too.
+WRITTEN_ONCE = {**JSON, "Cache-Control": "max-age=3600, immutable"}
 
 # What object stores refuse for good, by the code that Arrow gives: what is wrong, and what to do.
 _REFUSED = {
@@ -175,8 +178,13 @@ class Store:
         return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
 
     def write_json(self, path: str, content: bytes) -> None:
-        """Write a JSON file, whole or not at all; of one that is replaced, readers see the old or the new one."""
-        self._put(path, pa.py_buffer(content), JSON)
+        """Write a JSON file, whole or not at all; of one that is replaced, readers see the old or the new one.
+
+        An object store keeps how long a reader may cache it.
+        """
+        name = self.parse(path)
+        headers = WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED
+        self._put(path, pa.py_buffer(content), headers)
 
     def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
         target = f"{self._root}/{path}"

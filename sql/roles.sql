@@ -6,7 +6,7 @@
 --     {owner}   owns the schema; `rerank db upgrade` runs as this role, and nothing else
 --     {source}   reads the article source: RERANK_SOURCE_URL
 --     {writer}   runs the pipeline: RERANK_DATABASE_URL. The page's pointer it moves only by functions
---     {frontend}   reads the views current_ranking and current_topic
+--     {frontend}   reads the views current_ranking, recent_ranking and current_topic
 --
 -- Roles are made without a password, so that nobody can log in by one; give them theirs: \password {writer}
 
@@ -96,8 +96,9 @@ BEGIN
     -- Else a condition that fails on a row says what is in it, before the view leaves the row out: a blocked one, or one of
     -- another publication. A migration that replaces a view takes this away, until the script has run again.
     ALTER VIEW rerank.current_ranking SET (security_barrier);
+    ALTER VIEW rerank.recent_ranking SET (security_barrier);
     ALTER VIEW rerank.current_topic SET (security_barrier);
-    GRANT SELECT ON rerank.current_ranking, rerank.current_topic TO {frontend};
+    GRANT SELECT ON rerank.current_ranking, rerank.recent_ranking, rerank.current_topic TO {frontend};
 END $roles$;
 
 -- ── The article source ──────────────────────────────────────────────────────────────────────────

@@ -32,7 +32,9 @@ def roles(
     ] = "rerank_owner",
     source: Annotated[str, typer.Option(help="Reads the article source.")] = "rerank_source",
     writer: Annotated[str, typer.Option(help="Runs the pipeline.")] = "rerank_writer",
-    frontend: Annotated[str, typer.Option(help="Reads the two views.")] = "rerank_frontend",
+    frontend: Annotated[
+        str, typer.Option(help="Reads the views current_ranking, recent_ranking and current_topic.")
+    ] = "rerank_frontend",
     shared: Annotated[
         bool,
         typer.Option(

@@ -287,8 +287,22 @@ class TestReaders:
     def test_control_without_a_grace_period_it_loses_them(self, room: Newsroom) -> None:
         hasty = room.tuned(store_grace_hours=1e-9)
         held = self.read_paths(hasty)
+        room.sql("UPDATE rerank.pointer_move SET moved_at = moved_at - interval '25 hours'")
         clean(hasty)
         assert set(held).isdisjoint(files(room))
+
+    def test_rows_of_a_page_stay_readable_for_a_day_after_it_however_short_the_grace_period(
+        self, room: Newsroom
+    ) -> None:
+        hasty = room.tuned(store_grace_hours=1e-9)
+        self.read_paths(hasty)
+        pages_of = "SELECT count(DISTINCT publication_id) FROM rerank.recent_ranking"
+        pass_days(room, 0.9)
+        assert clean(hasty).publications_kept == 2
+        assert room.value(pages_of) == 2
+        pass_days(room, 0.2)
+        assert clean(hasty).publications_deleted == 1
+        assert room.value(pages_of) == 1
 
     def test_pages_that_nothing_lists_are_kept_from_when_that_is_found(self, room: Newsroom) -> None:
         held = self.read_paths(room)

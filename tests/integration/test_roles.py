@@ -22,7 +22,7 @@ from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
 
 VIEW = "rerank.source_article"
-VIEWS = {"rerank.current_ranking", "rerank.current_topic"}
+VIEWS = {"rerank.current_ranking", "rerank.recent_ranking", "rerank.current_topic"}
 _numbers = itertools.count(1)
 
 FRONTEND_MUST_NOT = [
@@ -254,6 +254,8 @@ def test_the_whole_product_works_with_these_roles_and_none_can_do_more(
     )
     assert {name for (name,) in page} == {"solar power", "solar panel", "wind", "solar roof"}
     assert made.sql(made.roles.frontend, "SELECT state FROM rerank.current_topic") == [("full",)]
+    recent = "SELECT count(DISTINCT publication_id) FROM rerank.recent_ranking"
+    assert made.sql(made.roles.frontend, recent) == [(5,)]
     assert made.sql(made.roles.source, f"SELECT count(*) FROM {VIEW}") == [(4,)]
 
     assert offences(made) == NONE
@@ -262,9 +264,10 @@ def test_the_whole_product_works_with_these_roles_and_none_can_do_more(
     assert offences(made) == NONE
 
 
-@pytest.mark.parametrize("spoil", [None, "ALTER VIEW rerank.current_ranking RESET (security_barrier)"])
+@pytest.mark.parametrize("spoil", [None, "ALTER VIEW rerank.{view} RESET (security_barrier)"])
+@pytest.mark.parametrize("view", ["current_ranking", "recent_ranking"])
 def test_an_error_tells_a_frontend_nothing_of_rows_that_its_view_leaves_out(
-    office: Callable[..., Office], newsroom: Callable[[Office], Newsroom], spoil: str | None
+    office: Callable[..., Office], newsroom: Callable[[Office], Newsroom], view: str, spoil: str | None
 ) -> None:
     place = office()
     room = newsroom(place)
@@ -279,12 +282,12 @@ def test_an_error_tells_a_frontend_nothing_of_rows_that_its_view_leaves_out(
         reason="why",
     )
     if spoil is not None:
-        place.sql("postgres", spoil)
+        place.sql("postgres", spoil.format(view=view))
     told = []
     for article_id in ("solar one", "solar two"):
         try:
             condition = f"article_id = '{article_id}' AND CAST(title || '!' AS integer) = 1"
-            place.sql(place.roles.frontend, f"SELECT 1 FROM rerank.current_ranking WHERE {condition}")
+            place.sql(place.roles.frontend, f"SELECT 1 FROM rerank.{view} WHERE {condition}")
         except psycopg2.errors.InvalidTextRepresentation as error:
             told.append(str(error).strip().rpartition(" integer: ")[2])
     assert told == (['"solar one!"'] if spoil is None else ['"solar one!"', '"solar two!"'])

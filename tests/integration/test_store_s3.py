@@ -85,8 +85,16 @@ def test_what_is_written_is_read_back_and_lies_where_the_path_says(server: str) 
     assert store.read_json("news/latest.json") == b"[1]"
     with straight(server).open_input_file("news/one/news/latest.json") as stream:
         assert stream.metadata()["Content-Type"] == b"application/json; charset=utf-8"
+        assert stream.metadata()["Cache-Control"] == b"no-cache"
     assert [(file.path, file.bytes) for file in store.files("news/")][1] == ("news/latest.json", 3)
     assert all(file.modified.tzinfo is not None for file in store.files("news/"))
+
+
+def test_a_topics_page_may_be_cached_and_says_for_how_long(server: str) -> None:
+    path = "news/pages/12-3f/solar.json"
+    Store(s3_url(server, "news/cached")).write_json(path, b"{}")
+    with straight(server).open_input_file(f"news/cached/{path}") as stream:
+        assert stream.metadata()["Cache-Control"] == b"max-age=3600, immutable"
 
 
 def test_files_and_folders_are_removed(server: str) -> None:

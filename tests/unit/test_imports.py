@@ -12,7 +12,7 @@ STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish
 
 # A module imports only from layers below its own; within a layer, only what INSIDE names.
 LAYERS = (
-    ("records", "errors", "settings", "airflow_settings", "schemas"),
+    ("records", "errors", "settings", "airflow_settings", "schemas", "contract"),
     ("database", "store"),
     (
         "runs",
@@ -44,6 +44,7 @@ LAYERS = (
         "evaluation_plot",
         "explain",
         "feedback",
+        "contract_page",
         "playground",
         "serve",
     ),

@@ -1,0 +1,326 @@
+"""The contract with frontends: every column and key that they read, described once.
+
+CONTRACT.md and the comments in Postgres are made from these tables, so that no two descriptions differ; a test
+holds them against the real views, files and pages, so that no column is without one. A change here needs a line
+in the CHANGELOG.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+# fixed     name, type, meaning and nulls stay
+# grows     as fixed, and further values may come
+# relative  as fixed, and numbers are comparable within one scorer, or one page, alone
+# open      for people who look for a fault: may change or go
+Promise = Literal["fixed", "grows", "relative", "open"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a view or a file, or a key of a JSON object."""
+
+    name: str
+    type: str  # as Postgres names it; "object", or "list of objects", in JSON alone
+    meaning: str  # Markdown
+    null: str = ""  # what null means; empty: it is never null
+    unit: str = ""  # empty: it has none
+    promise: Promise = "fixed"
+
+
+_PIPELINE = Column(
+    "pipeline", "text", "The pipeline that the page is of. Topics and pages are one pipeline's own."
+)
+_TOPIC = Column(
+    "topic",
+    "text",
+    "The topic's slug: `a-z`, `0-9`, `-` and `_`, at most 63 characters. It stays when the query is edited.",
+)
+_AS_OF = Column(
+    "as_of",
+    "timestamp with time zone",
+    "The time that the page is of: articles first ingested before it are ranked, and their age is counted to it.",
+)
+_RUN_ID = Column(
+    "run_id", "bigint", "The run that made the page. With `version` it names the publication, too."
+)
+_VERSION = Column(
+    "version",
+    "integer",
+    "The how-manieth publication of the run, from 1. A rerun or a forgotten article makes a new one.",
+)
+_PUBLICATION_ID = Column(
+    "publication_id",
+    "bigint",
+    "The publication: one page as it was published, and never altered. Keep to it to read consistently.",
+)
+_TOPIC_VERSION_ID = Column(
+    "topic_version_id", "bigint", "The version of the topic (query, instruction, limits) that was ranked."
+)
+_SCORER_ID = Column(
+    "scorer_id",
+    "integer",
+    "The scorer: weights, prompt, precision and token limit as one id. A topic never mixes two.",
+    null="the row has no score of the model",
+)
+
+# A row of a ranking, in the order of the views.
+RANKING = (
+    _PIPELINE,
+    _TOPIC,
+    Column(
+        "rank",
+        "integer",
+        "The place in the topic, from 1. A publication's ranks are 1, 2, 3, …; what a view or a JSON page shows of it"
+        " has a gap where an article was hidden since.",
+        unit="place",
+    ),
+    Column("article_id", "text", "The article's id in the source, as it came. At most once in a topic."),
+    Column(
+        "title",
+        "text",
+        "Plain text to show, one line, at most 300 characters: the cleaned title, or where there is none the first line"
+        " of the text. Escape it. It is the ranked revision's, not a later one's.",
+    ),
+    Column(
+        "url",
+        "text",
+        "The link as the source gave it, if it is `http://` or `https://`. Nothing else about it is checked: escape it.",
+        null="the source gave none, or one of another kind",
+    ),
+    Column(
+        "source",
+        "text",
+        "The publisher as the source names it, uncleaned: escape it.",
+        null="the source names none",
+    ),
+    Column(
+        "lang",
+        "text",
+        "The language of the text: ISO 639-1, or `und` where it could not be told.",
+        promise="grows",
+    ),
+    Column(
+        "published_at",
+        "timestamp with time zone",
+        "When the article was published, as the source says; not checked, and may be in the future.",
+        null="the source does not say",
+    ),
+    Column(
+        "first_ingested_at",
+        "timestamp with time zone",
+        "When the article's first revision entered the source. An edit does not change it.",
+    ),
+    Column(
+        "ranked_by",
+        "text",
+        "`model`: ranked by the model's score. `bm25`: not scored yet, ranked by words in a second block below. Take an"
+        " unknown value as the latter.",
+        promise="grows",
+    ),
+    Column(
+        "logit",
+        "real",
+        "The model's score, logit(yes) − logit(no): 0 is even odds that the article is relevant. Not decayed by age.",
+        null="`ranked_by` is not `model`",
+        unit="log-odds",
+        promise="relative",
+    ),
+    Column(
+        "probability",
+        "double precision",
+        "1 ÷ (1 + exp(−`logit`)), to show to people. Most relevant articles are near 1: sort and cut by `logit`.",
+        null="`ranked_by` is not `model`",
+        unit="0 to 1",
+        promise="relative",
+    ),
+    Column(
+        "rank_score",
+        "double precision",
+        "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life, where age is `as_of` − the earlier of"
+        " `published_at` and `first_ingested_at`, and never negative. Ties go by `article_id`.",
+        null="`ranked_by` is not `model`",
+        unit="log-odds",
+        promise="relative",
+    ),
+    Column(
+        "light_score",
+        "real",
+        "BM25 over the texts of the page's window; 0 where no word of the query is in the text. What the second block is"
+        " ordered by.",
+        unit="BM25",
+        promise="relative",
+    ),
+    Column(
+        "truncated",
+        "boolean",
+        "The model has read the beginning of the text alone: the rest was over the token limit. False where it is not"
+        " scored.",
+    ),
+    Column(
+        "is_new",
+        "boolean",
+        "The run behind the page was the first to claim the article; an edit does not make it new.",
+    ),
+    Column(
+        "copies",
+        "integer",
+        "How many articles of the window have this very text, this one included.",
+        unit="articles",
+    ),
+    _AS_OF,
+    _RUN_ID,
+    _VERSION,
+    _PUBLICATION_ID,
+    _TOPIC_VERSION_ID,
+    Column(
+        "revision_id",
+        "bigint",
+        "The revision of the article that was ranked. Feedback on a row names `run_id`, `topic`, `rank` and this.",
+    ),
+    Column(
+        "document_id",
+        "bigint",
+        "The prepared text. Rows with the same one have the same text.",
+    ),
+    _SCORER_ID,
+    Column("attempt", "integer", "The fence number of the try that published.", promise="open"),
+    Column(
+        "flags",
+        "text[]",
+        "What was noticed about the text, in alphabetical order; empty where nothing was. `pleads`: it addresses the"
+        " model; `stuffed`: it repeats phrases. They change no rank.",
+        promise="grows",
+    ),
+)
+
+# How a topic stands on the page, in the order of the view.
+TOPIC = (
+    _PIPELINE,
+    _TOPIC,
+    Column("query", "text", "The topic's query, as its owner wrote it: escape it."),
+    _AS_OF,
+    Column("state", "text", "See [States](#states). Take an unknown one as `partial`.", promise="grows"),
+    Column(
+        "candidates",
+        "integer",
+        "Pairs that the run wanted scored: `from_ledger` + `scored` + `refused` + `missing` + `left_out`.",
+        unit="pairs",
+    ),
+    Column("from_ledger", "integer", "Of these, scored before the run.", unit="pairs"),
+    Column("scored", "integer", "Of these, scored by the run.", unit="pairs"),
+    Column(
+        "refused", "integer", "Of these, refused by the scorer; they are not asked for again.", unit="pairs"
+    ),
+    Column(
+        "missing",
+        "integer",
+        "Of these, without a score: the second block. More than 0 is `degraded`.",
+        unit="pairs",
+    ),
+    Column("left_out", "integer", "Of these, over the run's budget; a later run scores them.", unit="pairs"),
+    Column(
+        "ranked",
+        "integer",
+        "Rows of the topic's ranking as it was published, both blocks; what was hidden since is counted.",
+        unit="rows",
+    ),
+    Column("page_degraded", "boolean", "Some topic of the page has pairs without a score."),
+    _RUN_ID,
+    _VERSION,
+    _PUBLICATION_ID,
+    _TOPIC_VERSION_ID,
+    replace(_SCORER_ID, null="nothing of the topic is scored"),
+    Column(
+        "parquet_path",
+        "text",
+        "The page's Parquet file, below the store's URL or folder. It is never altered.",
+    ),
+    Column("parquet_sha256", "text", "SHA-256 of that file's bytes, 64 lower-case hexadecimal digits."),
+    Column("published_at", "timestamp with time zone", "When the publication was committed."),
+)
+
+# State of a topic → what it means. A topic is in the first of these that applies to it, from `degraded` on.
+STATES = {
+    "full": "all that the run wanted of the topic is scored",
+    "degraded": "some pairs have no score: they follow as a second block, `ranked_by` = `bm25`, `logit` null",
+    "stale": "the run was limited to other topics; this one is carried forward",
+    "partial": "over the run's budget, or still ranked by the scorer before while the new one fills",
+    "abstained": "nothing passed the topic's `min_score`, or nothing was recalled: no rows, and rightly so",
+}
+
+VIEWS = {"current_ranking": RANKING, "recent_ranking": RANKING, "current_topic": TOPIC}
+VIEW_MEANS = {
+    "current_ranking": "The page, one row for each topic and place.",
+    "recent_ranking": "The same rows of every publication that is the page, or was within 24 hours: to read on in the"
+    " publication that a reader began with.",
+    "current_topic": "How each topic of the page stands.",
+}
+
+# ── JSON ────────────────────────────────────────────────────────────────────────────────────────
+
+_FORMAT = Column("format", "integer", "1. Another number is another contract: stop, and say so.")
+_DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
+_PUBLISHED_AT = TOPIC[-1]
+_IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED)
+
+
+def columns(table: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:
+    """The descriptions of these columns of a table, in this order. Raises KeyError for one that has none."""
+    known = {column.name: column for column in table}
+    return tuple(known[name] for name in names)
+
+
+LATEST = (
+    _FORMAT,
+    *_IDENTITY,
+    *columns(TOPIC, ("parquet_path", "parquet_sha256")),
+    Column("rows", "integer", "Rows of the Parquet file.", unit="rows"),
+    Column("topics", "object", "Each topic of the page, by its slug: see below."),
+    Column(
+        "content",
+        "text",
+        "A digest of what the pages show. Another one with the same `publication_id`: something was hidden.",
+        promise="open",
+    ),
+    Column("pages", "text", "The folder of the topics' files.", promise="open"),
+)
+LATEST_TOPIC = (
+    *columns(TOPIC, ("state",)),
+    Column("ranked", "integer", "Articles in the topic's file.", unit="rows"),
+    Column("page", "text", "The topic's file, below the store's URL or folder."),
+)
+TOPIC_PAGE = (
+    _FORMAT,
+    *_IDENTITY,
+    *columns(TOPIC, ("topic", "query", "state")),
+    Column("counts", "object", "The topic's pairs: see below."),
+    Column("articles", "list of objects", "The topic's ranking, by `rank`: see below."),
+)
+JSON_COUNTS = columns(TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out"))
+JSON_ARTICLE = columns(
+    RANKING,
+    (
+        *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
+        *(
+            "ranked_by",
+            "logit",
+            "probability",
+            "rank_score",
+            "light_score",
+            "truncated",
+            "is_new",
+            "copies",
+            "flags",
+            "revision_id",
+        ),
+    ),
+)
+
+
+def comment(column: Column) -> str:
+    """The description as the database keeps it: one line of plain text."""
+    parts = [column.meaning]
+    if column.unit:
+        parts.append(f"Unit: {column.unit}.")
+    parts.append(f"Null: {column.null}." if column.null else "Never null.")
+    return " ".join(parts).replace("`", "").replace("See [States](#states).", f"One of {', '.join(STATES)}.")

@@ -1,0 +1,93 @@
+"""CONTRACT.md from the contract's tables, the page's prose and the examples: `make contract` writes it.
+
+The prose is contract_page.md; `<<name>>` in it stands for a table, or for a file of examples/, which tests run.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rerank_core import contract, schemas
+from rerank_core.contract import Column
+
+CHECKOUT = Path(__file__).parent.parent
+PROSE = Path(__file__).parent / "contract_page.md"
+
+_JSON_TYPES = {
+    "text": "string",
+    "text[]": "array of strings",
+    "integer": "integer",
+    "bigint": "integer",
+    "real": "number",
+    "double precision": "number",
+    "boolean": "boolean",
+    "timestamp with time zone": "string, a time",
+    "object": "object",
+    "list of objects": "array of objects",
+}
+
+
+def render(examples: Path) -> str:
+    """The whole page. Raises FileNotFoundError for an example that is not there."""
+    tables = {
+        "states": _table(
+            ("state", "means"), [(f"`{name}`", means) for name, means in contract.STATES.items()]
+        ),
+        "ranking": _ranking(),
+        "topic": _described(contract.TOPIC, [column.type for column in contract.TOPIC]),
+        "latest": _json(contract.LATEST),
+        "latest_topic": _json(contract.LATEST_TOPIC),
+        "topic_page": _json(contract.TOPIC_PAGE),
+        "counts": ", ".join(f"`{column.name}`" for column in contract.JSON_COUNTS),
+    }
+
+    def part(found: re.Match[str]) -> str:
+        name = found[1]
+        return tables[name] if name in tables else (examples / name).read_text(encoding="utf-8").rstrip("\n")
+
+    return re.sub(r"<<([\w./]+)>>", part, PROSE.read_text(encoding="utf-8"))
+
+
+def _ranking() -> str:
+    """The one table of what views, Parquet and JSON say of a row."""
+    in_json = {column.name for column in contract.JSON_ARTICLE}
+    in_file = {field.name: str(field.type) for field in schemas.PUBLISHED}
+    rows = [
+        (
+            f"`{column.name}`",
+            column.type,
+            in_file.get(column.name, "–"),
+            _JSON_TYPES[column.type] if column.name in in_json else "–",
+            *_description(column),
+        )
+        for column in contract.RANKING
+    ]
+    return _table(("column", "views", "Parquet", "JSON", *_DESCRIPTION), rows)
+
+
+def _json(keys: Sequence[Column]) -> str:
+    return _described(keys, [_JSON_TYPES[key.type] for key in keys], first="key")
+
+
+def _described(columns: Sequence[Column], types: Sequence[str], *, first: str = "column") -> str:
+    rows = [
+        (f"`{column.name}`", shown, *_description(column))
+        for column, shown in zip(columns, types, strict=True)
+    ]
+    return _table((first, "type", *_DESCRIPTION), rows)
+
+
+_DESCRIPTION = ("unit", "meaning", "null means", "promise")
+
+
+def _description(column: Column) -> tuple[str, str, str, str]:
+    return column.unit or "–", column.meaning, column.null or "*never null*", column.promise
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    (CHECKOUT / "CONTRACT.md").write_text(render(CHECKOUT / "examples"), encoding="utf-8")
