@@ -16,7 +16,7 @@ from typing import Literal
 from sqlalchemy import RowMapping
 
 from rerank_core import database as db
-from rerank_core import extract
+from rerank_core import extract, hot
 from rerank_core.database import Database
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
@@ -134,6 +134,32 @@ def _store(settings: Settings) -> Finding:
     return Finding("store", "ok", found)
 
 
+def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return Finding("redis", "ok", "RERANK_REDIS_URL is not set: there is no hot copy")
+    try:
+        copy = hot.examine(database=Database(settings.database_url), settings=settings)
+    except RerankError as error:  # runs go on without it
+        found, _, advice = str(error).rpartition("; ")
+        return Finding("redis", "warn", found, advice)
+    advice = "the next run mends it; `rerank redis sync` does at once"
+    if copy.page is None:
+        return Finding("redis", "ok", f"{copy.address}; there is no page to copy yet")
+    if copy.publication_id is None:
+        return Finding("redis", "warn", f"{copy.address} has no copy of publication {copy.page}", advice)
+    if copy.publication_id != copy.page:
+        found = f"{copy.address} shows publication {copy.publication_id}, frontends see {copy.page}"
+        return Finding("redis", "warn", found, advice)
+    if not copy.right:
+        found = (
+            f"{copy.address} shows publication {copy.page}, not what frontends see of it: a block came since"
+        )
+        return Finding("redis", "warn", found, advice)
+    if copy.lost:
+        return Finding("redis", "warn", f"{copy.address} has lost {copy.lost} of its keys", advice)
+    return Finding("redis", "ok", f"{copy.address} shows publication {copy.page}, as frontends see it")
+
+
 def _scorer(settings: Settings) -> Finding:
     from rerank_core.scorers.registry import identity
 
@@ -220,6 +246,7 @@ _CHECKS: dict[str, Callable[[Settings], Finding]] = {
     "article source": _source,
     "clock": _clock,
     "store": _store,
+    "redis": _redis,
     "scorer": _scorer,
     "engine": _engine,
     "gpu": _gpu,

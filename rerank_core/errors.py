@@ -11,6 +11,7 @@
     └── RetryableError            a later try may succeed
         ├── DatabaseUnavailable   Postgres did not answer or ended the connection
         ├── StoreUnavailable      the artifact store did not answer
+        ├── RedisUnavailable      Redis did not answer, or refuses to be written to; no run fails by it
         └── EngineError           the scoring engine failed and is finished
             └── ChunkFailed       it failed in a step; carries the pairs that were in it (scorers/base.py)
 
@@ -60,6 +61,10 @@ class DatabaseUnavailable(RetryableError):
 
 class StoreUnavailable(RetryableError):
     """The artifact store did not answer."""
+
+
+class RedisUnavailable(RetryableError):
+    """Redis did not answer, or refuses to be written to."""
 
 
 class EngineError(RetryableError):

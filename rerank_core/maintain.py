@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rerank_core import database as db
-from rerank_core import pages
+from rerank_core import hot, pages
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError, DatabaseUnavailable, StoreUnavailable
 from rerank_core.settings import Settings
@@ -36,6 +36,8 @@ class Maintained:
 
     dry_run: bool
     repaired: bool  # latest.json did not show the page
+    redis_written: int  # topics of the hot copy, where it did not show the page
+    redis_failed: int  # topics of it that could not be written
     publications: int  # of these:
     publications_kept: int
     publications_deleted: int
@@ -105,7 +107,7 @@ def maintain(*, database: Database, store: Store, settings: Settings, dry_run: b
     assert clock is not None
     work = _Work(database, store, settings, clock["now"], dry_run)
     counts: Counter[str] = Counter()
-    for step in (_publications, _runs, _revisions, _documents, _texts, _months, _pages, _files):
+    for step in (_publications, _runs, _revisions, _documents, _texts, _months, _pages, _hot, _files):
         found = step(work)
         counts.update(found)
         shown = " ".join(f"{name}={number}" for name, number in found.items() if number)
@@ -294,6 +296,13 @@ def _pages(work: _Work) -> dict[str, int]:
         anew=anew,
     )
     return {"repaired": int(done.replaced)}
+
+
+def _hot(work: _Work) -> dict[str, int]:
+    """The copy in Redis, where there is to be one; its time to live begins anew."""
+    if work.dry_run:
+        return {}
+    return hot.follow(database=work.database, settings=work.settings, pipeline=work.pipeline, topics=0)
 
 
 def _files(work: _Work) -> dict[str, int]:

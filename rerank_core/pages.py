@@ -12,7 +12,7 @@ stopped between that look and the replacement: what it finds outdated then, it w
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,13 +49,12 @@ class Repaired:
 
 
 @dataclass(frozen=True)
-class _TopicFile:
-    """One topic's file, not written yet."""
+class TopicPage:
+    """One topic of the page, as readers without SQL get it."""
 
-    path: str
-    content: bytes
+    content: bytes  # JSON
     state: str
-    ranked: int
+    ranks: Mapping[str, int]  # of each article, in order
 
 
 def repair(
@@ -69,17 +68,18 @@ def repair(
     """
     written, replaced = 0, False
     for _ in range(ROUNDS):
-        page = _read(database, pipeline)
+        page = current(database, pipeline)
         latest = read_latest(store, pipeline)
         if page is None or (is_current(latest, page) and not anew):
             return Repaired(None if page is None else page["publication_id"], written, replaced)
-        files, folder = _render(database, store, pipeline, page)
-        if files is None:
+        topics = render(database, pipeline, page)
+        if topics is None:
             continue
-        _write(store, files.values())
-        written += len(files)
+        folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
+        _write(store, {f"{folder}{slug}.json": topic.content for slug, topic in topics.items()})
+        written += len(topics)
         try:
-            if _replace(database, store, pipeline, page, folder, files, grace_hours):
+            if _replace(database, store, pipeline, page, folder, topics, grace_hours):
                 replaced, anew = True, False
         except DatabaseUnavailable as error:
             # The lock went with its session, and another writer may have come in between: look again.
@@ -130,54 +130,53 @@ def is_current(latest: Mapping[str, Any] | None, page: RowMapping) -> bool:
 
 def stands(database: Database, store: Store, pipeline: str) -> bool:
     """Whether latest.json is right, or there is no page. Raises StoreUnavailable, DatabaseUnavailable."""
-    page = _read(database, pipeline)
+    page = current(database, pipeline)
     return page is None or is_current(read_latest(store, pipeline), page)
 
 
-def _read(database: Database, pipeline: str) -> RowMapping | None:
+def current(database: Database, pipeline: str) -> RowMapping | None:
+    """The publication that frontends see, with a digest of all that they see of it; None: there is no page."""
     with database.transaction(read_only=True) as connection:
         return db.one(connection, "pages_current", pipeline=pipeline)
 
 
-def _render(
-    database: Database, store: Store, pipeline: str, page: RowMapping
-) -> tuple[dict[str, _TopicFile] | None, str]:
-    """Each topic's file, and their folder; None where another page has come meanwhile."""
+def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicPage] | None:
+    """Each topic of this page by its slug; None where another page has come meanwhile."""
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "pages_current", pipeline=pipeline)
         topics = db.rows(connection, "pages_topics", pipeline=pipeline)
         rows = db.rows(connection, "pages_rows", pipeline=pipeline)
-    folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
-        return None, folder
+        return None
     ranked = {topic: list(found) for topic, found in groupby(rows, key=lambda row: row["topic"])}
-    files = {}
+    rendered = {}
     for topic in topics:
         slug = topic["topic"]
         articles = ranked.get(slug, [])
         content = {
             "format": FORMAT,
-            **_identity(pipeline, page),
+            **identity(pipeline, page),
             "topic": slug,
             "query": topic["query"],
             "state": topic["state"],
             "counts": {name: topic[name] for name in COUNTS},
             "articles": [{name: article[name] for name in ARTICLE} for article in articles],
         }
-        files[slug] = _TopicFile(f"{folder}{slug}.json", to_json(content), topic["state"], len(articles))
-    return files, folder
+        ranks = {article["article_id"]: article["rank"] for article in articles}
+        rendered[slug] = TopicPage(to_json(content), topic["state"], ranks)
+    return rendered
 
 
-def _identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
+def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
     """What tells one page from another; in every file."""
     names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded")
     return {"pipeline": pipeline, **{name: page[name] for name in names}}
 
 
-def _write(store: Store, files: Iterable[_TopicFile]) -> None:
-    """Write all topics' files; the first failure ends it."""
+def _write(store: Store, files: Mapping[str, bytes]) -> None:
+    """Write all topics' files, given by path; the first failure ends it."""
     with ThreadPoolExecutor(WRITERS) as pool:
-        writing = [pool.submit(store.write_json, file.path, file.content) for file in files]
+        writing = [pool.submit(store.write_json, path, content) for path, content in files.items()]
         try:
             for number, one in enumerate(writing, start=1):
                 one.result()
@@ -194,21 +193,21 @@ def _replace(
     pipeline: str,
     page: RowMapping,
     folder: str,
-    files: Mapping[str, _TopicFile],
+    topics: Mapping[str, TopicPage],
     grace_hours: float,
 ) -> bool:
     """Replace latest.json, unless the page has changed meanwhile; says whether it did."""
     content = {
         "format": FORMAT,
-        **_identity(pipeline, page),
+        **identity(pipeline, page),
         "parquet_path": page["parquet_path"],
         "parquet_sha256": page["parquet_sha256"],
         "rows": page["row_count"],
         "content": page["content"],
         "pages": folder,
         "topics": {
-            slug: {"state": file.state, "ranked": file.ranked, "page": file.path}
-            for slug, file in files.items()
+            slug: {"state": topic.state, "ranked": len(topic.ranks), "page": f"{folder}{slug}.json"}
+            for slug, topic in topics.items()
         },
     }
     with database.transaction() as connection:

@@ -17,7 +17,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from rerank_core import database as db
-from rerank_core import degrade, embed, extract, observe, pages, prepare, publish, recall, rerank, runs
+from rerank_core import degrade, embed, extract, followers, observe, prepare, publish, recall, rerank, runs
 from rerank_core.database import Database
 from rerank_core.errors import InputError, RerankError
 from rerank_core.records import Run
@@ -104,12 +104,11 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
     started = monotonic()
     result = asdict(_perform(stage, resources, run_id, shard))
     if stage == "publish" and result["is_current"]:
-        result |= pages.follow(
+        result |= followers.follow(
             database=resources.database,
             store=resources.store,
-            pipeline=resources.settings.pipeline,
+            settings=resources.settings,
             topics=result["topics"],
-            grace_hours=resources.settings.store_grace_hours,
         )
     result["seconds"] = round(monotonic() - started, 3)
     with resources.database.transaction() as connection:

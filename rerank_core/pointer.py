@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
-from rerank_core import pages, publications
+from rerank_core import followers, publications
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError, InputError
 from rerank_core.settings import Settings
@@ -51,9 +51,7 @@ def rollback(*, database: Database, store: Store, settings: Settings, run_id: in
         moved = _move(
             connection, store, target, "pointer_rollback", pipeline=pipeline, reason=f"rollback: {reason}"
         )
-    pages.follow(
-        database=database, store=store, pipeline=pipeline, topics=0, grace_hours=settings.store_grace_hours
-    )
+    followers.follow(database=database, store=store, settings=settings)
     return moved
 
 
@@ -67,13 +65,7 @@ def release(*, database: Database, store: Store, settings: Settings, reason: str
     while moved is None:
         with database.transaction() as connection:
             moved = _release(connection, store, settings.pipeline, reason)
-    pages.follow(
-        database=database,
-        store=store,
-        pipeline=settings.pipeline,
-        topics=0,
-        grace_hours=settings.store_grace_hours,
-    )
+    followers.follow(database=database, store=store, settings=settings)
     return moved
 
 

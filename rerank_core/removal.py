@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rerank_core import database as db
-from rerank_core import pages, publications
+from rerank_core import followers, publications
 from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.settings import Settings
@@ -55,7 +55,7 @@ def block(*, database: Database, store: Store, settings: Settings, article_id: s
     with database.transaction() as connection:
         db.execute(connection, "removal_block", pipeline=pipeline, article_id=article_id, reason=reason)
         found = _blocked(connection, pipeline, article_id)
-    _follow(database, store, settings, pipeline)
+    followers.follow(database=database, store=store, settings=settings)
     return found
 
 
@@ -66,14 +66,8 @@ def unblock(*, database: Database, store: Store, settings: Settings, article_id:
         if not db.execute(connection, "removal_unblock", pipeline=pipeline, article_id=article_id):
             raise InputError(f"article {article_id!r} is not blocked in pipeline {pipeline}")
         found = _blocked(connection, pipeline, article_id)
-    _follow(database, store, settings, pipeline)
+    followers.follow(database=database, store=store, settings=settings)
     return found
-
-
-def _follow(database: Database, store: Store, settings: Settings, pipeline: str) -> None:
-    """The JSON pages show it, too; where they cannot be written now, the next clean-up does."""
-    grace_hours = settings.store_grace_hours
-    pages.follow(database=database, store=store, pipeline=pipeline, topics=0, grace_hours=grace_hours)
 
 
 def _blocked(connection: Connection, pipeline: str, article_id: str) -> Blocked:
@@ -101,7 +95,7 @@ def forget(
             if _hold(connection, pipelines):
                 forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
     for pipeline in forgotten.pipelines:
-        _follow(database, store, settings, pipeline)
+        followers.follow(database=database, store=store, settings=settings, pipeline=pipeline)
     return forgotten
 
 

@@ -104,6 +104,18 @@ class Settings(BaseSettings):
         repr=False,
         description="Milvus that holds the vectors: http://user:password@host:19530, or a file that ends in .db for the embedded one.",
     )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Redis that gets a hot copy of the page: redis://, rediss:// or unix://; none means no copy.",
+    )
+    redis_ttl_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
+        default=48.0,
+        description="The hot copy expires this long after a run or the clean-up last brought it up to date.",
+    )
+    redis_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=4.0, description="A run waits this long for Redis at most, then goes on without it."
+    )
     max_pairs: Positive = Field(
         default=200_000, description="Pairs that one run scores at most; the rest is carried over."
     )
@@ -193,6 +205,23 @@ class Settings(BaseSettings):
                 "its user, host, port or name cannot be read; check the part after ://"
             ) from None
         return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _read_redis_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        from urllib.parse import urlsplit
+
+        # No message may show a part of the value: it can hold a password.
+        try:
+            parts = urlsplit(value)
+            there = parts.path if parts.scheme == "unix" else parts.hostname
+            if parts.scheme not in {"redis", "rediss", "unix"} or not there or parts.port == 0:
+                raise ValueError
+        except ValueError:
+            raise ValueError("this is no Redis URL; write redis://user:password@host:6379/0") from None
+        return value
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

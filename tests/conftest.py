@@ -10,13 +10,16 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rerank_core.demo.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from redis_servers import RedisServer
 
 # Before anything imports vllm, transformers or Airflow: nothing is fetched and nothing is reported.
 for name in [name for name in os.environ if name.startswith(("RERANK_", "AIRFLOW_"))]:
@@ -91,3 +94,27 @@ def store_url(tmp_path: Path) -> str:
     folder = tmp_path / "store"
     folder.mkdir()
     return folder.as_uri()
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., "RedisServer"]]:
+    """Starts Redis servers, which end with the test."""
+    from redis_servers import RedisServer
+
+    folder = Path(tempfile.mkdtemp(prefix="rerank-redis-"))
+    servers: list[RedisServer] = []
+
+    def start(*options: str, password: str = "") -> RedisServer:
+        servers.append(RedisServer(folder, *options, password=password))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def redis_server(start_redis: Callable[..., "RedisServer"]) -> "RedisServer":
+    """One Redis server."""
+    return start_redis()

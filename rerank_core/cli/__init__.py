@@ -24,6 +24,7 @@ from rerank_core.cli import (
     pointer,
     quality,
     quantise,
+    redis,
     removal,
     runs,
     scorer,
@@ -46,6 +47,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(articles.app, name="articles")
 app.add_typer(scorer.app, name="scorer")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(redis.app, name="redis")
 scorer.app.command("quantise")(quantise.quantise)
 app.command("run")(runs.run)
 app.command("claim")(claim.claim)

@@ -35,6 +35,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "article source",
         "clock",
         "store",
+        "redis",
         "scorer",
         "engine",
         "gpu",

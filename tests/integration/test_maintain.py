@@ -68,7 +68,7 @@ def pass_days(room: Newsroom, days: float) -> None:
     with room.database.transaction() as connection:
         connection.exec_driver_sql(";".join(changes))
     if latest is not None and was_right:
-        page = pages._read(room.database, "news")
+        page = pages.current(room.database, "news")
         assert page is not None
         file, stood = root(room) / "news/latest.json", (root(room) / "news/latest.json").stat().st_mtime
         file.write_bytes(pages.to_json({**latest, "content": page["content"]}))

@@ -331,7 +331,7 @@ class TestReaders:
         wrong = self.watch(room, monkeypatch)
         later: list[tuple[Store, Any]] = []
         write = pages._write
-        monkeypatch.setattr(pages, "_write", lambda store, files: later.append((store, list(files))))
+        monkeypatch.setattr(pages, "_write", lambda store, files: later.append((store, files)))
         replace = pages._replace
 
         def replace_first(*arguments: Any) -> bool:

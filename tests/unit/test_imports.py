@@ -13,7 +13,7 @@ STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish
 # A module imports only from layers below its own; within a layer, only what INSIDE names.
 LAYERS = (
     ("records", "errors", "settings", "airflow_settings", "schemas", "contract"),
-    ("database", "store"),
+    ("database", "store", "hot_server"),
     (
         "runs",
         "scorers",
@@ -35,7 +35,7 @@ LAYERS = (
         "text",
     ),
     ("standings", "publications", "reading"),
-    ("articles", "articles_file", "maintain", "pages", "pointer", "removal", *STAGES),
+    ("articles", "articles_file", "followers", "hot", "maintain", "pages", "pointer", "removal", *STAGES),
     (
         "judgements",
         "evaluate",
@@ -56,8 +56,10 @@ LAYERS = (
 INSIDE = {
     "settings": {"errors"},
     "airflow_settings": {"errors", "settings"},
-    "pointer": {"pages"},
-    "removal": {"pages"},
+    "hot": {"pages"},
+    "followers": {"hot", "pages"},
+    "pointer": {"followers"},
+    "removal": {"followers"},
     "attempts": {"scorers"},
     "ledger": {"scorers"},
     "prompt": {"encoding"},
@@ -70,7 +72,7 @@ INSIDE = {
     "evaluation_plot": {"evaluate"},
     "explain": {"evaluate"},
     "articles": {"articles_file"},
-    "maintain": {"pages"},
+    "maintain": {"hot", "pages"},
     "cli": {"cli", "demo"},
     "cleaning": {"boilerplate"},
     "flags": {"boilerplate"},

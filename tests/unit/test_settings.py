@@ -61,6 +61,28 @@ def test_a_wrong_url_is_refused_without_showing_a_part_of_it(name: str, url: str
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:hunter2@host",
+        "me:hunter2@host",
+        "redis://me:hunter2@host:port/0",
+        "redis://",
+        "unix://",
+        "",
+    ],
+)
+def test_a_wrong_redis_url_is_refused_without_showing_a_part_of_it(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"RERANK_REDIS_URL = \(hidden\): .*write redis://") as caught:
+        Settings.load(redis_url=url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["redis://host", "rediss://me:p%40ss@host:6380/1", "unix:///run/redis.sock"])
+def test_a_redis_url_is_kept_as_it_is(url: str) -> None:
+    assert Settings.load(redis_url=url).redis_url == url
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_every_way_to_write_a_postgres_url_takes_the_same_driver(scheme: str) -> None:
     found = Settings.load(database_url=f"{scheme}://me:p%40ss@host:5433/db?sslmode=require").database_url
@@ -69,7 +91,7 @@ def test_every_way_to_write_a_postgres_url_takes_the_same_driver(scheme: str) ->
 
 def test_a_password_is_in_no_repr() -> None:
     url = "postgresql://me:hunter2@host/db"
-    settings = Settings.load(database_url=url, source_url=url)
+    settings = Settings.load(database_url=url, source_url=url, redis_url="redis://me:hunter2@host")
     assert "hunter2" not in repr(settings) + str(settings) + repr(Database(settings.database_url))
 
 

@@ -1,0 +1,244 @@
+"""The hot copy of the page in Redis, for frontends that answer within a millisecond.
+
+The pointer in Postgres decides what the page is; the copy follows it, may lag or be lost, and is made anew by `sync`:
+after each publication that moves the pointer, after a block or a rollback, and by maintenance.
+
+    rerank:{news}:page               JSON: identity, and of each topic its state and how many are ranked
+    rerank:{news}:topic:ai-policy    JSON, byte for byte the topic's page in the store
+    rerank:{news}:ranked:ai-policy   sorted set: article ids, their ranks as scores; none where nothing is ranked
+
+New keys are written beside these, under a name of their own, and renamed over them in one transaction with the keys of
+topics that left: a reader sees the whole of one page or of the next. The braces put a pipeline's keys into one slot
+of a cluster, without which there is no such transaction.
+
+A writer that wakes up late must not put the copy back to an older page. Whoever swaps compares the page key with what
+it was before Postgres was asked, in the transaction: where another writer came in between, or Redis lost what was
+written, nothing is renamed, and the writer looks again. It looks again after a swap, too.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import RowMapping
+
+from rerank_core import database as db
+from rerank_core import pages
+from rerank_core.database import Database
+from rerank_core.errors import RedisUnavailable, RerankError
+from rerank_core.hot_server import Server
+from rerank_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 5  # pages that may overtake one writer
+BATCH_BYTES = 1 << 20  # of JSON sent at once
+DRAFT_SECONDS = 600  # until what a killed writer left expires
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What `sync` found and did."""
+
+    publication_id: int | None  # that the copy shows now; null: the pipeline has no page
+    written: int  # topics; 0: all was right already
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the copy stands beside the page."""
+
+    address: str  # of the server, without credentials
+    publication_id: int | None  # that the copy shows; null: there is none
+    page: int | None  # publication that frontends see; null: the pipeline has no page
+    right: bool  # the copy shows what frontends see
+    lost: int  # keys that the copy should have and has not
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names of a pipeline's keys."""
+
+    pipeline: str
+
+    @property
+    def page(self) -> str:
+        return f"rerank:{{{self.pipeline}}}:page"
+
+    def topic(self, slug: str) -> str:
+        """A topic's JSON."""
+        return f"rerank:{{{self.pipeline}}}:topic:{slug}"
+
+    def ranked(self, slug: str) -> str:
+        """A topic's sorted set."""
+        return f"rerank:{{{self.pipeline}}}:ranked:{slug}"
+
+    def draft(self, version: str, key: str) -> str:
+        """Where a key is written before it is renamed."""
+        prefix = f"rerank:{{{self.pipeline}}}:"
+        return f"{prefix}draft:{version}:{key.removeprefix(prefix)}"
+
+
+def follow(*, database: Database, settings: Settings, pipeline: str, topics: int) -> dict[str, int]:
+    """`sync` after a publication of so many topics, which a failure neither fails nor stops, nor delays for long.
+
+    Returns `redis_written` and `redis_failed`, in topics; nothing where there is no Redis.
+    """
+    if settings.redis_url is None:
+        return {}
+    try:
+        done = sync(database=database, settings=settings, pipeline=pipeline)
+    except RerankError as error:
+        log.warning("the hot copy of %s is not up to date: %s", pipeline, error)
+    except Exception:
+        log.exception("the hot copy of %s is not up to date", pipeline)
+    else:
+        return {"redis_written": done.written, "redis_failed": 0}
+    return {"redis_written": 0, "redis_failed": max(topics, 1)}
+
+
+def sync(
+    *,
+    database: Database,
+    settings: Settings,
+    pipeline: str,
+    anew: bool = False,
+    seconds: float | None = None,
+) -> Synced:
+    """Bring the copy to what frontends see now; where it is right, its keys' time to live begins anew.
+
+    `anew` writes all of it in any case. Waits `seconds` (the setting's where None) for Redis at most. Safe beside any
+    other writer and any publication. Raises RedisUnavailable, SettingsError or DatabaseUnavailable; the copy then
+    shows a whole page still, if an older one.
+    """
+    keys, written = Keys(pipeline), 0
+    with Server.open(settings, keys.page, seconds or settings.redis_timeout_seconds) as server:
+        expiry = max(1, int(settings.redis_ttl_hours * 3_600_000))
+        for _ in range(ROUNDS):
+            (before,) = server.ask(("GET", keys.page))
+            page = pages.current(database, pipeline)
+            if page is None:
+                return Synced(None, written)
+            copy = read_copy(before)
+            if (
+                not anew
+                and pages.is_current(copy, page)
+                and (written or _prolong(server, keys, copy, expiry))
+            ):
+                return Synced(page["publication_id"], written)
+            topics = pages.render(database, pipeline, page)
+            if topics is None:
+                continue
+            if _replace(server, database, keys, before, page, topics, expiry):
+                written, anew = written + len(topics), False
+    raise RedisUnavailable(f"{server.address}: {ROUNDS} newer pages came while it was written; try again")
+
+
+def examine(*, database: Database, settings: Settings) -> Standing:
+    """How the copy stands. Raises RedisUnavailable, SettingsError or DatabaseUnavailable."""
+    keys = Keys(settings.pipeline)
+    with Server.open(settings, keys.page, settings.redis_timeout_seconds) as server:
+        (found,) = server.ask(("GET", keys.page))
+        copy = read_copy(found)
+        wanted = _keys_of(keys, copy)
+        there = server.ask(("EXISTS", *wanted))[0] if wanted else 0
+    page = pages.current(database, settings.pipeline)
+    return Standing(
+        address=server.address,
+        publication_id=None if copy is None else copy["publication_id"],
+        page=None if page is None else page["publication_id"],
+        right=page is None or pages.is_current(copy, page),
+        lost=len(wanted) - there,
+    )
+
+
+def read_copy(content: bytes | None) -> Mapping[str, Any] | None:
+    """What the page key says; None where it is not there, or not of this format."""
+    try:
+        found = json.loads(content or b"null")
+    except ValueError:
+        return None
+    is_ours = (
+        isinstance(found, dict)
+        and found.get("format") == pages.FORMAT
+        and {"publication_id", "topics"} <= set(found)
+    )
+    return found if is_ours else None
+
+
+def _keys_of(keys: Keys, copy: Mapping[str, Any] | None) -> list[str]:
+    """All keys that a copy has."""
+    if copy is None:
+        return []
+    topics = copy["topics"]
+    ranked = [keys.ranked(slug) for slug, topic in topics.items() if topic["ranked"]]
+    return [keys.page, *map(keys.topic, topics), *ranked]
+
+
+def _prolong(server: Server, keys: Keys, copy: Mapping[str, Any] | None, expiry: int) -> bool:
+    """Begin the time to live of all keys anew; False where some are gone."""
+    return all(server.ask(*(("PEXPIRE", key, expiry) for key in _keys_of(keys, copy)), at_once=True))
+
+
+def _replace(
+    server: Server,
+    database: Database,
+    keys: Keys,
+    before: bytes | None,
+    page: RowMapping,
+    topics: Mapping[str, pages.TopicPage],
+    expiry: int,
+) -> bool:
+    """Write a page and swap it in, unless another writer came in between; says whether it did."""
+    content = {
+        "format": pages.FORMAT,
+        **pages.identity(keys.pipeline, page),
+        "rows": page["row_count"],
+        "content": page["content"],
+        "copy": uuid4().hex,  # no two copies have the same page key, whatever they show
+        "topics": {
+            slug: {"state": topic.state, "ranked": len(topic.ranks)} for slug, topic in topics.items()
+        },
+    }
+    strings = {keys.topic(slug): topic.content for slug, topic in topics.items()}
+    strings[keys.page] = pages.to_json(content)
+    ranks = {keys.ranked(slug): topic.ranks for slug, topic in topics.items() if topic.ranks}
+    version = f"{page['publication_id']}-{content['copy'][:12]}"
+    drafts = {keys.draft(version, key): key for key in (*strings, *ranks)}
+    with database.transaction(read_only=True) as connection:
+        known = [row["slug"] for row in db.rows(connection, "hot_topics", pipeline=keys.pipeline)]
+    left = {name(slug) for slug in known for name in (keys.topic, keys.ranked)} - set(strings) - set(ranks)
+    swapped = False
+    try:
+        _write(server, keys, version, strings, ranks)
+        swapped = server.swap(keys.page, before, drafts, sorted(left), expiry)
+    finally:
+        if not swapped:
+            server.drop(list(drafts))
+    return swapped
+
+
+def _write(
+    server: Server,
+    keys: Keys,
+    version: str,
+    strings: Mapping[str, bytes],
+    ranks: Mapping[str, Mapping[str, int]],
+) -> None:
+    """Write the drafts, a batch at a time."""
+    batch: list[tuple[Any, ...]] = []
+    size = 0
+    for key, content in strings.items():
+        batch.append(("SET", keys.draft(version, key), content, "EX", DRAFT_SECONDS))
+        size += len(content)
+        if size >= BATCH_BYTES:
+            server.ask(*batch, at_once=True)
+            batch, size = [], 0
+    for key, articles in ranks.items():
+        draft = keys.draft(version, key)
+        members = [part for article_id, rank in articles.items() for part in (rank, article_id)]
+        batch += [("ZADD", draft, *members), ("EXPIRE", draft, DRAFT_SECONDS)]
+    server.ask(*batch, at_once=True)  # at once: a draft without its expiry would stay for ever

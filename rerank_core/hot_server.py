@@ -1,0 +1,186 @@
+"""The one door to Redis: a connection that never holds a run up, and one transaction that swaps keys.
+
+Nothing is tried twice, and the wait for all answers together is bounded. Errors of redis-py become ours; no message
+has a part of the URL's credentials, or of what was written.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from rerank_core.errors import RedisUnavailable, SettingsError
+from rerank_core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """The server that holds a pipeline's keys; given up when its answers have taken too long."""
+
+    def __init__(self, client: Any, address: str, seconds: float) -> None:
+        self.address = address
+        self._client = client
+        self._left = seconds / 2  # an answer that never comes takes the other half
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings, key: str, seconds: float) -> Iterator[Self]:
+        """The server of this key, for `seconds` of waiting.
+
+        Raises SettingsError where none is named, the client is not installed or the server refuses; RedisUnavailable
+        where it does not answer, here and in the caller's block.
+        """
+        if settings.redis_url is None:
+            raise SettingsError("RERANK_REDIS_URL is not set; set it, as redis://host:6379/0")
+        try:
+            import redis
+        except ModuleNotFoundError:
+            raise SettingsError(
+                "RERANK_REDIS_URL is set and the package redis is not here; install news-rerank[redis]"
+            ) from None
+        options: dict[str, Any] = {
+            "socket_connect_timeout": seconds / 2,
+            "socket_timeout": seconds / 2,
+            "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            "protocol": 2,
+            "driver_info": None,
+        }
+        try:
+            pool = redis.ConnectionPool.from_url(settings.redis_url, **options)
+        except (TypeError, ValueError):
+            raise _bad_option() from None
+        server = cls(redis.Redis(connection_pool=pool), _address(settings.redis_url), seconds)
+        try:
+            with _mapped_errors(server):
+                server._go_to(key)
+                yield server
+        finally:
+            pool.disconnect()
+
+    def _go_to(self, key: str) -> None:
+        """In a cluster, turn to the node that holds this key."""
+        from redis.exceptions import MovedError
+
+        try:
+            self.ask(("EXISTS", key))
+        except MovedError as moved:
+            pool = self._client.connection_pool
+            pool.disconnect()
+            pool.reset()  # a connection keeps its address
+            pool.connection_kwargs.update(host=moved.host or pool.connection_kwargs["host"], port=moved.port)
+            self.address = f"Redis at {pool.connection_kwargs['host']}:{moved.port}"
+        except TypeError:
+            raise _bad_option() from None
+
+    def ask(self, *commands: Sequence[Any], at_once: bool = False) -> list[Any]:
+        """The answers to these commands, sent together; `at_once`: all of them are done, or none."""
+        with self._client.pipeline(transaction=at_once) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            with self._waiting():
+                answers: list[Any] = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def swap(
+        self,
+        guard: str,
+        before: bytes | None,
+        drafts: Mapping[str, str],
+        left: Sequence[str],
+        expiry: int,
+    ) -> bool:
+        """Rename each draft over its key and delete what is left over, if `guard` is still what it was before.
+
+        The keys expire after `expiry` milliseconds. False: nothing was done, for somebody else came in between.
+        Raises RedisUnavailable where a draft is gone.
+        """
+        from redis.exceptions import WatchError
+
+        with self._client.pipeline(transaction=True) as pipeline:
+            with self._waiting():
+                pipeline.watch(guard, *drafts)
+            with self._waiting():
+                if pipeline.get(guard) != before:
+                    return False
+            with self._waiting():
+                there = pipeline.exists(*drafts)
+            if there != len(drafts):  # a rename of what is gone fails by itself, and the others are done
+                raise RedisUnavailable(
+                    f"{self.address}: what was written is gone again: it was restarted, or evicts keys; give it memory"
+                )
+            pipeline.multi()
+            for draft, key in drafts.items():
+                pipeline.rename(draft, key)
+                pipeline.pexpire(key, expiry)
+            if left:
+                pipeline.unlink(*left)
+            try:
+                with self._waiting():
+                    pipeline.execute()
+            except WatchError:
+                return False
+        return True
+
+    def drop(self, keys: Sequence[str]) -> None:
+        """Delete keys, where that is possible."""
+        try:
+            self.ask(("UNLINK", *keys))
+        except Exception as error:
+            log.debug("%s: drafts stay until they expire: %s", self.address, type(error).__name__)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        if self._left <= 0:
+            raise RedisUnavailable(f"{self.address} is too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
+        started = monotonic()
+        try:
+            yield
+        finally:
+            self._left -= monotonic() - started
+
+
+def _bad_option() -> SettingsError:
+    """redis-py's own message may show a part of the URL."""
+    return SettingsError(
+        "RERANK_REDIS_URL = (hidden): it has an option that redis-py does not take; correct it"
+    )
+
+
+def _address(url: str) -> str:
+    """Where a URL leads to, without credentials."""
+    parts = urlsplit(url)
+    return f"Redis at {parts.path if parts.scheme == 'unix' else f'{parts.hostname}:{parts.port or 6379}'}"
+
+
+@contextmanager
+def _mapped_errors(server: Server) -> Iterator[None]:
+    from redis import exceptions
+
+    try:
+        yield
+    except (
+        exceptions.AuthenticationError,
+        exceptions.AuthorizationError,
+        exceptions.NoPermissionError,
+    ) as error:
+        raise SettingsError(
+            f"{server.address} refuses: {_reason(error)}; check user, password and rights of RERANK_REDIS_URL"
+        ) from None
+    except exceptions.TimeoutError:
+        raise RedisUnavailable(
+            f"{server.address} does not answer in time; check it, then try again"
+        ) from None
+    except (exceptions.RedisError, OSError) as error:
+        raise RedisUnavailable(f"{server.address}: {_reason(error)}; check it, then try again") from None
+
+
+def _reason(error: Exception) -> str:
+    """What the server or the system said, without the command that redis-py puts before it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return lines[0].rpartition("caused error: ")[2].rstrip(".")
