@@ -60,6 +60,21 @@ class Attempt:
             self._mark(None)
         yield from scorer.score(pairs[len(suspects) :], flush_seconds=flush_seconds, deadline=deadline)
 
+    def meet(self, pairs: Sequence[Pair], *, scorer_id: int) -> int:
+        """Another try scores these pairs, too; says how often the two have met. 0: it is over already."""
+        with self.database.transaction() as connection:
+            row = db.one(
+                connection,
+                "attempts_meet",
+                scorer_id=scorer_id,
+                run_id=self.run_id,
+                shard=self.shard,
+                query_ids=[pair.query_id for pair in pairs],
+                document_ids=[pair.document_id for pair in pairs],
+                months=[pair.month for pair in pairs],
+            )
+        return 0 if row is None else int(row["meetings"])
+
     def spare(self) -> None:
         """The try ends for another reason than the engine: the pair in it is not to blame."""
         self._mark(None)

@@ -24,7 +24,8 @@ from rerank_core.errors import DatabaseUnavailable, SettingsError
 
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
-MIGRATION_LOCK = 7_302_911  # advisory lock that migrations are applied under
+# Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
+MIGRATION_LOCK = 7_302_911
 
 
 def sql_folder() -> Path:

@@ -2,15 +2,16 @@
 
 Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
 stopped, and a rerun with nothing missing does not load the engine. Where another try, or another run,
-scores the same pairs at the same time, the one that notices reads the ledger anew and goes on elsewhere, from
-the end or from the middle: what both score is a chunk each time they meet, and they hardly do. Pairs that the deadline leaves unscored are left to the light
-order; the next run takes them up.
+scores the same pairs at the same time, the one that notices reads the ledger anew and goes on at the other
+end (attempts.py): two tries side by side score at most a chunk each that the other has scored, one where they
+began and one where they meet at last. Pairs that the deadline leaves unscored are left to the light order;
+the next run takes them up.
 """
 
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import pyarrow as pa
@@ -154,6 +155,7 @@ class _Round:
 
     pairs: int
     chunks: Generator[ScoredChunk]
+    met: list[Pair] = field(default_factory=list)  # the chunk in which it turned out
 
 
 def _rounds(
@@ -168,21 +170,31 @@ def _rounds(
     deadline: float,
 ) -> Iterator[_Round]:
     """One round, and a further one with what is still missing each time that it is asked for."""
-    yield _Round(
+    assert run.scorer_id is not None
+    here = _Round(
         len(wanted),
         attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline),
     )
-    backwards = (run.run_id + attempt.failures) % 2 == 1  # tries of one run, and runs in a row, part ways
+    yield here
     while True:
         attempt.spare()  # who scores the same pairs is alive: none of them is to blame
+        meetings = attempt.meet(here.met, scorer_id=run.scorer_id)
         with database.transaction(read_only=True) as connection:
             left = _missing(connection, run, mine)
         if not left:
             return
-        half = len(left) // 2  # the other one may well stay where it is
-        ordered = left[::-1] if backwards else left[half:] + left[:half]
+        ordered = _placed(left, meetings)
         chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
-        yield _Round(len(left), _closable(chunks))
+        here = _Round(len(left), _closable(chunks))
+        yield here
+
+
+def _placed(left: list[Pair], meetings: int) -> list[Pair]:
+    """The pairs from the end backwards after the first meeting, from the front after the second, then from the middle."""
+    if meetings % 3 == 1:
+        return left[::-1]
+    start = len(left) // 2 if meetings and meetings % 3 == 0 else 0
+    return left[start:] + left[:start]
 
 
 def _closable(chunks: Iterator[ScoredChunk]) -> Generator[ScoredChunk]:
@@ -229,6 +241,7 @@ def _write(
                     )
                 if written < len(chunk.scores):
                     log.info("shard %d: another try or run scores these pairs, too", shard)
+                    one.met.extend(score.pair for score in chunk.scores)
                     unscored = 0
                     break
             else:

@@ -1,2 +1,2 @@
 -- Two clean-ups take turns, a transaction at a time.
-SELECT pg_advisory_xact_lock(hashtextextended('rerank.maintain', 0))
+SELECT rerank.take_turn('maintain')

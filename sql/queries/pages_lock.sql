@@ -1,2 +1,2 @@
 -- latest.json is replaced by one writer at a time.
-SELECT pg_advisory_xact_lock(hashtextextended('rerank.pages:' || :pipeline, 0))
+SELECT rerank.take_turn('pages ' || :pipeline)

@@ -1,6 +1,8 @@
-"""`python -m faults`: the long fire, with a line for each fault and a table at the end.
+"""`python -m faults`: the long fire, with a line for each fault and a table that grows with each.
 
-Exit status 1 where the oracle found a violation in the library, or nothing in a broken control.
+A fire may be played in parts: `--minutes 10` ends one in time, `--continue` goes on with it, up to the number
+that is asked for then. Exit status 1 where the oracle found a violation in the library, or nothing in a broken
+control.
 """
 
 import argparse
@@ -8,14 +10,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle, islice
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from faults import report
-from faults.report import Row
+from faults.report import Results, Told
 
 # What brings each control to light.
 CONTROL_KINDS = {
@@ -26,96 +27,129 @@ CONTROL_KINDS = {
 
 
 class Long:
-    """The long fire and what it has found so far."""
+    """The long fire."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.rows: dict[tuple[str, str, str], Row] = {}
+    def __init__(self, results: Results, *, minutes: float) -> None:
+        self.results = results
+        self.seed = results.read().seed
+        self.deadline = time.monotonic() + 60 * minutes
         self.failed = False
-        self.facts: dict[str, Any] = {}
-        self.fast_seconds: list[float] = []
 
-    def row(self, tier: str, control: str, kind: str) -> Row:
-        return self.rows.setdefault((tier, control, kind), Row(tier, control, kind))
+    def over(self, *, ahead: float = 0.0) -> bool:
+        """Whether the time of this part is up in so many seconds."""
+        return time.monotonic() + ahead > self.deadline
 
-    def fast(
-        self, kinds: Sequence[str], number: int, controls: Mapping[str, Sequence[str]], each: int
-    ) -> None:
-        """The fast tier: `number` faults of these kinds, then `each` scenarios of each control."""
+    def fast(self, kinds: Sequence[str], number: int, controls: Sequence[str], each: int) -> None:
+        """The fast tier: until `number` faults of these kinds were struck, and `each` scenarios of each control."""
         from faults.world import Fire
 
         with Fire() as fire:
-            self.facts["small_filesystem"] = fire.why_no_small or "a tmpfs"
-            self._strike(fire, self._draw(kinds), number)
-            for control, its_kinds in controls.items():
-                found = [
-                    self._one(fire, kind, seed, control) for kind, seed in islice(self._draw(its_kinds), each)
-                ]
-                if each and not any(found):
-                    print(f"!! the control {control!r} was not caught")
-                    self.failed = True
-        if self.fast_seconds:
-            self.facts["seconds_a_fast_fault"] = round(sum(self.fast_seconds) / len(self.fast_seconds), 2)
+            with self.results.change() as told:
+                told.facts["small filesystem"] = fire.why_no_small or "a tmpfs"
+            while not self.over() and self.results.read().count("faults", "fast") < number:
+                self._one(fire, kinds, "")
+            for control in controls:
+                while not self.over() and self.results.read().count("scenarios", "fast", control) < each:
+                    self._one(fire, CONTROL_KINDS[control], control)
+        told = self.results.read()
+        for control in controls:
+            if (
+                told.count("scenarios", "fast", control)
+                >= each
+                > 0
+                == told.count("scenarios_caught", "fast", control)
+            ):
+                print(f"!! the control {control!r} was not caught")
+                self.failed = True
 
-    def _strike(self, fire: Any, drawn: Iterator[tuple[str, int]], number: int) -> None:
-        """Scenarios until `number` faults have struck; one that came too late struck nothing."""
-        while sum(row.faults for row in self.rows.values()) < number:
-            kind, seed = next(drawn)
-            self.failed |= self._one(fire, kind, seed, "")
-
-    def _draw(self, kinds: Sequence[str]) -> Iterator[tuple[str, int]]:
-        for number, kind in enumerate(cycle(kinds)):
-            yield kind, self.seed + number
-
-    def _one(self, fire: Any, kind: str, seed: int, control: str) -> bool:
-        """Play one scenario; returns whether the oracle found something."""
+    def _one(self, fire: Any, kinds: Sequence[str], control: str) -> None:
+        """Play the next scenario."""
         from faults import scenario
 
+        with self.results.change() as told:
+            number = told.count("begun", "fast", control)
+            kind, seed = kinds[number % len(kinds)], self.seed + number
+            told.row("fast", control, kind).begun += 1
         outcome = scenario.play(fire, kind, seed, control=control or None)
-        self.row("fast", control, kind).add(outcome.verdict, faults=int(outcome.delivered))
+        with self.results.change(faults=0 if control else int(outcome.delivered)) as told:
+            told.row("fast", control, kind).add(
+                outcome.verdict, faults=int(outcome.delivered), seconds=outcome.seconds
+            )
+            if not control and not outcome.good:
+                self._violated(told, "fast", kind, seed, outcome.faults, outcome.verdict.violations)
         word = "ok" if outcome.good else "FOUND"
         if not outcome.delivered:
             word += ", not delivered"
         name = f"{control}: " if control else ""
         print(f"{outcome.seconds:5.1f} s  {name}{outcome.faults or kind}  {word}", flush=True)
-        if not control:
-            self.fast_seconds.append(outcome.seconds)
-            if not outcome.good:
-                print(
-                    "  " + outcome.report(f"make faults N=1 REAL=0 ARGS=\"--kind '{kind}' --seed {seed}\""),
-                    flush=True,
-                )
-        return not outcome.good
+        if not control and not outcome.good:
+            print(
+                "  " + outcome.report(f"make faults N=1 REAL=0 ARGS=\"--kind '{kind}' --seed {seed}\""),
+                flush=True,
+            )
+
+    def _violated(
+        self, told: Told, tier: str, kind: str, seed: int, faults: str, violations: Sequence[str]
+    ) -> None:
+        self.failed = True
+        told.violations.append(
+            {
+                "tier": tier,
+                "kind": kind,
+                "seed": seed,
+                "faults": faults,
+                "code": self.results.code,
+                "violations": list(violations),
+            }
+        )
 
     def real(self, number: int) -> None:
-        """The real tier: `number` faults, three to a dag run."""
+        """The real tier: until `number` faults were struck, three to a dag run."""
         from faults import real
 
-        began = time.monotonic()
-        with real.RealFire(seed=self.seed, say=lambda text: print(text, flush=True)) as fire:
-            self.facts["lowered"] = ", ".join(
+        with self.results.change() as told:
+            if told.count("faults", "real") >= number or self.over():
+                return
+            part = told.parts
+            told.parts += 1
+            told.facts["lowered in Airflow"] = ", ".join(
                 f"{name.split('__', 2)[2].lower()} = {value}" for name, value in real.LOWERED.items()
             )
-            for kinds in real.bundles(Random(f"{self.seed}"), number):
+            before = told.row("real", "", report.TOGETHER)
+        longest = 0.0
+        with real.RealFire(seed=self.seed + part, say=lambda text: print(text, flush=True)) as fire:
+            # Of the kinds that were struck least first, so that parts that end early strike all of them.
+            while (missing := number - (told := self.results.read()).count("faults", "real")) > 0:
+                # A dag run takes as long as the longest one so far, and a last one without faults follows.
+                if self.over(ahead=1.6 * longest):
+                    break
+                kinds = self._next(told, fire.rng, real.KINDS)[: min(3, missing)]
                 outcome = fire.play(fire.draw(kinds))
-                self._told(outcome)
-                for fault in outcome.faults:
-                    self.row("real", "", fault.kind).faults += int(fault.delivered)
-            outcome = fire.close()
-            self._told(outcome)
-            self.row("real", "", "all that was done").add(outcome.verdict, faults=0)
-        if number:
-            self.facts["seconds_a_real_fault"] = round((time.monotonic() - began) / number, 1)
+                longest = max(longest, outcome.seconds)
+                self._told(outcome, before, part)
+            self._told(fire.close(), before, part)
 
-    def _told(self, outcome: Any) -> None:
-        told = "; ".join(map(str, outcome.faults)) or "no fault: the last run"
+    def _next(self, told: Told, rng: Random, kinds: Sequence[str]) -> list[str]:
+        """The kinds, those first that were struck least."""
+        struck = {row.kind: row.faults for row in told.of("real")}
+        return sorted(kinds, key=lambda kind: (struck.get(kind, 0), rng.random()))
+
+    def _told(self, outcome: Any, before: report.Row, part: int) -> None:
+        delivered = [fault for fault in outcome.faults if fault.delivered]
+        faults = "; ".join(map(str, outcome.faults)) or "no fault: the last run"
+        with self.results.change(faults=len(delivered)) as told:
+            for fault in delivered:
+                told.row("real", "", fault.kind).faults += 1
+            together = told.row("real", "", report.TOGETHER)
+            together.set(before, outcome.verdict)
+            together.scenarios += 1
+            together.scenarios_caught += bool(outcome.news)
+            if outcome.news:
+                self._violated(told, "real", "real", self.seed + part, faults, outcome.news)
         late = [str(fault) for fault in outcome.faults if not fault.delivered]
-        print(f"{outcome.seconds:5.1f} s  {told}  {'FOUND' if outcome.news else 'ok'}", flush=True)
+        print(f"{outcome.seconds:5.1f} s  {faults}  {'FOUND' if outcome.news else 'ok'}", flush=True)
         for line in [*outcome.news, *(f"not delivered: {one}" for one in late), *outcome.notes]:
             print(f"    {line}", flush=True)
-        if outcome.news:
-            self.failed = True
-            print(f"    replay: make faults N=40 REAL=40 SEED={self.seed}")
 
 
 def main() -> int:
@@ -126,6 +160,9 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=int(time.time()), help="the same seed draws the same faults"
     )
+    parser.add_argument("--continue", dest="go_on", action="store_true", help="go on with the fire in --out")
+    parser.add_argument("--minutes", type=float, default=1e6, help="end this part of the fire after so long")
+    parser.add_argument("--tier", choices=("fast", "real"), help="this tier alone in this part")
     parser.add_argument("--kind", help="one kind of fault of the fast tier alone, and no control")
     parser.add_argument("--only", choices=sorted(CONTROL_KINDS), help="one control alone, N scenarios of it")
     parser.add_argument("--out", type=Path, default=report.FOLDER, help="folder of faults.json and faults.md")
@@ -133,26 +170,28 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith(("RERANK_", "AIRFLOW_"))]:
         del os.environ[name]
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that nothing is left behind
-    print(f"seed {asked.seed}", flush=True)
+    from tempfile import TemporaryDirectory
+
     from faults.scenario import KINDS
 
-    started = time.monotonic()
-    fire = Long(asked.seed)
-    if asked.only:
-        fire.fast((), 0, {asked.only: CONTROL_KINDS[asked.only]}, asked.number)
-    elif asked.kind:
-        fire.fast((asked.kind,), asked.number, {}, 0)
-    else:
-        if asked.number > asked.real or asked.control:
-            fire.fast(KINDS, asked.number - asked.real, CONTROL_KINDS, asked.control)
-        if asked.real:
-            fire.real(asked.real)
-    fire.facts["minutes"] = round((time.monotonic() - started) / 60, 1)
-    rows = list(fire.rows.values())
-    for title, mine in report.groups(rows):
-        print("", title, "", *report.table(mine), sep="\n")
-    if not (asked.only or asked.kind):
-        print(f"written to {report.save(rows, seed=asked.seed, facts=fire.facts, folder=asked.out)}")
+    with TemporaryDirectory() as apart:
+        partial = asked.only or asked.kind
+        results = Results(Path(apart) if partial else asked.out, seed=None if asked.go_on else asked.seed)
+        fire = Long(results, minutes=asked.minutes)
+        print(f"seed {fire.seed}", flush=True)
+        if asked.only:
+            fire.fast((), 0, (asked.only,), asked.number)
+        elif asked.kind:
+            fire.fast((asked.kind,), asked.number, (), 0)
+        else:
+            if asked.tier != "real":
+                fire.fast(KINDS, asked.number - asked.real, tuple(CONTROL_KINDS), asked.control)
+            if asked.tier != "fast":
+                fire.real(asked.real)
+        for title, mine in report.groups(results.read()):
+            print("", title, "", *report.table(mine), sep="\n")
+        if not partial:
+            print(f"written to {results.page}")
     return int(fire.failed)
 
 

@@ -83,6 +83,7 @@ class Conductor:
                 self.unexpected.append(f"{running.asked.stage}: a try hangs")
                 running.process.kill()
             time.sleep(0.003)
+        running.ended = time.monotonic()
         return int(status)
 
 

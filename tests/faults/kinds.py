@@ -113,7 +113,7 @@ class Assault:
             case "freeze":
                 os.kill(victim.pid, signal.SIGSTOP)
                 self.frozen.append(victim)
-                victim.overlapping = True
+                victim.ended = time.monotonic()
                 victim.lost = True
             case "cut off":
                 return self._cut_off()
@@ -241,14 +241,17 @@ def _point(rng: Random, fire: Fire, stages: Sequence[str], kinds: Sequence[str] 
     return rng.choice(near)
 
 
-def may_rescore(world: World, rivals: Sequence[Conductor]) -> int:
-    """Pairs that may have been scored again: a chunk for each try that did not come to its end, or was frozen.
+def may_rescore(world: World) -> int:
+    """Pairs that may have been scored again: a chunk for each try that was killed, failed or was frozen, and for each
+    that scored beside another one.
 
-    Tries side by side may each score a chunk that the other one scores, too, and the second of them, which goes
-    carefully at first, a single pair.
+    Two tries side by side each score a chunk that the other one has scored, at most: where they began, and where they
+    meet at last. The second of them goes carefully at first: a single pair more.
     """
     tries = [one for one in world.tries if one.asked.stage == "rerank"]
-    ended = sum(one.process.exitcode not in (attempt.DONE, None) for one in tries)
-    frozen = sum(one.overlapping for one in tries)
-    beside = len(tries) if rivals else 0
-    return PAIRS_PER_CHUNK * (ended + frozen + beside) + beside
+    cut_short = sum(one.lost or one.process.exitcode not in (attempt.DONE, None) for one in tries)
+    beside = sum(
+        any(one is not other and one.began < other.ended and other.began < one.ended for other in tries)
+        for one in tries
+    )
+    return PAIRS_PER_CHUNK * (cut_short + beside) + beside

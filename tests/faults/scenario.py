@@ -80,7 +80,7 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
             world.dsn,
             store=world.store,
             folder=world.folder,
-            may_rescore=kinds.may_rescore(world, assault.rivals),
+            may_rescore=kinds.may_rescore(world),
         )
         verdict.add("broken", (f"a try ended with {error}" for one in played for error in one.unexpected))
         if last.state != "success":

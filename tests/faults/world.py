@@ -4,6 +4,7 @@ Tries are forked from a process that has the library imported and nothing open, 
 of milliseconds; they are processes like any other, killed and frozen by their pid.
 """
 
+import math
 import multiprocessing
 import os
 import shutil
@@ -158,8 +159,9 @@ class Running:
 
     asked: Try
     process: Any  # of multiprocessing
+    began: float = 0.0  # by time.monotonic()
+    ended: float = math.inf  # the same; of one that was frozen, when that was
     lost: bool = False  # frozen: the scheduler has given it up
-    overlapping: bool = False  # another try of its stage, or another run, was under way
 
     @property
     def pid(self) -> int:
@@ -202,7 +204,7 @@ class World:
         }
         asked = Try(len(self.tries) + 1, stage, shard, key, settings, self.folder, self.control)
         process = self.fire.processes.Process(target=attempt.perform, args=(asked,))
-        running = Running(asked, process)
+        running = Running(asked, process, began=time.monotonic())
         self.tries.append(running)
         process.start()
         return running

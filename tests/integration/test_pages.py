@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from factories import Newsroom, make_topic
-from sqlalchemy import text
 
 from rerank_core import pages
 from rerank_core.errors import StoreUnavailable
@@ -255,8 +254,8 @@ class TestOvertaken:
             if not newer and path.endswith(where):
                 newer.append(0)
                 room.sql(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND state = 'idle in transaction'"
                 )  # as a session that idles too long in a transaction is ended
                 room.add("solar 2")
                 newer[0] = room.run("newer")["publish"]["publication_id"]
@@ -376,8 +375,4 @@ def test_many_repairs_at_once_end_with_the_page(room: Newsroom) -> None:
     left = {row.path for row in room.sql("SELECT path FROM rerank.store_removal")}
     folders = {f"news/pages/{folder.name}/" for folder in (root(room) / "news/pages").iterdir()}
     assert folders - left == {first, latest(room)["pages"]}  # of the lost one, maintenance finds out
-    with room.database.transaction(read_only=True) as connection:
-        assert (
-            connection.execute(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")).scalar()
-            == 0
-        )
+    assert room.sql("SELECT name FROM rerank.turn WHERE name = 'pages news' FOR UPDATE NOWAIT")

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from factories import Newsroom, make_score, make_topic, never
+from factories import Newsroom, make_pair, make_score, make_topic, never
 from sqlalchemy.exc import IntegrityError
 
 from rerank_core import ledger
+from rerank_core.attempts import Attempt
 from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.scorers import registry
 
@@ -109,13 +110,14 @@ def test_without_rescore_the_first_score_stands(room: Newsroom) -> None:
     room.stage("rerank", run, shard=0)
     room.sql("UPDATE rerank.pair_score SET logit = 99")
     pair = room.engines.asked[0]
-    for replace, expected in ((False, 99), (True, 1)):
+    # What a run has written itself stands, also where it rescores: another of its tries is as good.
+    for replace, by, expected in ((False, run.run_id, 99), (True, run.run_id, 99), (True, run.run_id + 1, 1)):
         with room.database.transaction() as connection:
             ledger.write(
                 connection,
                 [make_score(pair)],
                 scorer_id=run.scorer_id,
-                run_id=run.run_id,
+                run_id=by,
                 shard=0,
                 engine="fake 1",
                 device="none",
@@ -199,22 +201,63 @@ def test_a_try_that_finds_its_chunk_scored_by_another_leaves_the_rest_to_it(
     assert [scorer.chunks for scorer in room.engines.built] == [1, 6]  # the other one goes carefully
 
 
-def test_two_tries_side_by_side_part_ways(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = frozen(room, *TITLES)
+class Rival:
+    """Another try, or another run, that writes the first score of each of the first chunks before this try does."""
+
+    def __init__(self, room: Newsroom, times: int, **other: Any) -> None:
+        self.room, self.left, self.other = room, times, other
+        self.write = ledger.write
+        self.written: list[list[str]] = []
+
+    def __call__(self, connection: Any, scores: Any, **options: Any) -> int:
+        if self.left:
+            self.left -= 1
+            with self.room.database.transaction() as other:
+                self.write(other, [scores[0]], **{**options, **self.other})
+        self.written.append([score.pair.document for score in scores])
+        return self.write(connection, scores, **options)
+
+
+@pytest.mark.parametrize("rescore", [False, True])
+def test_two_tries_side_by_side_go_to_opposite_ends_each_time_that_they_meet(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, rescore: bool
+) -> None:
+    titles = [f"solar {number}" for number in range(20)]
+    run = frozen(room, *titles, rescore=rescore)
     room.engines.options = {"pairs_per_chunk": 2}
-    write, written = ledger.write, []
-
-    def while_another_scores_one(connection: Any, scores: Any, **options: Any) -> int:
-        if not written:
-            with room.database.transaction() as other:
-                write(other, [scores[0]], **options)
-        written.append([score.pair.document for score in scores])
-        return write(connection, scores, **options)
-
-    monkeypatch.setattr(ledger, "write", while_another_scores_one)
+    rival = Rival(room, times=3)
+    monkeypatch.setattr(ledger, "write", rival)
     found = room.stage("rerank", run, shard=0)
-    assert (found["scored"], found["elsewhere"], found["unscored"]) == (5, 1, 0)
-    assert scored(room) == set(TITLES)
-    rest = [pair.document for pair in room.engines.asked[2:6]]
-    after = [document for chunk in written[1:] for document in chunk]
-    assert after == (rest[::-1] if run.run_id % 2 else rest[2:] + rest[:2])  # runs in a row go opposite ways
+    assert (found["scored"], found["elsewhere"], found["unscored"]) == (17, 3, 0)
+    assert scored(room) == set(titles)
+    given = [pair.document for pair in room.engines.asked[:20]]
+    assert rival.written[0] == given[:2]
+    assert rival.written[1] == given[:-3:-1]  # from the end
+    assert rival.written[2] == given[2:4]  # from the front
+    assert rival.written[3] == given[11:13]  # of a third one: from the middle of what is left
+
+
+def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: Newsroom) -> None:
+    runs = [frozen(room, "solar 1", key="first"), frozen(room, "solar 2", key="second")]
+    first, second = (Attempt.begin(room.database, run_id=run.run_id, shard=0) for run in runs)
+    pairs = {}
+    for run, number in zip(runs, (1, 2), strict=True):
+        score = make_score(make_pair(document_id=number, query_id=1))
+        pairs[run.run_id] = [score.pair]
+        with room.database.transaction() as connection:
+            ledger.write(
+                connection,
+                [score],
+                scorer_id=1,
+                run_id=run.run_id,
+                shard=0,
+                engine="fake 1",
+                device="none",
+                replace=False,
+            )
+    of_first, of_second = pairs.values()
+    assert first.meet(of_second, scorer_id=1) == 1
+    assert second.meet(of_first, scorer_id=1) == 2
+    assert second.meet(of_second, scorer_id=1) == 1  # with another try of the second run
+    first.end()
+    assert second.meet(of_first, scorer_id=1) == 0  # the other one is over

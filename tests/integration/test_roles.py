@@ -3,20 +3,21 @@
 import itertools
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 import pytest
-from factories import FakeEngines, Newsroom
+from factories import FakeEngines, Newsroom, statement_replaced
 from sqlalchemy import make_url
 
 from rerank_core import database as db
 from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
-from rerank_core.errors import InputError
+from rerank_core.errors import DatabaseUnavailable, InputError
 from rerank_core.roles import Roles, identifier, literal, script
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
@@ -225,6 +226,14 @@ def offences(office: Office) -> dict[str, list[str]]:
         "writer": office.allowed(office.roles.writer, WRITER_MUST_NOT),
     }
 
+
+# What runs would take turns by, were it advisory locks: whoever can connect knows the keys.
+ADVISORY = {
+    "extract_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.claim:' || :pipeline, 0))",
+    "publish_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.publish:' || :pipeline, 0))",
+    "pages_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.pages:' || :pipeline, 0))",
+    "maintain_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.maintain', 0))",
+}
 
 NONE = {"frontend": [], "source": [], "writer": []}
 
@@ -520,6 +529,71 @@ class TestTheFunctions:
             assert settings == ["search_path=pg_catalog, pg_temp"], name
             assert not str(rights).startswith("{="), f"PUBLIC may call {name}"
             assert rights is not None, f"PUBLIC may call {name}"
+
+
+class TestNobodyElseHoldsUpAPublication:
+    """What a role that only reads can hold on to keeps no run waiting, and no clean-up."""
+
+    @contextmanager
+    def hold(self, office: Office, who: str) -> Iterator[None]:
+        """All that such a role can hold on to, in a transaction that does not end."""
+        role, views = {
+            "frontend": (office.roles.frontend, sorted(VIEWS)),
+            "source": (office.roles.source, [VIEW]),
+        }[who]
+        with closing(office.login(role)) as holder, holder.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            for view in views:
+                cursor.execute(f"LOCK TABLE {view} IN ACCESS SHARE MODE; SELECT * FROM {view}")
+            for statement in ADVISORY.values():
+                cursor.execute(statement.replace(":pipeline", "'news'"))
+            yield
+
+    @pytest.mark.parametrize("who", ["frontend", "source"])
+    def test_whatever_a_reader_holds_runs_and_clean_ups_go_on(
+        self,
+        office: Callable[..., Office],
+        newsroom: Callable[..., Newsroom],
+        monkeypatch: pytest.MonkeyPatch,
+        who: str,
+    ) -> None:
+        made = office()
+        room = newsroom(made)
+        room.follow("solar")
+        room.add("solar one")
+        room.run("first")
+        monkeypatch.setattr(db, "LOCK_TIMEOUT", "300ms")
+        with self.hold(made, who):
+            room.add("solar two")
+            assert room.run("second")["publish"]["is_current"]
+            made.sql(
+                "postgres",
+                "SELECT rerank.ensure_month('2020-01-01'); UPDATE rerank.publication SET published_at = now() - interval '9 years';"
+                " UPDATE rerank.pointer_move SET moved_at = now() - interval '9 years'",
+            )
+            done = maintain.maintain(
+                database=room.database, store=room.resources.store, settings=room.settings
+            )
+            assert (done.publications_deleted, done.months_dropped) == (1, 1)
+        turns = ["SELECT * FROM rerank.turn FOR UPDATE", "SELECT rerank.take_turn('publish news')"]
+        assert made.allowed(getattr(made.roles, who), turns) == []
+
+    @pytest.mark.parametrize("stage", ["extract", "publish"])
+    def test_control_an_advisory_lock_is_anybodys(
+        self,
+        office: Callable[..., Office],
+        newsroom: Callable[..., Newsroom],
+        monkeypatch: pytest.MonkeyPatch,
+        stage: str,
+    ) -> None:
+        made = office()
+        room = newsroom(made)
+        room.follow("solar")
+        room.add("solar one")
+        monkeypatch.setattr(db, "LOCK_TIMEOUT", "300ms")
+        statement_replaced(monkeypatch, f"{stage}_lock", ADVISORY[f"{stage}_lock"])
+        with self.hold(made, "frontend"), pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            room.run("first")
 
 
 class TestWhatIsRefused:
