@@ -120,7 +120,8 @@ def hostile_room(room: Newsroom, strings: Iterable[str] = ()) -> Newsroom:
         "CREATE OR REPLACE VIEW rerank.hostile_article AS SELECT article_id, version::text AS version, ingested_at,"
         " url, title, summary, body, lang, source, published_at FROM rerank.hostile"
     )
-    texts = [*HOSTILE, *strings]
+    strange = list(strings)
+    texts = [*HOSTILE, *strange]
     room.sql(
         "INSERT INTO rerank.hostile (article_id, version, ingested_at, url, title, summary, body, source)"
         " SELECT id, 1, :at, url, title, summary, body, source"
@@ -147,6 +148,15 @@ def hostile_room(room: Newsroom, strings: Iterable[str] = ()) -> Newsroom:
                 candidate_limit=20,
             )
             for number, text in enumerate(HOSTILE)
+        ),
+        *(
+            make_topic(
+                slug=f"strange-{number}",
+                query=f"solar {text}"[:800],
+                instruction=f"judge {text}"[:800],
+                candidate_limit=1,
+            )
+            for number, text in enumerate(strange)
         ),
     )
     hostile.run('hostile "><script>hit()</script>')
@@ -201,10 +211,17 @@ def installed_engines() -> tuple[FakeEngines, Callable[[], None]]:
 
 
 def adversarial_strings(folder: Path) -> list[str]:
-    """Strings of the public collections, where they are here: naughty strings, and what a sanitizer is tested with."""
+    """Strings of the public collections, where they are here: naughty strings, what a sanitizer is tested with, and
+    what is injected into prompts."""
     naughty = json.loads((folder / "blns" / "blns.json").read_text(encoding="utf-8"))
     cases = json.loads((folder / "dompurify" / "expect.json").read_text(encoding="utf-8"))
-    found = [*naughty, *(case["payload"] for case in cases)]
+    injections = [
+        text
+        for name in ("text_attack_test", "code_attack_test")
+        for of_class in json.loads((folder / "bipia" / f"{name}.json").read_text(encoding="utf-8")).values()
+        for text in of_class
+    ]
+    found = [*naughty, *(case["payload"] for case in cases), *injections]
     return [text.replace("\0", "") for text in found if isinstance(text, str) and text.strip("\0 \n")]
 
 

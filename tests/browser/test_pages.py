@@ -7,7 +7,7 @@ from urllib.parse import quote
 import newsrooms
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,13 +37,19 @@ def wide(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
+def some(links: Locator, count: int) -> list[str]:
+    """Where about so many of these links lead."""
+    found = links.evaluate_all("found => found.map(each => each.href)")
+    return list(found[:: max(1, len(found) // count)])
+
+
 # ── Through Airflow ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_stranger_gets_401_and_a_sentence(browser, site):
     context = browser.new_context()
     page = context.new_page()
-    for path in ("/rankings", "/health", "/run?run_id=1", "/static/ui.css"):
+    for path in (*PAGES, "/run?run_id=1", "/static/ui.css", "/rankings"):
         answer = page.goto(site.page(path))
         assert answer is not None
         assert answer.status == 401, path
@@ -226,8 +232,15 @@ def test_hostile_texts_execute_nothing_and_leave_the_layout_whole(visit, site, s
         )
     ]
     page.goto(site.page("/topic?slug=solar&pipeline=hostile"))
-    links = page.locator("tbody .title").evaluate_all("found => found.map(each => each.href)")
-    addresses += links[:: max(1, len(links) // 40)]
+    addresses += some(page.locator("tbody .title"), 40)
+    page.goto(site.page("/rankings?pipeline=hostile"))
+    while True:  # every topic's query is on one of these
+        addresses.append(page.url)
+        addresses += some(page.locator(".topic a").filter(has_text="strange"), 2)
+        following = page.get_by_role("link", name="Next ›")
+        if not following.count():
+            break
+        following.click()
     for address in addresses:
         page.goto(address)
         page.mouse.move(500, 300)

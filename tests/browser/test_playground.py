@@ -30,6 +30,12 @@ WAIT = 60_000  # milliseconds
 HOSTILE = (
     '<img src=x onerror="window.hit = 1"> **bold** [link](javascript:hit()) <script>window.hit = 1</script>'
 )
+PICTURED = (
+    "The central bank left its interest rate unchanged and gave no date for its next decision.",
+    "Bakeries in the old town open an hour later from Monday.",
+    "article:bank-1",
+    "An interest in birds: how the bank of the river became a central place for herons. " * 6,
+)
 ARTICLES = [
     {
         "id": "bank-1",
@@ -180,6 +186,19 @@ def test_a_query_of_ones_own_is_scored_and_errors_are_said_as_text(page: Page) -
     page.get_by_role("button", name="Score").click()
     expect(field(page, "said")).to_have_value(re.compile("^1 texts"), timeout=WAIT)
     assert float(cells(page, 1)[0][3]) > 0.5
+
+
+def test_a_picture_for_the_readme_is_taken(page: Page, shots: Path) -> None:
+    field(page, "query").fill("central bank interest rate decision")
+    for number, text in enumerate(PICTURED, start=1):
+        field(page, f"text-{number}").fill(text)
+    assert press(page).startswith(f"{len(PICTURED)} texts, ")
+    cells(page, len(PICTURED))
+    page.evaluate("document.activeElement.blur()")
+    page.set_viewport_size({"width": 1100, "height": 700})
+    page.locator("#order").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    page.screenshot(path=shots / "playground-readme.png", full_page=True)
 
 
 def test_the_page_answers_to_its_own_name_only_and_sends_nothing_elsewhere(url: str) -> None:

@@ -202,6 +202,16 @@ class TestRecent:
         assert room.standing().publication_id == before
         assert len(recent(room, now)) == 3
 
+    @pytest.mark.parametrize("table", ["block", "tombstone"])
+    def test_what_must_not_be_shown_is_left_out_by_the_view_itself(
+        self, two: tuple[Newsroom, int, int], table: str
+    ) -> None:
+        room, before, now = two
+        room.sql(
+            f"INSERT INTO rerank.{table} (pipeline, article_id, reason) VALUES ('news', 'solar one', 'r'), ('x', 'solar two', 'r')"
+        )
+        assert [recent(room, before), recent(room, now)] == [["solar two"], ["solar three", "solar two"]]
+
     def test_a_blocked_article_is_in_no_publication(self, two: tuple[Newsroom, int, int]) -> None:
         room, before, now = two
         block(room, "solar one")
