@@ -274,7 +274,7 @@ LATEST = (
     _FORMAT,
     *_IDENTITY,
     *columns(TOPIC, ("parquet_path", "parquet_sha256")),
-    Column("rows", "integer", "Rows of the Parquet file.", unit="rows"),
+    Column("rows", "integer", "Rows of the page as it was published.", unit="rows"),
     Column("topics", "object", "Each topic of the page, by its slug: see below."),
     Column(
         "content",
@@ -286,7 +286,7 @@ LATEST = (
 )
 LATEST_TOPIC = (
     *columns(TOPIC, ("state",)),
-    Column("ranked", "integer", "Articles in the topic's file.", unit="rows"),
+    Column("ranked", "integer", "Articles in the topic's file or key.", unit="rows"),
     Column("page", "text", "The topic's file, below the store's URL or folder."),
 )
 TOPIC_PAGE = (
@@ -296,6 +296,15 @@ TOPIC_PAGE = (
     Column("counts", "object", "The topic's pairs: see below."),
     Column("articles", "list of objects", "The topic's ranking, by `rank`: see below."),
 )
+# The key rerank:{pipeline}:page in Redis, and each of its topics.
+REDIS_PAGE = (
+    _FORMAT,
+    *_IDENTITY,
+    *columns(LATEST, ("rows",)),
+    *columns(LATEST, ("topics", "content")),
+    Column("copy", "text", "Another one after each change of the copy.", promise="open"),
+)
+REDIS_TOPIC = columns(LATEST_TOPIC, ("state", "ranked"))
 JSON_COUNTS = columns(TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out"))
 JSON_ARTICLE = columns(
     RANKING,

@@ -38,6 +38,7 @@ def render(examples: Path) -> str:
         "latest": _json(contract.LATEST),
         "latest_topic": _json(contract.LATEST_TOPIC),
         "topic_page": _json(contract.TOPIC_PAGE),
+        "redis_page": _json(contract.REDIS_PAGE),
         "counts": ", ".join(f"`{column.name}`" for column in contract.JSON_COUNTS),
     }
 

@@ -22,8 +22,10 @@ import pytest
 from factories import Newsroom, make_topic
 from newsrooms import installed_engines
 from psycopg2.extras import RealDictCursor
+from redis_servers import RedisServer, needs_redis
 from sqlalchemy import make_url
 
+from rerank_core import hot
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
 from rerank_core.roles import Roles, script
 from rerank_core.settings import Settings
@@ -313,6 +315,22 @@ class TestParquet:
         (tmp_path / path).write_bytes((reader.store / path).read_bytes() + b" ")
         said = reader.fails(sys.executable, EXAMPLES / name, tmp_path)
         assert "expected sha256" in said or "not the file that was published" in said
+
+
+@needs_redis
+class TestRedis:
+    def test_a_topic_is_read_from_its_key_and_one_without_a_copy_is_told(
+        self, reader: Reader, redis_server: RedisServer
+    ) -> None:
+        room = reader.room.tuned(redis_url=redis_server.url)
+        example = [sys.executable, EXAMPLES / "page_redis.py", "solar"]
+        assert "read the view" in reader.fails(*example, REDIS_URL=redis_server.url)
+        hot.sync(database=room.database, settings=room.settings, pipeline="news")
+        printed = reader.run(*example, REDIS_URL=redis_server.url).splitlines()
+        rows, standing = reader.rows(), reader.room.standing()
+        as_of = standing.as_of.isoformat()
+        assert printed[0] == f"solar: {standing.state}, {len(rows)} articles, as of {as_of}"
+        assert printed[1:] == [f"{row.rank}\t{row.article_id}\t{row.title}" for row in rows[:10]]
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: nodejs)")

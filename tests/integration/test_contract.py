@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic
+from redis_servers import RedisServer, needs_redis
 from sqlalchemy import text
 
-from rerank_core import contract, database, schemas
+from rerank_core import contract, database, hot, schemas
 from rerank_core.contract import Column
 from rerank_core.database import Database
 from rerank_core.errors import StoreUnavailable
@@ -243,6 +244,30 @@ def test_rows_of_the_file_stand_in_the_order_that_is_described(varied: Newsroom)
     rows = pq.read_table(Path(varied.resources.store.full_path(varied.standing().parquet_path)))
     keys = list(zip(rows["topic"].to_pylist(), rows["rank"].to_pylist(), strict=True))
     assert keys == sorted(keys)
+
+
+@needs_redis
+def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_server: RedisServer) -> None:
+    room = varied.tuned(redis_url=redis_server.url)
+    hot.sync(database=room.database, settings=room.settings, pipeline="news")
+    latest, files = json_files(varied)
+    with redis_server.client(decode_responses=True) as client:
+        page = json.loads(client.get("rerank:{news}:page"))
+        topics = {slug: json.loads(client.get(f"rerank:{{news}}:topic:{slug}")) for slug in latest["topics"]}
+        ranked = client.zrange("rerank:{news}:ranked:solar", 0, -1, withscores=True)
+        assert client.exists("rerank:{news}:ranked:empty") == 0
+        names = set(client.keys())
+    assert names == {"rerank:{news}:page", "rerank:{news}:ranked:solar", "rerank:{news}:ranked:wind"} | {
+        f"rerank:{{news}}:topic:{slug}" for slug in topics
+    }
+    assert topics == {file["topic"]: file for file in files}
+    assert ranked == [(row.article_id, row.rank) for row in varied.ranking("solar")]
+    for described, found in (
+        (contract.REDIS_PAGE, page),
+        *((contract.REDIS_TOPIC, one) for one in page["topics"].values()),
+    ):
+        assert set(found) == {column.name for column in described}
+        assert all(is_of_type(found[column.name], column.type) for column in described)
 
 
 class TestComments:

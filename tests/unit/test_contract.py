@@ -52,7 +52,7 @@ def test_every_file_of_the_examples_stands_in_the_page() -> None:
         for file in (ROOT / "examples").rglob("*")
         if file.suffix in {".sql", ".py", ".mjs"} and "node_modules" not in file.parts
     ]
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert file.read_text(encoding="utf-8").rstrip("\n") in PAGE, file.name
 
