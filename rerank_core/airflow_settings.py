@@ -3,6 +3,8 @@
 They stand beside the others, and need no Airflow, so that `rerank settings` and `rerank doctor` know them too.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Self
 
 from pydantic import Field, ImportString, ValidationError, field_validator
@@ -81,3 +83,28 @@ class AirflowSettings(BaseSettings):
         except NotJson as error:
             name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
             raise SettingsError(f"{name} is not JSON; correct it") from None
+
+
+OTHERS = frozenset({"RERANK_DEBUG", "RERANK_CACHE_DIR", "RERANK_DEMO_DIR", "RERANK_AIRFLOW_DATABASE_URL"})
+
+
+def variables() -> list[str]:
+    """The variable of every setting."""
+    return [
+        f"{group.model_config['env_prefix']}{name}".upper()
+        for group in (Settings, AirflowSettings)
+        for name in group.model_fields
+    ]
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """Names in this environment that look like a setting's and are none's, each with what was perhaps meant."""
+    known = {variable.removeprefix("RERANK_") for variable in (*variables(), *OTHERS)}
+    found = []
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix("RERANK_")
+        if name != variable.upper() and name not in known:
+            close = get_close_matches(name, known, n=1)
+            perhaps = f" (perhaps RERANK_{close[0]} is meant)" if close else ""
+            found.append(f"{variable} is no setting{perhaps}")
+    return found

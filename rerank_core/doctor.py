@@ -8,17 +8,18 @@ import importlib.metadata
 import importlib.util
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import RowMapping
 
 from rerank_core import database as db
 from rerank_core import extract, hot
 from rerank_core.database import Database
+from rerank_core.doctor_host import check_disk, check_metrics, check_variables
+from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
 from rerank_core.errors import ModelError, RerankError
+from rerank_core.findings import Finding, State
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.store import Store
 
@@ -28,34 +29,31 @@ SKEW_FAIL_SECONDS = 60.0
 GIB = 1 << 30
 ENGINE_GIB = 2.5  # of a process with the engine in it, beside weights and key-value cache
 
-State = Literal["ok", "warn", "fail"]
+__all__ = ["Finding", "examine"]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    name: str
-    state: State
-    found: str
-    advice: str = ""  # what to do; empty where nothing is to be done
+Check = Callable[[Settings], Finding | None]  # none: there is nothing to check
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Run every check, in the order in which one would mend things. Raises nothing."""
-    findings = [_guarded("database", _database, settings)]
-    there = findings[0].state != "fail"
+    database = _guarded("database", _database, settings)
+    findings = [database]
     for name, check in _CHECKS.items():
-        if there or check not in _NEED_DATABASE or (check is _source and settings.source_url):
+        if (
+            (database and database.state != "fail")
+            or check not in _NEED_DATABASE
+            or (check is _source and settings.source_url)
+        ):
             findings.append(_guarded(name, check, settings))
         else:
             findings.append(
                 Finding(name, "warn", "not looked at, for the database is not there", "mend that first")
             )
-    return findings
+    return [finding for finding in findings if finding is not None]
 
 
-def _guarded(name: str, check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+def _guarded(name: str, check: Check, settings: Settings) -> Finding | None:
     try:
         return check(settings)
     except RerankError as error:
@@ -241,15 +239,21 @@ def _available_bytes() -> int:
         return available
 
 
-_CHECKS: dict[str, Callable[[Settings], Finding]] = {
+_CHECKS: dict[str, Check] = {
     "schema": _schema,
     "article source": _source,
     "clock": _clock,
     "store": _store,
+    "disk": check_disk,
     "redis": _redis,
     "scorer": _scorer,
     "engine": _engine,
     "gpu": _gpu,
     "memory": _memory,
+    "recall": check_recall,
+    "embedding model": check_embedding_model,
+    "vectors": check_vectors,
+    "metrics": check_metrics,
+    "variables": check_variables,
 }
 _NEED_DATABASE = frozenset({_schema, _source, _clock})

@@ -18,6 +18,15 @@
 A message says what is wrong, which value it was, and what to do.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def or_perhaps(name: str, known: Iterable[str]) -> str:
+    """What to put behind a name that is not known: the one that was perhaps meant."""
+    (close, *_) = (*get_close_matches(name, list(known), n=1), "")
+    return f" (perhaps {close!r} is meant)" if close else ""
+
 
 class RerankError(Exception):
     """Base of all errors raised on purpose."""

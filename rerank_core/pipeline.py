@@ -16,8 +16,11 @@ from time import monotonic
 from typing import Any, Self
 from uuid import uuid4
 
+from sqlalchemy import Connection
+
 from rerank_core import database as db
 from rerank_core import degrade, embed, extract, followers, observe, prepare, publish, recall, rerank, runs
+from rerank_core import topics as stored
 from rerank_core.database import Database
 from rerank_core.errors import InputError, RerankError
 from rerank_core.records import Run
@@ -54,8 +57,12 @@ def open_run(
     rescore: bool = False,
     since: datetime | None = None,
 ) -> Run:
-    """The run with this key, made if there is none yet; see runs.open_run."""
+    """The run with this key, made if there is none yet; see runs.open_run.
+
+    Raises InputError, too, where a run would be made for a topic that is not active.
+    """
     with resources.database.transaction() as connection:
+        check_topics(connection, resources.settings.pipeline, key=key, topics=topics)
         return runs.open_run(
             connection,
             settings=resources.settings,
@@ -65,6 +72,14 @@ def open_run(
             rescore=rescore,
             since=since,
         )
+
+
+def check_topics(
+    connection: Connection, pipeline: str, *, key: str | None, topics: tuple[str, ...] | None
+) -> None:
+    """Raise InputError where a run would be made for a topic that is not active; one that exists keeps its topics."""
+    if topics is not None and db.one(connection, "runs_by_key", pipeline=pipeline, key=key) is None:
+        stored.check_active(connection, pipeline, topics)
 
 
 @dataclass(frozen=True)

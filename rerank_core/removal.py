@@ -36,6 +36,7 @@ class Forgotten:
     """What was removed of an article."""
 
     pipelines: tuple[str, ...]  # that had claimed it, or from now on never will
+    known: bool  # false: no claim, no row of the default source and no earlier removal has this id
     revisions: int
     texts: int  # raw texts
     documents: int  # prepared texts that no other article has
@@ -120,8 +121,10 @@ def _forget(
     reason: str,
 ) -> Forgotten:
     of_article: dict[str, Any] = {"pipelines": list(pipelines), "article_id": article_id}
-    for pipeline in pipelines:
+    new = [
         db.execute(connection, "removal_tombstone", pipeline=pipeline, article_id=article_id, reason=reason)
+        for pipeline in pipelines
+    ]
     shown = db.rows(connection, "removal_publications", **of_article)
     reissued = [
         _reissue(connection, store, page["pipeline"], page["publication_id"], reason)
@@ -152,6 +155,7 @@ def _forget(
     assert due_at is not None
     return Forgotten(
         pipelines=tuple(pipelines),
+        known=bool(revisions or source_rows or not all(new)),
         revisions=len(revisions),
         texts=texts,
         documents=removed["documents"],

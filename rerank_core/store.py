@@ -114,6 +114,7 @@ class Store:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
         self._local = isinstance(filesystem, pafs.LocalFileSystem)
+        self.local_folder = Path(self._root or "/") if self._local else None
         self.url = Path(self._root or "/").as_uri() if self._local else f"{scheme}://{self._root}"
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
+from rerank_core.errors import InputError, or_perhaps
 from rerank_core.records import Topic
 from rerank_core.topics_file import load_topics
 
@@ -20,6 +21,7 @@ __all__ = [
     "TopicChange",
     "TopicPlan",
     "apply",
+    "check_active",
     "current_topics",
     "load_topics",
     "plan",
@@ -94,6 +96,17 @@ def current_topics(connection: Connection, pipeline: str, *, active_only: bool =
         to_record(row)
         for row in db.rows(connection, "topics_current", pipeline=pipeline, active_only=active_only)
     ]
+
+
+def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) -> None:
+    """Raise InputError where one of these is no active topic of the pipeline."""
+    active = [topic.slug for topic in current_topics(connection, pipeline)]
+    for slug in slugs:
+        if slug not in active:
+            raise InputError(
+                f"pipeline {pipeline} has no active topic {slug!r}{or_perhaps(slug, active)};"
+                f" `rerank topics list` shows the {len(active)} that it has"
+            )
 
 
 def plan(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> TopicPlan:

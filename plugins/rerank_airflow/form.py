@@ -1,7 +1,11 @@
 """The trigger form: what a person may ask of one dag run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from airflow.sdk import Param
 
+from rerank_core.errors import InputError, or_perhaps
 from rerank_core.settings import SLUG
 
 FORM = {
@@ -26,3 +30,14 @@ FORM = {
         description="Score again also what the ledger already has.",
     ),
 }
+NOT_OURS = frozenset({"openlineage"})  # of who triggered the dag run
+
+
+def check(conf: Mapping[str, Any] | None) -> None:
+    """Raise InputError for a parameter that the form does not have: Airflow would pass it by without a word."""
+    for name in conf or {}:
+        if name not in FORM and name not in NOT_OURS:
+            raise InputError(
+                f"the dag run's conf has {name!r}, which is no parameter{or_perhaps(name, FORM)};"
+                f" there are {', '.join(FORM)}"
+            )

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow import assets, metrics, notify
+from rerank_airflow import assets, form, metrics, notify
 from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
 from rerank_airflow.settings import settings_of
@@ -63,8 +63,9 @@ class DoctorOperator(StageOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
         from rerank_airflow.doctor import examine
 
-        self.identity(context)  # a wrong trigger form fails here, before anything is claimed
-        return examine(settings_of(self.pipeline))
+        # A wrong trigger form fails here, before anything is claimed.
+        form.check(context["dag_run"].conf)
+        return examine(settings_of(self.pipeline), self.identity(context))
 
 
 class EmbedOperator(StageOperator):

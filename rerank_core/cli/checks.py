@@ -1,5 +1,6 @@
 """What this host is and has: doctor, settings."""
 
+import os
 from typing import Any
 
 import typer
@@ -25,27 +26,32 @@ def doctor() -> None:
 
 def settings() -> None:
     """Every setting: its variable, value, default and meaning; passwords are hidden."""
-    from rerank_core.cli.printing import print_table
+    from rerank_core.airflow_settings import AirflowSettings, unknown_variables
+    from rerank_core.cli.printing import print_table, say
     from rerank_core.settings import Settings
     from rerank_core.settings import settings as load
 
     current = load()
+    rows = [
+        (f"RERANK_{name.upper()}", getattr(current, name), field.default, field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+    for name, field in AirflowSettings.model_fields.items():
+        # As written: what a dotted name stands for may not be importable here.
+        variable, default = f"RERANK_AIRFLOW_{name.upper()}", field.get_default(call_default_factory=True)
+        default = None if default in ((), {}) else default
+        rows.append((variable, os.environ.get(variable, default), default, field.description or ""))
+    same = [_shown(value) == _shown(default) for _, value, default, _ in rows]
     print_table(
         ("variable", "value", "default", "meaning"),
         [
-            (
-                f"RERANK_{name.upper()}",
-                _shown(getattr(current, name)),
-                "the same" if getattr(current, name) == field.default else _shown(field.default),
-                field.description or "",
-            )
-            for name, field in Settings.model_fields.items()
+            (variable, _shown(value), "the same" if equal else _shown(default), meaning)
+            for (variable, value, default, meaning), equal in zip(rows, same, strict=True)
         ],
-        styles=[
-            "" if getattr(current, name) == field.default else "bold"
-            for name, field in Settings.model_fields.items()
-        ],
+        styles=["" if equal else "bold" for equal in same],
     )
+    for unknown in unknown_variables(os.environ):
+        say(f"{unknown}: it changes nothing", style="yellow")
 
 
 def _shown(value: Any) -> str:

@@ -86,6 +86,12 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
     from rerank_core.cli.printing import print_table, say
 
     say(f"article {article} is forgotten in pipeline {', '.join(found.pipelines)}")
+    if not found.known:
+        say(
+            "nothing was there to remove: nobody has claimed an article of this id. If it is right, no run will ever"
+            " claim it; if not, forget the right one",
+            style="yellow",
+        )
     removed = (
         ("raw texts", found.texts),
         ("documents", found.documents),

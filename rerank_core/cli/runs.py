@@ -38,6 +38,8 @@ def run(
 
     moment = None if until is None else parse_moment(until)
     slugs = None if topics is None else tuple(slug.strip() for slug in topics.split(",") if slug.strip())
+    if slugs == ():
+        raise typer.BadParameter("--topics names no topic; leave it out to rank all of them")
     resources = pipeline.Resources.of(settings())
     if plan:
         with log_on_screen():

@@ -16,6 +16,22 @@ BATCH = 1_000  # documents that one request names
 MOST = 16_384  # that Milvus gives to one search
 
 
+def server_version(url: str) -> str:
+    """The version of the server at this address; of a file, that it is one. Raises StoreUnavailable where it is away."""
+    if url.endswith(".db"):
+        return "Lite, in a file"
+    import pymilvus
+
+    try:
+        client = pymilvus.MilvusClient(uri=url, timeout=5)
+        try:
+            return str(client.get_server_version())
+        finally:
+            client.close()
+    except pymilvus.MilvusException as error:
+        raise StoreUnavailable(f"Milvus does not answer ({error.message}); check RERANK_MILVUS_URL") from None
+
+
 class MilvusVectors:
     """The vectors of one embedder; a context manager."""
 

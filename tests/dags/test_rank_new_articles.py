@@ -271,3 +271,23 @@ def test_a_task_that_failed_for_good_is_told_once(stages, parse, run_dag, told, 
     stages.failing = {("extract", None): EngineError("no")}
     run_dag(parse())
     assert told == ["extract"]
+
+
+def test_a_parameter_that_the_form_does_not_have_is_refused_by_the_doctor(
+    stages, ranking_dag, run_dag, capfd
+):
+    outcome = run_dag(ranking_dag, topic=["ai-chips"], openlineage={"run": "another tool's"})
+    assert outcome.tasks["doctor"] == ["failed"]
+    assert stages.opened == []
+    said = "".join(capfd.readouterr())
+    assert "the dag run's conf has 'topic', which is no parameter (perhaps 'topics' is meant)" in said
+
+
+def test_a_topic_of_the_form_that_is_not_there_is_refused_by_the_doctor(
+    stages, ranking_dag, run_dag, monkeypatch, capfd, database_url
+):
+    monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
+    outcome = run_dag(ranking_dag, topics=["nope"])
+    assert outcome.tasks["doctor"] == ["failed"]
+    assert stages.opened == []
+    assert "pipeline news has no active topic 'nope'" in "".join(capfd.readouterr())

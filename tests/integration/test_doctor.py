@@ -1,15 +1,19 @@
 """The doctor names what is wrong and what to do, and one broken check does not hide the others."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import statement_replaced
 from sqlalchemy import text
 
-from rerank_core import doctor
+from rerank_core import doctor, doctor_host
 from rerank_core.database import Database
 from rerank_core.doctor import Finding, examine
+from rerank_core.scorers import embedding
+from rerank_core.scorers.embedding import FakeEmbedder
 from rerank_core.settings import Settings
 
 
@@ -35,11 +39,15 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "article source",
         "clock",
         "store",
+        "disk",
         "redis",
         "scorer",
         "engine",
         "gpu",
         "memory",
+        "recall",
+        "metrics",
+        "variables",
     ]
     assert found["database"].found.startswith("PostgreSQL ")
     assert all(finding.advice for finding in found.values() if finding.state != "ok")
@@ -192,3 +200,120 @@ def test_no_check_imports_the_engine(
     (tmp_path / "vllm.py").write_text("raise SystemExit('vllm was imported')")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert findings(settings(database_url, store_url))["engine"].state == "ok"
+
+
+@pytest.mark.parametrize(("gib", "state"), [(5.0, "ok"), (1.0, "warn"), (0.05, "fail")])
+def test_a_disk_that_fills_up_is_told(
+    database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, gib: float, state: str
+) -> None:
+    usage = shutil.disk_usage("/")._replace(free=int(gib * doctor_host.GIB))
+    monkeypatch.setattr(doctor_host.shutil, "disk_usage", lambda folder: usage)
+    found = findings(settings(database_url, store_url))["disk"]
+    assert (found.state, bool(found.advice)) == (state, state != "ok")
+
+
+def test_a_store_that_is_no_folder_has_no_disk_to_look_at() -> None:
+    assert (
+        doctor_host.check_disk(Settings.load(store_url="s3://key:secret@bucket/x?region=eu-west-1")) is None
+    )
+
+
+def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
+    database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RERANK_LOOKBACK_DAY", "3")
+    monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_FAIL", "[]")
+    monkeypatch.setenv("RERANK_DEBUG", "1")
+    found = findings(settings(database_url, store_url))["variables"]
+    assert found.state == "warn"
+    assert found.found == (
+        "RERANK_AIRFLOW_NOTIFY_FAIL is no setting (perhaps RERANK_AIRFLOW_NOTIFY_FAILED is meant); "
+        "RERANK_LOOKBACK_DAY is no setting (perhaps RERANK_LOOKBACK_DAYS is meant)"
+    )
+
+
+class TestMetrics:
+    """Airflow sends nothing, without a word, where the package is missing."""
+
+    def test_a_way_that_is_installed_is_named(
+        self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+        found = findings(settings(database_url, store_url))["metrics"]
+        assert (found.state, found.found) == ("ok", "sent by Airflow: statsd_on")
+
+    @pytest.mark.parametrize("way", ["statsd_on", "otel_on"])
+    def test_a_way_whose_package_is_missing_is_a_warning(
+        self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+    ) -> None:
+        monkeypatch.setitem(doctor_host.WAYS, way, "nowhere.to.be.found")
+        monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+        monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+        (tmp_path / "airflow.cfg").write_text(f"[metrics]\n{way} = True\nstatsd_prefix = %nothing\n")
+        found = findings(settings(database_url, store_url))["metrics"]
+        assert (found.state, found.advice) == ("warn", "pip install 'news-rerank[metrics]'")
+
+    def test_an_airflow_configuration_that_cannot_be_read_is_not_ours_to_judge(
+        self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+        monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+        (tmp_path / "airflow.cfg").write_bytes(b"\xff\xfe[metr")
+        assert findings(settings(database_url, store_url))["metrics"].state == "ok"
+
+
+class TestVectors:
+    """What dense recall needs; none of it stops a run, which then recalls by words."""
+
+    @pytest.fixture(autouse=True)
+    def _embedder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(embedding, "identity", lambda settings: FakeEmbedder().identity)
+
+    def test_pgvector_that_the_first_run_can_make_is_fine(self, database_url: str, store_url: str) -> None:
+        found = findings(settings(database_url, store_url, recall="dense"))
+        assert found["recall"].found == "dense: vectors are kept in Postgres"
+        assert found["embedding model"].state == "ok"
+        assert (found["vectors"].state, "pgvector 0." in found["vectors"].found) == ("ok", True)
+
+    def test_pgvector_that_this_role_may_not_make_is_a_warning(
+        self, database_url: str, store_url: str
+    ) -> None:
+        run(database_url, "DROP ROLE IF EXISTS doctor_writer; CREATE ROLE doctor_writer LOGIN")
+        other = database_url.replace("postgres:@", "doctor_writer:@").replace("postgres@", "doctor_writer@")
+        try:
+            found = findings(settings(other, store_url, recall="dense"))["vectors"]
+            assert (found.state, "CREATE EXTENSION vector SCHEMA rerank" in found.advice) == ("warn", True)
+        finally:
+            run(database_url, "DROP ROLE doctor_writer")
+
+    @pytest.mark.parametrize(
+        ("sql", "said"),
+        [
+            ("SELECT NULL AS installed, NULL AS available, true AS may_create", "no pgvector"),
+            ("SELECT '0.7.4' AS installed, '0.8.0' AS available, true AS may_create", "pgvector 0.7.4"),
+        ],
+        ids=["none", "old"],
+    )
+    def test_a_server_without_a_pgvector_that_will_do_is_a_warning(
+        self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, sql: str, said: str
+    ) -> None:
+        statement_replaced(monkeypatch, "doctor_vector", sql)
+        found = findings(settings(database_url, store_url, recall="hybrid"))["vectors"]
+        assert (found.state, said in found.found, "recalled by words" in found.advice) == ("warn", True, True)
+
+    def test_milvus_without_an_address_and_one_that_is_away_are_warnings(
+        self, database_url: str, store_url: str
+    ) -> None:
+        found = findings(settings(database_url, store_url, recall="milvus"))["vectors"]
+        assert (found.state, found.found) == ("warn", "RERANK_MILVUS_URL is not set")
+        away = settings(database_url, store_url, recall="milvus", milvus_url="http://127.0.0.1:1")
+        found = findings(away)["vectors"]
+        assert (found.state, "Milvus does not answer" in found.found) == ("warn", True)
+
+    def test_an_embedding_model_that_is_missing_is_a_warning(
+        self, database_url: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        chosen = settings(database_url, store_url, recall="dense", embedding_model=str(tmp_path / "none"))
+        found = findings(chosen)["embedding model"]
+        assert (found.state, "none" in found.found, bool(found.advice)) == ("warn", True, True)

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from rerank_core import __version__, doctor, pipeline
 from rerank_core import settings as settings_module
+from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.cli import main, printing
 from rerank_core.database import Database
 from rerank_core.doctor import Finding
@@ -186,10 +187,15 @@ def test_every_setting_is_shown_and_no_password(rerank: Rerank) -> None:
         database_url="postgresql://u:p@ss/w:rd@host/news?sslpassword=secret&sslmode=require",
         store_url="s3://key:secret@bucket/folder",
         top_secret="x",
+        airflow_pipelines='{"news": {"database_url": "postgresql://u:hunter2@host/news"}}',
     )
+    assert "hunter2" not in ended.out
     assert ended.code == 0
     for name in Settings.model_fields:
         assert f"RERANK_{name.upper()} " in ended.out
+    for name in AirflowSettings.model_fields:
+        assert f"RERANK_AIRFLOW_{name.upper()} " in ended.out
+    assert "RERANK_TOP_SECRET is no setting: it changes nothing" in ended.out
     assert "postgresql+psycopg2://u:***@host/news?sslpassword=***&sslmode=require" in ended.out
     assert "s3://key:***@bucket/folder" in ended.out
 
@@ -427,3 +433,39 @@ def test_in_a_narrow_terminal_the_title_gives_way_and_nothing_else(
 )
 def test_an_age_is_in_its_largest_whole_unit(age: int, shown: str) -> None:
     assert printing.show_age(timedelta(minutes=age)) == shown
+
+
+@pytest.mark.parametrize(
+    ("topics", "said"),
+    [
+        ("rate", "pipeline news has no active topic 'rate' (perhaps 'rates' is meant); `rerank topics list`"),
+        ("rates,nope", "pipeline news has no active topic 'nope'; `rerank topics list` shows the 2"),
+    ],
+)
+def test_a_topic_that_is_not_there_is_refused_before_anything_is_claimed(
+    page: Rerank, database_url: str, topics: str, said: str
+) -> None:
+    for arguments in (("run", "--topics", topics), ("run", "--topics", topics, "--plan")):
+        ended = page(*arguments)
+        assert (ended.code, said in ended.err) == (1, True)
+    with Database(database_url).transaction(read_only=True) as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM rerank.run").scalar() == 0
+
+
+def test_no_topic_at_all_is_refused(page: Rerank) -> None:
+    ended = page("run", "--topics", " , ")
+    assert (ended.code, "--topics names no topic" in ended.err) == (2, True)
+
+
+def test_a_run_that_exists_goes_on_though_its_topic_is_gone(page: Rerank, tmp_path: Path) -> None:
+    assert page("run", "--topics", "rates", "--key", "k").code == 0
+    (tmp_path / "topics.yaml").write_text(TOPICS.replace("slug: rates", "slug: other"), encoding="utf-8")
+    assert page("topics", "apply", str(tmp_path / "topics.yaml")).code == 0
+    assert page("run", "--topics", "rates", "--key", "k").code == 0
+
+
+def test_forgetting_an_id_that_nobody_knows_says_so(page: Rerank) -> None:
+    first = page("forget", "no-such-article", "--reason", "a letter")
+    assert (first.code, "nobody has claimed an article of this id" in first.out) == (0, True)
+    again = page("forget", "no-such-article", "--reason", "a letter")
+    assert "nobody has claimed" not in again.out

@@ -12,7 +12,7 @@ STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish
 
 # A module imports only from layers below its own; within a layer, only what INSIDE names.
 LAYERS = (
-    ("records", "errors", "settings", "airflow_settings", "schemas", "contract"),
+    ("records", "errors", "findings", "settings", "airflow_settings", "schemas", "contract"),
     ("database", "store", "hot_server"),
     (
         "runs",
@@ -48,7 +48,7 @@ LAYERS = (
         "playground",
         "serve",
     ),
-    ("pipeline", "doctor"),
+    ("pipeline", "doctor", "doctor_host", "doctor_recall"),
     ("cli", "demo"),
     ("rerank_airflow",),
     ("dags",),
@@ -60,6 +60,7 @@ INSIDE = {
     "followers": {"hot", "pages"},
     "pointer": {"followers"},
     "removal": {"followers"},
+    "doctor": {"doctor_host", "doctor_recall"},
     "attempts": {"scorers"},
     "ledger": {"scorers"},
     "prompt": {"encoding"},

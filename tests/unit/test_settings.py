@@ -100,6 +100,24 @@ def test_settings_cannot_be_changed() -> None:
         Settings.load().shards = 2
 
 
+@pytest.mark.parametrize(
+    "value", ["hourly", "* * * *", "61 * * * *", "0 * * * * *", "0 0 31 2 *", "@once", "@quarterly", ""]
+)
+@pytest.mark.parametrize("name", ["SCHEDULE", "MAINTAIN_SCHEDULE"])
+def test_a_schedule_that_never_comes_or_cannot_be_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RERANK_{name}", value)
+    with pytest.raises(SettingsError, match=rf"RERANK_{name} = .*this is no cron expression of five fields"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("value", ["*/15 * * * *", "0 6-22 * * mon-fri", "@hourly"])
+def test_a_schedule_that_airflow_can_read_is_taken(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RERANK_SCHEDULE", value)
+    assert Settings.load().schedule == value
+
+
 def test_a_list_that_is_not_json_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_PREPARE_WITHOUT", "boilerplate")
     with pytest.raises(

@@ -1,0 +1,82 @@
+"""The doctor's checks of this host that are about more than scoring: disk, metrics, misspelt variables."""
+
+import configparser
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from rerank_core.airflow_settings import unknown_variables
+from rerank_core.findings import Finding
+from rerank_core.settings import Settings
+from rerank_core.store import Store
+
+GIB = 1 << 30
+DISK_WARN_GIB = 2.0
+DISK_FAIL_GIB = 0.1  # less than the files of one run of some size
+WAYS = {  # option of Airflow's section [metrics] → the module that it needs
+    "statsd_datadog_enabled": "datadog",
+    "statsd_on": "statsd",
+    "otel_on": "opentelemetry.exporter.otlp.proto.http",
+}
+
+
+def check_disk(settings: Settings) -> Finding | None:
+    """Space where the store is; nothing where that is no folder of this host."""
+    folder = Store(settings.store_url).local_folder
+    if folder is None:
+        return None
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free / GIB
+    found = f"{free:.1f} GiB free for {folder}"
+    advice = "free some, or lower RERANK_RETENTION_DAYS and run `rerank maintain`"
+    if free < DISK_FAIL_GIB:
+        return Finding("disk", "fail", found, advice)
+    return Finding("disk", "warn", found, advice) if free < DISK_WARN_GIB else Finding("disk", "ok", found)
+
+
+def check_variables(settings: Settings) -> Finding:
+    """Variables that look like settings and are none."""
+    unknown = unknown_variables(os.environ)
+    if unknown:
+        return Finding("variables", "warn", "; ".join(unknown), "correct or remove them: they change nothing")
+    return Finding("variables", "ok", "every RERANK_ variable is a setting")
+
+
+def check_metrics(settings: Settings) -> Finding:
+    """Whether what Airflow is told to send metrics with is installed: without it Airflow sends none, and goes on."""
+    chosen = [name for name in WAYS if _airflow_metrics(name).lower() in {"true", "t", "1", "yes", "y", "on"}]
+    if not chosen:
+        return Finding("metrics", "ok", "Airflow is not told to send any")
+    way = chosen[0]  # Airflow takes the first
+    if not _is_there(WAYS[way]):
+        return Finding(
+            "metrics",
+            "warn",
+            f"{way} is set, and {WAYS[way]} is not installed: Airflow sends nothing",
+            "pip install 'news-rerank[metrics]'"
+            if way != "statsd_datadog_enabled"
+            else "pip install datadog",
+        )
+    return Finding("metrics", "ok", f"sent by Airflow: {way}")
+
+
+def _airflow_metrics(name: str) -> str:
+    """An option of Airflow's section [metrics] as its environment or airflow.cfg has it; Airflow is not imported here."""
+    variable = os.environ.get(f"AIRFLOW__METRICS__{name.upper()}")
+    if variable is not None:
+        return variable
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    file = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        file.read(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg", encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return ""
+    return file.get("metrics", name, fallback="")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False

@@ -1,0 +1,85 @@
+"""The doctor's checks of recall: its strategy, its embedding model, and where vectors are kept.
+
+None of them is a failure: what has no vector is recalled by words, and the page is never down for it.
+"""
+
+import importlib.util
+from collections.abc import Callable
+
+from rerank_core import database as db
+from rerank_core.database import Database
+from rerank_core.errors import ModelError, RerankError
+from rerank_core.findings import Finding
+from rerank_core.retrieval.opening import in_postgres
+from rerank_core.settings import Settings
+
+OLDEST_PGVECTOR = (0, 8)
+WORDS = "until then articles without a vector are recalled by words"
+
+
+def check_recall(settings: Settings) -> Finding:
+    """The strategy; the other two checks say whether its parts are there."""
+    if not settings.recall_needs_vectors:
+        return Finding("recall", "ok", f"{settings.recall}: needs no vectors")
+    where = "Postgres" if in_postgres(settings) else "Milvus"
+    return Finding("recall", "ok", f"{settings.recall}: vectors are kept in {where}")
+
+
+def check_embedding_model(settings: Settings) -> Finding | None:
+    """The embedding checkpoint; nothing where none is needed."""
+    if not settings.recall_needs_vectors:
+        return None
+    from rerank_core.scorers import embedding
+
+    try:
+        found = embedding.identity(settings)
+    except ModelError as error:
+        said, _, advice = str(error).rpartition("; ")
+        return Finding(
+            "embedding model",
+            "warn",
+            said or str(error),
+            f"{advice or 'set RERANK_EMBEDDING_MODEL'}; {WORDS}",
+        )
+    return Finding("embedding model", "ok", f"{found.digest[:12]}, {found.dimensions} dimensions")
+
+
+def check_vectors(settings: Settings) -> Finding | None:
+    """The store of the vectors; nothing where none is needed."""
+    if not settings.recall_needs_vectors:
+        return None
+    check: Callable[[Settings], Finding] = _pgvector if in_postgres(settings) else _milvus
+    try:
+        return check(settings)
+    except RerankError as error:
+        return Finding("vectors", "warn", str(error), WORDS)
+
+
+def _pgvector(settings: Settings) -> Finding:
+    with Database(settings.database_url).transaction(read_only=True) as connection:
+        row = db.one(connection, "doctor_vector")
+    assert row is not None
+    if row["installed"] is None and row["available"] is None:
+        advice = "install pgvector 0.8 or newer on the server, or set RERANK_RECALL=bm25"
+        return Finding("vectors", "warn", "the database server has no pgvector", f"{advice}; {WORDS}")
+    version = row["installed"] or row["available"]
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PGVECTOR:
+        advice = "ALTER EXTENSION vector UPDATE, with 0.8 or newer on the server"
+        return Finding("vectors", "warn", f"pgvector {version}", f"{advice}; {WORDS}")
+    if row["installed"] is None and not row["may_create"]:
+        advice = "have a superuser run CREATE EXTENSION vector SCHEMA rerank"
+        return Finding("vectors", "warn", f"pgvector {version} is not installed here", f"{advice}; {WORDS}")
+    state = "" if row["installed"] else ", which the first run makes"
+    return Finding("vectors", "ok", f"pgvector {version}{state}")
+
+
+def _milvus(settings: Settings) -> Finding:
+    if settings.milvus_url is None:
+        advice = "set it to http://user:password@host:19530, or to a file that ends in .db"
+        return Finding("vectors", "warn", "RERANK_MILVUS_URL is not set", f"{advice}; {WORDS}")
+    if importlib.util.find_spec("pymilvus") is None:
+        advice = "pip install 'news-rerank[milvus]'"
+        return Finding("vectors", "warn", "Milvus's client is not installed here", f"{advice}; {WORDS}")
+    from rerank_core.retrieval.milvus import server_version
+
+    return Finding("vectors", "ok", f"Milvus {server_version(settings.milvus_url)}")

@@ -1,0 +1,221 @@
+"""Metrics and the deadline in a real Airflow: scheduler, triggerer and tasks as processes of their own."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from listeners import OtlpListener, StatsdListener, wait_until
+
+from rerank_core import topics
+from rerank_core.articles import load_articles
+from rerank_core.database import Database
+from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+
+DAG = "rank_new_articles"
+SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
+ALERTS = """
+import json, pathlib
+FILE = pathlib.Path(__file__).with_suffix(".jsonl")
+
+def remember(context):
+    with FILE.open("a") as file:
+        file.write(json.dumps(context["alert"]) + "\\n")
+
+def broken(context):
+    raise RuntimeError("the pager is down")
+"""
+
+pytestmark = [pytest.mark.scheduler, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Observatory:
+    """One Airflow whose metrics and deadline a test switches, with listeners beside it."""
+
+    def __init__(self, sandbox: AirflowSandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.statsd = StatsdListener()
+        self.otlp = OtlpListener()
+        self.plain = dict(sandbox.environment)
+
+    def start(self, **environment: str) -> None:
+        """Start Airflow with these variables beside its own, and wait until it has read the DAG with them."""
+        self.sandbox.stop()
+        self.sandbox.environment = self.plain | environment
+        since = datetime.now(UTC)
+        self.sandbox.start(("api-server", "scheduler", "dag-processor", "triggerer"))
+        self.sandbox.wait_healthy()
+        for dag in (DAG, "watch_rankings"):
+            self.sandbox.wait_dag(dag)
+            wait_until(lambda dag=dag: self.parsed(dag) > since, seconds=60)
+
+    def parsed(self, dag: str) -> datetime:
+        found = self.sandbox._call("GET", f"/dags/{dag}")["last_parsed_time"]
+        return datetime.fromisoformat(found)
+
+    def run(self, dag: str = DAG) -> str:
+        """Run a DAG to its end; returns its state."""
+        return self.sandbox.wait_run(dag, self.sandbox.trigger(dag), timeout_seconds=180)
+
+    def alerts(self) -> list[str]:
+        """What the notifier was told since it was last asked."""
+        file = self.folder / "the_users_alerts.jsonl"
+        if not file.exists():
+            return []
+        lines = file.read_text().splitlines()
+        file.unlink()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def news(
+    postgres: Any, _migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A database with the sample's topics and a few of its articles."""
+    database = Database(postgres.create("news_of_test_alerts", template=_migrated_template))
+    with database.transaction() as connection:
+        topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
+    file = tmp_path_factory.mktemp("articles") / "articles.jsonl"
+    lines = (SAMPLE / "articles.jsonl").read_text(encoding="utf-8").splitlines()[:12]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    load_articles(database, str(file), published_now=True)
+    yield database
+    postgres.drop("news_of_test_alerts")
+
+
+@pytest.fixture(scope="module")
+def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
+    folder = tmp_path_factory.mktemp("alerts")
+    (folder / "store").mkdir()
+    (folder / "the_users_alerts.py").write_text(ALERTS)
+    with AirflowSandbox(
+        home=folder / "airflow",
+        database_url=postgres.create("airflow_of_test_alerts"),
+        environment={
+            "RERANK_DATABASE_URL": news.url,
+            "RERANK_STORE_URL": (folder / "store").as_uri(),
+            "RERANK_RETRIES": "0",
+            "RERANK_AIRFLOW_NOTIFY_LATE": '["the_users_alerts.broken", "the_users_alerts.remember"]',
+            "VLLM_LOGGING_LEVEL": "WARNING",
+            "PYTHONPATH": str(folder),
+        },
+    ) as sandbox:
+        sandbox.migrate()
+        observatory = Observatory(sandbox, folder)
+        yield observatory
+        sandbox.stop()
+        observatory.statsd.close()
+        observatory.otlp.close()
+    postgres.drop("airflow_of_test_alerts")
+
+
+def statsd_on(airflow: Observatory) -> dict[str, str]:
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(airflow.statsd.port),
+    }
+
+
+def test_metrics_arrive_over_statsd_and_a_dag_run_past_its_deadline_is_told(airflow: Observatory) -> None:
+    airflow.start(RERANK_AIRFLOW_DEADLINE_MINUTES="0.02", **statsd_on(airflow))
+    assert airflow.run() == "success"
+    assert airflow.run("watch_rankings") == "success"
+    names = airflow.statsd.of("airflow.news_rerank.news.")
+    assert names["airflow.news_rerank.news.runs.full"] == ("1", "c")
+    assert int(names["airflow.news_rerank.news.pairs.scored"][0]) > 0
+    assert float(names["airflow.news_rerank.news.latency_p99"][0]) > 0
+    assert float(names["airflow.news_rerank.news.page_age"][0]) > 0
+    assert names["airflow.news_rerank.news.page_degraded"] == ("0", "g")
+    file = airflow.folder / "the_users_alerts.jsonl"
+    wait_until(file.exists, seconds=60)
+    (said,) = airflow.alerts()
+    assert said.startswith("pipeline news: dag run manual__")
+    assert "has not succeeded 0.02 minutes after it was queued; " in said
+
+
+def test_a_scoring_task_that_is_killed_is_counted_and_told_and_so_is_its_degraded_page(
+    airflow: Observatory,
+) -> None:
+    airflow.start(
+        RERANK_AIRFLOW_NOTIFY_FAILED='["the_users_alerts.remember"]',
+        RERANK_AIRFLOW_NOTIFY_DEGRADED='["the_users_alerts.broken", "the_users_alerts.remember"]',
+        **statsd_on(airflow),
+    )
+    run_id = airflow.sandbox.trigger(DAG, conf={"rescore": True})
+    kill_scoring(airflow, run_id)
+    assert airflow.sandbox.wait_run(DAG, run_id, timeout_seconds=180) == "success"
+    killed, degraded = (
+        f"airflow.news_rerank.news.{name}" for name in ("errors.rerank.killed", "runs.degraded")
+    )
+    wait_until(lambda: {killed, degraded} <= set(airflow.statsd.of("airflow.news_rerank.")), seconds=60)
+    names = airflow.statsd.of("airflow.news_rerank.")
+    assert (names.get(killed), names.get(degraded)) == (("1", "c"), ("1", "c"))
+    file = airflow.folder / "the_users_alerts.jsonl"
+    wait_until(lambda: file.exists() and len(file.read_text().splitlines()) == 2, seconds=30)
+    told = sorted(airflow.alerts())
+    assert told[0].startswith("pipeline news: task rerank of dag run " + run_id)
+    assert told[1].startswith("pipeline news: the page of run 2 ")
+
+
+def kill_scoring(airflow: Observatory, run_id: str) -> None:
+    """SIGKILL the process of the scoring task while its engine starts."""
+    (scheduler,) = [one for one in airflow.sandbox._servers if one.name == "scheduler"]
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        # The scoring task alone loads torch.
+        found = [pid for pid in descendants(scheduler.pid) if "/torch/" in read(f"/proc/{pid}/maps")]
+        if found:
+            os.kill(found[-1], signal.SIGKILL)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no scoring process was found: {airflow.sandbox.tasks(DAG, run_id)}")
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below this one, parents first."""
+    below = [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def read(path: str) -> str:
+    """A file of /proc; nothing of a process that has ended."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def test_metrics_arrive_over_opentelemetry_and_a_dag_run_in_time_is_not_told(
+    airflow: Observatory, postgres: Any
+) -> None:
+    airflow.start(
+        RERANK_AIRFLOW_DEADLINE_MINUTES="30",
+        AIRFLOW__METRICS__OTEL_ON="True",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{airflow.otlp.port}",
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",
+    )
+    assert airflow.run() == "success"
+    wait_until(lambda: airflow.otlp.of("airflow.news_rerank.runs"))
+    found = airflow.otlp.of("airflow.news_rerank.")
+    assert found["airflow.news_rerank.runs", "outcome=full pipeline=news"] == (1, "sum")
+    assert found["airflow.news_rerank.pairs", "outcome=missing pipeline=news"] == (0, "sum")
+    waiting = Database(airflow.plain["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with waiting.transaction(read_only=True) as connection:
+        deadlines = connection.exec_driver_sql("SELECT count(*) FROM deadline WHERE NOT missed").scalar()
+    assert (deadlines, airflow.alerts()) == (0, [])
+
+
+def test_control_while_airflows_metrics_are_off_nothing_arrives(airflow: Observatory) -> None:
+    airflow.start()
+    airflow.statsd.lines.clear()
+    airflow.otlp.points.clear()
+    assert airflow.run() == "success"
+    assert airflow.run("watch_rankings") == "success"
+    assert (airflow.statsd.lines, airflow.otlp.points) == ([], [])
