@@ -119,7 +119,9 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         if not _may_pass(getattr(error.orig, "pgcode", None)):
             raise
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
-        raise DatabaseUnavailable(f"{database!r}: {reason}; check that it runs, then try again") from error
+        raise DatabaseUnavailable(
+            f"{database!r}: {reason}; check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
+        ) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"{database!r}: the connection was lost; try again") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import RowMapping
 
 from rerank_core import database as db
-from rerank_core import extract, hot
+from rerank_core import extract, hot, topics
 from rerank_core.database import Database
 from rerank_core.doctor_host import check_disk, check_metrics, check_variables
 from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
@@ -89,6 +89,18 @@ def _schema(settings: Settings) -> Finding:
         f"at migration {found}, newer than this library's {head}",
         "upgrade news-rerank here",
     )
+
+
+def _topics(settings: Settings) -> Finding:
+    database = Database(settings.database_url)
+    if db.revision(database) != db.head_revision():
+        return Finding("topics", "warn", "not looked at, for the schema is another one", "mend that first")
+    with database.transaction(read_only=True) as connection:
+        count = len(topics.current_topics(connection, settings.pipeline))
+    if not count:
+        advice = "`rerank topics apply FILE` brings some"
+        return Finding("topics", "warn", f"none is active in pipeline {settings.pipeline}", advice)
+    return Finding("topics", "ok", f"{count:,} active in pipeline {settings.pipeline}")
 
 
 def _source(settings: Settings) -> Finding:
@@ -241,6 +253,7 @@ def _available_bytes() -> int:
 
 _CHECKS: dict[str, Check] = {
     "schema": _schema,
+    "topics": _topics,
     "article source": _source,
     "clock": _clock,
     "store": _store,
@@ -256,4 +269,4 @@ _CHECKS: dict[str, Check] = {
     "metrics": check_metrics,
     "variables": check_variables,
 }
-_NEED_DATABASE = frozenset({_schema, _source, _clock})
+_NEED_DATABASE = frozenset({_schema, _topics, _source, _clock})

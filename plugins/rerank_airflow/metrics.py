@@ -55,7 +55,7 @@ METRICS = {
             "errors",
             "counter",
             "tries",
-            "Tries of a task that failed, by its id and the exception's class.",
+            "Tries of a task that failed: its id and the exception's class, `lost` where its worker was.",
             ("task", "error"),
         ),
         Metric("page_age", "gauge", "s", "Time since the current page's as_of; sent by `watch_rankings`."),
@@ -118,10 +118,9 @@ def count_error(context: Mapping[str, Any], *, pipeline: str) -> None:
     """Callback of a try that failed, for good or to be tried again."""
     error = context.get("exception")
     kind = type(error).__name__
-    if not isinstance(
-        error, BaseException
-    ):  # its process was killed: Airflow calls this in its DAG processor
-        kind = "killed"
+    if not isinstance(error, BaseException):
+        # A worker was lost, so that Airflow calls this in its DAG processor, where nobody has started the metrics.
+        kind = "lost"
         stats.initialize(
             factory=stats_utils.get_stats_factory(),
             export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True),

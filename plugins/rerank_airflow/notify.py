@@ -48,7 +48,11 @@ async def _wait(answer: Any) -> None:
 def on_failure(context: Mapping[str, Any], *, pipeline: str) -> None:
     """Callback of a task that has failed for good."""
     error = context.get("exception")
-    what = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error or "killed")
+    what = (
+        f"{type(error).__name__}: {error}"
+        if isinstance(error, BaseException)
+        else str(error or "its worker was lost")
+    )
     where = f"task {context['task'].task_id} of dag run {context.get('run_id')}"
     alert = f"pipeline {pipeline}: {where} failed: {what}"
     tell(AirflowSettings.load().notify_failed, context, alert=alert)

@@ -36,35 +36,44 @@ from rerank_core.errors import RerankError, RetryableError
 EXIT_PERMANENT = 1
 EXIT_RETRYABLE = 75  # EX_TEMPFAIL of sysexits.h
 
+# Groups of the help, in the order in which their first command is added.
+SET_UP = "Set up and check"
+RANK = "Rank and read"
+BY_HAND = "By hand"
+JUDGE = "Judge and ask the model"
+
 app = typer.Typer(
     help="Scheduled, precomputed topical ranking of news.",
+    epilog="Every command reads its settings from variables RERANK_…: `rerank settings` shows them. To begin: `rerank doctor`,"
+    " `rerank db upgrade`, `rerank topics apply FILE`, `rerank articles load FILE`, `rerank run`, `rerank show`.",
+    rich_markup_mode="markdown",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(db.app, name="db")
-app.add_typer(topics.app, name="topics")
-app.add_typer(articles.app, name="articles")
-app.add_typer(scorer.app, name="scorer")
-app.add_typer(feedback.app, name="feedback")
-app.add_typer(redis.app, name="redis")
+app.add_typer(db.app, name="db", rich_help_panel=SET_UP)
+app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
+app.add_typer(articles.app, name="articles", rich_help_panel=SET_UP)
+app.add_typer(scorer.app, name="scorer", rich_help_panel=JUDGE)
+app.add_typer(feedback.app, name="feedback", rich_help_panel=JUDGE)
+app.add_typer(redis.app, name="redis", rich_help_panel=SET_UP)
 scorer.app.command("quantise")(quantise.quantise)
-app.command("run")(runs.run)
-app.command("claim")(claim.claim)
-app.command("publish")(pointer.publish)
-app.command("block")(removal.block)
-app.command("unblock")(removal.unblock)
-app.command("forget")(removal.forget)
-app.command("maintain")(maintain.maintain)
-app.command("show")(pages.show)
-app.command("explain")(explain.explain)
-app.command("eval")(quality.evaluate)
-app.command("calibrate")(quality.calibrate)
-app.command("playground")(serve.playground)
-app.command("serve")(serve.serve)
-app.command("runs")(pages.runs)
-app.command("doctor")(checks.doctor)
-app.command("settings")(checks.settings)
+app.command("doctor", rich_help_panel=SET_UP)(checks.doctor)
+app.command("settings", rich_help_panel=SET_UP)(checks.settings)
+app.command("run", rich_help_panel=RANK)(runs.run)
+app.command("claim", rich_help_panel=BY_HAND)(claim.claim)
+app.command("publish", rich_help_panel=BY_HAND)(pointer.publish)
+app.command("block", rich_help_panel=BY_HAND)(removal.block)
+app.command("unblock", rich_help_panel=BY_HAND)(removal.unblock)
+app.command("forget", rich_help_panel=BY_HAND)(removal.forget)
+app.command("maintain", rich_help_panel=BY_HAND)(maintain.maintain)
+app.command("show", rich_help_panel=RANK)(pages.show)
+app.command("explain", rich_help_panel=RANK)(explain.explain)
+app.command("eval", rich_help_panel=JUDGE)(quality.evaluate)
+app.command("calibrate", rich_help_panel=JUDGE)(quality.calibrate)
+app.command("playground", rich_help_panel=JUDGE)(serve.playground)
+app.command("serve", rich_help_panel=JUDGE)(serve.serve)
+app.command("runs", rich_help_panel=RANK)(pages.runs)
 
 
 def _version(wanted: bool) -> None:

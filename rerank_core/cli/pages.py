@@ -31,13 +31,18 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     # One snapshot: a publication between the two queries is not seen by the second alone.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
         topics = db.rows(connection, "show_topics", pipeline=pipeline, topic=topic)
+        current = db.one(connection, "announce_current", pipeline=pipeline)
         articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
     if not topics and topic is not None:
         raise InputError(
             f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists those that are"
         )
     if not topics:
-        say(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
+        say(
+            f"pipeline {pipeline} has no page yet; `rerank run` publishes one"
+            if current is None
+            else f"the page of pipeline {pipeline} has no topic; `rerank topics apply FILE` brings some"
+        )
         return
     for stands in topics:
         say()

@@ -55,13 +55,14 @@ def _run(resources: "Resources", **choices: Any) -> None:
     from rerank_core.cli.printing import print_table, say
 
     rows: list[tuple[str, str, str]] = []
+    counts: dict[str, dict[str, Any]] = {}
 
     def on_stage(stage: str, result: Mapping[str, Any]) -> None:
-        counts = {name: value for name, value in result.items() if name not in {"seconds", "run_id"}}
+        counts[stage] = {name: value for name, value in result.items() if name not in {"seconds", "run_id"}}
         # Numbers for people; digests and paths are in the database.
         shown = ", ".join(
             f"{name.replace('_', ' ')} {_shown(value)}"
-            for name, value in counts.items()
+            for name, value in counts[stage].items()
             if not (value is None or isinstance(value, str))
         )
         rows.append((stage, f"{result['seconds']:.1f}", shown))
@@ -69,9 +70,17 @@ def _run(resources: "Resources", **choices: Any) -> None:
     with log_on_screen():
         done = pipeline.run_all(resources, on_stage=on_stage, **choices)
     print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
+    if not counts.get("recall", {}).get("topics", 1):
+        say("there is nothing to rank for: `rerank topics apply FILE` brings topics", style="yellow")
+    if not counts.get("extract", {}).get("sighted", 1):
+        say(
+            f"the source {resources.settings.source_view} is empty: `rerank articles load FILE` fills the default one",
+            style="yellow",
+        )
     say(
         f"run {done.run_id} of pipeline {done.pipeline}, until {done.window.until:%Y-%m-%d %H:%M:%S} UTC, key {done.key}"
     )
+    say("`rerank show` prints the page")
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFact
             "RERANK_RETRIES": "0",
             "RERANK_AIRFLOW_NOTIFY_LATE": '["the_users_alerts.broken", "the_users_alerts.remember"]',
             "VLLM_LOGGING_LEVEL": "WARNING",
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         },
     ) as sandbox:
         sandbox.migrate()
@@ -140,28 +140,36 @@ def test_metrics_arrive_over_statsd_and_a_dag_run_past_its_deadline_is_told(airf
     assert "has not succeeded 0.02 minutes after it was queued; " in said
 
 
-def test_a_scoring_task_that_is_killed_is_counted_and_told_and_so_is_its_degraded_page(
+def test_the_degraded_page_of_a_scoring_task_that_was_killed_is_counted_and_told(
     airflow: Observatory,
 ) -> None:
     airflow.start(
-        RERANK_AIRFLOW_NOTIFY_FAILED='["the_users_alerts.remember"]',
         RERANK_AIRFLOW_NOTIFY_DEGRADED='["the_users_alerts.broken", "the_users_alerts.remember"]',
         **statsd_on(airflow),
     )
     run_id = airflow.sandbox.trigger(DAG, conf={"rescore": True})
     kill_scoring(airflow, run_id)
     assert airflow.sandbox.wait_run(DAG, run_id, timeout_seconds=180) == "success"
-    killed, degraded = (
-        f"airflow.news_rerank.news.{name}" for name in ("errors.rerank.killed", "runs.degraded")
+    name = "airflow.news_rerank.news.runs.degraded"
+    wait_until(lambda: name in airflow.statsd.of(name))
+    assert airflow.statsd.of(name) == {name: ("1", "c")}
+    (said,) = airflow.alerts()
+    assert said.startswith("pipeline news: the page of run 2 ")
+
+
+def test_an_error_is_counted_by_its_class_and_told(airflow: Observatory) -> None:
+    airflow.start(
+        RERANK_AIRFLOW_NOTIFY_FAILED='["the_users_alerts.broken", "the_users_alerts.remember"]',
+        RERANK_DATABASE_URL="postgresql+psycopg2://nobody@127.0.0.1:1/news",
+        **statsd_on(airflow),
     )
-    wait_until(lambda: {killed, degraded} <= set(airflow.statsd.of("airflow.news_rerank.")), seconds=60)
-    names = airflow.statsd.of("airflow.news_rerank.")
-    assert (names.get(killed), names.get(degraded)) == (("1", "c"), ("1", "c"))
-    file = airflow.folder / "the_users_alerts.jsonl"
-    wait_until(lambda: file.exists() and len(file.read_text().splitlines()) == 2, seconds=30)
-    told = sorted(airflow.alerts())
-    assert told[0].startswith("pipeline news: task rerank of dag run " + run_id)
-    assert told[1].startswith("pipeline news: the page of run 2 ")
+    assert airflow.run() == "failed"
+    name = "airflow.news_rerank.news.errors."
+    wait_until(lambda: airflow.statsd.of(name))
+    assert airflow.statsd.of(name) == {f"{name}doctor.DatabaseUnavailable": ("1", "c")}
+    (said,) = airflow.alerts()
+    assert said.startswith("pipeline news: task doctor of dag run manual__")
+    assert " failed: DatabaseUnavailable: database: " in said
 
 
 def kill_scoring(airflow: Observatory, run_id: str) -> None:
@@ -193,7 +201,7 @@ def read(path: str) -> str:
 
 
 def test_metrics_arrive_over_opentelemetry_and_a_dag_run_in_time_is_not_told(
-    airflow: Observatory, postgres: Any
+    airflow: Observatory,
 ) -> None:
     airflow.start(
         RERANK_AIRFLOW_DEADLINE_MINUTES="30",

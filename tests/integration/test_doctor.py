@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import statement_replaced
+from factories import Newsroom, statement_replaced
 from sqlalchemy import text
 
 from rerank_core import doctor, doctor_host
@@ -36,6 +36,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
     assert list(found) == [
         "database",
         "schema",
+        "topics",
         "article source",
         "clock",
         "store",
@@ -56,7 +57,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
 def test_a_server_that_is_away_is_told_once_and_without_the_password(store_url: str) -> None:
     found = findings(settings("postgresql+psycopg2://u:secret@127.0.0.1:1/x", store_url))
     assert found["database"].state == "fail"
-    assert found["database"].advice == "check that it runs, then try again"
+    assert found["database"].advice.startswith("check that it runs and that its address (RERANK_DATABASE_URL")
     assert {found[name].state for name in ("schema", "article source", "clock")} == {"warn"}
     assert found["store"].state == "ok"
     assert "secret" not in str(found)
@@ -104,6 +105,12 @@ def test_a_key_that_is_not_text_and_a_missing_column_are_told_together(
     assert found.state == "fail"
     assert "CAST(article_id AS text)" in found.found
     assert "column source is missing" in found.found
+
+
+def test_a_pipeline_without_topics_is_told_to_bring_some(room: Newsroom) -> None:
+    assert findings(room.settings)["topics"].advice == "`rerank topics apply FILE` brings some"
+    room.follow("solar", "wind")
+    assert findings(room.settings)["topics"].found == "2 active in pipeline news"
 
 
 def test_a_source_that_may_not_be_read_is_a_failure(database_url: str, store_url: str) -> None:

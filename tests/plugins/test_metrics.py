@@ -166,16 +166,16 @@ def test_an_error_is_counted_by_task_and_class(sent: list[Any]) -> None:
     assert sent == [("news_rerank.errors", 1, tags)]
 
 
-def test_a_task_that_was_killed_is_counted_where_airflow_has_started_no_metrics(
+def test_a_task_whose_worker_was_lost_is_counted_where_airflow_has_started_no_metrics(
     monkeypatch: pytest.MonkeyPatch, statsd: StatsdListener
 ) -> None:
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_HOST", "127.0.0.1")
     monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(statsd.port))
-    context = {"task": SimpleNamespace(task_id="rerank"), "exception": "it ended with SIGKILL"}
+    context = {"task": SimpleNamespace(task_id="rerank"), "exception": "no heartbeat"}
     count_error(context, pipeline="news")
     wait_until(lambda: statsd.lines)
-    assert statsd.lines == [("airflow.news_rerank.news.errors.rerank.killed", "1", "c")]
+    assert statsd.lines == [("airflow.news_rerank.news.errors.rerank.lost", "1", "c")]
 
 
 def test_what_goes_wrong_in_sending_fails_no_task(

@@ -84,7 +84,7 @@ def test_a_failed_task_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) ->
     notify.on_failure(context, pipeline="news")
     assert TOLD == [
         "pipeline news: task recall of dag run manual__1 failed: ValueError: no",
-        "pipeline news: task recall of dag run manual__1 failed: killed",
+        "pipeline news: task recall of dag run manual__1 failed: its worker was lost",
     ]
 
 

@@ -469,3 +469,13 @@ def test_forgetting_an_id_that_nobody_knows_says_so(page: Rerank) -> None:
     assert (first.code, "nobody has claimed an article of this id" in first.out) == (0, True)
     again = page("forget", "no-such-article", "--reason", "a letter")
     assert "nobody has claimed" not in again.out
+
+
+def test_a_run_with_nothing_to_rank_says_what_is_missing(
+    rerank: Rerank, database_url: str, store_url: str
+) -> None:
+    ended = rerank("run", database_url=database_url, store_url=store_url)
+    assert ended.code == 0
+    assert "there is nothing to rank for: `rerank topics apply FILE` brings topics" in ended.out
+    assert "the source rerank.source_article is empty" in ended.out
+    assert "the page of pipeline news has no topic" in rerank("show").out
