@@ -20,7 +20,7 @@ candidates, finds its scores in the ledger, and publishes the same rows as a new
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from rerank_airflow import deadline
+from rerank_airflow import late
 from rerank_airflow.announce import AnnounceOperator
 from rerank_airflow.defaults import dag_id, embedding_args, scoring_args, task_args
 from rerank_airflow.form import FORM
@@ -46,7 +46,7 @@ def ranking_dag(pipeline: str) -> DAG:
         schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
         catchup=False,  # a run claims whatever the hours before it left
         max_active_runs=1,
-        deadline=deadline.alert(pipeline),
+        deadline=late.alert(pipeline),
         tags=["news-rerank", pipeline],
         params=FORM,
         default_args=task_args(pipeline),

@@ -36,10 +36,12 @@ def check_disk(settings: Settings) -> Finding | None:
 
 
 def check_variables(settings: Settings) -> Finding:
-    """Variables that look like settings and are none."""
-    unknown = unknown_variables(os.environ)
-    if unknown:
-        return Finding("variables", "warn", "; ".join(unknown), "correct or remove them: they change nothing")
+    """Variables that look like settings and change nothing."""
+    idle = unknown_variables(os.environ)
+    if os.environ.get("RERANK_AIRFLOW_NOTIFY_LATE") and not os.environ.get("RERANK_AIRFLOW_DEADLINE_MINUTES"):
+        idle.append("RERANK_AIRFLOW_NOTIFY_LATE needs RERANK_AIRFLOW_DEADLINE_MINUTES")
+    if idle:
+        return Finding("variables", "warn", "; ".join(idle), "correct or remove them: they change nothing")
     return Finding("variables", "ok", "every RERANK_ variable is a setting")
 
 

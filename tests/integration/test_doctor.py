@@ -239,6 +239,13 @@ def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
     )
 
 
+def test_someone_to_tell_of_late_dag_runs_without_a_deadline_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_LATE", '["alerts.page"]')
+    assert doctor_host.check_variables(Settings.load()).state == "warn"
+    monkeypatch.setenv("RERANK_AIRFLOW_DEADLINE_MINUTES", "50")
+    assert doctor_host.check_variables(Settings.load()).state == "ok"
+
+
 class TestMetrics:
     """Airflow sends nothing, without a word, where the package is missing."""
 

@@ -1,6 +1,6 @@
 """The alert for a dag run that has not succeeded in time.
 
-Airflow's scheduler notices the deadline, and its triggerer calls `tell_late` by its dotted name, in a process that has
+Airflow's scheduler notices the deadline, and its triggerer calls `tell` by its dotted name, in a process that has
 no DAG files; so it stands here. It fires where a dag run hangs, waits for a slot, or failed; not while no dag run is there.
 """
 
@@ -25,17 +25,17 @@ def alert(pipeline: str) -> DeadlineAlert | None:
         name="page",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,  # a dag run of a partition has no logical date
         interval=timedelta(minutes=minutes),
-        callback=AsyncCallback(tell_late, {"pipeline": pipeline, "minutes": minutes}),
+        callback=AsyncCallback(tell, {"pipeline": pipeline, "minutes": minutes}),
     )
 
 
-async def tell_late(*, pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
+async def tell(*, pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
     """Call the notifiers of `notify_late`; returns the sentence, which Airflow keeps."""
     # The triggerer's loop serves every other trigger meanwhile.
-    return await asyncio.to_thread(_tell_late, pipeline, minutes, context)
+    return await asyncio.to_thread(_tell, pipeline, minutes, context)
 
 
-def _tell_late(pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
+def _tell(pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
     run_id = context["dag_run"]["dag_run_id"]
     said = (
         f"pipeline {pipeline}: dag run {run_id} has not succeeded {minutes:g} minutes after it was queued; "
