@@ -25,6 +25,7 @@ _JSON_TYPES = {
     "object": "object",
     "list of objects": "array of objects",
 }
+_ARROW_TYPES = {"float": "float32", "double": "float64"}
 
 
 def render(examples: Path) -> str:
@@ -52,7 +53,7 @@ def render(examples: Path) -> str:
 def _ranking() -> str:
     """The one table of what views, Parquet and JSON say of a row."""
     in_json = {column.name for column in contract.JSON_ARTICLE}
-    in_file = {field.name: str(field.type) for field in schemas.PUBLISHED}
+    in_file = {field.name: _ARROW_TYPES.get(str(field.type), str(field.type)) for field in schemas.PUBLISHED}
     rows = [
         (
             f"`{column.name}`",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -211,6 +212,31 @@ def test_the_second_block_is_as_described(varied: Newsroom) -> None:
     light = [row.light_score for row in rows if row.ranked_by == "bm25"]
     assert light == sorted(light, reverse=True)
     assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_scores_ages_and_copies_are_what_the_contract_says(room: Newsroom) -> None:
+    room.follow(make_topic(slug="solar", half_life_hours=6), make_topic(slug="power", query="solar power"))
+    room.add(
+        "solar power", "solar power panel", ingested_at=room.ago(hours=3), published_at=room.ago(hours=12)
+    )
+    room.add("solar early", ingested_at=room.ago(hours=5), published_at=room.ago(hours=-2))
+    room.add("solar copy", "solar copy, too", title="solar copy", ingested_at=room.ago(hours=1))
+    room.run("first")
+    room.edit("solar early", title="solar early, edited")
+    room.add("solar new")
+    room.run("second")
+    rows = {row.article_id: row for row in room.ranking()}
+    for row in rows.values():
+        assert row.probability == pytest.approx(1 / (1 + math.exp(-row.logit)), rel=1e-6)
+        earlier = min(row.first_ingested_at, row.published_at or row.first_ingested_at)
+        hours = (row.as_of - earlier).total_seconds() / 3600
+        assert row.rank_score == pytest.approx(row.logit - math.log(2) * hours / 6, rel=1e-6)
+    order = sorted(rows.values(), key=lambda row: (-row.rank_score, row.article_id))
+    assert [row.rank for row in order] == list(range(1, len(rows) + 1))
+    assert {name for name, row in rows.items() if row.is_new} == {"solar new"}
+    assert rows["solar early"].title == "solar early, edited"
+    assert {name: row.copies for name, row in rows.items() if row.copies > 1} == {"solar copy": 2}
+    assert "solar power" in {row.article_id for row in room.ranking("power")}  # in several topics
 
 
 @pytest.mark.parametrize("view", ["current_ranking", "recent_ranking"])
