@@ -1,6 +1,6 @@
 """An example of a DAG that follows the page: it keeps one JSON file for each page that it sees.
 
-Copy it and change what it does with a page. It needs the connection `news_reader` (a role that selects the two
+Copy it and change what it does with a page. It needs the connection `news_reader` (a role that selects the
 views) and the variable `news_pages_folder`.
 
 Events can come twice (a cleared dag run) and out of order, and one dag run may be started by several. So the
