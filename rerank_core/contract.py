@@ -113,8 +113,8 @@ RANKING = (
     Column(
         "ranked_by",
         "text",
-        "`model`: ranked by the model's score. `bm25`: not scored yet, ranked by words in a second block below. Take an"
-        " unknown value as the latter.",
+        "`model`: ranked by the model's score. `bm25` or `embedding`: not scored yet, ranked by words, or by a small"
+        " model of sentences, in a second block below. Take an unknown value as one of these.",
         promise="grows",
     ),
     Column(
@@ -145,9 +145,9 @@ RANKING = (
     Column(
         "light_score",
         "real",
-        "BM25 over the texts of the page's window; 0 where no word of the query is in the text. What the second block is"
-        " ordered by.",
-        unit="BM25",
+        "What the second block is ordered by: where `ranked_by` is `embedding`, cosine similarity; else BM25 over the"
+        " texts of the page's window, 0 where no word of the query is in the text.",
+        unit="BM25, or cosine",
         promise="relative",
     ),
     Column(
@@ -242,7 +242,7 @@ TOPIC = (
 # State of a topic → what it means. A topic is in the first of these that applies to it, from `degraded` on.
 STATES = {
     "full": "all that the run wanted of the topic is scored",
-    "degraded": "some pairs have no score: they follow as a second block, `ranked_by` = `bm25`, `logit` null",
+    "degraded": "some pairs have no score: they follow as a second block, `ranked_by` = `bm25` or `embedding`, `logit` null",
     "stale": "the run was limited to other topics; this one is carried forward",
     "partial": "over the run's budget, or still ranked by the scorer before while the new one fills",
     "abstained": "nothing passed the topic's `min_score`, or nothing was recalled: no rows, and rightly so",

@@ -144,9 +144,9 @@ def _store(settings: Settings) -> Finding:
     return Finding("store", "ok", found)
 
 
-def _redis(settings: Settings) -> Finding:
+def _redis(settings: Settings) -> Finding | None:
     if settings.redis_url is None:
-        return Finding("redis", "ok", "RERANK_REDIS_URL is not set: there is no hot copy")
+        return None
     try:
         copy = hot.examine(database=Database(settings.database_url), settings=settings)
     except RerankError as error:  # runs go on without it
@@ -187,6 +187,25 @@ def _scorer(settings: Settings) -> Finding:
         advice = "it only compares words; set RERANK_MODEL, say to Qwen/Qwen3-Reranker-0.6B"
         return Finding("scorer", "warn", f"{what}: the demonstration checkpoint", advice)
     return Finding("scorer", "ok", what)
+
+
+def _light(settings: Settings) -> Finding | None:
+    if settings.light_order == "bm25":
+        return None
+    if importlib.util.find_spec("sentence_transformers") is None:
+        advice = "install news-rerank[embeddings] on the workers; degraded pages are ordered by BM25 without"
+        return Finding("light order", "warn", "sentence-transformers is not installed", advice)
+    folder = Path(settings.light_model).expanduser()
+    if not folder.is_dir():
+        return Finding("light order", "ok", f"{settings.light_model}, from the hub when it is needed")
+    from rerank_core.scorers import sentences
+
+    try:
+        sentences.check(folder)
+    except ModelError as error:  # a page without scores is ordered by BM25 then
+        found, _, advice = str(error).rpartition("; ")
+        return Finding("light order", "warn", found or str(error), advice)
+    return Finding("light order", "ok", f"{folder}, on the CPU")
 
 
 def _engine(settings: Settings) -> Finding:
@@ -260,6 +279,7 @@ _CHECKS: dict[str, Check] = {
     "disk": check_disk,
     "redis": _redis,
     "scorer": _scorer,
+    "light order": _light,
     "engine": _engine,
     "gpu": _gpu,
     "memory": _memory,

@@ -350,9 +350,10 @@ class _Case:
         own = self._score(mine, self._run.scorer_id)
         ranking = self._score(mine, ranked_by)
         if row is not None and row["ranked_by"] != "model":
+            by = "BM25" if row["ranked_by"] == "bm25" else "the similarity of sentence embeddings"
             raise _Answer(
                 "ranked",
-                f"Rank {row['rank']}, in the second block: it has no score of the model yet, and stands there by BM25"
+                f"Rank {row['rank']}, in the second block: it has no score of the model yet, and stands there by {by}"
                 f" ({row['light_score']:.2f}). The next good run scores it.",
             )
         if ranking is None:

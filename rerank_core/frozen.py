@@ -1,11 +1,16 @@
 """What a frozen run is made from, read back from the store: the stages after recall meet in it."""
 
+from typing import Literal
+
 import pyarrow as pa
 
 from rerank_core import schemas
 from rerank_core.errors import CorruptError
 from rerank_core.records import Run
 from rerank_core.store import Store
+
+LightLabel = Literal["bm25", "embedding"]
+_LABEL = b"ranked_by"  # in the Parquet file's metadata
 
 
 def read_members(store: Store, run: Run) -> pa.Table:
@@ -23,6 +28,16 @@ def read_light(store: Store, run: Run) -> pa.Table:
     if run.light_path is None:
         return schemas.LIGHT.empty_table()
     return _read(store, run, run.light_path, run.light_sha256, schemas.LIGHT)
+
+
+def labelled(light: pa.Table, label: LightLabel) -> pa.Table:
+    """A light order that says what made it."""
+    return light.replace_schema_metadata({_LABEL: label.encode()})
+
+
+def label_of(light: pa.Table) -> LightLabel:
+    """What made a light order: the label of the rows that it ranks."""
+    return "embedding" if (light.schema.metadata or {}).get(_LABEL) == b"embedding" else "bm25"
 
 
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:

@@ -158,7 +158,7 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
         case "recall":
             return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
         case "degrade":
-            return degrade.degrade(database=database, store=store, run=run, fence=fence)
+            return degrade.degrade(database=database, store=store, settings=settings, run=run, fence=fence)
         case "publish":
             return publish.publish(database=database, store=store, settings=settings, run=run, fence=fence)
     raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")

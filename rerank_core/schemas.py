@@ -37,7 +37,7 @@ PAIRS = pa.schema(
     ]
 )
 
-# The light order of pairs that stayed unscored.
+# The light order of pairs that stayed unscored; what made it stands in the file's metadata (frozen.label_of).
 LIGHT = pa.schema([("topic", pa.string()), ("document_id", pa.int64()), ("light_score", pa.float32())])
 
 # One row a ranked article, in (topic, rank) order.

@@ -88,6 +88,18 @@ class Settings(BaseSettings):
         default=None,
         description="File, or folder of *.txt files, with further rules of advertising and boilerplate lines.",
     )
+    light_order: Literal["bm25", "embeddings"] = Field(
+        default="bm25",
+        description="How pairs that stay unscored are ordered: by words, or by a sentence-embedding model on the CPU.",
+    )
+    light_model: str = Field(
+        default="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+        description="Sentence-embedding checkpoint of that light order: a local folder or a hub name.",
+    )
+    light_seconds: PositiveFloat = Field(
+        default=120.0,
+        description="The sentence-embedding model gets this long, its start included; then the light order is BM25.",
+    )
     fill_factor: Positive = Field(
         default=10, description="A topic that is not filled yet recalls candidate_limit times this many."
     )

@@ -92,7 +92,7 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     scored = _ScoredPairs(connection, run, pairs)
     ranked = {one.topic.slug: _rank(one, run, page, scored, light) for one in wanted}
     return Standings(
-        rows=_rows(connection, members, page, ranked),
+        rows=_rows(connection, members, page, ranked, frozen.label_of(light)),
         frozen=wanted,
         topics={slug: standing for slug, (_, standing) in ranked.items()},
         lost=int((scored.known & np.isnan(scored.logit)).sum()),
@@ -187,9 +187,13 @@ def _light_scores(slug: str, document_ids: Ids, light: pa.Table) -> npt.NDArray[
 
 
 def _rows(
-    connection: Connection, members: pa.Table, page: Page, ranked: Mapping[str, tuple[Ranked, RankedTopic]]
+    connection: Connection,
+    members: pa.Table,
+    page: Page,
+    ranked: Mapping[str, tuple[Ranked, RankedTopic]],
+    light_label: str,
 ) -> pa.Table:
-    """All rows of the page (schemas.RANKING), in (topic, rank) order."""
+    """All rows of the page (schemas.RANKING), in (topic, rank) order; those without a score get the light order's label."""
     tables = [schemas.RANKING.empty_table()]
     display = _display(connection, members, page, [rows.places for rows, _ in ranked.values()])
     for slug, (rows, standing) in sorted(ranked.items()):
@@ -203,7 +207,7 @@ def _rows(
             "title": pa.array([row["title"] for row in shown], pa.string()),
             "url": pa.array([row["url"] for row in shown], pa.string()),
             "source": pa.array([row["source"] for row in shown], pa.string()),
-            "ranked_by": pa.array(np.where(by_model, "model", "bm25").tolist(), pa.string()),
+            "ranked_by": pa.array(np.where(by_model, "model", light_label).tolist(), pa.string()),
             "logit": pa.array(rows.logit.astype(np.float32), mask=~by_model),
             "rank_score": pa.array(rows.rank_score, mask=~by_model),
             "light_score": pa.array(rows.light.astype(np.float32)),

@@ -97,7 +97,9 @@ def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
     by_model = article["ranked_by"] == "model"
     return (
         f"{article['rank']}",
-        f"{article['logit']:+.2f}" if by_model else f"bm25 {article['light_score'] or 0:.2f}",
+        f"{article['logit']:+.2f}"
+        if by_model
+        else f"{article['ranked_by']} {article['light_score'] or 0:.2f}",
         article["title"],
         article["source"] or "",
         show_age(article["age"]),

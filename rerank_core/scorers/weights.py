@@ -21,9 +21,10 @@ _PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
-def resolve_model(name: str) -> Path:
+def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
     """The local folder of a checkpoint: a folder as it is, a hub name (`owner/name`, or `owner/name@revision`)
-    downloaded or taken from the hub's cache. Only safetensors, JSON and text files are fetched. Raises ModelError.
+    downloaded or taken from the hub's cache. Only safetensors, JSON and text files are fetched. Raises ModelError
+    that names the setting it came from.
     """
     try:
         folder = Path(name).expanduser()
@@ -34,7 +35,7 @@ def resolve_model(name: str) -> Path:
     repository, _, revision = name.partition("@")
     if name.startswith((".", "/", "~")) or repository.count("/") != 1:
         raise ModelError(
-            f"model {name!r} is neither a folder here nor a hub name (owner/name); correct RERANK_MODEL"
+            f"model {name!r} is neither a folder here nor a hub name (owner/name); correct {setting}"
         )
     try:
         from huggingface_hub import snapshot_download

@@ -123,5 +123,11 @@ def test_an_overtaken_try_leaves_the_light_order_as_it_is(room: Newsroom) -> Non
         old = runs.take_fence(connection, run.run_id)
         runs.take_fence(connection, run.run_id)
     with pytest.raises(FencedError):
-        degrade.degrade(database=room.database, store=room.resources.store, run=room.again(run), fence=old)
+        degrade.degrade(
+            database=room.database,
+            store=room.resources.store,
+            settings=room.settings,
+            run=room.again(run),
+            fence=old,
+        )
     assert room.again(run).light_path is None

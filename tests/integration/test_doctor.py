@@ -1,5 +1,6 @@
 """The doctor names what is wrong and what to do, and one broken check does not hide the others."""
 
+import importlib.util
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy import text
+from tiny_sentences import make_checkpoint
 
 from rerank_core import doctor, doctor_host
 from rerank_core.database import Database
@@ -41,7 +43,6 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "clock",
         "store",
         "disk",
-        "redis",
         "scorer",
         "engine",
         "gpu",
@@ -158,6 +159,22 @@ def test_a_checkpoint_that_is_missing_fails_where_the_engine_is_and_warns_elsewh
     monkeypatch.setattr(doctor, "_engine_version", lambda: None)
     found = findings(chosen)
     assert (found["scorer"].state, found["engine"].state) == ("warn", "warn")
+
+
+def test_a_light_model_that_cannot_be_used_is_a_warning(
+    database_url: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def light(**others: Any) -> Finding:
+        return findings(settings(database_url, store_url, light_order="embeddings", **others))["light order"]
+
+    folder = make_checkpoint(tmp_path / "light")
+    assert light(light_model=str(folder)).state == "ok"
+    assert "from the hub" in light(light_model="owner/name").found
+    (folder / "modules.json").unlink()
+    found = light(light_model=str(folder))
+    assert (found.state, "modules.json is missing" in found.found) == ("warn", True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "install news-rerank[embeddings]" in light().advice
 
 
 def test_the_demonstration_checkpoint_is_not_taken_for_a_model(database_url: str, store_url: str) -> None:

@@ -73,8 +73,9 @@ def article(
 
 def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
     """Why the document has this rank in a topic, or none."""
-    if standing.rank is not None and standing.ranked_by == "bm25":
-        return "not scored yet: it follows in BM25 order, after the scored ones"
+    if standing.rank is not None and standing.ranked_by != "model":
+        order = "BM25 order" if standing.ranked_by == "bm25" else "the order of sentence embeddings"
+        return f"not scored yet: it follows in {order}, after the scored ones"
     if standing.rank is not None and standing.logit is not None:
         decay = standing.logit - (standing.rank_score or standing.logit)
         aged = as_of - min(revision.published_at or revision.first_ingested_at, revision.first_ingested_at)

@@ -246,7 +246,7 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
         found.append(
             (
                 "bad",
-                f"Degraded: {run.missing:,} of {run.candidates or 0:,} pairs have no score. They follow in BM25 order,"
+                f"Degraded: {run.missing:,} of {run.candidates or 0:,} pairs have no score. They follow in a light order,"
                 " after the scored ones; the next good run scores them.",
             )
         )

@@ -1,0 +1,197 @@
+"""A small sentence-embedding model on the CPU: how alike a query and a text are, for the light order.
+
+The model works in a process of its own, which is ended when its time is up: whatever it does (hang in an import or a
+download, run out of memory, crash), the caller has an answer or an error within the bound. Weights are safetensors,
+modules are those of sentence-transformers that only compute, and no code of a checkpoint runs. No text becomes a
+control token: their names are taken out of it first.
+
+    python -m rerank_core.scorers.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.encoding import read_tokenizer, sanitise
+from rerank_core.errors import EngineError, ModelError, RerankError
+from rerank_core.scorers.weights import resolve_model, weight_files
+
+MAX_TOKENS = 256  # that the model reads of a text, at most
+MAX_CHARACTERS = 4_000  # of a text; more than the tokens take up
+BATCH = 32  # texts a step
+REFUSED = 3  # exit code of the model's process where its last line says what is wrong with the checkpoint
+
+# What a checkpoint may be put together from. Others load pickles, or a function that the checkpoint names.
+MODULES = re.compile(r"sentence_transformers\.(?:\w+\.)*(?:Transformer|Pooling|Normalize)")
+
+Vectors = npt.NDArray[np.float32]  # one of length 1 a row
+Places = npt.NDArray[np.int64]
+
+
+def similarity(
+    *,
+    model: str,
+    queries: Sequence[str],
+    documents: Sequence[str],
+    query_places: Places,
+    document_places: Places,
+    seconds: float,
+) -> npt.NDArray[np.float32]:
+    """Cosine similarity of pairs, given by their places among the queries and the documents.
+
+    Raises ModelError for a checkpoint that must not or cannot be used, EngineError where the model fails or its time
+    is up.
+    """
+    with tempfile.TemporaryDirectory(prefix="rerank-light-") as name:
+        folder = Path(name)
+        texts = {"queries": [*map(_cut, queries)], "documents": [*map(_cut, documents)]}
+        (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+        with (folder / "log").open("wb") as log:
+            try:
+                done = subprocess.run(
+                    _command(model, folder),
+                    stdout=log,
+                    stderr=log,
+                    env=_environment(model),
+                    timeout=seconds,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise EngineError(
+                    f"light model {model!r} took longer than {seconds:g} s; raise RERANK_LIGHT_SECONDS, or take a smaller one"
+                ) from None
+        if done.returncode:
+            lines = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if done.returncode == REFUSED and lines:
+                raise ModelError(lines[-1])
+            raise EngineError(
+                f"light model {model!r} failed with exit code {done.returncode}: {lines[-1][:300] if lines else 'it said nothing'}"
+            )
+        with np.load(folder / "vectors.npz") as found:
+            query, document = found["queries"], found["documents"]
+    scores: npt.NDArray[np.float32] = (query[query_places] * document[document_places]).sum(axis=1)
+    if not np.isfinite(scores).all():
+        raise EngineError(f"light model {model!r} gives numbers that are none; take another checkpoint")
+    return scores
+
+
+def _cut(text: str) -> str:
+    return sanitise(text)[:MAX_CHARACTERS]
+
+
+def _command(model: str, folder: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", __name__, model, str(folder)]
+
+
+def _environment(model: str) -> Mapping[str, str]:
+    """This process's, without secrets of the pipeline, and without a GPU: that one is the scorer's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RERANK_", "AIRFLOW_"))}
+    kept |= {"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return kept | ({"HF_HUB_OFFLINE": "1"} if Path(model).expanduser().is_dir() else {})
+
+
+def check(folder: Path) -> Path:
+    """The folder of the transformer in this checkpoint. Raises ModelError where it must not be loaded."""
+    modules = _read_json(folder / "modules.json")
+    if not isinstance(modules, list) or not modules or not all(isinstance(one, dict) for one in modules):
+        raise ModelError(
+            f"{folder / 'modules.json'} lists no modules; take a sentence-transformers checkpoint"
+        )
+    for module in modules:
+        if not MODULES.fullmatch(str(module.get("type"))):
+            raise ModelError(
+                f"{folder / 'modules.json'}: module {module.get('type')!r} is refused; take a checkpoint of Transformer, Pooling and Normalize"
+            )
+    inside = (folder / str(modules[0].get("path") or "")).resolve()
+    if not inside.is_relative_to(folder.resolve()):
+        raise ModelError(f"{folder / 'modules.json'} points outside the folder; copy the checkpoint again")
+    weight_files(inside)
+    for file in sorted(inside.glob("*.json")):
+        content = _read_json(file) if file.name.endswith("config.json") else {}
+        if isinstance(content, dict) and "auto_map" in content:
+            raise ModelError(f"{file} wants remote code (auto_map): refused; take a checkpoint without it")
+        if isinstance(content, dict) and any(content.get(name) for name in ("model_args", "model_kwargs")):
+            raise ModelError(f"{file} sets how weights are loaded (model_args): refused; take them out")
+    return inside
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing: this is no sentence-transformers checkpoint") from None
+    except ValueError as error:
+        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+
+
+def control_tokens(tokenizer_file: Path) -> re.Pattern[str]:
+    """What matches the name of any control token, in any case. Raises ModelError without a tokenizer."""
+    added = read_tokenizer(tokenizer_file).get("added_tokens") or []
+    names = sorted(
+        {str(token["content"]) for token in added if token["content"].strip()}, key=len, reverse=True
+    )
+    return re.compile("|".join(map(re.escape, names)) or r"(?!)", re.IGNORECASE)
+
+
+def without(text: str, names: re.Pattern[str]) -> str:
+    """The text without these names, also where only normalisation makes one of it."""
+    folded = unicodedata.normalize("NFKC", text)
+    return names.sub(" ", folded) if names.search(folded) else text
+
+
+def embed(model: str, texts: Mapping[str, Sequence[str]]) -> dict[str, Vectors]:
+    """Vectors of queries and documents. Raises ModelError for a checkpoint that must not be loaded."""
+    folder = resolve_model(model, setting="RERANK_LIGHT_MODEL")
+    names = control_tokens(check(folder) / "tokenizer.json")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError:
+        raise ModelError("sentence-transformers is not installed; install news-rerank[embeddings]") from None
+    encoder = SentenceTransformer(
+        str(folder),
+        device="cpu",
+        trust_remote_code=False,
+        local_files_only=True,
+        model_kwargs={"use_safetensors": True},
+    )
+    encoder.max_seq_length = min(encoder.max_seq_length or MAX_TOKENS, MAX_TOKENS)
+    ways: dict[str, Any] = {"queries": encoder.encode_query, "documents": encoder.encode_document}
+    return {
+        kind: np.asarray(
+            way(
+                [without(text, names) for text in texts[kind]],
+                batch_size=BATCH,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            ),
+            dtype=np.float32,
+        )
+        for kind, way in ways.items()
+    }
+
+
+def main(model: str, folder: str) -> int:
+    """The model's process."""
+    texts = json.loads((Path(folder) / "texts.json").read_text(encoding="utf-8"))
+    try:
+        found = embed(model, texts)
+        np.savez(Path(folder) / "vectors.npz", queries=found["queries"], documents=found["documents"])
+    except RerankError as error:
+        print(error, file=sys.stderr, flush=True)
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
