@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from rerank_core.errors import SettingsError
-from rerank_core.settings import Cron, PositiveFloat, Settings
+from rerank_core.settings import Cron, PositiveFloat, Settings, plain
 
 
 class AirflowSettings(BaseSettings):
@@ -79,7 +79,7 @@ class AirflowSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = "RERANK_AIRFLOW_" + str(first["loc"][0]).upper()
-            raise SettingsError(f"{name} = {first['input']!r}: {first['msg']}; correct it") from None
+            raise SettingsError(f"{name} = {first['input']!r}: {plain(first['msg'])}; correct it") from None
         except NotJson as error:
             name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
             raise SettingsError(f"{name} is not JSON; correct it") from None

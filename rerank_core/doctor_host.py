@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from rerank_core.airflow_settings import unknown_variables
+from rerank_core.airflow_settings import AirflowSettings, unknown_variables
+from rerank_core.errors import SettingsError
 from rerank_core.findings import Finding
 from rerank_core.settings import Settings
 from rerank_core.store import Store
@@ -40,6 +41,12 @@ def check_variables(settings: Settings) -> Finding:
     idle = unknown_variables(os.environ)
     if os.environ.get("RERANK_AIRFLOW_NOTIFY_LATE") and not os.environ.get("RERANK_AIRFLOW_DEADLINE_MINUTES"):
         idle.append("RERANK_AIRFLOW_NOTIFY_LATE needs RERANK_AIRFLOW_DEADLINE_MINUTES")
+    try:
+        AirflowSettings.load()
+    except SettingsError as error:
+        found, _, _ = str(error).rpartition("; ")
+        advice = "correct it; what lies in Airflow's plugins folder is found by Airflow alone"
+        return Finding("variables", "warn", "; ".join([found, *idle]), advice)
     if idle:
         return Finding("variables", "warn", "; ".join(idle), "correct or remove them: they change nothing")
     return Finding("variables", "ok", "every RERANK_ variable is a setting")

@@ -182,7 +182,8 @@ def plan(
 ) -> Plan:
     """Rehearse a run up to its pairs, in a transaction that is rolled back: nothing is claimed or scored.
 
-    Other runs of the pipeline wait for its end before they claim.
+    Other runs of the pipeline wait for its end before they claim, and those of other pipelines before they prepare
+    the same texts.
     """
     with resources.database.rehearsal() as database, tempfile.TemporaryDirectory() as folder:
         stage = replace(resources, database=database, store=Store(Path(folder).as_uri()))

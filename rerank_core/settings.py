@@ -244,12 +244,19 @@ class Settings(BaseSettings):
             first = error.errors()[0]
             name = "RERANK_" + str(first["loc"][0]).upper()
             shown = "(hidden)" if name.endswith("_URL") else repr(first["input"])
-            raise SettingsError(f"{name} = {shown}: {first['msg']}; correct it and start again") from None
+            raise SettingsError(
+                f"{name} = {shown}: {plain(first['msg'])}; correct it and start again"
+            ) from None
         except UnreadableValue as error:  # of a list or a mapping
             name = "RERANK_" + str(error).partition('field "')[2].partition('"')[0].upper()
             raise SettingsError(
                 f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
             ) from None
+
+
+def plain(message: str) -> str:
+    """What pydantic says, without its own words before the sentence of a check of ours."""
+    return message.removeprefix("Value error, ")
 
 
 @cache

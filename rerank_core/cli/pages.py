@@ -41,7 +41,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         say(
             f"pipeline {pipeline} has no page yet; `rerank run` publishes one"
             if current is None
-            else f"the page of pipeline {pipeline} has no topic; `rerank topics apply FILE` brings some"
+            else f"the page of pipeline {pipeline} has no topic: it was published before there was one; `rerank run` publishes the next"
         )
         return
     for stands in topics:

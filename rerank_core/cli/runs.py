@@ -29,7 +29,11 @@ def run(
         str | None, typer.Option(help="Identity of the run: the same key continues or repeats the same run.")
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say how much there is to score, and do nothing.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Say how much there is to score, and do nothing. Meanwhile runs that claim, or prepare the same texts, wait.",
+        ),
     ] = False,
 ) -> None:
     """Claim what is new, rank it, publish: the DAG's stages without Airflow."""

@@ -31,6 +31,8 @@ def broken(context):
     raise RuntimeError("the pager is down")
 """
 
+NOTIFIERS = '["the_users_alerts.broken", "the_users_alerts.remember"]'
+
 pytestmark = [pytest.mark.scheduler, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -39,38 +41,42 @@ class Observatory:
 
     def __init__(self, sandbox: AirflowSandbox, folder: Path) -> None:
         self.sandbox = sandbox
-        self.folder = folder
+        self.told = folder / "the_users_alerts.jsonl"
         self.statsd = StatsdListener()
         self.otlp = OtlpListener()
-        self.plain = dict(sandbox.environment)
+        self._plain = dict(sandbox.environment)
 
     def start(self, **environment: str) -> None:
-        """Start Airflow with these variables beside its own, and wait until it has read the DAG with them."""
+        """Start Airflow with these variables beside its own, and wait until it has read the DAGs with them."""
         self.sandbox.stop()
-        self.sandbox.environment = self.plain | environment
+        self.statsd.lines.clear()
+        self.otlp.points.clear()
+        self.sandbox.environment = self._plain | environment
         since = datetime.now(UTC)
         self.sandbox.start(("api-server", "scheduler", "dag-processor", "triggerer"))
         self.sandbox.wait_healthy()
         for dag in (DAG, "watch_rankings"):
             self.sandbox.wait_dag(dag)
-            wait_until(lambda dag=dag: self.parsed(dag) > since, seconds=60)
+            wait_until(lambda dag=dag: self._parsed(dag) > since, seconds=60)
 
-    def parsed(self, dag: str) -> datetime:
-        found = self.sandbox._call("GET", f"/dags/{dag}")["last_parsed_time"]
-        return datetime.fromisoformat(found)
+    def _parsed(self, dag: str) -> datetime:
+        return datetime.fromisoformat(self.sandbox._call("GET", f"/dags/{dag}")["last_parsed_time"])
 
-    def run(self, dag: str = DAG) -> str:
-        """Run a DAG to its end; returns its state."""
-        return self.sandbox.wait_run(dag, self.sandbox.trigger(dag), timeout_seconds=180)
+    def run(self, dag: str = DAG, **conf: object) -> tuple[str, str]:
+        """Run a DAG to its end; returns its state and its dag run's id."""
+        run_id = self.sandbox.trigger(dag, conf=conf)
+        return self.sandbox.wait_run(dag, run_id, timeout_seconds=180), run_id
 
-    def alerts(self) -> list[str]:
-        """What the notifier was told since it was last asked."""
-        file = self.folder / "the_users_alerts.jsonl"
-        if not file.exists():
-            return []
-        lines = file.read_text().splitlines()
-        file.unlink()
-        return [json.loads(line) for line in lines]
+    def alert(self, *parts: str, seconds: float = 60.0) -> str | None:
+        """The first thing that the notifier was told with all of these parts in it, once it is."""
+
+        def found() -> str | None:
+            lines = self.told.read_text().splitlines() if self.told.exists() else []
+            said = [json.loads(line) for line in lines]
+            return next((one for one in said if all(part in one for part in parts)), None)
+
+        wait_until(found, seconds=seconds)
+        return found()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +107,7 @@ def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFact
             "RERANK_DATABASE_URL": news.url,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_RETRIES": "0",
-            "RERANK_AIRFLOW_NOTIFY_LATE": '["the_users_alerts.broken", "the_users_alerts.remember"]',
+            **{f"RERANK_AIRFLOW_NOTIFY_{what}": NOTIFIERS for what in ("LATE", "FAILED", "DEGRADED")},
             "VLLM_LOGGING_LEVEL": "WARNING",
             "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         },
@@ -115,61 +121,57 @@ def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFact
     postgres.drop("airflow_of_test_alerts")
 
 
-def statsd_on(airflow: Observatory) -> dict[str, str]:
-    return {
-        "AIRFLOW__METRICS__STATSD_ON": "True",
-        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(airflow.statsd.port),
-    }
+@pytest.fixture(scope="module")
+def over_statsd(airflow: Observatory) -> Observatory:
+    airflow.start(
+        AIRFLOW__METRICS__STATSD_ON="True",
+        AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
+        AIRFLOW__METRICS__STATSD_PORT=str(airflow.statsd.port),
+        RERANK_AIRFLOW_DEADLINE_MINUTES="0.02",
+    )
+    return airflow
 
 
-def test_metrics_arrive_over_statsd_and_a_dag_run_past_its_deadline_is_told(airflow: Observatory) -> None:
-    airflow.start(RERANK_AIRFLOW_DEADLINE_MINUTES="0.02", **statsd_on(airflow))
-    assert airflow.run() == "success"
-    assert airflow.run("watch_rankings") == "success"
-    names = airflow.statsd.of("airflow.news_rerank.news.")
+def test_metrics_arrive_over_statsd_and_nowhere_else(over_statsd: Observatory) -> None:
+    assert over_statsd.run()[0] == "success"
+    assert over_statsd.run("watch_rankings")[0] == "success"
+    names = over_statsd.statsd.of("airflow.news_rerank.news.")
     assert names["airflow.news_rerank.news.runs.full"] == ("1", "c")
     assert int(names["airflow.news_rerank.news.pairs.scored"][0]) > 0
     assert float(names["airflow.news_rerank.news.latency_p99"][0]) > 0
     assert float(names["airflow.news_rerank.news.page_age"][0]) > 0
     assert names["airflow.news_rerank.news.page_degraded"] == ("0", "g")
-    file = airflow.folder / "the_users_alerts.jsonl"
-    wait_until(file.exists, seconds=60)
-    (said,) = airflow.alerts()
-    assert said.startswith("pipeline news: dag run manual__")
-    assert "has not succeeded 0.02 minutes after it was queued; " in said
+    assert over_statsd.otlp.points == []
+
+
+def test_a_dag_run_past_its_deadline_is_told_though_another_notifier_breaks(over_statsd: Observatory) -> None:
+    run_id = over_statsd.run()[1]
+    assert over_statsd.alert(
+        f"dag run {run_id} has not succeeded 0.02 minutes after it was queued; the page is of"
+    )
+
+
+def test_an_error_is_counted_by_its_class_and_told(over_statsd: Observatory) -> None:
+    state, run_id = over_statsd.run(nope=1)
+    assert state == "failed"
+    name = "airflow.news_rerank.news.errors."
+    wait_until(lambda: over_statsd.statsd.of(name))
+    assert over_statsd.statsd.of(name) == {f"{name}doctor.InputError": ("1", "c")}
+    assert over_statsd.alert(
+        f"task doctor of dag run {run_id} failed: InputError: the dag run's conf has 'nope'"
+    )
 
 
 def test_the_degraded_page_of_a_scoring_task_that_was_killed_is_counted_and_told(
-    airflow: Observatory,
+    over_statsd: Observatory,
 ) -> None:
-    airflow.start(
-        RERANK_AIRFLOW_NOTIFY_DEGRADED='["the_users_alerts.broken", "the_users_alerts.remember"]',
-        **statsd_on(airflow),
-    )
-    run_id = airflow.sandbox.trigger(DAG, conf={"rescore": True})
-    kill_scoring(airflow, run_id)
-    assert airflow.sandbox.wait_run(DAG, run_id, timeout_seconds=180) == "success"
+    run_id = over_statsd.sandbox.trigger(DAG, conf={"rescore": True})
+    kill_scoring(over_statsd, run_id)
+    assert over_statsd.sandbox.wait_run(DAG, run_id, timeout_seconds=180) == "success"
     name = "airflow.news_rerank.news.runs.degraded"
-    wait_until(lambda: name in airflow.statsd.of(name))
-    assert airflow.statsd.of(name) == {name: ("1", "c")}
-    (said,) = airflow.alerts()
-    assert said.startswith("pipeline news: the page of run 2 ")
-
-
-def test_an_error_is_counted_by_its_class_and_told(airflow: Observatory) -> None:
-    airflow.start(
-        RERANK_AIRFLOW_NOTIFY_FAILED='["the_users_alerts.broken", "the_users_alerts.remember"]',
-        RERANK_DATABASE_URL="postgresql+psycopg2://nobody@127.0.0.1:1/news",
-        **statsd_on(airflow),
-    )
-    assert airflow.run() == "failed"
-    name = "airflow.news_rerank.news.errors."
-    wait_until(lambda: airflow.statsd.of(name))
-    assert airflow.statsd.of(name) == {f"{name}doctor.DatabaseUnavailable": ("1", "c")}
-    (said,) = airflow.alerts()
-    assert said.startswith("pipeline news: task doctor of dag run manual__")
-    assert " failed: DatabaseUnavailable: database: " in said
+    wait_until(lambda: name in over_statsd.statsd.of(name))
+    assert over_statsd.statsd.of(name) == {name: ("1", "c")}
+    assert over_statsd.alert("pipeline news: the page of run ", " is degraded")
 
 
 def kill_scoring(airflow: Observatory, run_id: str) -> None:
@@ -200,30 +202,23 @@ def read(path: str) -> str:
         return ""
 
 
-def test_metrics_arrive_over_opentelemetry_and_a_dag_run_in_time_is_not_told(
+def test_metrics_arrive_over_opentelemetry_and_nowhere_else_and_a_dag_run_in_time_is_not_told(
     airflow: Observatory,
 ) -> None:
     airflow.start(
-        RERANK_AIRFLOW_DEADLINE_MINUTES="30",
         AIRFLOW__METRICS__OTEL_ON="True",
         OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{airflow.otlp.port}",
         OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta",
+        RERANK_AIRFLOW_DEADLINE_MINUTES="30",
     )
-    assert airflow.run() == "success"
+    state, run_id = airflow.run()
+    assert state == "success"
     wait_until(lambda: airflow.otlp.of("airflow.news_rerank.runs"))
     found = airflow.otlp.of("airflow.news_rerank.")
     assert found["airflow.news_rerank.runs", "outcome=full pipeline=news"] == (1, "sum")
     assert found["airflow.news_rerank.pairs", "outcome=missing pipeline=news"] == (0, "sum")
-    waiting = Database(airflow.plain["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-    with waiting.transaction(read_only=True) as connection:
-        deadlines = connection.exec_driver_sql("SELECT count(*) FROM deadline WHERE NOT missed").scalar()
-    assert (deadlines, airflow.alerts()) == (0, [])
-
-
-def test_control_while_airflows_metrics_are_off_nothing_arrives(airflow: Observatory) -> None:
-    airflow.start()
-    airflow.statsd.lines.clear()
-    airflow.otlp.points.clear()
-    assert airflow.run() == "success"
-    assert airflow.run("watch_rankings") == "success"
-    assert (airflow.statsd.lines, airflow.otlp.points) == ([], [])
+    assert airflow.statsd.lines == []
+    metadata = Database(airflow.sandbox.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with metadata.transaction(read_only=True) as connection:
+        waiting = connection.exec_driver_sql("SELECT count(*) FROM deadline WHERE NOT missed").scalar()
+    assert (waiting, airflow.alert(run_id, seconds=0)) == (0, None)

@@ -257,10 +257,28 @@ def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
 
 
 def test_someone_to_tell_of_late_dag_runs_without_a_deadline_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_LATE", '["alerts.page"]')
+    monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_LATE", '["builtins.print"]')
     assert doctor_host.check_variables(Settings.load()).state == "warn"
     monkeypatch.setenv("RERANK_AIRFLOW_DEADLINE_MINUTES", "50")
     assert doctor_host.check_variables(Settings.load()).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEADLINE_MINUTES", "soon"),
+        ("NOTIFY_FAILED", '["nowhere.page"]'),
+        ("PIPELINES", "news"),
+        ("WATCH_SCHEDULE", "often"),
+    ],
+)
+def test_a_setting_of_airflow_that_it_will_refuse_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RERANK_AIRFLOW_{name}", value)
+    found = doctor_host.check_variables(Settings.load())
+    assert found.state == "warn"
+    assert found.found.startswith(f"RERANK_AIRFLOW_{name} ")
 
 
 class TestMetrics:

@@ -478,4 +478,4 @@ def test_a_run_with_nothing_to_rank_says_what_is_missing(
     assert ended.code == 0
     assert "there is nothing to rank for: `rerank topics apply FILE` brings topics" in ended.out
     assert "the source rerank.source_article is empty" in ended.out
-    assert "the page of pipeline news has no topic" in rerank("show").out
+    assert "has no topic: it was published before there was one" in rerank("show").out
