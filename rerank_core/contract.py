@@ -136,8 +136,8 @@ RANKING = (
     Column(
         "rank_score",
         "double precision",
-        "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life, where age is `as_of` − the earlier of"
-        " `published_at` and `first_ingested_at`, and never negative. Ties go by `article_id`.",
+        "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life, where age is `as_of` − `began_at`, and never"
+        " negative. Ties go by `article_id`.",
         null="`ranked_by` is not `model`",
         unit="log-odds",
         promise="relative",
@@ -164,7 +164,8 @@ RANKING = (
     Column(
         "copies",
         "integer",
-        "How many articles of the window have this very text, this one included.",
+        "How many articles of the window are in the row's cluster: they have this very text, or a near-copy of it; this one"
+        " included. The row stands for all of them.",
         unit="articles",
     ),
     _AS_OF,
@@ -180,7 +181,7 @@ RANKING = (
     Column(
         "document_id",
         "bigint",
-        "The prepared text. Rows with the same one have the same text.",
+        "The article's prepared text. Articles with the same one have the same text.",
     ),
     _SCORER_ID,
     Column("attempt", "integer", "The fence number of the try that published.", promise="open"),
@@ -190,6 +191,29 @@ RANKING = (
         "What was noticed about the text, in alphabetical order; empty where nothing was. `pleads`: it addresses the"
         " model; `stuffed`: it repeats phrases. They change no rank.",
         promise="grows",
+    ),
+    Column(
+        "began_at",
+        "timestamp with time zone",
+        "What the age counts from: of the cluster's first article, the earlier of `published_at` and `first_ingested_at`. A"
+        " reprint makes no story young.",
+    ),
+    Column(
+        "copy_sources",
+        "text[]",
+        "The sources of the articles that `copies` counts, each once, that of this one first: escape them. Empty where none"
+        " has one, and in publications of before these columns were added.",
+    ),
+    Column(
+        "scored_document_id",
+        "bigint",
+        "The prepared text that the model has read for the cluster; often, but not always, `document_id`.",
+    ),
+    Column(
+        "scored_article_id",
+        "text",
+        "The article whose text that is. It may have left the window, or have another text by now.",
+        null="that article is hidden",
     ),
 )
 
@@ -321,6 +345,10 @@ JSON_ARTICLE = columns(
             "copies",
             "flags",
             "revision_id",
+            "began_at",
+            "copy_sources",
+            "scored_document_id",
+            "scored_article_id",
         ),
     ),
 )

@@ -6,6 +6,7 @@ UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
 """
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import psycopg2
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -160,12 +162,16 @@ def _cursor(connection: Connection) -> Iterator[Any]:
 
 
 def to_csv(data: pa.Table) -> bytes:
-    """The rows as CSV without a header; null is nothing, an empty string is "".
+    """The rows as CSV without a header; null is nothing, an empty string is "", a list of texts is an array of Postgres.
 
     The chunks are joined first: pyarrow 26 writes garbage where a column's first chunk is empty.
     """
     buffer = io.BytesIO()
-    pacsv.write_csv(data.combine_chunks(), buffer, pacsv.WriteOptions(include_header=False))
+    joined = data.combine_chunks()
+    for place, field in enumerate(joined.schema):
+        if pa.types.is_list(field.type):
+            joined = joined.set_column(place, field.name, _as_array(joined.column(place)))
+    pacsv.write_csv(joined, buffer, pacsv.WriteOptions(include_header=False))
     return buffer.getvalue()
 
 
@@ -188,7 +194,13 @@ def copy_out(
     relations: tuple[tuple[str, str], ...] = (),
     **values: Any,
 ) -> pa.Table:
-    """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns)."""
+    """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns).
+
+    A list of texts is read from a column that holds it as JSON.
+    """
+    plain = pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_list(field.type) else field for field in schema]
+    )
     buffer = io.BytesIO()
     compiled = str(statement(name, relations).compile(dialect=connection.dialect))
     with _cursor(connection) as cursor:
@@ -200,19 +212,24 @@ def copy_out(
     buffer.seek(0)
     if not buffer.getbuffer().nbytes:
         return schema.empty_table()
-    return pacsv.read_csv(
+    found = pacsv.read_csv(
         buffer,
         pacsv.ReadOptions(column_names=schema.names, block_size=64 << 20),
         pacsv.ParseOptions(newlines_in_values=True),
         pacsv.ConvertOptions(
-            column_types=schema,
+            column_types=plain,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             null_values=[""],
             true_values=["t"],
             false_values=["f"],
         ),
-    ).cast(schema)
+    )
+    for place, field in enumerate(schema):
+        if pa.types.is_list(field.type):
+            lists = [None if text is None else json.loads(text) for text in found.column(place).to_pylist()]
+            found = found.set_column(place, field.name, pa.array(lists, field.type))
+    return found.cast(schema)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -220,6 +237,18 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = [None if value is None else "\\x" + value.hex() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
     return column
+
+
+def _as_array(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Lists of texts as Postgres writes its arrays: {"one","two"}."""
+    chunks = []
+    for lists in column.chunks:
+        quoted = pc.replace_substring(lists.values, "\\", "\\\\")
+        quoted = pc.replace_substring(quoted, '"', '\\"')
+        quoted = pc.binary_join_element_wise('"', quoted, '"', "")
+        rows = pa.ListArray.from_arrays(lists.offsets, quoted)
+        chunks.append(pc.binary_join_element_wise("{", pc.binary_join(rows, ","), "}", ""))
+    return pa.chunked_array(chunks, pa.string())
 
 
 def upgrade(url: str) -> tuple[str | None, str | None]:

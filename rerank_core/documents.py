@@ -2,7 +2,7 @@
 
 The order is title, summary, body, one empty line between. The title has at most 300 characters, the summary
 2,000 and the whole 20,000, far beyond what the model reads of it. A summary or title that the body begins with
-is not said twice. Language, BM25 terms and flags are those of the whole text.
+is not said twice. Language, BM25 terms, flags and the signature that near-copies are found by are those of the whole text.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections import Counter
 from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.flags import flags
 from rerank_core.records import Document
+from rerank_core.syndication import marks, signature
 from rerank_core.text import Language, language, terms
 
 MAX_TITLE = 300  # characters
@@ -51,12 +52,14 @@ def to_document(
     found = _language(text, lang, cleaning)
     words = list(terms(text, lang=found.code))
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
+    sketch = None if "syndication" in cleaning.without else signature(text)
     if counts is not None:
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
         counts["language_overruled"] += found.overruled
         counts[f"lang_{found.code}"] += 1
         counts.update(f"flag_{flag}" for flag in noticed)
+        counts["signature_short"] += sketch is None and "syndication" not in cleaning.without
     return Document(
         digest=hashlib.sha256(text.encode("utf-8")).digest(),
         title=clean_title or _cut(text.split("\n", 1)[0], MAX_TITLE),
@@ -65,6 +68,8 @@ def to_document(
         terms=" ".join(words),
         lang_confidence=found.confidence,
         flags=noticed,
+        signature=None if sketch is None else sketch.astype("<u4").tobytes(),
+        marks=None if sketch is None else marks(text).to_text(),
     )
 
 

@@ -61,7 +61,7 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
         if in_postgres(settings):
             pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
         wanted = store_queries(connection, topics.current_topics(connection, run.pipeline))
-        members = np.unique(read_members(connection, run).column("document_id").to_numpy())
+        members = np.unique(read_members(connection, run).column("scored_document_id").to_numpy())
         db.execute(connection, "embed_run", run_id=run.run_id, embedder_id=embedder_id)
         queries = db.rows(
             connection,

@@ -24,6 +24,7 @@ from rerank_core.database import Database
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.judgements import RELEVANT, Judgements
 from rerank_core.ledger import Ids
+from rerank_core.ranking import clusters_of
 from rerank_core.store import Store
 
 MEASURES = ("nDCG@10", "RR", "R@50")
@@ -42,7 +43,7 @@ class Tally:
 
     judged: int
     ranked: int
-    copies: int  # the same text as another judged article of the topic
+    copies: int  # in one cluster with another judged article of the topic
     not_ranked: int  # in the window, not among what was scored for the topic
     absent: int  # not in the run's window
     unjudged: int  # beyond these: ranked, and not judged
@@ -216,7 +217,7 @@ def _in_language(order: Order, lang: str) -> Order:
 
 
 class RunPairs:
-    """The pairs that a frozen run has scored, by the articles that stand for their documents."""
+    """The pairs that a frozen run has scored, by the articles that stand for their clusters."""
 
     def __init__(self, database: Database, store: Store, run_id: int) -> None:
         """Raises InputError where there is no such run, CorruptError where its artifacts are gone."""
@@ -228,13 +229,14 @@ class RunPairs:
         own = pc.equal(pairs.column("scorer_id"), pa.scalar(self.run.scorer_id, pa.int32()))
         self._pairs = pairs.filter(pc.fill_null(own, False))
         members = frozen.read_members(store, self.run)
-        self._article = dict(
-            zip(
-                members.column("document_id").to_pylist(),
-                members.column("article_id").to_pylist(),
-                strict=True,
-            )
+        texts = members.take(pa.array(clusters_of(members)[0]))
+        scored_ids, standing = (
+            texts.column(name).to_pylist() for name in ("scored_document_id", "article_id")
         )
+        # Scored text → the article that stands for its cluster; and each text of a cluster → the same.
+        self._article = dict(zip(scored_ids, standing, strict=True))
+        own, clusters = (members.column(name).to_pylist() for name in ("document_id", "scored_document_id"))
+        self._stands = {text: self._article[cluster] for text, cluster in zip(own, clusters, strict=True)}
         self._lang = dict(
             zip(members.column("article_id").to_pylist(), members.column("lang").to_pylist(), strict=True)
         )
@@ -250,7 +252,7 @@ class RunPairs:
         return self._by_topic(light, ~np.isnan(self._logits(self.run.scorer_id)))
 
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:
-        """These scores with the judgements of the run's topics, each by the article that stands for its text."""
+        """These scores with the judgements of the run's topics, each by the article that stands for its cluster."""
         judged_ids = sorted({article for of in judgements.values() for article in of})
         with self._database.transaction(read_only=True) as connection:
             found = db.rows(
@@ -261,7 +263,7 @@ class RunPairs:
                 until=self.run.window.until,
                 article_ids=judged_ids,
             )
-        stands = {row["article_id"]: self._article.get(row["document_id"]) for row in found}
+        stands = {row["article_id"]: self._stands.get(row["document_id"]) for row in found}
         folded: dict[str, dict[str, int]] = {}
         judged = copies = absent = 0
         for topic in (topic for topic in self.topics if topic in judgements):

@@ -44,6 +44,7 @@ Reason = Literal[
     "outside_window",
     "not_a_member",
     "copy",
+    "near_copy",
     "topic_not_in_run",
     "other_language",
     "lacks_must",
@@ -231,19 +232,49 @@ class _Case:
                 f" {_moment(window.fresh_since)}.",
             )
         self._members = frozen.read_members(self._store, self._run)
-        found = self._members.filter(pc.equal(self._members.column("document_id"), revision["document_id"]))
+        found = self._members.filter(pc.equal(self._members.column("article_id"), self._article_id))
         if not found.num_rows:
-            raise _Answer("not_a_member", "Its text was not among the run's documents when it was frozen.")
+            raise _Answer("not_a_member", "It was not among the run's articles when it was frozen.")
         self._member: dict[str, Any] = found.to_pylist()[0]
         self.look_at_hidden()
-        if self._member["article_id"] != self._article_id:
-            leader = self._member["article_id"]
-            raise _Answer(
-                "copy", f"It is a copy of article {leader}, which stands for this text: explain that one."
-            )
-        if self._member["copies"] > 1:
-            self.note("copies", f"{self._member['copies']} articles have this text; this one stands for them")
+        self.look_at_cluster()
         self.look_at_pairs()
+
+    def look_at_cluster(self) -> None:
+        """The articles that are copies of one another: which of them stands for all."""
+        scored, own = self._member["scored_document_id"], self._member["document_id"]
+        here = self._members.filter(pc.equal(self._members.column("scored_document_id"), scored)).to_pylist()
+        row = self.one("explain_cluster", run_id=self._run.run_id, slug=self._slug, document_id=scored)
+        hidden = self._hidden_members()
+        shown = [one["article_id"] for one in here if one["article_id"] not in hidden]
+        stands = row["article_id"] if row is not None and row["article_id"] in shown else shown[0]
+        if stands != self._article_id:
+            other = next(one for one in here if one["article_id"] == stands)
+            where = (
+                f"stands at rank {row['rank']}"
+                if row is not None and row["article_id"] == stands
+                else "stands for it: explain that one"
+            )
+            if other["document_id"] == own:
+                raise _Answer("copy", f"It has the very text of article {stands}, which {where}.")
+            alike = min(self._member["similarity"], other["similarity"])
+            how = f"{alike:.0%} of their shingles are the same"
+            if scored not in (own, other["document_id"]):
+                how = f"each shares at least {alike:.0%} of its shingles with the text that was scored"
+            raise _Answer("near_copy", f"It is a near-copy of article {stands}, which {where}; {how}.")
+        if len(here) > 1:
+            texts = len({one["document_id"] for one in here})
+            self.note(
+                "cluster",
+                f"{len(here)} articles with this text or a near-copy of it, {texts} texts; this one stands for them",
+            )
+        if own != scored:
+            name = self._member["scored_article_id"]
+            self.note(
+                "scored text",
+                f"that of {'an article that is hidden' if name is None else f'article {name}'},"
+                f" {self._member['similarity']:.0%} of its shingles are the same",
+            )
 
     def look_at_hidden(self) -> None:
         """Blocks and deletions."""
@@ -258,7 +289,9 @@ class _Case:
         """Whether it was recalled, and its score."""
         pairs = frozen.read_pairs(self._store, self._run)
         self._pairs = pairs.filter(pc.equal(pairs.column("topic"), self._slug))
-        mine = self._pairs.filter(pc.equal(self._pairs.column("document_id"), self._member["document_id"]))
+        mine = self._pairs.filter(
+            pc.equal(self._pairs.column("document_id"), self._member["scored_document_id"])
+        )
         if not mine.num_rows:
             self.look_at_recall()
         self._note_recall(mine)
@@ -323,7 +356,7 @@ class _Case:
         for terms, is_must in ((self._topic.must, True), (self._topic.must_not, False)):
             for term in terms:
                 fits = self.one(
-                    "explain_fits", document_id=self._member["document_id"], patterns=[pattern(term)]
+                    "explain_fits", document_id=self._member["scored_document_id"], patterns=[pattern(term)]
                 )
                 if fits is None or fits["matches"] == is_must:
                     continue
@@ -463,8 +496,8 @@ class _Case:
         return {row["article_id"] for row in rows}
 
     def _decay(self) -> float:
-        at, out = self._member["first_ingested_at"], self._member["published_at"]
-        hours: float = max(0.0, (self._run.window.until - min(at, out or at)).total_seconds() / 3600)
+        age = self._run.window.until - self._member["began_at"]
+        hours: float = max(0.0, age.total_seconds() / 3600)
         return math.log(2) * hours / self._topic.half_life_hours
 
     def _why_this_rank(self, row: RowMapping, order: Sequence[tuple[str, float]]) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from rerank_core import clusters, hot, pages
 from rerank_core import database as db
-from rerank_core import hot, pages
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError, DatabaseUnavailable, StoreUnavailable
 from rerank_core.settings import Settings
@@ -238,6 +238,7 @@ def _documents(work: _Work) -> dict[str, int]:
             # A run may be tying a revision to one of them just now.
             db.execute(connection, "removal_lock_documents")
             ids = [row["document_id"] for row in found]
+            clusters.promote(connection, ids)
             gone = db.execute(connection, "maintain_delete_documents", document_ids=ids)
         deleted += gone
         if gone == 0:  # all of them were taken up again

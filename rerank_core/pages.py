@@ -35,7 +35,7 @@ COUNTS = ("candidates", "from_ledger", "scored", "refused", "missing", "left_out
 ARTICLE = (
     *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
     *("ranked_by", "logit", "probability", "rank_score", "light_score", "truncated", "is_new", "copies"),
-    *("flags", "revision_id"),
+    *("flags", "revision_id", "began_at", "copy_sources", "scored_document_id", "scored_article_id"),
 )
 
 

@@ -1,4 +1,5 @@
-"""Raw articles → documents, batch by batch: each is cleaned and described, equal texts become one document.
+"""Raw articles → documents, batch by batch: each is cleaned and described, equal texts become one document. At the end
+the new texts are placed among their near-copies (clusters.py).
 
 The raw text is never altered. An article without readable text goes to quarantine with a reason, alone: no
 article can take the others of its batch with it. What the steps did is counted with the batch that they did it to.
@@ -13,7 +14,7 @@ from datetime import date
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import boilerplate, runs
+from rerank_core import boilerplate, clusters, runs
 from rerank_core import database as db
 from rerank_core.cleaning import MAX_RAW, Cleaning
 from rerank_core.database import Database
@@ -35,6 +36,8 @@ class Prepared:
     documents: int  # distinct texts among them
     copies: int  # revisions whose text another one already had
     quarantined: int
+    near_copies: int = 0  # of the documents, those that belong to another text's cluster
+    vetoed: int = 0  # texts placed now that were like a leader, and whose marks contradicted its own
 
 
 def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> Prepared:
@@ -45,12 +48,16 @@ def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> 
     cleaning = Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
     boilerplate.load(cleaning.rules)  # a fault in the rules is one of the settings, not of every article
     month = run.window.until.date().replace(day=1)
-    after = 0
+    after, vetoed = 0, 0
     while True:
         with database.transaction(read_only=True) as connection:
             found = _pending(connection, run, after)
+            unplaced = None
+            if not found and "syndication" not in cleaning.without:
+                unplaced = clusters.find(connection, settings=settings, run=run)
         # Parsed outside of any transaction: a batch of large pages takes longer than one may idle.
         batch = _Batch.of(found, cleaning)
+        places = None if unplaced is None else clusters.place(unplaced, settings=settings)
         with database.transaction() as connection:
             runs.hold_fence(connection, run.run_id, fence)
             if found:
@@ -68,9 +75,16 @@ def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> 
             db.rows(connection, "extract_lock", pipeline=run.pipeline)
             if _pending(connection, run, after):
                 continue
+            if unplaced is not None and places is not None:
+                db.execute(connection, "prepare_hold")
+                if not clusters.keep(connection, pipeline=run.pipeline, found=unplaced, joined=places):
+                    continue
+                vetoed = int(places.vetoed.sum())
+            if "syndication" not in cleaning.without:
+                clusters.begin_anew(connection, settings=settings, run=run)
             counts = db.one(connection, "prepare_count", run_id=run.run_id)
             assert counts is not None
-            result = Prepared(**counts)
+            result = Prepared(**counts, vetoed=vetoed)
             if result.revisions != result.documents + result.copies + result.quarantined:
                 raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
             db.execute(connection, "prepare_done", run_id=run.run_id)
@@ -155,7 +169,7 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
     connection.exec_driver_sql(
         "CREATE TEMP TABLE IF NOT EXISTS new_document"
         " (digest bytea, month date, lang text, lang_confidence real, flags text, length integer, text text,"
-        " terms text) ON COMMIT DROP"
+        " terms text, signature bytea, marks text) ON COMMIT DROP"
     )
     columns = {
         "digest": pa.array([document.digest for document in distinct], pa.binary()),
@@ -166,6 +180,8 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "length": pa.array([len(document.text) for document in distinct], pa.int32()),
         "text": pa.array([document.text for document in distinct], pa.string()),
         "terms": pa.array([document.terms for document in distinct], pa.string()),
+        "signature": pa.array([document.signature for document in distinct], pa.binary()),
+        "marks": pa.array([document.marks for document in distinct], pa.string()),
     }
     db.copy_in(connection, "pg_temp.new_document", pa.table(columns))
     db.execute(connection, "prepare_documents")

@@ -121,7 +121,13 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
             f"publication {publication_id} had {before['row_count']} rows and has {before['rows_left']};"
             " it is past retention"
         )
-    columns = ", ".join(f"r.{name}" for name in schemas.RANKING.names if name not in {"topic", "rank"})
+    columns = ", ".join(
+        f"CAST(to_json(r.{field.name}) AS text) AS {field.name}"
+        if pa.types.is_list(field.type)
+        else f"r.{field.name}"
+        for field in schemas.RANKING
+        if field.name not in {"topic", "rank"}
+    )
     order = ["topic", "rank", *(name for name in schemas.RANKING.names if name not in {"topic", "rank"})]
     rows = db.copy_out(
         connection,

@@ -171,9 +171,11 @@ def _difference(connection: Connection, page: _Page) -> str | None:
         reasons.append(f"past retention: {lost} pairs have lost their score")
     # A real comes from Postgres as its shortest decimal, which is the same float32 and another float64.
     logits = {
-        (row["slug"], row["document_id"]): np.float32(row["logit"]) for row in was if row["logit"] is not None
+        (row["slug"], row["scored_document_id"]): np.float32(row["logit"])
+        for row in was
+        if row["logit"] is not None
     }
-    columns = (now.rows.column(name).to_pylist() for name in ("topic", "document_id", "logit"))
+    columns = (now.rows.column(name).to_pylist() for name in ("topic", "scored_document_id", "logit"))
     rescored = sum(
         logits.get((slug, document_id), np.float32(logit)) != np.float32(logit)
         for slug, document_id, logit in zip(*columns, strict=True)
@@ -182,6 +184,13 @@ def _difference(connection: Connection, page: _Page) -> str | None:
     if rescored:
         reasons.append(f"rescored: {rescored} pairs have another score")
     reasons += _removals(connection, page, {row["article_id"] for row in was})
+    copies = {(row["slug"], row["article_id"]): row["copies"] for row in was}
+    columns = (now.rows.column(name).to_pylist() for name in ("topic", "article_id", "copies"))
+    others = sum(
+        copies.get((slug, article), count) != count for slug, article, count in zip(*columns, strict=True)
+    )
+    if others:
+        reasons.append(f"copies: {others} rows count other copies, which were hidden or are shown again")
     if not reasons:
         log.error(
             "run %d: the rows differ from version %d for no known reason", before["run_id"], before["version"]

@@ -1,11 +1,12 @@
 """The order of a page, stated once. Pure functions over one topic's documents.
 
-    blocks → min_score (on the undecayed logit) → decay → one row a text → top_k
+    blocks → min_score (on the undecayed logit) → decay → one row a cluster → top_k
 
-    rank_score = logit − ln 2 × age / half_life,  age = as_of − min(published_at, first_ingested_at)
+    rank_score = logit − ln 2 × age / half_life,  age = as_of − began_at
 
-The odds of relevance halve with each half-life. Ties go by article_id. Unscored documents follow as a
-second block in the light order, never interleaved.
+The odds of relevance halve with each half-life. `began_at` is min(published_at, first_ingested_at) of the cluster's first
+article: a reprint makes no story young. Ties go by article_id. Unscored documents follow as a second block in
+the light order, never interleaved.
 """
 
 import math
@@ -16,7 +17,9 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from rerank_core import schemas
 from rerank_core.errors import CorruptError
 from rerank_core.records import Topic
 
@@ -24,35 +27,62 @@ Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
+    """Where each cluster begins among the members (schemas.MEMBERS), and how many articles it has."""
+    scored = members.column("scored_document_id").to_numpy()
+    starts = np.flatnonzero(np.diff(scored, prepend=-1)).astype(np.int64)
+    return starts, np.diff(starts, append=len(scored)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Page:
-    """The documents of the freshness window, as arrays side by side."""
+    """The clusters of the freshness window, as arrays side by side."""
 
-    document_ids: Ids  # ascending
-    positions: Ids  # of each in the members table
-    article_ids: npt.NDArray[np.object_]
+    document_ids: Ids  # the texts that are scored, ascending
+    positions: Ids  # in the members table, of the article that stands for each: the first that is not blocked
+    article_ids: npt.NDArray[np.object_]  # of these articles
     age_hours: Floats  # at the run's as-of time, never negative
-    blocked: npt.NDArray[np.bool_]
+    blocked: npt.NDArray[np.bool_]  # all articles of the cluster are
+    copies: Ids  # articles of the cluster that are not blocked
+    starts: Ids  # in the members table, of each cluster's first article
+    sizes: Ids  # articles of the cluster
+    shown: npt.NDArray[np.bool_]  # of each member: it is not blocked
 
     @classmethod
     def of(cls, members: pa.Table, *, as_of: datetime, blocked: set[str]) -> "Page":
         """The page of these members (schemas.MEMBERS)."""
-        document_ids = members.column("document_id").to_numpy()
+        starts, sizes = clusters_of(members)
+        named = members.column("article_id")
+        hidden = pc.is_in(named, pa.array(sorted(blocked), pa.string())) if blocked else None
+        shown = np.ones(len(members), dtype=bool)
+        if hidden is not None:
+            shown = ~hidden.to_numpy(zero_copy_only=False)
+        places = np.where(shown, np.arange(len(members), dtype=np.int64), len(members))
+        first = np.minimum.reduceat(places, starts) if len(starts) else starts
+        gone = first == len(members)
+        # Next to it stands another cluster: where all are blocked, the first one is as good as any.
+        first = np.where(gone, starts, first)
+        document_ids = members.column("scored_document_id").to_numpy()[starts]
+        began = pc.cast(members.column("began_at"), pa.int64()).to_numpy()[starts]
+        until = pa.scalar(as_of, schemas.TIME).value
         order = np.argsort(document_ids)
-        article_ids = np.asarray(members.column("article_id").to_pylist(), dtype=object)[order]
-        ingested = members.column("first_ingested_at").to_pylist()
-        published = members.column("published_at").to_pylist()
-        ages = [
-            max(0.0, (as_of - min(at, out or at)).total_seconds() / 3600)
-            for at, out in zip(ingested, published, strict=True)
-        ]
+        positions = first[order]
         return cls(
             document_ids=document_ids[order],
-            positions=order,
-            article_ids=article_ids,
-            age_hours=np.asarray(ages, dtype=np.float64)[order],
-            blocked=np.asarray([article in blocked for article in article_ids], dtype=bool),
+            positions=positions,
+            article_ids=np.asarray(named.take(pa.array(positions)).to_pylist(), dtype=object),
+            age_hours=np.maximum(0.0, (until - began[order]) / 3.6e9),
+            blocked=gone[order],
+            copies=np.add.reduceat(shown.astype(np.int64), starts)[order] if len(starts) else starts,
+            starts=starts[order],
+            sizes=sizes[order],
+            shown=shown,
         )
+
+    def copies_of(self, place: int) -> Ids:
+        """Positions in the members table of a cluster's articles that are not blocked; the one that stands comes first."""
+        here = np.arange(self.starts[place], self.starts[place] + self.sizes[place])
+        return np.asarray(here[self.shown[here]])
 
     def find(self, document_ids: Ids) -> Ids:
         """Places of these documents on the page. Raises CorruptError where one is not a member."""

@@ -22,6 +22,7 @@ from rerank_core import frozen, ledger, runs, schemas, topics
 from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.ledger import Lookup
+from rerank_core.ranking import clusters_of
 from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Ids, Mask, Retriever
 from rerank_core.retrieval.opening import open_retriever
@@ -56,7 +57,7 @@ class Shard:
 class Recalled:
     """What the run's rankings are made from."""
 
-    documents: int  # of the freshness window
+    documents: int  # of the freshness window: texts that are scored, one a cluster
     claimed_documents: int  # of these, claimed by this run
     topics: int
     candidates: int  # pairs that the run wants scored
@@ -64,6 +65,9 @@ class Recalled:
     left_out: int  # pairs over the run's budget, carried over
     carried: int  # further pairs of the window, scored before
     shards: tuple[Shard, ...]  # with the pairs that still have no score
+    articles: int = 0  # of the freshness window; of these:
+    copies: int = 0  # another article stands for them; each of the others stands for a document
+    near_copies: int = 0  # of the articles, those whose own text is another than the one that is scored
     # What became of the other documents of the window, one count a topic and document:
     ineligible: int = 0  # by languages, must or must_not
     not_searched: int = 0  # an earlier run looked at it for this topic
@@ -97,6 +101,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         with database.transaction(read_only=True) as connection:
             run = runs.get(connection, run.run_id)
     members = frozen.read_members(store, run)
+    texts = members.take(pa.array(clusters_of(members)[0]))
     pairs = frozen.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
@@ -105,14 +110,20 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     assert left_out is not None
     known = int(pc.sum(work.column("known")).as_py() or 0)
     return Recalled(
-        documents=members.num_rows,
-        claimed_documents=members.num_rows - members.column("claimed_hour").null_count,
+        documents=texts.num_rows,
+        claimed_documents=texts.num_rows - texts.column("claimed_hour").null_count,
         topics=int(left_out["topics"]),
         candidates=work.num_rows,
         from_ledger=known,
         left_out=int(left_out["left_out"]),
         carried=pairs.num_rows - work.num_rows,
         shards=_shards(missing),
+        articles=members.num_rows,
+        copies=members.num_rows - texts.num_rows,
+        near_copies=int(
+            pc.sum(pc.not_equal(members.column("document_id"), members.column("scored_document_id"))).as_py()
+            or 0
+        ),
         ineligible=int(left_out["ineligible"]),
         not_searched=int(left_out["not_searched"]),
         not_recalled=int(left_out["not_recalled"]),
@@ -129,7 +140,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 f"run {run.run_id} is limited to topics that are not active: {', '.join(unknown)};"
                 " `rerank topics list` shows those that are"
             )
-        members = read_members(connection, run)
+        members = read_members(connection, run, preferred_sources=settings.preferred_sources)
         scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
         query_ids = store_queries(connection, wanted)
     with database.transaction(read_only=True) as connection:
@@ -202,14 +213,14 @@ def _recall_topics(
             return np.zeros(len(document_ids), dtype=bool)
         if scorer not in lookups:
             lookups[scorer] = ledger.lookup(
-                connection, scorer_id=scorer, query_ids=query_ids.values(), documents=window.members
+                connection, scorer_id=scorer, query_ids=query_ids.values(), documents=window.texts
             )
         return np.asarray(lookups[scorer].positions(by_member, document_ids) >= 0)
 
     parts = []
     for one in asked:
         topic = one.topic
-        eligible = find_eligible(connection, topic, window.members)
+        eligible = find_eligible(connection, topic, window)
         filled_under = filled.get((topic.slug, topics.recall_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
         filling = scorer_id is None or not filled_under.get(scorer_id, False)
@@ -237,7 +248,7 @@ def _recall_topics(
                         "topic": pa.array([topic.slug] * count, pa.string()),
                         "query_id": pa.array(one.query_ids[best_first]),
                         "document_id": pa.array(document_ids[best_first]),
-                        "month": window.members.column("month").take(best_first),
+                        "month": window.texts.column("month").take(best_first),
                         "scorer_id": pa.array([scorer] * count, pa.int32()),
                         "light_score": pa.array(one.light[best_first]),
                         "recalled_by": pa.array(

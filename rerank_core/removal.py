@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from rerank_core import clusters, followers, publications
 from rerank_core import database as db
-from rerank_core import followers, publications
 from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.settings import Settings
@@ -148,6 +148,7 @@ def _forget(
     db.execute(connection, "removal_lock_documents")
     revisions = db.rows(connection, "removal_revisions", **of_article)
     document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
+    clusters.promote(connection, document_ids)
     removed = db.one(connection, "removal_documents", document_ids=document_ids)
     is_default = settings.source_url is None and settings.source_view == DEFAULT_SOURCE
     source_rows = db.execute(connection, "removal_source", article_id=article_id) if is_default else 0

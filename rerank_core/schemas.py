@@ -4,23 +4,28 @@ import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")
 
-# One row a document of the freshness window, with the article that stands for it.
+# One row an article of the freshness window. Those of one cluster, the articles with one text or near-copies of it,
+# stand together; the one that stands for them on the page comes first, and the next one where that must not be shown.
 MEMBERS = pa.schema(
     [
-        ("document_id", pa.int64()),
-        ("month", pa.date32()),  # ledger partition
-        ("lang", pa.string()),
-        ("revision_id", pa.int64()),  # the leader: the article that was ingested first
+        ("scored_document_id", pa.int64()),  # the cluster: the text that is scored for all of it
+        ("month", pa.date32()),  # ledger partition of that text
+        ("lang", pa.string()),  # of that text
+        ("scored_article_id", pa.string()),  # the first article with that text; null: it must not be shown
+        ("began_at", TIME),  # what the cluster's age counts from, of its first article
+        ("claimed_hour", TIME),  # null: no article of the cluster was claimed by this run
+        ("document_id", pa.int64()),  # the article's own text
+        ("similarity", pa.float32()),  # of the two texts; 1: they are the same
+        ("revision_id", pa.int64()),
         ("article_id", pa.string()),
+        ("source", pa.string()),
         ("first_ingested_at", TIME),
         ("published_at", TIME),
-        ("copies", pa.int32()),  # articles with this text, the leader included
-        ("claimed_hour", TIME),  # null: no copy of it was claimed by this run
         ("is_new", pa.bool_()),
     ]
 )
 
-# One row a topic × document that the run's rankings are made from.
+# One row a topic × document that the run's rankings are made from; of a cluster, the text that is scored.
 PAIRS = pa.schema(
     [
         ("topic", pa.string()),
@@ -52,6 +57,7 @@ RANKING = pa.schema(
         ("lang", pa.string()),
         ("published_at", TIME),
         ("first_ingested_at", TIME),
+        ("began_at", TIME),
         ("ranked_by", pa.string()),
         ("logit", pa.float32()),
         ("rank_score", pa.float64()),
@@ -59,9 +65,12 @@ RANKING = pa.schema(
         ("truncated", pa.bool_()),
         ("is_new", pa.bool_()),
         ("copies", pa.int32()),
+        ("copy_sources", pa.list_(pa.string())),
         ("topic_version_id", pa.int64()),
         ("revision_id", pa.int64()),
         ("document_id", pa.int64()),
+        ("scored_document_id", pa.int64()),
+        ("scored_article_id", pa.string()),
         ("scorer_id", pa.int32()),
     ]
 )

@@ -79,10 +79,13 @@ class Settings(BaseSettings):
         default=72.0, description="Articles first ingested longer ago leave the page."
     )
     prepare_without: tuple[
-        Literal["decode", "extract", "repair", "normalise", "boilerplate", "language", "flags"], ...
+        Literal[
+            "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags", "syndication"
+        ],
+        ...,
     ] = Field(
         default=(),
-        description='JSON list of steps of prepare that are left out: "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags".',
+        description='JSON list of steps of prepare that are left out: "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags", "syndication".',
     )
     boilerplate_rules: Path | None = Field(
         default=None,
@@ -99,6 +102,18 @@ class Settings(BaseSettings):
     light_seconds: PositiveFloat = Field(
         default=120.0,
         description="The sentence-embedding model gets this long, its start included; then the light order is BM25.",
+    )
+    syndication_similarity: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.7,
+        description="Least share of their shingles that two near-copies have in common, as estimated by MinHash.",
+    )
+    syndication_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
+        default=72.0,
+        description="A text joins a cluster whose leader was first ingested at most this long before or after it.",
+    )
+    preferred_sources: tuple[str, ...] = Field(
+        default=(),
+        description="JSON list of sources: of a cluster, the article of the first of these stands on the page; else the earliest.",
     )
     fill_factor: Positive = Field(
         default=10, description="A topic that is not filled yet recalls candidate_limit times this many."

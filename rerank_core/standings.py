@@ -3,7 +3,7 @@
 A topic never mixes scorers: the one before ranks it until the fill under the new one is complete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -85,7 +85,7 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     light order was made for.
     """
     members = frozen.read_members(store, run)
-    pairs = _without_forgotten(frozen.read_pairs(store, run), members, hidden)
+    pairs = _without_forgotten(connection, frozen.read_pairs(store, run), members, hidden)
     light = frozen.read_light(store, run)
     wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
     page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
@@ -99,12 +99,18 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     )
 
 
-def _without_forgotten(pairs: pa.Table, members: pa.Table, hidden: Mapping[str, str]) -> pa.Table:
+def _without_forgotten(
+    connection: Connection, pairs: pa.Table, members: pa.Table, hidden: Mapping[str, str]
+) -> pa.Table:
+    """The pairs but for those whose text went with its last article; that of a copy is there still."""
     forgotten = pa.array([article for article, why in hidden.items() if why == "forgotten"], pa.string())
     if not len(forgotten):
         return pairs
-    documents = members.filter(pc.is_in(members.column("article_id"), forgotten)).column("document_id")
-    return pairs.filter(pc.invert(pc.is_in(pairs.column("document_id"), documents.combine_chunks())))
+    theirs = members.filter(pc.is_in(members.column("article_id"), forgotten)).column("scored_document_id")
+    asked = sorted(set(theirs.to_pylist()))
+    there = {row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=asked)}
+    gone = pa.array([document_id for document_id in asked if document_id not in there], pa.int64())
+    return pairs.filter(pc.invert(pc.is_in(pairs.column("document_id"), gone)))
 
 
 def _frozen(row: RowMapping) -> FrozenTopic:
@@ -195,11 +201,16 @@ def _rows(
 ) -> pa.Table:
     """All rows of the page (schemas.RANKING), in (topic, rank) order; those without a score get the light order's label."""
     tables = [schemas.RANKING.empty_table()]
-    display = _display(connection, members, page, [rows.places for rows, _ in ranked.values()])
+    all_places = np.unique(
+        np.concatenate([np.zeros(0, dtype=np.int64), *(rows.places for rows, _ in ranked.values())])
+    )
+    display = _display(connection, members, page, all_places)
+    copies = _copies(members, page, all_places)
     for slug, (rows, standing) in sorted(ranked.items()):
         count = len(rows.places)
         here = members.take(pa.array(page.positions[rows.places]))
         shown = [display[revision_id] for revision_id in here.column("revision_id").to_pylist()]
+        told = [copies[place] for place in rows.places.tolist()]
         by_model = np.arange(count) < rows.by_model
         columns = {
             "topic": pa.array([slug] * count, pa.string()),
@@ -212,6 +223,9 @@ def _rows(
             "rank_score": pa.array(rows.rank_score, mask=~by_model),
             "light_score": pa.array(rows.light.astype(np.float32)),
             "truncated": pa.array(rows.truncated),
+            "copies": pa.array(page.copies[rows.places], pa.int32()),
+            "copy_sources": pa.array([one.sources for one in told], pa.list_(pa.string())),
+            "scored_article_id": pa.array([one.scored_article_id for one in told], pa.string()),
             "topic_version_id": pa.array([standing.topic_version_id] * count, pa.int64()),
             "scorer_id": pa.array([standing.scorer_id] * count, pa.int32(), mask=~by_model),
         }
@@ -226,12 +240,34 @@ def _rows(
     return pa.concat_tables(tables)
 
 
-def _display(
-    connection: Connection, members: pa.Table, page: Page, places: Sequence[Ids]
-) -> dict[int, RowMapping]:
+@dataclass(frozen=True)
+class _Copies:
+    """What a row tells of its cluster."""
+
+    sources: list[str]  # of its articles that may be shown, each once, that of the row first
+    scored_article_id: str | None  # the article whose text was scored; None: it may not be named
+
+
+def _copies(members: pa.Table, page: Page, places: Ids) -> dict[int, _Copies]:
+    """What the rows at these places tell of their clusters."""
+    found = {}
+    names = ("article_id", "source", "document_id", "scored_document_id", "scored_article_id")
+    article, source, own, scored, first = (members.column(name) for name in names)
+    for place in places.tolist():
+        here = page.copies_of(place).tolist()
+        sources = dict.fromkeys(source[position].as_py() for position in here)
+        text = scored[here[0]].as_py()
+        same = [article[position].as_py() for position in here if own[position].as_py() == text]
+        named = first[here[0]].as_py()
+        if same and named not in same:
+            named = same[0]  # that one is blocked, or has another text by now
+        found[place] = _Copies([name for name in sources if name is not None], named)
+    return found
+
+
+def _display(connection: Connection, members: pa.Table, page: Page, places: Ids) -> dict[int, RowMapping]:
     """What frontends show of each ranked revision."""
-    positions = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *places]))
-    revision_ids = members.column("revision_id").take(pa.array(page.positions[positions])).to_pylist()
+    revision_ids = members.column("revision_id").take(pa.array(page.positions[places])).to_pylist()
     return {
         row["revision_id"]: row for row in db.rows(connection, "publish_display", revision_ids=revision_ids)
     }

@@ -208,13 +208,18 @@ class Newsroom:
         """The published file, straight from the disk."""
         return pq.read_table(Path(published["parquet"]), schema=schemas.PUBLISHED)
 
+    def members(self, run: Run) -> list[dict[str, Any]]:
+        """The run's frozen members."""
+        frozen = self.again(run)
+        found = self.resources.store.read(str(frozen.members_path), schema=schemas.MEMBERS)
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return rows
+
     def pairs(self, run: Run) -> list[dict[str, Any]]:
         """The run's frozen pairs, each with its article's id."""
         frozen = self.again(run)
-        members = {
-            row["document_id"]: row["article_id"]
-            for row in self.resources.store.read(str(frozen.members_path), schema=schemas.MEMBERS).to_pylist()
-        }
+        articles = self.members(run)
+        members = {row["scored_document_id"]: row["article_id"] for row in reversed(articles)}
         found = self.resources.store.read(str(frozen.pairs_path), schema=schemas.PAIRS).to_pylist()
         return [{**row, "article_id": members[row["document_id"]]} for row in found]
 

@@ -135,7 +135,7 @@ def page(teller: Teller, database: Database, *, pipeline: str) -> None:
         ).all()
         rows = connection.execute(
             text("""
-                SELECT topic, rank, title, source, published_at, first_ingested_at, ranked_by, logit, is_new, as_of
+                SELECT topic, rank, title, source, copies, began_at, ranked_by, logit, is_new, as_of
                 FROM rerank.current_ranking
                 WHERE pipeline = :pipeline AND rank <= :rows ORDER BY topic, rank
             """),
@@ -160,13 +160,12 @@ def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
     title_cells = max(20, width - sum(fixed.values()) - 2 * len(fixed))
     table.add_column("title", width=title_cells, no_wrap=True, overflow="ellipsis")
     for row in rows:
-        born = min(row.published_at or row.first_ingested_at, row.first_ingested_at)
         table.add_row(
             str(row.rank),
             "bm25" if row.logit is None else f"{row.logit:+.2f}",
             "new" if row.is_new else "",
-            age(row.as_of, born),
-            Text(one_line(row.source or "")),
+            age(row.as_of, row.began_at),
+            Text(one_line(row.source or "") + (f" +{row.copies - 1}" if row.copies > 1 else "")),
             Text(one_line(row.title)),
         )
     return table

@@ -281,12 +281,13 @@ def find_texts(connection: Connection, *, revision_id: int) -> Texts:
 
 
 def list_copies(connection: Connection, *, pipeline: str, article_id: str, revision: Revision) -> list[Copy]:
-    """Other articles with the very text of this article's revision."""
+    """Other articles with the text of this article's revision, or a near-copy of it."""
     found = db.rows(
         connection,
         "ui_copies",
         pipeline=pipeline,
         document_id=revision.document_id,
+        scored_document_id=revision.scored_document_id,
         article_id=article_id,
         first_ingested_at=revision.first_ingested_at,
     )
@@ -302,7 +303,7 @@ def list_standings(
     limit: int,
     offset: int = 0,
 ) -> list[Standing]:
-    """Where a document in this language stands in each topic of a publication."""
+    """Where the cluster of a scored text in this language stands in each topic of a publication."""
     found = db.rows(
         connection,
         "ui_article_standing",

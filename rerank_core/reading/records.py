@@ -80,6 +80,8 @@ class Row:
     truncated: bool
     is_new: bool
     copies: int
+    copy_sources: list[str]
+    began_at: datetime  # what the age counts from
     rank_before: int | None  # null: it was not on the topic's page before
     total: int  # rows that the query found, on all pages
 
@@ -248,6 +250,8 @@ class Revision:
     length: int | None
     lang_confidence: float | None
     flags: list[str]  # what was noticed about the text
+    scored_document_id: int | None  # the text that is scored for its cluster
+    began_at: datetime  # what the cluster's age counts from
     quarantined: str | None  # the reason
     hidden: str | None  # why it must not be shown: blocked, deleted, forgotten
 
@@ -267,9 +271,10 @@ class Texts:
 
 @dataclass(frozen=True)
 class Copy:
-    """Another article with the same text."""
+    """Another article with the same text, or with a near-copy of it."""
 
     article_id: str
+    is_same_text: bool
     title: str | None
     source: str | None
     url: str | None
@@ -278,7 +283,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a document stands in a topic."""
+    """Where a cluster stands in a topic."""
 
     slug: str
     state: TopicState
@@ -288,7 +293,7 @@ class Standing:
     half_life_hours: float
     languages: list[str]
     rank: int | None  # null: not on the topic's page
-    article_id: str | None  # that the page shows for the document
+    article_id: str | None  # that stands for the cluster
     ranked_by: str | None
     rank_score: float | None
     light_score: float | None

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from rerank_core import database as db
 from rerank_core import schemas
 from rerank_core.errors import CorruptError
+from rerank_core.ranking import clusters_of
 from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.retrieval.bm25 import Bm25
@@ -34,8 +35,8 @@ class Buckets:
     not_recalled_language: int
 
 
-def read_members(connection: Connection, run: Run) -> pa.Table:
-    """The documents of the run's freshness window as they are now (schemas.MEMBERS); recall freezes them."""
+def read_members(connection: Connection, run: Run, *, preferred_sources: Sequence[str] = ()) -> pa.Table:
+    """The articles of the run's freshness window as they are now (schemas.MEMBERS); recall freezes them."""
     found = db.rows(
         connection,
         "recall_members",
@@ -43,19 +44,23 @@ def read_members(connection: Connection, run: Run) -> pa.Table:
         run_id=run.run_id,
         fresh_since=run.window.fresh_since,
         until=run.window.until,
+        preferred=list(preferred_sources),
     )
     return pa.Table.from_pylist([dict(row) for row in found], schema=schemas.MEMBERS)
 
 
 class Window:
-    """The members as arrays side by side."""
+    """The texts of the members that are scored, one a cluster, as arrays side by side."""
 
     def __init__(self, members: pa.Table) -> None:
-        self.members = members
-        self.document_ids: Ids = members.column("document_id").to_numpy()
-        self.langs = np.asarray(members.column("lang").to_pylist(), dtype=object)
+        texts = members.take(pa.array(clusters_of(members)[0]))
+        self.texts = texts.select(["scored_document_id", "month", "lang"]).rename_columns(
+            ["document_id", "month", "lang"]
+        )
+        self.document_ids: Ids = self.texts.column("document_id").to_numpy()
+        self.langs = np.asarray(self.texts.column("lang").to_pylist(), dtype=object)
         by_hour: dict[Any, list[int]] = defaultdict(list)
-        for position, hour in enumerate(members.column("claimed_hour").to_pylist()):
+        for position, hour in enumerate(texts.column("claimed_hour").to_pylist()):
             if hour is not None:
                 by_hour[hour].append(position)
         # Positions that the run claimed, by hour of ingestion.
@@ -181,13 +186,13 @@ def ask(
         yield Asked(topic, by_member, light)
 
 
-def find_eligible(connection: Connection, topic: Topic, members: pa.Table) -> Mask:
-    """Members in the topic's languages, with every `must` term and no `must_not` term."""
-    eligible = np.ones(members.num_rows, dtype=bool)
+def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
+    """Texts in the topic's languages, with every `must` term and no `must_not` term."""
+    eligible = np.ones(len(window), dtype=bool)
     if topic.languages:
-        eligible &= np.isin(np.asarray(members.column("lang").to_pylist(), dtype=str), topic.languages)
+        eligible &= np.isin(window.langs.astype(str), topic.languages)
     if topic.must or topic.must_not:
-        document_ids = members.column("document_id").to_numpy()
+        document_ids = window.document_ids
         allowed = [
             row["document_id"]
             for row in db.rows(

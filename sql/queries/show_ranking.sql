@@ -1,6 +1,6 @@
 -- The first rows of each topic of the current page, or of the one that is asked for.
-SELECT topic, rank, article_id, title, source, lang, ranked_by, logit, light_score, is_new, flags,
-       as_of - least(published_at, first_ingested_at) AS age
+SELECT topic, rank, article_id, title, source, lang, ranked_by, logit, light_score, is_new, flags, copies,
+       as_of - began_at AS age
 FROM (
     SELECT *, row_number() OVER (PARTITION BY topic ORDER BY rank) AS place
     FROM rerank.current_ranking

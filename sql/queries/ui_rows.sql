@@ -2,7 +2,8 @@
 -- frontends read, without blocked
 -- and forgotten articles.
 SELECT r.slug, r.rank, r.article_id, r.title, r.url, r.source, r.lang, r.published_at, r.first_ingested_at, r.ranked_by,
-       r.logit, r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, b.rank AS rank_before,
+       r.logit, r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, r.copy_sources,
+       COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at, b.rank AS rank_before,
        count(*) OVER () AS total
 FROM rerank.ranking r
 LEFT JOIN rerank.ranking b

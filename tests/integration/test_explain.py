@@ -1,5 +1,6 @@
 """Every reason why an article stands where it stands, or does not, has a sentence of its own."""
 
+import re
 from typing import Any
 
 import pytest
@@ -113,9 +114,35 @@ def test_a_copy_names_the_article_that_stands_for_it(room: Newsroom) -> None:
     room.run()
     assert reason(room, "second") == (
         "copy",
-        "It is a copy of article first, which stands for this text: explain that one.",
+        "It has the very text of article first, which stands at rank 1.",
     )
-    assert dict(ask(room, "first").facts)["copies"].startswith("2 articles have this text")
+    assert dict(ask(room, "first").facts)["cluster"].startswith("2 articles with this text")
+
+
+def test_a_near_copy_names_the_article_that_stands_for_it_and_its_rank(room: Newsroom) -> None:
+    room.follow("solar")
+    body = " ".join(f"word{number}" for number in range(80))
+    room.add("first", title="solar power", body=body, ingested_at=room.ago(minutes=30))
+    room.add("second", title="solar power", body=f"{body} more", ingested_at=room.ago(minutes=20))
+    room.add("third", title="solar power", body=f"{body} more and more", ingested_at=room.ago(minutes=10))
+    room.run("k")
+    found, sentence = reason(room, "third")
+    assert found == "near_copy"
+    assert re.fullmatch(
+        r"It is a near-copy of article first, which stands at rank 1; 9\d% of their shingles are the same\.",
+        sentence,
+    )
+    assert dict(ask(room, "first").facts)["cluster"] == (
+        "3 articles with this text or a near-copy of it, 3 texts; this one stands for them"
+    )
+    assert "scored text" not in dict(ask(room, "first").facts)
+    room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'first', 'libel')")
+    assert reason(room, "third")[1].startswith(
+        "It is a near-copy of article second, which stands for it: explain that one; each"
+    )
+    room.run("k")
+    assert reason(room, "second")[0] == "ranked"
+    assert dict(ask(room, "second").facts)["scored text"].startswith("that of article first, 9")
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_topics_page_equals_the_view_row_for_row(room: Newsroom) -> None:
     for article, row in zip(found["articles"], view, strict=True):
         for name in pages.ARTICLE:
             expected = getattr(row, name)
-            is_time = name in {"published_at", "first_ingested_at"} and expected is not None
+            is_time = name in {"published_at", "first_ingested_at", "began_at"} and expected is not None
             assert article[name] == (expected.isoformat() if is_time else expected), name
     assert {article["logit"] is None for article in found["articles"]} == {True, False}
     assert {article["url"] for article in found["articles"]} == {None, "http://x.example/1"}

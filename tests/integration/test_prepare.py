@@ -169,7 +169,9 @@ PROSE = (
 
 def metrics(room: Newsroom) -> dict[str, float]:
     """What the steps of prepare did, by name."""
-    rows = room.sql("SELECT name, value FROM rerank.run_metric WHERE stage = 'prepare' AND name LIKE '%\\_%'")
+    rows = room.sql(
+        "SELECT name, value FROM rerank.run_metric WHERE stage = 'prepare' AND name LIKE '%\\_%' AND name <> 'near_copies'"
+    )
     return {row.name: row.value for row in rows}
 
 
@@ -186,6 +188,7 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
         "lang_en": 2,
         "language_overruled": 1,
         "flag_pleads": 1,
+        "signature_short": 2,
     }
 
 
@@ -206,10 +209,10 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
     monkeypatch.setattr(prepare, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
-    assert metrics(room) == {"lang_en": 2}
+    assert metrics(room) == {"lang_en": 2, "signature_short": 2}
     room.stage("prepare", run)
     room.stage("prepare", run)
-    assert metrics(room) == {"lang_en": 5}
+    assert metrics(room) == {"lang_en": 5, "signature_short": 5}
 
 
 def test_language_confidence_and_flags_are_stored_with_the_document(room: Newsroom) -> None:

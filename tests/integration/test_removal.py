@@ -428,8 +428,8 @@ class TestRace:
         members = recall.read_members
         run = room.until("recall", "k")
 
-        def read_and_then_forgotten(*arguments: Any) -> Any:
-            found = members(*arguments)
+        def read_and_then_forgotten(*arguments: Any, **options: Any) -> Any:
+            found = members(*arguments, **options)
             forget(room)
             return found
 

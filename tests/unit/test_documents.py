@@ -136,6 +136,7 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
         "lang_en": 2,
         "language_overruled": 1,
         "flag_pleads": 1,
+        "signature_short": 2,
     }
 
 

@@ -20,9 +20,9 @@ def page(*articles: str, hours_old: dict[str, float] | None = None, blocked: set
     members = pa.Table.from_pylist(
         [
             {
-                "document_id": number,
+                "scored_document_id": number,
                 "article_id": article,
-                "first_ingested_at": NOON - timedelta(hours=ages.get(article, 0)),
+                "began_at": NOON - timedelta(hours=ages.get(article, 0)),
             }
             for number, article in enumerate(articles, start=1)
         ],
@@ -72,30 +72,60 @@ def test_a_half_life_halves_the_odds() -> None:
     assert odds[1] == pytest.approx(odds[0] / 4)
 
 
-@pytest.mark.parametrize(
-    ("published", "ingested", "hours"),
-    [
-        (-10, -2, 10),  # the source had it before we did
-        (-2, -10, 10),  # published again later: no younger
-        (None, -3, 3),
-        (5, 1, 0),  # from the future: not negative
-    ],
-)
-def test_age_is_counted_from_the_earlier_of_publication_and_ingestion(
-    published: float | None, ingested: float, hours: float
-) -> None:
+@pytest.mark.parametrize(("began", "hours"), [(-10, 10), (0, 0), (5, 0)])  # from the future: not negative
+def test_age_is_counted_from_the_beginning_of_the_cluster(began: float, hours: float) -> None:
     members = pa.Table.from_pylist(
-        [
-            {
-                "document_id": 1,
-                "article_id": "a",
-                "first_ingested_at": NOON + timedelta(hours=ingested),
-                "published_at": None if published is None else NOON + timedelta(hours=published),
-            }
-        ],
+        [{"scored_document_id": 1, "article_id": "a", "began_at": NOON + timedelta(hours=began)}],
         schema=schemas.MEMBERS,
     )
     assert Page.of(members, as_of=NOON, blocked=set()).age_hours.tolist() == [hours]
+
+
+CLUSTERS = pa.Table.from_pylist(
+    [
+        {"scored_document_id": cluster, "article_id": article, "began_at": NOON}
+        for cluster, article in [(7, "x"), (3, "a"), (3, "b"), (3, "c"), (5, "y"), (5, "z")]
+    ],
+    schema=schemas.MEMBERS,
+)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "stand", "copies", "gone"),
+    [
+        (set(), ["a", "y", "x"], [3, 2, 1], []),
+        ({"a"}, ["b", "y", "x"], [2, 2, 1], []),
+        ({"a", "b", "y"}, ["c", "z", "x"], [1, 1, 1], []),
+        ({"b", "z"}, ["a", "y", "x"], [2, 1, 1], []),
+        (
+            {"a", "b", "c"},
+            ["a", "y", "x"],
+            [0, 2, 1],
+            [3],
+        ),  # its last article does not stand for its neighbour
+        ({"x", "y", "z"}, ["a", "y", "x"], [3, 0, 0], [5, 7]),
+    ],
+)
+def test_the_first_article_of_a_cluster_that_is_not_blocked_stands_for_it(
+    blocked: set[str], stand: list[str], copies: list[int], gone: list[int]
+) -> None:
+    on = Page.of(CLUSTERS, as_of=NOON, blocked=blocked)
+    assert on.document_ids.tolist() == [3, 5, 7]
+    assert on.article_ids.tolist() == stand
+    assert on.copies.tolist() == copies
+    assert on.document_ids[on.blocked].tolist() == gone
+    rows = ranked(on, {3: 1.0, 5: 2.0, 7: 3.0})
+    assert set(rows.places.tolist()) == {0, 1, 2} - {[3, 5, 7].index(document) for document in gone}
+
+
+def test_the_copies_of_a_cluster_are_those_that_may_be_shown() -> None:
+    on = Page.of(CLUSTERS, as_of=NOON, blocked={"b"})
+    names = CLUSTERS.column("article_id").to_pylist()
+    assert [[names[position] for position in on.copies_of(place)] for place in range(3)] == [
+        ["a", "c"],
+        ["y", "z"],
+        ["x"],
+    ]
 
 
 def test_min_score_is_held_against_the_score_before_decay() -> None:
@@ -145,7 +175,7 @@ def test_a_score_that_is_no_number_is_an_error(logit: float) -> None:
 @pytest.mark.parametrize("document", [0, 2, 9])
 def test_a_document_that_is_no_member_is_an_error(document: int) -> None:
     members = pa.Table.from_pylist(
-        [{"document_id": number, "article_id": "a", "first_ingested_at": NOON} for number in (1, 3)],
+        [{"scored_document_id": number, "article_id": "a", "began_at": NOON} for number in (1, 3)],
         schema=schemas.MEMBERS,
     )
     on = Page.of(members, as_of=NOON, blocked=set())

@@ -36,11 +36,11 @@ def article(
         revision = revisions[0]
         shown = choose(connection, pipeline, publication, None)
         standings: list[Standing] = []
-        if shown is not None and revision.document_id is not None:
+        if shown is not None and revision.scored_document_id is not None:
             standings = reading.list_standings(
                 connection,
                 publication_id=shown.publication_id,
-                document_id=revision.document_id,
+                document_id=revision.scored_document_id,
                 lang=revision.document_lang or "und",
                 limit=ROWS,
                 offset=(page - 1) * ROWS,
@@ -78,7 +78,7 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
         return f"not scored yet: it follows in {order}, after the scored ones"
     if standing.rank is not None and standing.logit is not None:
         decay = standing.logit - (standing.rank_score or standing.logit)
-        aged = as_of - min(revision.published_at or revision.first_ingested_at, revision.first_ingested_at)
+        aged = as_of - revision.began_at
         hours = max(aged, timedelta()) / timedelta(hours=1)
         return (
             f"logit {logit(standing.logit)} less {decay:.2f} for {hours:.0f} h of age"
@@ -94,7 +94,7 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
         return "never a candidate: other articles share more words with the query"
     if standing.min_score is not None and standing.logit < standing.min_score:
         return f"below the topic's least logit, {logit(standing.min_score)}"
-    age = as_of - min(revision.published_at or revision.first_ingested_at, revision.first_ingested_at)
+    age = as_of - revision.began_at
     reached = standing.logit - math.log(2) * (age / timedelta(hours=1)) / standing.half_life_hours
     if standing.last_rank_score is not None and reached < standing.last_rank_score:
         return (

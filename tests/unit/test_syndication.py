@@ -1,0 +1,260 @@
+"""Which texts are prints of one story: likeness by shingles, and marks that keep stories apart. All texts are invented."""
+
+from collections.abc import Sequence
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from rerank_core import syndication
+from rerank_core.syndication import BANDS, CROWD, LEAST_SHINGLES, PLACES, Marks, Texts, join, marks, signature
+
+BRIDGE = (
+    "Bridge over the Lys opens at last\n\nThe bridge over the Lys opened on Monday, four years after work began. The mayor"
+    " walked across it with the children of the harbour school, while the ferry that it replaces made its last trip. The"
+    " town counted 9,000 cars on the first day. The footpath is not finished: it follows in spring, when the last cranes"
+    " have left the eastern bank. Shopkeepers of the old quay fear for their custom, and have asked for a bus that stops"
+    " at the market on its way to the new road."
+)
+MEETING = (
+    "{title}\n\n新华社北京{date}电 国务院总理{date}主持召开国务院常务会议，研究部署推动{matter}工作，听取有关情况汇报，"
+    "审议通过一批政策文件。会议指出，要坚持问题导向，完善工作机制，压实各方责任，确保各项部署落到实处。会议强调，"
+    "要加强统筹协调，形成工作合力，及时回应社会关切，推动相关领域改革不断取得新进展。会议还研究了其他事项。"
+)
+TITLE = "李强主持召开国务院常务会议"
+
+
+def meeting(date: str, matter: str = "农村公路建设", title: str = TITLE) -> str:
+    return MEETING.format(title=title, date=date, matter=matter)
+
+
+def texts(*found: str, hours: Sequence[float] | None = None, langs: Sequence[str] | None = None) -> Texts:
+    """These texts, in their order, all ingested at one time."""
+    signatures = [signature(text) for text in found]
+    assert all(one is not None for one in signatures), "a text of the test is too short"
+    return Texts(
+        np.asarray(signatures, dtype=np.uint32).reshape(len(found), PLACES),
+        [marks(text) for text in found],
+        langs or ["en"] * len(found),
+        np.asarray(hours or [0.0] * len(found)),
+    )
+
+
+NONE = texts()
+
+
+def leaders(*found: str, similarity: float = 0.7, hours: Sequence[float] | None = None) -> list[int]:
+    """The leader that each text joins, by number; its own: it leads."""
+    return join(NONE, texts(*found, hours=hours), similarity=similarity, hours=72.0).leader.tolist()
+
+
+def likeness(one: str, other: str) -> float:
+    first, second = signature(one), signature(other)
+    assert first is not None
+    assert second is not None
+    return float((first == second).mean())
+
+
+def test_an_english_reprint_with_another_headline_and_a_shorter_end_is_a_near_copy() -> None:
+    reprint = (
+        "New bridge eases traffic\n\n" + BRIDGE.partition("\n\n")[2].rpartition(", and have asked")[0] + "."
+    )
+    assert leaders(BRIDGE, reprint) == [0, 0]
+
+
+def test_a_chinese_reprint_with_another_headline_and_a_few_other_words_is_a_near_copy() -> None:
+    first = meeting("10月8日")
+    reprint = meeting("10月8日", title="国务院常务会议研究农村公路建设").replace(
+        "听取有关情况汇报", "听取了情况汇报"
+    )
+    assert 0.7 < likeness(first, reprint) < 1
+    assert leaders(first, reprint) == [0, 0]
+
+
+def test_another_story_in_the_same_language_leads_a_cluster_of_its_own() -> None:
+    other = (
+        "Ferry company seeks a buyer\n\nThe company that ran the ferry for ninety years has asked for offers. Its two boats"
+        " need new engines, its pier a new roof, and its eleven people new work. A museum in the capital would like the"
+        " older of the boats, which was built for the fair and carried a king. Nobody has yet come forward for the rest."
+    )
+    assert leaders(BRIDGE, other) == [0, 1]
+
+
+def test_punctuation_case_width_and_spaces_make_no_difference() -> None:
+    assert likeness(BRIDGE, BRIDGE.upper().replace(",", " ,").replace(". ", " — ")) == 1
+    first = meeting("10月8日")
+    assert likeness(first, first.replace("10", "１０").replace("，", " ， ")) == 1
+
+
+def test_meetings_under_one_title_on_other_days_do_not_merge() -> None:
+    found = [meeting(date) for date in ("10月8日", "10月18日", "11月8日", "二〇二四年十二月八日")]
+    assert likeness(found[0], found[1]) > 0.7
+    assert leaders(*found) == [0, 1, 2, 3]
+
+
+def test_control_without_the_veto_these_meetings_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Marks, "contradict", lambda one, other: False)
+    assert leaders(*(meeting(date) for date in ("10月8日", "10月18日", "11月8日"))) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Three dead in harbour fire", "Four dead in harbour fire"),
+        ("Index falls 1.5 percent", "Index falls 1.8 percent"),
+        ("Loan of 40 million agreed", "Loan of 40 billion agreed"),
+        ("Town wins 3-1", "Town wins 1-3"),
+        ("Weather for Monday", "Weather for Tuesday"),
+        ("The week of March 3", "The week of March 4"),
+        ("The talks of October", "The talks of November"),
+        ("The Ledger, Vol. 3", "The Ledger, Vol. 4"),
+        ("The long march, part II", "The long march, part III"),
+        ("The long march", "The long march, part II"),
+        ("Episode five: the quay", "Episode six: the quay"),
+        ("Harbour diary (2)", "Harbour diary (3)"),
+        ("Harbour wars II", "Harbour wars III"),
+        ("Ledger #12", "Ledger #13"),
+        ("读书周刊第12期", "读书周刊第13期"),
+        ("读书周刊第十二期", "读书周刊第十三期"),
+        ("海港旧事（上）", "海港旧事（下）"),
+        ("海港旧事之二", "海港旧事之三"),
+        ("港口火灾三人死亡", "港口火灾四人死亡"),
+        ("星期一天气", "星期二天气"),
+        ("十月八日新闻摘要", "十月九日新闻摘要"),
+        ("投资3万元", "投资3亿元"),
+        ("2024年年报", "2025年年报"),
+    ],
+)
+def test_marks_that_differ_in_the_title_keep_texts_apart(one: str, other: str) -> None:
+    body = "\n\nNobody on the quay could say more."
+    first, second = marks(one + body), marks(other + body)
+    assert first.contradict(second)
+    assert second.contradict(first)
+    assert not first.contradict(first)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Two dead in fire", "2 dead in fire"),
+        ("Sales of 1,204 units", "Sales of 1204 units"),
+        ("Part II: the quay", "Part 2: the quay"),
+        ("Vol. 3", "Volume three"),
+        ("第十二期", "第12期"),
+        ("二〇二四年十月八日", "2024年10月08日"),
+        ("The week of March 3", "The week of 3 March"),
+        ("Loan of 40 million", "Loan of 40 mln"),
+        ("Bridge opens", "Bridge opens after 4 years"),  # what only one of them tells contradicts nothing
+        ("一些人的意见", "一个人的意见"),
+    ],
+)
+def test_other_ways_of_writing_a_number_keep_nothing_apart(one: str, other: str) -> None:
+    body = "\n\nThe work took 4 years, from 一些 to 一个."
+    assert not marks(one + body).contradict(marks(other + body))
+
+
+def test_figures_of_the_body_veto_only_where_each_text_has_some_that_the_other_lacks() -> None:
+    table = "Prices\n\n" + BRIDGE.partition("\n\n")[2] + " Wheat stood at {}, rye at 31."
+    assert leaders(table.format(17), table.format(19)) == [0, 1]
+    assert leaders(table.format(17), table.format(17) + " Barley stood at 12.") == [0, 0]
+
+
+def test_what_marks_say_comes_back_from_their_text() -> None:
+    for text in (
+        BRIDGE,
+        meeting("10月8日"),
+        "No. 3, part II of the 4 stories\n\nin 2024",
+        "nothing\n\nat all",
+    ):
+        assert Marks.of_text(marks(text).to_text()) == marks(text)
+
+
+def test_a_text_that_is_too_short_has_no_signature() -> None:
+    words = [f"word{number}" for number in range(LEAST_SHINGLES + 2)]
+    assert signature(" ".join(words)) is not None
+    assert signature(" ".join(words[:-1])) is None
+    assert signature("港" * 500) is None, "the same shingle over and over is one"
+    assert signature("") is None
+
+
+def drifting(steps: int) -> list[str]:
+    """Texts of which each is like the one before, and the last is not like the first."""
+    words = [f"word{number}" for number in range(200)]
+    return [" ".join([f"new{n}" for n in range(step * 12)] + words[step * 12 :]) for step in range(steps)]
+
+
+def test_a_text_is_compared_with_the_leader_alone_and_not_with_those_that_joined_it() -> None:
+    found = drifting(5)
+    assert likeness(found[0], found[1]) > 0.8
+    assert likeness(found[0], found[4]) < 0.7
+    assert leaders(*found, similarity=0.7)[-1] != 0
+
+
+def test_of_two_leaders_it_joins_the_one_that_it_is_more_like() -> None:
+    found = drifting(9)
+    far, near, text = found[0], found[8], found[6]
+    assert leaders(far, near, text, similarity=0.5) == [0, 1, 1]
+
+
+@pytest.mark.parametrize(("hours", "joined"), [(71.0, True), (-71.0, True), (73.0, False), (-73.0, False)])
+def test_only_leaders_of_the_same_time_are_joined(hours: float, joined: bool) -> None:
+    assert leaders(BRIDGE, BRIDGE + " More follows.", hours=[0.0, hours]) == [0, 0 if joined else 1]
+
+
+def test_only_leaders_of_the_same_language_are_joined() -> None:
+    both = texts(BRIDGE, BRIDGE + " More follows.", langs=["en", "de"])
+    assert join(NONE, both, similarity=0.7, hours=72).leader.tolist() == [0, 1]
+
+
+def test_leaders_that_were_there_before_are_joined_and_keep_their_own_place() -> None:
+    before = texts(BRIDGE)
+    found = join(before, texts(BRIDGE + " More follows.", meeting("10月8日")), similarity=0.7, hours=72)
+    assert found.leader.tolist() == [0, 2]
+    assert found.similarity[0] > 0.9
+    assert found.similarity[1] == 1
+    assert found.vetoed.tolist() == [False, False]
+
+
+def test_a_veto_is_told() -> None:
+    found = join(NONE, texts(meeting("10月8日"), meeting("11月9日")), similarity=0.7, hours=72)
+    assert found.vetoed.tolist() == [False, True]
+
+
+def test_places_depend_on_the_order_of_turns_alone() -> None:
+    """The caller gives a run's texts their turns by time of ingestion: clusters of one leader are the same in any order."""
+    found = [
+        BRIDGE,
+        BRIDGE + " More follows.",
+        meeting("10月8日"),
+        meeting("10月8日") + "完。",
+        meeting("11月9日"),
+    ]
+    for order in permutations(range(len(found))):
+        joined = leaders(*(found[number] for number in order))
+        clusters = {
+            frozenset(order[place] for place, leader in enumerate(joined) if leader == one) for one in joined
+        }
+        assert clusters == {frozenset({0, 1}), frozenset({2, 3}), frozenset({4})}
+
+
+def test_texts_that_share_most_shingles_share_a_band() -> None:
+    one, other = texts(BRIDGE), texts(BRIDGE + " More follows.")
+    far = texts(meeting("10月8日"))
+    both = np.concatenate([syndication.bands(one.signatures), syndication.bands(far.signatures)])
+    assert both.shape == (2, BANDS)
+    alike = syndication.may_be_alike(both, syndication.bands(other.signatures))
+    assert alike.tolist() == [True, False]
+
+
+def test_a_crowd_of_form_letters_is_not_compared_one_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    original = syndication._by_likeness
+
+    def counting(every: Texts, position: int, candidates: Sequence[int], *limits: float) -> object:
+        compared.append(len(candidates))
+        return original(every, position, candidates, *limits)
+
+    monkeypatch.setattr(syndication, "_by_likeness", counting)
+    letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 3 * CROWD)]
+    assert leaders(*letters) == list(range(len(letters)))
+    assert max(compared) < 2.5 * CROWD
