@@ -103,6 +103,10 @@ def varied(room: Newsroom) -> Newsroom:
         make_topic(slug="solar", query="solar"),
         make_topic(slug="wind", query="wind"),
     )
+    body = " ".join(f"word{number}" for number in range(60))  # of a cluster whose first article is hidden
+    room.add("solar first", body=body, ingested_at=room.ago(hours=1))
+    room.add("solar copy", title="solar first", body=f"{body} more", source="desk")
+    room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'solar first', 'hoax')")
     for number in range(3):
         room.add(
             f"solar {number}",
