@@ -1,5 +1,6 @@
 """Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>."""
 
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -252,9 +253,14 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the environment; `overrides` win. Raises SettingsError naming the variable and value."""
+        """Read the environment, with what RERANK_AIRFLOW_PIPELINES gives the pipeline on top; `overrides` win.
+
+        Raises SettingsError naming the variable and value.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        pipeline = str(given.get("pipeline") or os.environ.get("RERANK_PIPELINE") or "news")
         try:
-            return cls(**{name: value for name, value in overrides.items() if value is not None})
+            return cls(**(_own_settings(pipeline) | given))
         except ValidationError as error:
             first = error.errors()[0]
             name = "RERANK_" + str(first["loc"][0]).upper()
@@ -267,6 +273,23 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
             ) from None
+
+
+def _own_settings(pipeline: str) -> dict[str, Any]:
+    """What one pipeline has of its own, so that commands find the same settings as its DAG."""
+    try:
+        own = json.loads(os.environ.get("RERANK_AIRFLOW_PIPELINES") or "{}").get(pipeline, {})
+        unknown = sorted(set(own) - (set(Settings.model_fields) - {"pipeline"}))
+        given = dict(own)
+    except (ValueError, TypeError, AttributeError):
+        raise SettingsError(
+            'RERANK_AIRFLOW_PIPELINES is not JSON of pipelines and their settings; write it like {"news": {}}'
+        ) from None
+    if unknown:
+        raise SettingsError(
+            f"RERANK_AIRFLOW_PIPELINES: pipeline {pipeline!r} has no setting {unknown[0]!r}; correct it"
+        )
+    return given
 
 
 def plain(message: str) -> str:

@@ -13,4 +13,4 @@ def pipelines() -> tuple[str, ...]:
 
 def settings_of(pipeline: str) -> Settings:
     """The settings of one pipeline: the environment, with what the pipeline has of its own on top."""
-    return Settings.load(**AirflowSettings.load().pipelines.get(pipeline, {}), pipeline=pipeline)
+    return Settings.load(pipeline=pipeline)

@@ -268,7 +268,6 @@ def test_someone_to_tell_of_late_dag_runs_without_a_deadline_is_told(monkeypatch
     [
         ("DEADLINE_MINUTES", "soon"),
         ("NOTIFY_FAILED", '["nowhere.page"]'),
-        ("PIPELINES", "news"),
         ("WATCH_SCHEDULE", "often"),
     ],
 )

@@ -118,6 +118,32 @@ def test_a_schedule_that_airflow_can_read_is_taken(monkeypatch: pytest.MonkeyPat
     assert Settings.load().schedule == value
 
 
+def test_a_command_for_a_pipeline_finds_the_settings_of_its_dag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANK_SHARDS", "4")
+    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {"model": "/models/new", "shards": 2}}')
+    assert (Settings.load().shards, Settings.load(pipeline="shadow").model) == (4, "/models/new")
+    monkeypatch.setenv("RERANK_PIPELINE", "shadow")
+    assert (Settings.load().shards, Settings.load(shards=7).shards) == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("shadow", "is not JSON"),
+        ('["shadow"]', "is not JSON of pipelines"),
+        ('{"shadow": 3}', "is not JSON of pipelines"),
+        ('{"shadow": {"modle": "x"}}', "pipeline 'shadow' has no setting 'modle'"),
+        ('{"shadow": {"pipeline": "x"}}', "pipeline 'shadow' has no setting 'pipeline'"),
+    ],
+)
+def test_what_a_pipeline_cannot_have_of_its_own_is_told(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str
+) -> None:
+    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", value)
+    with pytest.raises(SettingsError, match=f"RERANK_AIRFLOW_PIPELINES.*{said}"):
+        Settings.load(pipeline="shadow")
+
+
 def test_a_list_that_is_not_json_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_PREPARE_WITHOUT", "boilerplate")
     with pytest.raises(
