@@ -187,7 +187,7 @@ def test_every_setting_is_shown_and_no_password(rerank: Rerank) -> None:
         database_url="postgresql://u:p@ss/w:rd@host/news?sslpassword=secret&sslmode=require",
         store_url="s3://key:secret@bucket/folder",
         top_secret="x",
-        airflow_pipelines='{"news": {"database_url": "postgresql://u:hunter2@host/news"}}',
+        airflow_pipelines='{"other": {"database_url": "postgresql://u:hunter2@host/news"}}',
     )
     assert "hunter2" not in ended.out
     assert ended.code == 0
