@@ -5,6 +5,7 @@
 | **doctor** | checks database, store, scorer and clock, and says what to do | |
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
+| **page_deadline** | has the page published by the DAG `publish_overdue_rankings` if it is not out in time, whatever scoring does | |
 | **embed** | makes the vectors that dense recall compares, in pool `gpu`; nothing to do with any other | vectors |
 | **recall** | picks each topic's best candidates, cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
@@ -34,7 +35,8 @@ from rerank_airflow.operators import (
     RerankOperator,
     StageOperator,
 )
-from rerank_airflow.settings import pipelines, settings_of
+from rerank_airflow.overdue import PageDeadlineOperator
+from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
 
 
 def ranking_dag(pipeline: str) -> DAG:
@@ -45,7 +47,7 @@ def ranking_dag(pipeline: str) -> DAG:
         doc_md=__doc__,
         schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
         catchup=False,  # a run claims whatever the hours before it left
-        max_active_runs=1,
+        max_active_runs=AirflowSettings.load().active_runs,  # waiting for a GPU must not stop the next page
         deadline=late.alert(pipeline),
         tags=["news-rerank", pipeline],
         params=FORM,
@@ -54,6 +56,7 @@ def ranking_dag(pipeline: str) -> DAG:
         doctor = DoctorOperator(task_id="doctor", pipeline=pipeline)
         extract = StageOperator(task_id="extract", pipeline=pipeline)
         prepare = StageOperator(task_id="prepare", pipeline=pipeline)
+        page_deadline = PageDeadlineOperator(task_id="page_deadline", pipeline=pipeline)
         embed = EmbedOperator(task_id="embed", pipeline=pipeline, **embedding_args(pipeline))
         recall = RecallOperator(task_id="recall", pipeline=pipeline, trigger_rule="all_done_min_one_success")
         rerank = RerankOperator.partial(
@@ -71,7 +74,7 @@ def ranking_dag(pipeline: str) -> DAG:
         announce = AnnounceOperator(task_id="announce", pipeline=pipeline)
         observe = ObserveOperator(task_id="observe", pipeline=pipeline)
 
-        doctor >> extract >> prepare >> embed
+        doctor >> extract >> prepare >> [page_deadline, embed]
         [prepare, embed] >> recall >> rerank  # also when embed failed: words then recall what has no vector
         [recall, rerank] >> degrade  # also when shards failed or there are none, but not when recall failed
         [recall, degrade] >> publish  # also when degrade skipped itself

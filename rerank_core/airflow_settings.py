@@ -52,6 +52,11 @@ class AirflowSettings(BaseSettings):
     pool_slots: int = Field(
         default=1, gt=0, description="Slots of the scoring pool when the scheduler has to create it."
     )
+    active_runs: int = Field(
+        default=24,
+        gt=0,
+        description="Dag runs that may be under way at once: while scoring waits for a device, later ones still publish.",
+    )
     max_retry_minutes: float = Field(
         default=10.0, gt=0, description="Longest pause between two tries; the pause doubles each time."
     )

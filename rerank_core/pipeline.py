@@ -8,10 +8,12 @@ them can be run again by itself. `run_stage` gives a try its fence, times it and
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 from typing import Any, Self
 from uuid import uuid4
@@ -19,7 +21,19 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from rerank_core import database as db
-from rerank_core import degrade, embed, extract, followers, observe, prepare, publish, recall, rerank, runs
+from rerank_core import (
+    degrade,
+    embed,
+    extract,
+    followers,
+    observe,
+    overdue,
+    prepare,
+    publish,
+    recall,
+    rerank,
+    runs,
+)
 from rerank_core import topics as stored
 from rerank_core.database import Database
 from rerank_core.errors import InputError, RerankError
@@ -118,7 +132,29 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
     """
     started = monotonic()
     result = asdict(_perform(stage, resources, run_id, shard))
-    if stage == "publish" and result["is_current"]:
+    name = stage if shard is None else f"{stage}[{shard}]"
+    return _keep(name, result, resources=resources, run_id=run_id, started=started)
+
+
+def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | None:
+    """Publish a run whose page is late with the scores that there are; None where its page is out. See overdue.py.
+
+    Returns what `run_stage` does of publish; the numbers are kept as those of the stage `overdue`.
+    """
+    started = monotonic()
+    published = overdue.publish_overdue(
+        database=resources.database, store=resources.store, settings=resources.settings, run_id=run_id
+    )
+    if published is None:
+        return None
+    return _keep("overdue", asdict(published), resources=resources, run_id=run_id, started=started)
+
+
+def _keep(
+    name: str, result: dict[str, Any], *, resources: Resources, run_id: int, started: float
+) -> dict[str, Any]:
+    """What follows a stage: the pages as JSON, its metrics, its line in the log."""
+    if result.get("is_current"):
         result |= followers.follow(
             database=resources.database,
             store=resources.store,
@@ -127,10 +163,9 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
         )
     result["seconds"] = round(monotonic() - started, 3)
     with resources.database.transaction() as connection:
-        name = stage if shard is None else f"{stage}[{shard}]"
         observe.record(connection, run_id=run_id, stage=name, values=result)
     shown = " ".join(f"{name}={value}" for name, value in result.items() if not isinstance(value, tuple))
-    log.info("%s: %s", stage, shown)
+    log.info("%s: %s", name, shown)
     return {**result, "run_id": run_id}
 
 
@@ -147,20 +182,22 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
         return embed.embed(database=database, settings=settings, run=_get(database, run_id))
     if stage == "observe":
         return observe.observe(database=database, run=_get(database, run_id))
-    with database.transaction() as connection:
-        fence = runs.take_fence(connection, run_id)
-        run = runs.get(connection, run_id)
-    match stage:
-        case "extract":
-            return extract.extract(database=database, settings=settings, run=run, fence=fence)
-        case "prepare":
-            return prepare.prepare(database=database, settings=settings, run=run, fence=fence)
-        case "recall":
-            return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
-        case "degrade":
-            return degrade.degrade(database=database, store=store, settings=settings, run=run, fence=fence)
-        case "publish":
-            return publish.publish(database=database, store=store, settings=settings, run=run, fence=fence)
+    with runs.attempt(database, run_id) as (run, fence):
+        match stage:
+            case "extract":
+                return extract.extract(database=database, settings=settings, run=run, fence=fence)
+            case "prepare":
+                return prepare.prepare(database=database, settings=settings, run=run, fence=fence)
+            case "recall":
+                return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
+            case "degrade":
+                return degrade.degrade(
+                    database=database, store=store, settings=settings, run=run, fence=fence
+                )
+            case "publish":
+                return publish.publish(
+                    database=database, store=store, settings=settings, run=run, fence=fence
+                )
     raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
 
 
@@ -205,6 +242,11 @@ def plan(
         )
 
 
+def get_run(resources: Resources, run_id: int) -> Run:
+    """The run with this number. Raises InputError where there is none."""
+    return _get(resources.database, run_id)
+
+
 def _get(database: Database, run_id: int) -> Run:
     with database.transaction(read_only=True) as connection:
         return runs.get(connection, run_id)
@@ -232,17 +274,55 @@ def run_all(
             on_stage(stage, result)
         return result
 
+    began = monotonic()
     perform("extract")
     perform("prepare")
-    try:
-        perform("embed")
-    except RerankError as error:
-        log.error("the embedding failed: %s; what has no vector is recalled by BM25", error)
-    for shard in perform("recall")["shards"]:
+    with _page_deadline(resources, run, began):
         try:
-            perform("rerank", shard["shard"])
-        except RerankError as error:
-            log.error("shard %d failed: %s; its pairs get the light order", shard["shard"], error)
-    for stage in STAGES[STAGES.index("degrade") :]:
-        perform(stage)
+            perform("embed")
+        except Exception as error:
+            unforeseen = not isinstance(error, RerankError)
+            log.error(
+                "the embedding failed: %s; what has no vector is recalled by BM25",
+                error,
+                exc_info=unforeseen,
+            )
+        for shard in perform("recall")["shards"]:
+            try:
+                perform("rerank", shard["shard"])
+            except Exception as error:
+                unforeseen = not isinstance(error, RerankError)
+                log.error(
+                    "shard %d failed: %s; its pairs get the light order",
+                    shard["shard"],
+                    error,
+                    exc_info=unforeseen,
+                )
+        for stage in ("degrade", "publish"):
+            perform(stage)
+    perform("observe")
     return _get(resources.database, run.run_id)
+
+
+@contextmanager
+def _page_deadline(resources: Resources, run: Run, began: float) -> Iterator[None]:
+    """Publishes the run from a thread when its page is late; what the body publishes later is its next version."""
+
+    def publish_late() -> None:
+        try:
+            publish_overdue(resources, run_id=run.run_id)
+        except Exception:
+            log.exception("run %d: its page is late, and could not be published", run.run_id)
+
+    minutes = resources.settings.page_deadline_minutes
+    if not minutes:
+        yield
+        return
+    timer = Timer(max(0.0, began + minutes * 60 - monotonic()), publish_late)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()

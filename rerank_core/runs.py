@@ -4,12 +4,15 @@ Prevents a frozen and resumed try from overwriting what its successor has commit
 fenced stage takes the next number, and commits only while that number is still the run's.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
-from rerank_core.errors import FencedError, InputError
+from rerank_core.database import Database
+from rerank_core.errors import FencedError, InputError, RetryableError
 from rerank_core.records import Run, Window
 from rerank_core.settings import Settings
 
@@ -77,6 +80,26 @@ def take_fence(connection: Connection, run_id: int) -> int:
     if row is None:
         raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
     return int(row["fence"])
+
+
+@contextmanager
+def attempt(database: Database, run_id: int) -> Iterator[tuple[Run, int]]:
+    """A new try of a fenced stage: the run, and the try's fence. The run counts as busy until the try has ended."""
+    with database.transaction() as connection:
+        fence = take_fence(connection, run_id)
+        run = get(connection, run_id)
+    with busy(database, run_id, fence):
+        yield run, fence
+
+
+@contextmanager
+def busy(database: Database, run_id: int, fence: int) -> Iterator[None]:
+    """The run is no longer busy when this ends, however it ends; one that is killed leaves it so."""
+    try:
+        yield
+    finally:
+        with suppress(RetryableError), database.transaction() as connection:
+            db.execute(connection, "runs_release_fence", run_id=run_id, fence=fence)
 
 
 def hold_fence(connection: Connection, run_id: int, fence: int) -> None:

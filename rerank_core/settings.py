@@ -150,6 +150,10 @@ class Settings(BaseSettings):
     scoring_minutes: PositiveFloat = Field(
         default=45.0, description="Scoring stops after this time; the rest of the page is degraded."
     )
+    page_deadline_minutes: Annotated[float, Field(ge=0, le=10_080)] = Field(
+        default=30.0,
+        description="A page that is not out this long after its run began is published without the missing scores; 0: never.",
+    )
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="Scoring tasks that the pairs are cut into, by topic."
     )

@@ -6,8 +6,6 @@ from typing import Any
 
 from airflow.sdk import Asset
 
-from rerank_airflow.identity import RunIdentity
-
 EXTRA = (
     "run_id",
     "as_of",
@@ -36,7 +34,7 @@ def rankings_current(pipeline: str) -> Asset:
 
 
 def emit(
-    context: Mapping[str, Any], *, asset: Asset, identity: RunIdentity, published: Mapping[str, Any]
+    context: Mapping[str, Any], *, asset: Asset, partition_key: str | None, published: Mapping[str, Any]
 ) -> None:
     """Attach the event that Airflow stores when the task succeeds.
 
@@ -46,4 +44,4 @@ def emit(
     event = context["outlet_events"][asset]
     event.extra = {name: published[name] for name in EXTRA}
     as_of = datetime.fromisoformat(published["as_of"])
-    event.add_partitions(identity.partition_key or as_of.strftime(PARTITION_FORMAT))
+    event.add_partitions(partition_key or as_of.strftime(PARTITION_FORMAT))

@@ -42,6 +42,11 @@ def watching_dag_id(pipeline: str) -> str:
     return "watch_rankings" if pipeline == "news" else f"watch_rankings_{pipeline}"
 
 
+def overdue_dag_id(pipeline: str) -> str:
+    """`publish_overdue_rankings` for the default pipeline, with its name behind for any other."""
+    return "publish_overdue_rankings" if pipeline == "news" else f"publish_overdue_rankings_{pipeline}"
+
+
 def task_args(pipeline: str) -> dict[str, Any]:
     """default_args of the DAG: retries with a growing pause, and who hears of errors."""
     settings, airflow = settings_of(pipeline), AirflowSettings.load()

@@ -35,19 +35,24 @@ class StageOperator(BaseOperator):
         """Open the run and run the stage; returns the stage's counts, ids and paths, and the run's as-of time."""
         from rerank_core import pipeline
 
-        settings = settings_of(self.pipeline)
+        resources = pipeline.Resources.of(settings_of(self.pipeline))
+        run = self.open_run(context, resources)
+        self.log.info("run %s is %s of pipeline %s", run.run_id, run.key, self.pipeline)
+        result = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
+        return {**result, "as_of": run.window.until.isoformat()}
+
+    def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
+        """The run that the dag run is."""
+        from rerank_core import pipeline
+
         identity = self.identity(context)
-        resources = pipeline.Resources.of(settings)
-        run = pipeline.open_run(
+        return pipeline.open_run(
             resources,
             key=identity.key,
             until=identity.until,
             topics=identity.topics,
             rescore=identity.rescore,
         )
-        self.log.info("run %s is %s of pipeline %s", run.run_id, identity.key, self.pipeline)
-        result = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
-        return {**result, "as_of": run.window.until.isoformat()}
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
         return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
@@ -125,15 +130,16 @@ class PublishOperator(StageOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         published = self.run_stage(context)
-        assets.emit(
-            context,
-            asset=self.asset,
-            identity=self.identity(context),
-            published=published,
-        )
+        self.tell(context, published, partition_key=self.identity(context).partition_key)
+        return published
+
+    def tell(
+        self, context: Mapping[str, Any], published: Mapping[str, Any], *, partition_key: str | None
+    ) -> None:
+        """What follows a publication in Airflow."""
+        assets.emit(context, asset=self.asset, partition_key=partition_key, published=published)
         if published["degraded"]:
             notify.on_degraded(context, pipeline=self.pipeline, published=published)
-        return published
 
 
 class ObserveOperator(StageOperator):

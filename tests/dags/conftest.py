@@ -28,15 +28,25 @@ class FakeStages:
     missing: int = 0
     publication_id: int = 1
     is_current: bool = False  # the pointer moved, which is announced
+    is_out: bool = False  # the page of a run that may be late
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
     fails_once: bool = False  # each of `failing` succeeds when it is tried again
     opened: list[dict[str, Any]] = field(default_factory=list)
+    got: list[int] = field(default_factory=list)
     ran: list[tuple[str, int | None]] = field(default_factory=list)
 
     def open_run(self, _resources: object, **identity: Any) -> SimpleNamespace:
         self.opened.append(identity)
         window = Window(since=AS_OF - timedelta(days=7), fresh_since=AS_OF - timedelta(hours=72), until=AS_OF)
-        return SimpleNamespace(run_id=7, window=window)
+        return SimpleNamespace(run_id=7, key=identity.get("key"), window=window)
+
+    def get_run(self, _resources: object, run_id: int) -> SimpleNamespace:
+        self.got.append(run_id)
+        return self.open_run(_resources)
+
+    def publish_overdue(self, _resources: object, *, run_id: int) -> dict[str, Any] | None:
+        self.ran.append(("overdue", None))
+        return None if self.is_out else {**self.result("publish"), "seconds": 0.1, "run_id": run_id}
 
     def run_stage(
         self, stage: str, *, resources: object, run_id: int, shard: int | None = None
@@ -102,6 +112,8 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     monkeypatch.setattr(pipeline.Resources, "of", lambda settings: settings)
     monkeypatch.setattr(pipeline, "open_run", fake.open_run)
     monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)
+    monkeypatch.setattr(pipeline, "get_run", fake.get_run)
+    monkeypatch.setattr(pipeline, "publish_overdue", fake.publish_overdue)
     monkeypatch.setattr(doctor, "examine", lambda settings: [])
     return fake
 

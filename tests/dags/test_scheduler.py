@@ -1,5 +1,6 @@
 """A real scheduler with LocalExecutor, driven through Airflow's REST API."""
 
+import json
 import time
 from datetime import UTC, datetime
 
@@ -11,9 +12,11 @@ from rerank_core.database import Database
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 
 DAG = "rank_new_articles"
+LATE = {"gpu_pool": "away", "page_deadline_minutes": 0.1}  # a second pipeline, whose device is taken away
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
 PUBLICATIONS = """
-SELECT publication.version, publication.rows_sha256, publication.row_count, publication.degraded
+SELECT publication.publication_id, publication.run_id, publication.version, publication.rows_sha256,
+       publication.row_count, publication.degraded
 FROM rerank.publication JOIN rerank.run USING (run_id)
 WHERE run.key = %s ORDER BY publication_id
 """
@@ -26,7 +29,8 @@ def news(postgres, _migrated_template):
     """A database with the sample's topics."""
     database = Database(postgres.create("news_of_test_scheduler", template=_migrated_template))
     with database.transaction() as connection:
-        topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
+        for pipeline in ("news", "late"):
+            topics.apply(connection, pipeline, topics.load_topics(SAMPLE / "topics.yaml"))
     yield database
     postgres.drop("news_of_test_scheduler")
 
@@ -43,13 +47,16 @@ def airflow(postgres, news, tmp_path_factory):
             "RERANK_DATABASE_URL": news.url,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_RETRY_SECONDS": "1",
+            "RERANK_AIRFLOW_PIPELINES": json.dumps({"news": {}, "late": LATE}),
             "VLLM_LOGGING_LEVEL": "WARNING",
         },
     ) as sandbox:
         sandbox.migrate()
         sandbox.start()
         sandbox.wait_healthy()
-        sandbox.wait_dag(DAG)
+        for pipeline in ("", "_late"):
+            for dag in (DAG, "publish_overdue_rankings", "announce_rankings"):
+                sandbox.wait_dag(dag + pipeline)
         yield sandbox
     postgres.drop("airflow_of_test_scheduler")
 
@@ -132,3 +139,56 @@ def test_a_scoring_task_cleared_while_it_runs_unwinds_and_its_next_try_finishes(
     assert "TaskKilled" in airflow.task_log(DAG, run_id, running)
     (published,) = publications(news, run_id)
     assert not published.degraded
+
+
+def wait_for(airflow, condition, *, seconds=90):
+    """What `condition` gives, as soon as it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        airflow.check()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def page_of(news):
+    """Run, version, degraded and the blocks of the second pipeline's page."""
+    with news.transaction(read_only=True) as connection:
+        found = connection.exec_driver_sql(
+            "SELECT t.run_id, t.version, t.page_degraded, array_agg(DISTINCT r.ranked_by) AS blocks"
+            " FROM rerank.current_topic t JOIN rerank.current_ranking r USING (pipeline, topic)"
+            " WHERE t.pipeline = 'late' GROUP BY 1, 2, 3"
+        ).all()
+    return found[0] if found else None
+
+
+def test_no_device_delays_no_page_and_when_it_is_back_the_page_heals_by_itself(airflow, news, load):
+    late = f"{DAG}_late"
+    airflow._call(
+        "PATCH",
+        "/pools/away?update_mask=slots&update_mask=include_deferred",
+        {"pool": "away", "slots": 0, "include_deferred": False},
+    )
+    load(0, 12)
+    first = airflow.trigger(late)
+    (page,) = wait_for(airflow, lambda: publications(news, first))
+    assert (page.version, page.degraded) == (1, True)
+    assert page_of(news).blocks == ["bm25"]
+    states = {task.task_id: task.state for task in airflow.tasks(late, first)}
+    assert (states["page_deadline"], states["publish"]) == ("success", None)
+    assert states["rerank"] in {None, "scheduled"}
+
+    airflow._call("DELETE", "/pools/away")  # tasks of a pool that does not exist are not even looked at
+    load(12, 18)
+    second = airflow.trigger(late)
+    wait_for(airflow, lambda: publications(news, second))
+    assert page_of(news).version == 1
+    assert page_of(news).run_id > page.run_id
+    announced = f"/dags/announce_rankings_late/dagRuns/publication_{page.publication_id}"
+    assert wait_for(airflow, lambda: airflow._call("GET", announced)["state"] == "success")
+
+    airflow.make_pool("away", slots=1)
+    for dag_run in (first, second):
+        assert airflow.wait_run(late, dag_run, timeout_seconds=180) == "success"
+        assert [(row.version, row.degraded) for row in publications(news, dag_run)] == [(1, True), (2, False)]
+    assert (page_of(news).version, page_of(news).page_degraded, page_of(news).blocks) == (2, False, ["model"])

@@ -5,7 +5,7 @@ import pytest
 from rerank_core.errors import EngineError
 
 FINE = ["success"]
-STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE, "embed": FINE}
+STAGES_BEFORE = {"doctor": FINE, "extract": FINE, "prepare": FINE, "page_deadline": FINE, "embed": FINE}
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ LAYERS = (
     ),
     ("standings", "publications", "reading"),
     ("articles", "articles_file", "followers", "hot", "maintain", "pages", "pointer", "removal", *STAGES),
+    ("overdue",),
     (
         "judgements",
         "evaluate",
