@@ -16,10 +16,9 @@ from time import monotonic
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection
 
 from rerank_core import database as db
-from rerank_core import frozen, ledger
+from rerank_core import frozen, ledger, unsettled
 from rerank_core.attempts import Attempt
 from rerank_core.database import Database
 from rerank_core.errors import CorruptError, InputError, RetryableError
@@ -81,7 +80,7 @@ def _try(
     pairs = frozen.read_pairs(store, run)
     mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     with database.transaction(read_only=True) as connection:
-        wanted = _missing(connection, run, mine)
+        wanted = unsettled.unsettled_pairs(connection, run, mine)
         if wanted:
             assert run.scorer_id is not None
             registry.expect(connection, settings, run.scorer_id)
@@ -135,7 +134,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     pairs = frozen.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
-        wanted = _missing(connection, run, work)
+        wanted = unsettled.unsettled_pairs(connection, run, work)
         speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
@@ -180,7 +179,7 @@ def _rounds(
         attempt.spare()  # who scores the same pairs is alive: none of them is to blame
         meetings = attempt.meet(here.met, scorer_id=run.scorer_id)
         with database.transaction(read_only=True) as connection:
-            left = _missing(connection, run, mine)
+            left = unsettled.unsettled_pairs(connection, run, mine)
         if not left:
             return
         ordered = _placed(left, meetings)
@@ -286,27 +285,3 @@ def _keep(database: Database, run: Run, shard: int, chunk: ScoredChunk, *, engin
                 run_id=run.run_id,
             )
     return written
-
-
-def _missing(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:
-    """What is not settled of these pairs, as texts: query by query, best first; topics that share a query share the pair."""
-    missing = work.filter(pc.invert(pa.array(ledger.settled(connection, run, work, rescore=run.rescore))))
-    query_ids = pc.unique(missing.column("query_id")).to_pylist()
-    document_ids = pc.unique(missing.column("document_id")).to_pylist()
-    queries = {row["query_id"]: row for row in db.rows(connection, "rerank_queries", query_ids=query_ids)}
-    texts = {
-        row["document_id"]: row["text"]
-        for row in db.rows(connection, "rerank_documents", document_ids=document_ids)
-    }
-    by_query: dict[int, dict[int, Pair]] = {}
-    for row in missing.select(["query_id", "document_id", "month"]).to_pylist():
-        query = queries[row["query_id"]]
-        by_query.setdefault(row["query_id"], {})[row["document_id"]] = Pair(
-            query_id=row["query_id"],
-            document_id=row["document_id"],
-            month=row["month"],
-            instruction=query["instruction"],
-            query=query["query"],
-            document=texts[row["document_id"]],
-        )
-    return [pair for group in by_query.values() for pair in group.values()]

@@ -60,7 +60,7 @@ class Scorer(Protocol):
     ) -> Iterator[ScoredChunk]:
         """Chunks of results, about every `flush_seconds` of work.
 
-        Give pairs of one query side by side, so that its prefix is computed once. `deadline` is on the clock of
+        Pairs go into the engine in their order: give those of one query side by side, so that its prefix is computed once. `deadline` is on the clock of
         `time.monotonic()`: past it no step is begun and the iteration ends; pairs in no chunk are unscored.
         Raises ChunkFailed after a failed step or a score that is not finite; the scorer is then finished.
         """

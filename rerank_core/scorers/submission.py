@@ -81,8 +81,8 @@ class _Ready:
 class _Waiting:
     """Pairs that were not submitted yet, in order; the prompts of the next ones are built meanwhile."""
 
-    def __init__(self, pairs: Sequence[Pair], order: Sequence[int], prompter: Prompter) -> None:
-        self._pairs, self._order, self._prompter = pairs, order, prompter
+    def __init__(self, pairs: Sequence[Pair], prompter: Prompter) -> None:
+        self._pairs, self._prompter = pairs, prompter
         self._begun = 0
         self._built: deque[tuple[int, Prompt | InputError]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prompts")
@@ -104,7 +104,7 @@ class _Waiting:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> Future[list[tuple[int, Prompt | InputError]]] | None:
-        chosen = self._order[self._begun : self._begun + _ENCODED_AHEAD]
+        chosen = range(self._begun, min(self._begun + _ENCODED_AHEAD, len(self._pairs)))
         self._begun += len(chosen)
         return (
             self._thread.submit(lambda: [(index, self._build(index)) for index in chosen]) if chosen else None
@@ -182,7 +182,7 @@ class Submission:
     def _score(
         self, pairs: Sequence[Pair], sent: dict[str, _Sent], flush_seconds: float, deadline: float | None
     ) -> Iterator[ScoredChunk]:
-        with closing(_Waiting(pairs, _by_query(pairs), self._prompter)) as waiting:
+        with closing(_Waiting(pairs, self._prompter)) as waiting:
             yield from self._score_waiting(pairs, waiting, sent, flush_seconds, deadline)
 
     def _score_waiting(
@@ -315,13 +315,6 @@ class Submission:
 def _pairs_in(sent: dict[str, _Sent]) -> list[Pair]:
     """The pairs inside the engine, each once."""
     return list({one.entry.index: one.entry.pair for one in sent.values()}.values())
-
-
-def _by_query(pairs: Sequence[Pair]) -> list[int]:
-    """Indexes of pairs, those of one query side by side: its prefix is then computed once."""
-    place: dict[tuple[str, str], int] = {}
-    order = [place.setdefault((pair.instruction, pair.query), len(place)) for pair in pairs]
-    return sorted(range(len(pairs)), key=order.__getitem__)
 
 
 def _failed(what: str, error: Exception, suspects: Sequence[Pair]) -> ChunkFailed:

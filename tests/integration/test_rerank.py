@@ -9,7 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from rerank_core import ledger
 from rerank_core.attempts import Attempt
 from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.records import Run
 from rerank_core.scorers import registry
+from rerank_core.scorers.base import ChunkFailed
 
 TITLES = [f"solar {number}" for number in range(6)]
 
@@ -261,3 +263,51 @@ def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: 
     assert second.meet(of_second, scorer_id=1) == 1  # with another try of the second run
     first.end()
     assert second.meet(of_first, scorer_id=1) == 0  # the other one is over
+
+
+class TestWhenScoringEndsEarly:
+    """Whatever ends it, each topic has had its share, and what is left over is carried over."""
+
+    TOPICS = ("solar", "wind", "tide")
+
+    @pytest.fixture
+    def ended(self, room: Newsroom) -> Run:
+        """A run of which three topics' first 16 of 40 pairs were scored when the engine failed."""
+        room.follow(*self.TOPICS)
+        for number in range(40):  # the longer a title, the less it is about any of them
+            room.add(" ".join([*self.TOPICS, *(f"word{number}x{n}" for n in range(number))]))
+        room.engines.options = {"pairs_per_chunk": 8, "fail_at_chunk": 6}
+        run = room.until("recall", "k")
+        room.stage("recall", run)
+        with pytest.raises(ChunkFailed):
+            room.stage("rerank", run, shard=0)
+        room.engines.options = {}
+        return run
+
+    def test_every_topic_has_its_best_scored(self, room: Newsroom, ended: Run) -> None:
+        room.stage("degrade", ended)
+        room.stage("publish", ended)
+        for topic in self.TOPICS:
+            standing = room.standing(topic)
+            assert (standing.state, standing.scored, standing.missing) == ("degraded", 16, 24)
+            scored = {row.article_id for row in room.ranking(topic) if row.ranked_by == "model"}
+            wanted = [pair["article_id"] for pair in room.pairs(ended) if pair["topic"] == topic]
+            assert scored == set(wanted[:16])
+
+    def test_the_next_try_begins_with_what_was_in_the_engine(self, room: Newsroom, ended: Run) -> None:
+        before = [(pair.query_id, pair.document_id) for pair in room.engines.asked]
+        room.engines.asked.clear()
+        room.stage("rerank", ended, shard=0)
+        assert [(pair.query_id, pair.document_id) for pair in room.engines.asked] == before[48:]
+
+    def test_what_the_deadline_leaves_is_counted_and_scored_by_the_next_run(
+        self, room: Newsroom, ended: Run
+    ) -> None:
+        result = room.tuned(scoring_minutes=1e-9).stage("rerank", ended, shard=0)
+        assert (result["pairs"], result["scored"], result["unscored"]) == (72, 0, 72)
+        room.stage("degrade", ended)
+        room.stage("publish", ended)
+        metric = "SELECT value FROM rerank.run_metric WHERE stage = 'rerank[0]' AND name = 'unscored'"
+        assert room.value(metric) == 72
+        assert room.run("next")["rerank[0]"]["scored"] == 72
+        assert {room.standing(topic).state for topic in self.TOPICS} == {"full"}

@@ -36,7 +36,7 @@ LAYERS = (
         "topics_file",
         "text",
     ),
-    ("standings", "publications", "reading"),
+    ("standings", "publications", "reading", "unsettled"),
     ("articles", "articles_file", "followers", "hot", "maintain", "pages", "pointer", "removal", *STAGES),
     ("overdue",),
     (

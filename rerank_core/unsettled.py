@@ -1,0 +1,86 @@
+"""What a shard still has to score, as texts, in the order that it goes into the engine.
+
+Scoring can end at any pair: at the deadline, or because its task is killed. So the topics go in by slices, first the best
+`SLICE_PAIRS` of each, then the next best of each: what is left over is spread fairly, and is the worst of each topic.
+Pairs of one query stand side by side in a slice, which lets the engine reuse their prefix.
+
+Slices are counted over all pairs that the run wanted scored, so what a later try finds left stands in the same order:
+what was in the engine when a try ended comes first in the next one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from rerank_core import database as db
+from rerank_core import ledger
+from rerank_core.records import Pair, Run
+
+SLICE_PAIRS = 16
+
+
+def unsettled_pairs(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:
+    """The pairs among `work` (schemas.PAIRS, best first in each topic) that are not settled, slice by slice.
+
+    Topics that share a query share the pair.
+    """
+    found = work.select(["topic", "query_id", "document_id", "month"])
+    found = found.append_column(
+        "settled", pa.array(ledger.settled(connection, run, work, rescore=run.rescore))
+    )
+    wanted = _once(found)
+    order = in_slices(*(wanted.column(name).to_numpy(zero_copy_only=False) for name in ("topic", "query_id")))
+    left = wanted.take(pa.array(order))
+    left = left.filter(pc.invert(left.column("settled")))
+    query_ids = pc.unique(left.column("query_id")).to_pylist()
+    document_ids = pc.unique(left.column("document_id")).to_pylist()
+    queries = {row["query_id"]: row for row in db.rows(connection, "rerank_queries", query_ids=query_ids)}
+    texts = {
+        row["document_id"]: row["text"]
+        for row in db.rows(connection, "rerank_documents", document_ids=document_ids)
+    }
+    return [
+        Pair(
+            query_id=row["query_id"],
+            document_id=row["document_id"],
+            month=row["month"],
+            instruction=queries[row["query_id"]]["instruction"],
+            query=queries[row["query_id"]]["query"],
+            document=texts[row["document_id"]],
+        )
+        for row in left.to_pylist()
+    ]
+
+
+def _once(pairs: pa.Table) -> pa.Table:
+    """Each query × document once, where it stands first."""
+    keys = np.stack([pairs.column("query_id").to_numpy(), pairs.column("document_id").to_numpy()], axis=1)
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return pairs.take(pa.array(np.sort(first)))
+
+
+def in_slices(
+    topics: Sequence[str] | npt.NDArray[np.object_], query_ids: Sequence[int] | npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Positions of pairs slice by slice: each topic's first SLICE_PAIRS, then each one's next, and so on.
+
+    Topics stand in the order in which they come first; within a slice, so do the queries of a topic.
+    """
+    topic, first_of_topic = _numbered(topics)
+    _, first_of_query = _numbered(query_ids)
+    by_topic = np.argsort(topic, kind="stable")
+    counts = np.bincount(topic)
+    place = np.empty(len(topic), dtype=np.int64)
+    place[by_topic] = np.arange(len(topic)) - (np.cumsum(counts) - counts)[topic[by_topic]]
+    return np.asarray(np.lexsort((place, first_of_query, first_of_topic, place // SLICE_PAIRS)))
+
+
+def _numbered(values: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of each value a number that equal ones share, and where it stands first."""
+    _, first, number = np.unique(np.asarray(values), return_index=True, return_inverse=True)
+    return number, first[number]
