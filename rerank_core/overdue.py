@@ -19,7 +19,9 @@ from rerank_core.store import Store
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 600.0  # a try of a stage that takes longer than this counts as dead
+PATIENCE_SECONDS = (
+    600.0  # beside the time for a light order: a try of a stage that takes longer counts as dead
+)
 LOOK_SECONDS = 2.0
 
 
@@ -29,7 +31,8 @@ def publish_overdue(*, database: Database, store: Store, settings: Settings, run
     A run whose recall waits for vectors is frozen without them. Raises InputError for a run that has not
     prepared its articles, and what recall, degrade and publish raise.
     """
-    while (fence := _take_fence(database, run_id)) is not None:
+    patience = PATIENCE_SECONDS + settings.light_seconds
+    while (fence := _take_fence(database, run_id, patience)) is not None:
         try:
             with runs.busy(database, run_id, fence):
                 return _publish(database, store, settings, run_id, fence)
@@ -38,11 +41,11 @@ def publish_overdue(*, database: Database, store: Store, settings: Settings, run
     return None
 
 
-def _take_fence(database: Database, run_id: int) -> int | None:
+def _take_fence(database: Database, run_id: int, patience_seconds: float) -> int | None:
     """A fence for a try, as soon as no try of the run's own is at work; None where the run is published."""
     while True:
         with database.transaction() as connection:
-            row = db.one(connection, "overdue_take_fence", run_id=run_id, patience_seconds=PATIENCE_SECONDS)
+            row = db.one(connection, "overdue_take_fence", run_id=run_id, patience_seconds=patience_seconds)
         if row is None:
             raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
         if row["published"]:

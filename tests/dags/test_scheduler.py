@@ -173,7 +173,7 @@ def test_no_device_delays_no_page_and_when_it_is_back_the_page_heals_by_itself(a
     first = airflow.trigger(late)
     (page,) = wait_for(airflow, lambda: publications(news, first))
     assert (page.version, page.degraded) == (1, True)
-    assert page_of(news).blocks == ["bm25"]
+    assert "bm25" in page_of(news).blocks
     states = {task.task_id: task.state for task in airflow.tasks(late, first)}
     assert (states["page_deadline"], states["publish"]) == ("success", None)
     assert states["rerank"] in {None, "scheduled"}

@@ -139,7 +139,7 @@ class TestBesideTheRunsOwnTries:
     def test_a_try_that_was_killed_is_waited_for_no_longer_than_any_try_takes(
         self, room: Newsroom, waiting: Run
     ) -> None:
-        room.sql(BUSY, run=waiting.run_id, age=overdue.PATIENCE_SECONDS + 1)
+        room.sql(BUSY, run=waiting.run_id, age=overdue.PATIENCE_SECONDS + room.settings.light_seconds + 1)
         late = publish(room, waiting)
         assert late is not None
         assert late["version"] == 1
