@@ -1,4 +1,4 @@
-"""Apply 0015_busy.sql."""
+"""Apply 0016_busy.sql."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from alembic import op
 
 from rerank_core.database import run_script
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:
     """Create what the file says."""
-    run_script(op.get_bind(), Path(__file__).parent.parent / "0015_busy.sql")
+    run_script(op.get_bind(), Path(__file__).parent.parent / "0016_busy.sql")
