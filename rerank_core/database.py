@@ -7,8 +7,9 @@ UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
 
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from rerank_core.errors import DatabaseUnavailable, SettingsError
 
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
+COPY_ROWS = 20_000  # that are written as CSV at a time
+COPY_BYTES = 1 << 16  # that the driver sends at a time
 # Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
 MIGRATION_LOCK = 7_302_911
 
@@ -180,11 +183,40 @@ def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
 
     Binary columns are written as bytea hex; nulls stay null and empty strings stay empty.
     """
-    buffer = io.BytesIO(to_csv(pa.table({name: _as_text(data.column(name)) for name in data.column_names})))
+    rows = pa.table({name: _as_text(data.column(name)) for name in data.column_names})
     names = ", ".join(f'"{name}"' for name in data.column_names)
-    with _cursor(connection) as cursor:
-        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
+    with _cursor(connection) as cursor, closing(_csv_parts(rows)) as parts:
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", _Parts(parts), COPY_BYTES)
     return int(data.num_rows)
+
+
+def _csv_parts(rows: pa.Table) -> Generator[bytes]:
+    """The rows as CSV in parts; a thread writes the next part while the server takes this one."""
+    starts = range(0, rows.num_rows, COPY_ROWS)
+    if len(starts) <= 1:
+        yield to_csv(rows)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="csv") as pool:
+        ahead = pool.submit(to_csv, rows.slice(0, COPY_ROWS))
+        for start in starts[1:]:
+            part, ahead = ahead.result(), pool.submit(to_csv, rows.slice(start, COPY_ROWS))
+            yield part
+        yield ahead.result()
+
+
+class _Parts:
+    """Parts as a file that the driver reads."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._part = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, or those that are left of a part; none at the end."""
+        if not self._part:
+            self._part = memoryview(next(self._parts, b""))
+        taken, self._part = self._part[:size], self._part[size:]
+        return bytes(taken)
 
 
 def copy_out(

@@ -82,6 +82,7 @@ def examine(dsn: str, *, store: Path, folder: Path, may_rescore: int, at_rest: b
             verdict.add("lost", _final_versions(ask))
             verdict.add("lost", _unprepared(ask))
             verdict.add("broken", _last_page(ask, rankings))
+            verdict.add("broken", _hints(ask, rankings, store))
         pages = _pages(ask)
         verdict.readings = sum(_count(folder / name) for name in ("views.log", "files.log"))
         verdict.add("torn", _views(pages, folder / "views.log"))
@@ -408,6 +409,37 @@ def _last_page(ask: _Asker, rankings: dict[int, list[dict[str, Any]]]) -> Iterat
         if not any(_equal([due.get(name) for name in shown], best) for best in (kept, hidden)):
             lacking = sorted(set(due) & here - set(shown), key=due.__getitem__, reverse=True)
             yield f"{topic['slug']}: the last page shows {shown[:9]}…, and not {lacking[:9]}…"
+
+
+def _hints(ask: _Asker, rankings: dict[int, list[dict[str, Any]]], store: Path) -> Iterator[str]:
+    """The JSON files show the page that the pointer is at, once nobody publishes any more."""
+    (page,) = ask("SELECT p.* FROM rerank.pointer JOIN rerank.publication p USING (publication_id)")
+    try:
+        latest = json.loads((store / page["pipeline"] / "latest.json").read_text())
+        topics = {
+            slug: json.loads((store / one["page"]).read_text()) for slug, one in latest["topics"].items()
+        }
+    except (OSError, ValueError, KeyError) as error:
+        yield f"the JSON pages cannot be read: {type(error).__name__}: {error}"
+        return
+    for name, told in (("latest.json", latest), *topics.items()):
+        for column in ("publication_id", "run_id", "version"):
+            if told[column] != page[column]:
+                yield f"{name} says {column} = {told[column]}, the page has {page[column]}"
+    rows = rankings[page["publication_id"]]
+    wanted = {
+        row["slug"]
+        for row in ask(
+            "SELECT slug FROM rerank.ranking_topic WHERE publication_id = %s", page["publication_id"]
+        )
+    }
+    if set(topics) != wanted:
+        yield f"latest.json has the topics {sorted(topics)}, the page {sorted(wanted)}"
+    for slug, told in topics.items():
+        due = [(row["rank"], row["article_id"], _plain(row["logit"])) for row in rows if row["slug"] == slug]
+        shown = [(row["rank"], row["article_id"], _plain(row["logit"])) for row in told["articles"]]
+        if shown != due:
+            yield f"the JSON page of {slug} shows {shown[:3]}…, the table {due[:3]}…"
 
 
 def _best(scores: dict[str, float], limit: int) -> list[float]:

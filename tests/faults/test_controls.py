@@ -123,6 +123,36 @@ def test_the_oracle_objects_to_a_file_that_is_not_what_was_written(
         assert any("its file" in sentence for sentence in examined(world))
 
 
+def topic_file(world: World) -> Path:
+    return next(world.store.glob("news/pages/**/solar.json"))
+
+
+def overwrite_json(path: Path, old: str, new: str) -> None:
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "objection"),
+    [
+        (lambda world: (world.store / "news/latest.json").unlink(), "cannot be read"),
+        (lambda world: topic_file(world).unlink(), "cannot be read"),
+        (
+            lambda world: overwrite_json(world.store / "news/latest.json", '"run_id":', '"run_id":1'),
+            "latest.json says run_id",
+        ),
+        (lambda world: overwrite_json(topic_file(world), '"rank":2', '"rank":3'), "the JSON page of solar"),
+    ],
+)
+def test_the_oracle_objects_to_json_pages_that_are_not_the_page(
+    fire: Fire, spoil: Callable[[World], object], objection: str
+) -> None:
+    with fire.world() as world:
+        spoil(world)
+        assert any(objection in sentence for sentence in examined(world)), examined(world)
+
+
 @pytest.mark.parametrize(
     ("log", "line", "objection"),
     [

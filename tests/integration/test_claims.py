@@ -281,7 +281,7 @@ def statement(name, relations=()):
     made = read(name, relations)
     if torn and name == "extract_claim":
         before, _, rest = made.text.partition("INSERT INTO rerank.revision_text")
-        made = database.text(before + "SELECT revision_id FROM staged" + rest[rest.index(")\\nSELECT"):])
+        made = database.text(before + "SELECT revision_id FROM changed" + rest[rest.index(")\\nSELECT"):])
     return made
 
 def dying(perform):

@@ -11,6 +11,7 @@ import pyarrow.csv as pacsv
 import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from rerank_core import database as db
 from rerank_core.database import Database
@@ -100,6 +101,33 @@ def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
         db.copy_in(connection, "bits", pa.table({"n": [0, 1, 2], "b": pa.array(values, pa.binary())}))
         found = connection.execute(text("SELECT b FROM bits ORDER BY n")).scalars()
         assert [None if value is None else bytes(value) for value in found] == values
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 10])
+@pytest.mark.parametrize("size", [1, 7, 1 << 16])
+def test_many_rows_go_in_part_by_part_in_their_order(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
+) -> None:
+    monkeypatch.setattr(db, "COPY_ROWS", 3)
+    monkeypatch.setattr(db, "COPY_BYTES", size)
+    words = [f'"word" {number},\n新' for number in range(rows)]
+    chunks = [words[:0], words[:2], words[2:]]
+    data = pa.table({"t": pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks])})
+    with room.database.transaction() as connection:
+        connection.execute(text("CREATE TEMP TABLE many (n int GENERATED ALWAYS AS IDENTITY, t text)"))
+        assert db.copy_in(connection, "many", data) == rows
+        assert list(connection.execute(text("SELECT t FROM many ORDER BY n")).scalars()) == words
+
+
+def test_rows_that_the_server_refuses_leave_no_thread_behind(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "COPY_ROWS", 2)
+    before = threading.active_count()
+    with pytest.raises(IntegrityError), room.database.transaction() as connection:
+        connection.execute(text("CREATE TEMP TABLE few (n int CHECK (n < 3))"))
+        db.copy_in(connection, "few", pa.table({"n": list(range(1_000))}))
+    assert threading.active_count() == before
 
 
 def test_no_rows_come_out_as_an_empty_table_of_the_schema(
