@@ -268,7 +268,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         values = [None if value is None else "\\x" + value.hex() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
-    return column
+    return _as_array(column) if pa.types.is_list(column.type) else column
 
 
 def _as_array(column: pa.ChunkedArray) -> pa.ChunkedArray:
