@@ -4,6 +4,8 @@ Both are brought to what frontends see after a publication that moved the page, 
 forgetting. A failure of one stops neither the other nor what moved the page: it is told, counted, and repaired later.
 """
 
+from sqlalchemy import RowMapping
+
 from rerank_core import hot, pages
 from rerank_core.database import Database
 from rerank_core.settings import Settings
@@ -23,12 +25,33 @@ def follow(
     `topics` of the publication count as failed where nothing could be written.
     """
     pipeline = pipeline or settings.pipeline
-    in_redis = hot.follow(database=database, settings=settings, pipeline=pipeline, topics=topics)
+    render = _once()
+    in_redis = hot.follow(
+        database=database, settings=settings, pipeline=pipeline, topics=topics, render=render
+    )
     in_store = pages.follow(
         database=database,
         store=store,
         pipeline=pipeline,
         topics=topics,
         grace_hours=settings.store_grace_hours,
+        render=render,
     )
     return {**in_store, **in_redis}
+
+
+def _once() -> pages.Render:
+    """Renders a page once, whoever asks for it first."""
+    kept: dict[tuple[int, str], dict[str, pages.TopicPage]] = {}
+
+    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, pages.TopicPage] | None:
+        key = (page["publication_id"], page["content"])
+        if key not in kept:
+            found = pages.rendered(database, pipeline, page)
+            if found is None:
+                return None
+            kept.clear()
+            kept[key] = found
+        return kept[key]
+
+    return render

@@ -82,7 +82,14 @@ class Keys:
         return f"{prefix}draft:{version}:{key.removeprefix(prefix)}"
 
 
-def follow(*, database: Database, settings: Settings, pipeline: str, topics: int) -> dict[str, int]:
+def follow(
+    *,
+    database: Database,
+    settings: Settings,
+    pipeline: str,
+    topics: int,
+    render: pages.Render = pages.rendered,
+) -> dict[str, int]:
     """`sync` after a publication of so many topics, which a failure neither fails nor stops, nor delays for long.
 
     Returns `redis_written` and `redis_failed`, in topics; nothing where there is no Redis.
@@ -90,7 +97,7 @@ def follow(*, database: Database, settings: Settings, pipeline: str, topics: int
     if settings.redis_url is None:
         return {}
     try:
-        done = sync(database=database, settings=settings, pipeline=pipeline)
+        done = sync(database=database, settings=settings, pipeline=pipeline, render=render)
     except RerankError as error:
         log.warning("the hot copy of %s is not up to date: %s", pipeline, error)
     except Exception:
@@ -107,6 +114,7 @@ def sync(
     pipeline: str,
     anew: bool = False,
     seconds: float | None = None,
+    render: pages.Render = pages.rendered,
 ) -> Synced:
     """Bring the copy to what frontends see now; where it is right, its keys' time to live begins anew.
 
@@ -129,7 +137,7 @@ def sync(
                 and (written or _prolong(server, keys, copy, expiry))
             ):
                 return Synced(page["publication_id"], written)
-            topics = pages.render(database, pipeline, page)
+            topics = render(database, pipeline, page)
             if topics is None:
                 continue
             if _replace(server, database, keys, before, page, topics, expiry):

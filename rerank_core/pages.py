@@ -12,7 +12,7 @@ stopped between that look and the replacement: what it finds outdated then, it w
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,12 +57,22 @@ class TopicPage:
     ranks: Mapping[str, int]  # of each article, in order
 
 
+# What makes a page's topics of the database, the pipeline and the page.
+Render = Callable[[Database, str, RowMapping], dict[str, TopicPage] | None]
+
+
 def repair(
-    *, database: Database, store: Store, pipeline: str, grace_hours: float = 24.0, anew: bool = False
+    *,
+    database: Database,
+    store: Store,
+    pipeline: str,
+    grace_hours: float = 24.0,
+    anew: bool = False,
+    render: Render | None = None,
 ) -> Repaired:
     """Bring latest.json and the topics' files to what frontends see now; does nothing where they are there.
 
-    `anew` writes all of them in any case. Files of the page before stay `grace_hours` for readers that have
+    `anew` writes all of them in any case; `render` is another way to `rendered`. Files of the page before stay `grace_hours` for readers that have
     their paths. Safe beside any other repair and any publication. Raises StoreUnavailable, SettingsError or DatabaseUnavailable; latest.json
     then names a whole page still, if an older one.
     """
@@ -72,7 +82,7 @@ def repair(
         latest = read_latest(store, pipeline)
         if page is None or (is_current(latest, page) and not anew):
             return Repaired(None if page is None else page["publication_id"], written, replaced)
-        topics = render(database, pipeline, page)
+        topics = (render or rendered)(database, pipeline, page)
         if topics is None:
             continue
         folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
@@ -90,14 +100,22 @@ def repair(
 
 
 def follow(
-    *, database: Database, store: Store, pipeline: str, topics: int, grace_hours: float
+    *,
+    database: Database,
+    store: Store,
+    pipeline: str,
+    topics: int,
+    grace_hours: float,
+    render: Render | None = None,
 ) -> dict[str, int]:
     """`repair` after a publication of so many topics, which a failure neither fails nor stops.
 
     Returns `pages_written` and `pages_failed`, in topics.
     """
     try:
-        done = repair(database=database, store=store, pipeline=pipeline, grace_hours=grace_hours)
+        done = repair(
+            database=database, store=store, pipeline=pipeline, grace_hours=grace_hours, render=render
+        )
     except Exception:
         log.exception("%s is not up to date; the next publication or clean-up repairs it", pipeline)
         return {"pages_written": 0, "pages_failed": topics}
@@ -140,7 +158,7 @@ def current(database: Database, pipeline: str) -> RowMapping | None:
         return db.one(connection, "pages_current", pipeline=pipeline)
 
 
-def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicPage] | None:
+def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicPage] | None:
     """Each topic of this page by its slug; None where another page has come meanwhile."""
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "pages_current", pipeline=pipeline)
@@ -149,7 +167,7 @@ def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, Top
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
     ranked = {topic: list(found) for topic, found in groupby(rows, key=lambda row: row["topic"])}
-    rendered = {}
+    found = {}
     for topic in topics:
         slug = topic["topic"]
         articles = ranked.get(slug, [])
@@ -163,8 +181,8 @@ def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, Top
             "articles": [{name: article[name] for name in ARTICLE} for article in articles],
         }
         ranks = {article["article_id"]: article["rank"] for article in articles}
-        rendered[slug] = TopicPage(to_json(content), topic["state"], ranks)
-    return rendered
+        found[slug] = TopicPage(to_json(content), topic["state"], ranks)
+    return found
 
 
 def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:

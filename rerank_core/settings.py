@@ -142,7 +142,7 @@ class Settings(BaseSettings):
         description="The hot copy expires this long after a run or the clean-up last brought it up to date.",
     )
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=4.0, description="A run waits this long for Redis at most, then goes on without it."
+        default=8.0, description="A run waits this long for Redis at most, then goes on without it."
     )
     max_pairs: Positive = Field(
         default=200_000, description="Pairs that one run scores at most; the rest is carried over."

@@ -85,7 +85,7 @@ def assert_right(room: Newsroom, client: "redis.Redis") -> None:
             (row.article_id.encode(), row.rank) for row in views if row.topic == topic
         }
         copy(client, topic, pipeline)
-    assert all(client.pttl(key) > 0 for key in wanted)
+    assert all(client.ttl(key) > 3600 for key in wanted)
 
 
 def test_a_topics_copy_is_its_json_page_byte_for_byte_and_a_sorted_set_of_its_ranks(
@@ -854,3 +854,14 @@ def test_an_older_page_raises_nothing_but_the_end_of_patience(
 def test_the_addresses_in_messages_have_no_credentials() -> None:
     assert hot_server._address("rediss://me:hunter2@cache.example/0") == "Redis at cache.example:6379"
     assert hot_server._address("unix:///run/redis.sock?password=hunter2") == "Redis at /run/redis.sock"
+
+
+def test_a_page_is_rendered_once_for_redis_and_the_store(
+    hot_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered, asked = pages.rendered, []
+    monkeypatch.setattr(pages, "rendered", lambda *given: asked.append(given) or rendered(*given))
+    published = hot_room.run()["publish"]
+    assert (published["redis_written"], published["pages_written"], len(asked)) == (2, 2, 1)
+    block(hot_room, "solar")
+    assert len(asked) == 2
