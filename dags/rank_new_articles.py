@@ -10,15 +10,17 @@
 | **recall** | picks each topic's best candidates, cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
 | **degrade** | orders by BM25 what stayed unscored; skipped when nothing did | fallback |
-| **publish** | writes the Parquet file and moves the page to it in one transaction | the page, asset `rankings` |
+| **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, where the gate finds the scores wrong | the page, asset `rankings` |
 | **announce** | says that the page moved; skipped when it did not | asset `rankings_current` |
 | **observe** | keeps latency, errors and score drift | metrics |
+| **verdict** | does nothing; it keeps a dag run red whose publish is, while announce and observe go on | |
 
 **Clear** a dag run, or any task of it, as often as you like: the run keeps its window, topics and
 candidates, finds its scores in the ledger, and publishes the same rows as a new version.
-**Trigger** needs no input: the run then ranks up to now.
+**Trigger** needs no input: the run then ranks up to now. Its form can also *approve* a run that the gate has blocked.
 """
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronPartitionTimetable
 
 from rerank_airflow import late
@@ -71,14 +73,19 @@ def ranking_dag(pipeline: str) -> DAG:
         publish = PublishOperator(
             task_id="publish", pipeline=pipeline, trigger_rule="none_failed_min_one_success"
         )
-        announce = AnnounceOperator(task_id="announce", pipeline=pipeline)
-        observe = ObserveOperator(task_id="observe", pipeline=pipeline)
+        announce = AnnounceOperator(task_id="announce", pipeline=pipeline, trigger_rule="all_done")
+        observe = ObserveOperator(task_id="observe", pipeline=pipeline, trigger_rule="all_done")
+        verdict = EmptyOperator(task_id="verdict")
 
         doctor >> extract >> prepare >> [page_deadline, embed]
         [prepare, embed] >> recall >> rerank  # also when embed failed: words then recall what has no vector
         [recall, rerank] >> degrade  # also when shards failed or there are none, but not when recall failed
         [recall, degrade] >> publish  # also when degrade skipped itself
-        publish >> [announce, observe]
+        publish >> [
+            announce,
+            observe,
+        ]  # also when it is red for its gate; they skip themselves where nothing is published
+        publish >> verdict  # a dag run is as its last tasks are: this one keeps it red then
     return dag
 
 

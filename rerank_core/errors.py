@@ -7,7 +7,9 @@
     │   ├── SourceError           the article source view breaks its contract
     │   ├── ModelError            the checkpoint is refused or fails its canary
     │   ├── FencedError           a newer try of this run exists: this one must not commit
+    │   ├── BlockedError          the gate has blocked the run: a degraded page is published
     │   └── CorruptError          an artifact is not what was written
+    │       └── NoLightOrder      pairs without a score have none of the light order either
     └── RetryableError            a later try may succeed
         ├── DatabaseUnavailable   Postgres did not answer or ended the connection
         ├── StoreUnavailable      the artifact store did not answer
@@ -58,6 +60,14 @@ class FencedError(PermanentError):
 
 class CorruptError(PermanentError):
     """An artifact is not what was written."""
+
+
+class NoLightOrder(CorruptError):
+    """Pairs without a score are not in the light order: it was made before they lost theirs."""
+
+
+class BlockedError(PermanentError):
+    """The gate has blocked the run; what it publishes until it is approved is degraded."""
 
 
 class RetryableError(RerankError):

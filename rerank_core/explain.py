@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
-from rerank_core import frozen, ledger, runs, topics
+from rerank_core import frozen, gate, ledger, runs, topics
 from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
@@ -56,6 +56,7 @@ Reason = Literal[
     "not_recalled",
     "not_recalled_or_over_budget",
     "refused",
+    "distrusted",
     "score_lost",
     "unscored_below_page",
     "other_scorer",
@@ -163,6 +164,8 @@ class _Case:
         self._topic = topics.to_record(row)
         self.note("run", f"{self._run.run_id}, as of {_moment(self._run.window.until)}")
         self.note("topic version", self._topic.number)
+        decision = gate.latest(self._connection, self._run.run_id)
+        self.note("gate", None if decision is None else f"{decision.verdict}: {decision.sentence}")
 
     def find_revision(self) -> RowMapping | None:
         """What the run knew of the article."""
@@ -384,10 +387,11 @@ class _Case:
         ranking = self._score(mine, ranked_by)
         if row is not None and row["ranked_by"] != "model":
             by = "BM25" if row["ranked_by"] == "bm25" else "the similarity of sentence embeddings"
+            why = self._why_distrusted(mine) or "it has no score of the model yet"
             raise _Answer(
                 "ranked",
-                f"Rank {row['rank']}, in the second block: it has no score of the model yet, and stands there by {by}"
-                f" ({row['light_score']:.2f}). The next good run scores it.",
+                f"Rank {row['rank']}, in the second block: {why}, and stands there by {by} ({row['light_score']:.2f})."
+                " The next good run scores it.",
             )
         if ranking is None:
             self._look_at_missing(mine, own, ranked_by, missing)
@@ -436,12 +440,34 @@ class _Case:
                 f"Scorer {self._run.scorer_id} has scored it (logit {own[0]:+.3f}), but scorer {ranked_by} ranks the topic"
                 " until the new one has filled it.",
             )
+        if (why := self._why_distrusted(mine)) is not None:
+            raise _Answer(
+                "distrusted",
+                f"It is not on the page: {why}, and more than {self._topic.top_k} unscored documents are before it in BM25"
+                " order. The next good run scores it.",
+            )
         if first["known"] or not missing:
             raise _Answer("score_lost", "It had a score, which is past its retention now.")
         raise _Answer(
             "unscored_below_page",
             f"It has no score of the model yet, and more than {self._topic.top_k} unscored documents are before it in BM25"
             " order. The next good run scores it.",
+        )
+
+    def _why_distrusted(self, mine: pa.Table) -> str | None:
+        """That its score counts for nothing, and why; None where it has none of that kind."""
+        first = mine.to_pylist()[0]
+        row = self.one(
+            "explain_aside",
+            scorer_id=self._run.scorer_id,
+            query_id=first["query_id"],
+            document_id=first["document_id"],
+        )
+        if row is None:
+            return None
+        return (
+            f"its score by run {row['run_id']} (logit {row['logit']:+.3f}) counts for nothing, because the gate blocks"
+            f" that run ({row['sentence']})"
         )
 
     def _score(self, mine: pa.Table, scorer_id: int | None) -> tuple[float, int, bool] | None:

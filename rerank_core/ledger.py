@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from rerank_core import database as db
+from rerank_core.errors import FencedError
 from rerank_core.records import Pair, Run, Score
 
 Ids = npt.NDArray[np.int64]
@@ -77,6 +78,20 @@ def write(
         engine=engine,
         device=device,
     )
+
+
+def hold_unblocked(connection: Connection, run: Run) -> None:
+    """Until the transaction ends the gate does not judge the run.
+
+    Raises FencedError where it has blocked the run since `run` was read: what a try scores that began before is
+    distrusted like the rest.
+    """
+    db.rows(connection, "ledger_hold_run", run_id=run.run_id)
+    row = db.one(connection, "ledger_blocked", run_id=run.run_id, fence=run.fence)
+    if row is not None and row["blocked"]:
+        raise FencedError(
+            f"run {run.run_id} was blocked by its gate while this try scored: no more of it is kept; Clear the task to score anew"
+        )
 
 
 class Lookup:

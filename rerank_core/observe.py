@@ -1,15 +1,24 @@
-"""What a run did, in numbers: counts of every stage, their times, and how scoring went."""
+"""What a run did, in numbers: counts of every stage, their times, how scoring went, and whether its scores have drifted."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core import database as db
+from rerank_core import drift
 from rerank_core.database import Database
+from rerank_core.drift import Drift, Ids, Logits
 from rerank_core.records import Run
+
+log = logging.getLogger(__name__)
+
+LOGITS = pa.schema([("query_id", pa.int64()), ("logit", pa.float32())])
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,15 @@ class Observed:
     logit_p90: float | None
     page_age_seconds: float  # from the run's as-of time to its publication
     degraded: bool | None = None
+    blocked: bool | None = None  # by the gate
     pairs_scored: int | None = None  # of what the page's topics wanted: scored by this run
     pairs_from_ledger: int | None = None  # scored before
     pairs_refused: int | None = None  # in quarantine
     pairs_missing: int | None = None  # without a score: in the light order
     pairs_left_out: int | None = None  # over the budget, carried over
+    drift_psi: float | None = None  # of the run's logits against earlier runs'; null: too few of either
+    drift_pairs: int = 0  # of the run
+    drift_baseline_pairs: int = 0
 
 
 def observe(*, database: Database, run: Run) -> Observed:
@@ -38,9 +51,56 @@ def observe(*, database: Database, run: Run) -> Observed:
     with database.transaction() as connection:
         row = db.one(connection, "observe_scores", run_id=run.run_id)
         assert row is not None
-        result = Observed(**row, **(db.one(connection, "observe_pairs", run_id=run.run_id) or {}))
+        drifted = _drift(connection, run)
+        result = Observed(
+            **row,
+            **(db.one(connection, "observe_pairs", run_id=run.run_id) or {}),
+            drift_psi=drifted.psi,
+            drift_pairs=drifted.pairs,
+            drift_baseline_pairs=drifted.baseline_pairs,
+        )
+        db.execute(
+            connection,
+            "observe_psi",
+            run_id=run.run_id,
+            slugs=list(drifted.topics),
+            psis=list(drifted.topics.values()),
+        )
         record(connection, run_id=run.run_id, stage="observe", values=vars(result))
+    if drifted.psi is not None and drifted.psi >= drift.SHIFT:
+        log.warning(
+            "run %d: its %d logits have drifted from the %d before: population stability index %.2f, from %g on",
+            run.run_id,
+            drifted.pairs,
+            drifted.baseline_pairs,
+            drifted.psi,
+            drift.SHIFT,
+        )
     return result
+
+
+def _drift(connection: Connection, run: Run) -> Drift:
+    earlier = db.rows(connection, "observe_baseline", run_id=run.run_id, enough=drift.ENOUGH)
+    baseline_query_ids, baseline = _logits(connection, [row["run_id"] for row in earlier])
+    query_ids, found = _logits(connection, [run.run_id])
+    topics: dict[str, list[int]] = {}
+    for row in db.rows(connection, "observe_queries", run_id=run.run_id):
+        topics.setdefault(row["slug"], []).append(row["query_id"])
+    return drift.measure(
+        baseline_query_ids=baseline_query_ids,
+        baseline=baseline,
+        query_ids=query_ids,
+        found=found,
+        topics=topics,
+    )
+
+
+def _logits(connection: Connection, run_ids: list[int]) -> tuple[Ids, Logits]:
+    """The finite logits that these runs made, and the query of each."""
+    table = db.copy_out(connection, "observe_logits", LOGITS, run_ids=run_ids)
+    logits = table.column("logit").to_numpy().astype(np.float64)
+    finite = np.isfinite(logits)
+    return table.column("query_id").to_numpy()[finite], logits[finite]
 
 
 def record(connection: Connection, *, run_id: int, stage: str, values: Mapping[str, Any]) -> None:

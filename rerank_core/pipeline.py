@@ -26,6 +26,7 @@ from rerank_core import (
     embed,
     extract,
     followers,
+    gate,
     observe,
     overdue,
     prepare,
@@ -36,7 +37,7 @@ from rerank_core import (
 )
 from rerank_core import topics as stored
 from rerank_core.database import Database
-from rerank_core.errors import InputError, RerankError
+from rerank_core.errors import BlockedError, InputError, RerankError
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.store import Store
@@ -201,6 +202,39 @@ def _perform(stage: str, resources: Resources, run_id: int, shard: int | None) -
     raise InputError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
 
 
+def raise_blocked(published: Mapping[str, Any], *, pipeline: str) -> None:
+    """Raises BlockedError where the stage publish says that the gate has blocked the run; what it published is there."""
+    if published["blocked"] is not None:
+        raise BlockedError(
+            gate.sentence(
+                published["run_id"],
+                pipeline,
+                blocked=published["blocked"],
+                distrusted=published["distrusted"],
+                is_current=published["is_current"],
+            )
+        )
+
+
+def approve(
+    resources: Resources, *, run_id: int, reason: str, actor: str | None = None
+) -> dict[str, Any] | None:
+    """Approve a blocked run, and publish it with its scores as a new version of it.
+
+    Returns what the stage publish returns; None where the run was approved and published before. The pointer goes to
+    the new version only where no newer run is the page. Raises what gate.approve and the stage raise.
+    """
+    first = gate.approve(
+        resources.database, run_id=run_id, pipeline=resources.settings.pipeline, reason=reason, actor=actor
+    )
+    if not first:
+        with resources.database.transaction(read_only=True) as connection:
+            latest = db.one(connection, "publish_latest", run_id=run_id)
+        if latest is not None and latest["blocked"] is None:
+            return None
+    return run_stage("publish", resources=resources, run_id=run_id)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run that began now would have to do."""
@@ -264,7 +298,7 @@ def run_all(
     """Every stage in order, in this process; `on_stage(stage, result)` hears of each.
 
     A shard that fails gets the light order, and documents that could not be embedded are recalled by BM25, as in the
-    DAG: the page is degraded, and never down.
+    DAG: the page is degraded, and never down. Raises BlockedError at the end where the gate has blocked the run.
     """
     run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
 
@@ -298,9 +332,10 @@ def run_all(
                     error,
                     exc_info=unforeseen,
                 )
-        for stage in ("degrade", "publish"):
-            perform(stage)
+        perform("degrade")
+        published = perform("publish")
     perform("observe")
+    raise_blocked(published, pipeline=run.pipeline)
     return _get(resources.database, run.run_id)
 
 

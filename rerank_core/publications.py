@@ -79,7 +79,13 @@ def lock(connection: Connection, pipeline: str) -> None:
 
 
 def add(
-    connection: Connection, made: Draft, *, degraded: bool, difference: str | None, trimmed: bool = False
+    connection: Connection,
+    made: Draft,
+    *,
+    degraded: bool,
+    difference: str | None,
+    trimmed: bool = False,
+    blocked: str | None = None,
 ) -> int:
     """Add a publication and its rows; returns its id. Its topics are the caller's to add."""
     row = db.one(
@@ -97,6 +103,7 @@ def add(
         degraded=degraded,
         difference=difference,
         trimmed=trimmed,
+        blocked=blocked,
     )
     assert row is not None
     publication_id = int(row["publication_id"])
@@ -152,6 +159,7 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
         degraded=before["degraded"],
         difference=f"deleted: {left_out} rows of forgotten articles",
         trimmed=True,
+        blocked=before["blocked"],
     )
     db.execute(connection, "publish_again_topics", publication_id=again, before=publication_id)
     db.execute(

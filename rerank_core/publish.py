@@ -1,24 +1,28 @@
-"""Rank the frozen pairs and publish: one immutable Parquet file, then one transaction.
+"""Rank the frozen pairs, have the gate look at the page, and publish: one immutable Parquet file, then one transaction.
 
 The transaction holds the ranking rows, their topics, the publication with the file's path and digest,
 and the pointer that frontends follow; so nobody sees half of a page, or of two. A try that a newer one
 has overtaken commits nothing. The pointer never moves to an older as-of time. Articles that must not be
 shown are looked for here, at the last moment: blocked, forgotten, and gone from the source.
+
+Where the gate blocks the run, the page that is published is the one without the run's scores. It is the pointer's, too,
+unless it is too empty itself: then the page that stands stays, which is older and fuller.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
-from rerank_core import frozen, hidden, publications, runs, schemas, standings, topics
+from rerank_core import frozen, gate, hidden, light, publications, runs, schemas, standings, topics
 from rerank_core.database import Database
+from rerank_core.errors import NoLightOrder
 from rerank_core.publications import Draft
 from rerank_core.records import Run
 from rerank_core.settings import Settings
@@ -26,6 +30,8 @@ from rerank_core.standings import Standings
 from rerank_core.store import Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How a difference tells of articles that the version before showed.
 GONE = {"blocked": "were blocked", "deleted": "are gone from the source", "forgotten": "were forgotten"}
@@ -46,6 +52,21 @@ class Published:
     degraded: bool
     is_current: bool  # the pointer moved to it
     difference: str | None  # from the run's version before: why the rows differ
+    blocked: str | None = None  # by the gate: which check, and by how much
+    distrusted: int = 0  # scores of the run that count for nothing, because it is blocked
+    empty: int = 0  # topics without a row
+    made: int = 0  # scores of the run that the gate looked at
+    deviation: float | None = None  # of their logits; null: there are none
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the gate found."""
+
+    standings: Standings | None  # of the page with the run's scores; null: these cannot even be ranked
+    hidden: Mapping[str, str]
+    made: gate.Spread
+    wrong: tuple[str, ...]  # empty: the run passes
 
 
 @dataclass(frozen=True)
@@ -56,10 +77,14 @@ class _Page:
     hidden: Mapping[str, str]  # article of the window → why it is left out
     before: RowMapping | None  # the run's latest publication
     draft: Draft
+    made: gate.Spread
+    blocked: str | None = None
+    distrusted: int = 0
+    stays: str | None = None  # why the pointer does not go to the page of a blocked run
 
 
 def publish(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Published:
-    """Publish the run's rankings as a new version of it.
+    """Publish the run's rankings as a new version of it; where `blocked` says that the gate blocked it, degraded ones.
 
     Raises FencedError where a newer try has begun, CorruptError where pairs are missing that no light
     order was made for, SourceError where the source has lost too much of the window at once.
@@ -67,7 +92,7 @@ def publish(*, database: Database, store: Store, settings: Settings, run: Run, f
     article_ids = frozen.read_members(store, run).column("article_id").to_pylist()
     deleted = hidden.deleted_articles(database, settings, article_ids)
     while True:
-        page = _prepare(database, store, run, fence, article_ids, deleted)
+        page = _prepare(database, store, settings, run, fence, article_ids, deleted)
         with database.transaction() as connection:
             runs.hold_fence(connection, run.run_id, fence)
             publications.lock(connection, run.pipeline)
@@ -87,15 +112,25 @@ def publish(*, database: Database, store: Store, settings: Settings, run: Run, f
 def _prepare(
     database: Database,
     store: Store,
+    settings: Settings,
     run: Run,
     fence: int,
     article_ids: Sequence[str],
     deleted: Collection[str] | None,
 ) -> _Page:
-    """Rank the page and write its file."""
+    """Rank the page, have the gate judge it, and write its file."""
+    look = _Look(database, store, settings, article_ids, deleted)
+    judged = _with_light(look, run, fence, lambda run: look.judge(run, fence))
+    page, left_out, blocked, distrusted, stays = judged.standings, judged.hidden, None, 0, None
+    if judged.wrong:
+        blocked = "; ".join(judged.wrong)
+        log.error("run %d is blocked: %s", run.run_id, blocked)
+        with database.transaction() as connection:
+            runs.hold_fence(connection, run.run_id, fence)
+            distrusted = gate.block(connection, run, fence=fence, sentence=blocked)
+        page, left_out, stays = _with_light(look, run, fence, look.without_scores)
+    assert page is not None
     with database.transaction(read_only=True) as connection:
-        left_out = hidden.hidden_articles(connection, run.pipeline, article_ids, deleted)
-        page = standings.stand(connection, store=store, run=run, hidden=left_out)
         before = db.one(connection, "publish_latest", run_id=run.run_id)
     draft = publications.draft(
         store,
@@ -106,7 +141,74 @@ def _prepare(
         fence=fence,
         as_of=run.window.until,
     )
-    return _Page(page, left_out, before, draft)
+    return _Page(page, left_out, before, draft, judged.made, blocked, distrusted, stays)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Ways to look at the page of a run."""
+
+    database: Database
+    store: Store
+    settings: Settings
+    article_ids: Sequence[str]  # of the window
+    deleted: Collection[str] | None  # of these, gone from the source; null: it did not answer
+
+    def judge(self, run: Run, fence: int) -> _Judged:
+        """The page with all scores of the run, and what the gate says to it."""
+        with self.database.transaction(read_only=True) as connection:
+            decision = gate.latest(connection, run.run_id)
+            if decision is None or decision.verdict == "passed":
+                return self._judge(connection, run)
+        with self.database.transaction() as connection:
+            runs.hold_fence(connection, run.run_id, fence)
+            trial = connection.begin_nested()
+            gate.trust(connection, run.run_id)
+            if decision.verdict == "approved":
+                page, left_out = self._stand(connection, run)
+                return _Judged(page, left_out, gate.spread(connection, run), ())
+            judged = self._judge(connection, run)
+            if judged.wrong:
+                trial.rollback()  # its scores stay where they are
+            else:
+                gate.decide(connection, run.run_id, "passed", "a later try passed", fence=fence)
+            return judged
+
+    def without_scores(self, run: Run) -> tuple[Standings, Mapping[str, str], str | None]:
+        """The page of a blocked run, and why it must not be readers' page, if so."""
+        with self.database.transaction(read_only=True) as connection:
+            page, left_out = self._stand(connection, run)
+            share = self.settings.gate_empty_share
+            stays = gate.check_empty(connection, run, page.topics, share=share)
+        return page, left_out, stays[0] if stays else None
+
+    def _judge(self, connection: Connection, run: Run) -> _Judged:
+        made = gate.spread(connection, run)
+        wrong = gate.check_scores(connection, run, made)
+        if made.not_finite:
+            return _Judged(None, {}, made, tuple(wrong))
+        page, left_out = self._stand(connection, run)
+        wrong += gate.check_counts(connection, run, page)
+        wrong += gate.check_empty(connection, run, page.topics, share=self.settings.gate_empty_share)
+        return _Judged(page, left_out, made, tuple(wrong))
+
+    def _stand(self, connection: Connection, run: Run) -> tuple[Standings, Mapping[str, str]]:
+        left_out = hidden.hidden_articles(connection, run.pipeline, self.article_ids, self.deleted)
+        return standings.stand(connection, store=self.store, run=run, hidden=left_out), left_out
+
+
+def _with_light(look: _Look, run: Run, fence: int, attempt: Callable[[Run], T]) -> T:
+    """Where pairs have lost their scores after the light order was made, such as to a gate, it is made anew."""
+    try:
+        return attempt(run)
+    except NoLightOrder as error:
+        log.warning("run %d: %s; it is made now", run.run_id, error)
+    light.order_missing(
+        database=look.database, store=look.store, settings=look.settings, run=run, fence=fence
+    )
+    with look.database.transaction(read_only=True) as connection:
+        run = runs.get(connection, run.run_id)
+    return attempt(run)
 
 
 def _is_out_of_date(connection: Connection, run: Run, article_ids: Sequence[str], page: _Page) -> bool:
@@ -119,9 +221,11 @@ def _is_out_of_date(connection: Connection, run: Run, article_ids: Sequence[str]
 def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Published:
     """Everything that a reader may find, in the caller's transaction."""
     draft, topics_of_page = page.draft, page.standings.topics
-    degraded = any(topic.missing for topic in topics_of_page.values())
+    degraded = page.blocked is not None or any(topic.missing for topic in topics_of_page.values())
     difference = _difference(connection, page)
-    publication_id = publications.add(connection, draft, degraded=degraded, difference=difference)
+    publication_id = publications.add(
+        connection, draft, degraded=degraded, difference=difference, blocked=page.blocked
+    )
     _add_topics(connection, publication_id, page.standings)
     db.execute(
         connection,
@@ -130,7 +234,13 @@ def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Publ
         article_ids=list(page.hidden),
         whys=list(page.hidden.values()),
     )
-    moved = db.one(connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id)
+    moved = None
+    if page.stays is None:
+        moved = db.one(
+            connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id
+        )
+    if page.blocked is None:
+        gate.settle(connection, run.run_id)
     standing = db.one(connection, "pointer_standing", pipeline=run.pipeline)
     if standing is not None and standing["held"]:
         log.warning(
@@ -153,6 +263,11 @@ def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Publ
         degraded=degraded,
         is_current=moved is not None,
         difference=difference,
+        blocked=page.blocked,
+        distrusted=page.distrusted,
+        empty=sum(topic.ranked == 0 for topic in topics_of_page.values()),
+        made=page.made.pairs,
+        deviation=page.made.deviation,
     )
 
 
@@ -167,7 +282,9 @@ def _difference(connection: Connection, page: _Page) -> str | None:
     if missing < before["missing"]:
         reasons.append(f"healed: {before['missing'] - missing} pairs have a score now")
     lost = max(page.standings.lost, missing - before["missing"])
-    if lost > 0:
+    if page.blocked is not None and lost > 0:
+        reasons.append(f"blocked: {lost} pairs have a score that counts for nothing")
+    elif lost > 0:
         reasons.append(f"past retention: {lost} pairs have lost their score")
     # A real comes from Postgres as its shortest decimal, which is the same float32 and another float64.
     logits = {

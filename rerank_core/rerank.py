@@ -55,7 +55,8 @@ def rerank(*, database: Database, store: Store, settings: Settings, run: Run, sh
     """Score what the shard still misses.
 
     On the CPU an engine that fails in a step is built anew once. Raises EngineError (retryable) where
-    it fails again, or on a GPU; ModelError where the settings name another scorer than the run's.
+    it fails again, or on a GPU; ModelError where the settings name another scorer than the run's; FencedError
+    where the gate blocks the run meanwhile.
     """
     deadline = monotonic() + settings.scoring_minutes * 60
     result = _try(database, store, settings, run, shard, deadline=deadline, last=False) or _try(
@@ -94,6 +95,7 @@ def _try(
     log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
     with closing(registry.load(settings, failures=attempt.failures, pairs=len(wanted))) as scorer:
         loaded = monotonic()
+        _keep_canary(database, run, shard, scorer)
         rounds = _rounds(database, settings, run, mine, attempt, scorer, wanted, deadline=deadline)
         try:
             result = _write(database, run, shard, len(wanted), scorer, rounds, loaded - started)
@@ -110,6 +112,20 @@ def _try(
     if result.pairs != result.scored + result.refused + result.unscored + result.elsewhere:
         raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
     return replace(result, pairs=result.pairs + len(culprits), refused=result.refused + len(culprits))
+
+
+def _keep_canary(database: Database, run: Run, shard: int, scorer: Scorer) -> None:
+    """Before the first score: a task that is killed leaves scores too, and the gate asks for their engine's canary."""
+    if scorer.canary_margin is not None:
+        with database.transaction() as connection:
+            db.execute(
+                connection,
+                "observe_record",
+                run_id=run.run_id,
+                stage=f"rerank[{shard}]",
+                names=["canary_margin"],
+                values=[scorer.canary_margin],
+            )
 
 
 def _refuse(database: Database, run: Run, pair: Pair) -> None:
@@ -266,6 +282,7 @@ def _keep(database: Database, run: Run, shard: int, chunk: ScoredChunk, *, engin
     assert run.scorer_id is not None
     written = 0
     with database.transaction() as connection:
+        ledger.hold_unblocked(connection, run)
         if chunk.scores:
             written = ledger.write(
                 connection,

@@ -154,6 +154,10 @@ class Settings(BaseSettings):
         default=30.0,
         description="A page that is not out this long after its run began is published without the missing scores; 0: never.",
     )
+    gate_empty_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5,
+        description="Share of the topics that may be empty on a page; a run that empties more is blocked. 1 never blocks.",
+    )
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="Scoring tasks that the pairs are cut into, by topic."
     )

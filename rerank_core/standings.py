@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping
 
 from rerank_core import database as db
 from rerank_core import frozen, ledger, schemas, topics
-from rerank_core.errors import CorruptError
+from rerank_core.errors import NoLightOrder
 from rerank_core.ledger import Ids
 from rerank_core.ranking import Page, Ranked, rank_topic
 from rerank_core.records import RankedTopic, Run, Topic, TopicState
@@ -30,6 +30,8 @@ class Standings:
     frozen: tuple["FrozenTopic", ...]
     topics: dict[str, RankedTopic]  # by slug
     lost: int  # pairs that had a score when the run was frozen and have none now
+    forgotten: int  # pairs of articles that were forgotten, which count for nothing
+    documents: int  # of the window
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,12 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
 
     Pairs of forgotten articles count for nothing: neither their texts nor their scores are there any more.
 
-    Raises CorruptError where an artifact is gone, a score is no number, or pairs are missing that no
-    light order was made for.
+    Raises CorruptError where an artifact is gone or a score is no number, NoLightOrder where pairs are missing
+    that no light order was made for.
     """
     members = frozen.read_members(store, run)
-    pairs = _without_forgotten(connection, frozen.read_pairs(store, run), members, hidden)
+    frozen_pairs = frozen.read_pairs(store, run)
+    pairs = _without_forgotten(connection, frozen_pairs, members, hidden)
     light = frozen.read_light(store, run)
     wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
     page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
@@ -96,6 +99,8 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
         frozen=wanted,
         topics={slug: standing for slug, (_, standing) in ranked.items()},
         lost=int((scored.known & np.isnan(scored.logit)).sum()),
+        forgotten=frozen_pairs.num_rows - pairs.num_rows,
+        documents=members.num_rows,
     )
 
 
@@ -186,7 +191,7 @@ def _light_scores(slug: str, document_ids: Ids, light: pa.Table) -> npt.NDArray[
     )
     without = [document_id for document_id in document_ids.tolist() if document_id not in scores]
     if without:
-        raise CorruptError(
+        raise NoLightOrder(
             f"topic {slug!r}: {len(without)} documents have neither a score nor a light order; run the degrade stage"
         )
     return np.asarray([scores[document_id] for document_id in document_ids.tolist()], dtype=np.float64)

@@ -213,6 +213,11 @@ class Store:
         """Raises CorruptError where an artifact is gone or altered."""
         self._checked(path, sha256)
 
+    def read_file(self, path: str, *, sha256: str) -> bytes:
+        """The bytes of an artifact as they were written; raises CorruptError where it is gone or altered."""
+        content: bytes = self._checked(path, sha256).to_pybytes()
+        return content
+
     def _checked(self, path: str, sha256: str | None) -> pa.Buffer:
         content = self._get(path)
         if content is None:

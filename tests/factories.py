@@ -140,6 +140,16 @@ class Newsroom:
             names = ", ".join(row)
             self.sql(f"INSERT INTO rerank.article ({names}) VALUES (:{', :'.join(row)})", **row)
 
+    def flood(self, name: str, *, articles: int = 70, hours_ago: float = 0.2) -> None:
+        """Articles about solar, wind and tide, that a fake engine tells apart by a hash alone: name1, name2, …"""
+        self.sql(
+            "INSERT INTO rerank.article (article_id, title, ingested_at, lang)"
+            " SELECT :name || n, 'solar wind tide ' || :name || ' ' || n, :at, 'en' FROM generate_series(1, :articles) n",
+            name=name,
+            articles=articles,
+            at=self.ago(hours=hours_ago),
+        )
+
     def edit(self, article_id: str, **fields: Any) -> None:
         """Change fields of an article in the source."""
         changes = ", ".join(f"{name} = :{name}" for name in fields)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from factories import FakeEngines, Newsroom, make_topic
 from rerank_core import runs, topics
 from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY
+from rerank_core.errors import BlockedError
 from rerank_core.settings import Settings
 
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
@@ -110,6 +112,19 @@ def shadow_room(room: Newsroom) -> Newsroom:
     shadow.run("shadow-1")
     shadow.engines.name, shadow.engines.options = "fake", {}
     return shadow
+
+
+def gated_room(room: Newsroom) -> Newsroom:
+    """A pipeline whose second run is blocked: its model gave every pair the same logit."""
+    gated = room.tuned(pipeline="gated")
+    gated.follow(*topics.load_topics(SAMPLE / "topics.yaml"))
+    gated.engines.name, gated.engines.options = "fake-gated", BIG
+    gated.run("gated-1", until=room.ago(hours=12))
+    gated.engines.options = {**BIG, "constant": 0.25}
+    with suppress(BlockedError):
+        gated.run("gated-2")
+    gated.engines.name, gated.engines.options = "fake", {}
+    return gated
 
 
 def hostile_room(room: Newsroom, strings: Iterable[str] = ()) -> Newsroom:
@@ -230,6 +245,7 @@ __all__ = [
     "KEYS",
     "SAMPLE",
     "adversarial_strings",
+    "gated_room",
     "hostile_room",
     "installed_engines",
     "sample_room",

@@ -34,6 +34,8 @@ class AnnounceOperator(TriggerDagRunOperator):
 
     def execute(self, context: Any) -> None:
         published = context["ti"].xcom_pull(task_ids="publish")
+        if published is None:
+            raise AirflowSkipException("nothing was published")
         if not published["is_current"]:
             raise AirflowSkipException("the page did not move")
         self.conf = {name: published[name] for name in assets.EXTRA}

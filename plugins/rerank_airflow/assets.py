@@ -13,6 +13,7 @@ EXTRA = (
     "version",
     "is_current",  # false: a backfill, or a rerun of an older run; the page did not move
     "degraded",
+    "blocked",  # by the gate: which check, and by how much; null: it was not
     "topics",
     "rows",
     "rows_sha256",

@@ -29,6 +29,20 @@ FORM = {
         title="Rescore",
         description="Score again also what the ledger already has.",
     ),
+    "approve": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        title="Approve",
+        description="Number of a blocked run whose scores are right after all: it is published with them, then this"
+        " dag run ranks as ever. Say why below.",
+    ),
+    "reason": Param(
+        None,
+        type=["null", "string"],
+        title="Reason",
+        description="Why the run is approved; kept with your name.",
+    ),
 }
 NOT_OURS = frozenset({"openlineage"})  # of who triggered the dag run
 

@@ -37,7 +37,9 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("runs", "counter", "runs", "Published runs: `outcome` is full or degraded.", ("outcome",)),
+        Metric(
+            "runs", "counter", "runs", "Published runs: `outcome` is full, degraded or blocked.", ("outcome",)
+        ),
         Metric(
             "pairs",
             "counter",
@@ -107,7 +109,8 @@ def _has_tags() -> bool:
 def send_observed(pipeline: str, observed: Mapping[str, Any]) -> None:
     """What the stage observe found of a run. One that published nothing counts for nothing."""
     if observed.get("degraded") is not None:
-        send("runs", 1, pipeline=pipeline, outcome="degraded" if observed["degraded"] else "full")
+        outcome = "blocked" if observed.get("blocked") else "degraded" if observed["degraded"] else "full"
+        send("runs", 1, pipeline=pipeline, outcome=outcome)
         for outcome in _OUTCOMES:
             send("pairs", observed.get(f"pairs_{outcome}"), pipeline=pipeline, outcome=outcome)
     for name, field in _OF_A_RUN.items():

@@ -64,4 +64,6 @@ def on_degraded(context: Mapping[str, Any], *, pipeline: str, published: Mapping
         f"pipeline {pipeline}: the page of run {published['run_id']} as of {published['as_of']} is degraded: "
         "some pairs have no score, and their articles follow in BM25 order"
     )
+    if published["blocked"] is not None:
+        alert += f"; the gate has blocked the run: {published['blocked']}"
     tell(AirflowSettings.load().notify_degraded, context, alert=alert)

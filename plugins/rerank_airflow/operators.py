@@ -63,14 +63,38 @@ class StageOperator(BaseOperator):
 
 
 class DoctorOperator(StageOperator):
-    """Checks what the other tasks need, and fails in sentences that say what to do."""
+    """Checks what the other tasks need, and fails in sentences that say what to do.
+
+    Approves the blocked run that the trigger form names, too: first of all, so that this dag run finds its scores.
+    """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
         from rerank_airflow.doctor import examine
 
         # A wrong trigger form fails here, before anything is claimed.
         form.check(context["dag_run"].conf)
-        return examine(settings_of(self.pipeline), self.identity(context))
+        found = examine(settings_of(self.pipeline), self.identity(context))
+        if (wanted := context["params"].get("approve")) is not None:
+            self.approve(context, run_id=wanted, reason=context["params"].get("reason") or "")
+        return found
+
+    def approve(self, context: Mapping[str, Any], *, run_id: int, reason: str) -> None:
+        """Approve a run, once: a further try of this task finds it approved."""
+        from rerank_core import pipeline
+
+        resources = pipeline.Resources.of(settings_of(self.pipeline))
+        user = getattr(context["dag_run"], "triggering_user_name", None)
+        actor = f"{user} (Airflow)" if user else None
+        published = pipeline.approve(resources, run_id=run_id, reason=reason, actor=actor)
+        if published is None:
+            self.log.info("run %s was approved before", run_id)
+        else:
+            self.log.info(
+                "run %s is approved and published as version %s; the page %s",
+                run_id,
+                published["version"],
+                "is at it" if published["is_current"] else "stays where it is",
+            )
 
 
 class EmbedOperator(StageOperator):
@@ -121,7 +145,11 @@ class DegradeOperator(StageOperator):
 
 
 class PublishOperator(StageOperator):
-    """Emits the asset `rankings`, and tells the notifiers when the page is degraded."""
+    """Emits the asset `rankings`, and tells the notifiers when the page is degraded.
+
+    Where the gate has blocked the run it fails when all that is done: for good, with the gate's sentence. Airflow
+    keeps no event of a task that fails; `announce` and `observe` go on with what was published.
+    """
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(pipeline=pipeline, **kwargs)
@@ -136,16 +164,23 @@ class PublishOperator(StageOperator):
     def tell(
         self, context: Mapping[str, Any], published: Mapping[str, Any], *, partition_key: str | None
     ) -> None:
-        """What follows a publication in Airflow."""
+        """What follows a publication in Airflow. Raises BlockedError, last of all, where the gate has blocked the run."""
+        from rerank_core import pipeline
+
         assets.emit(context, asset=self.asset, partition_key=partition_key, published=published)
         if published["degraded"]:
             notify.on_degraded(context, pipeline=self.pipeline, published=published)
+        if published["blocked"] is not None:
+            context["ti"].xcom_push(key="return_value", value=dict(published))
+            pipeline.raise_blocked(published, pipeline=self.pipeline)
 
 
 class ObserveOperator(StageOperator):
-    """Sends what it found of the run to Airflow's metrics, too."""
+    """Sends what it found of the run to Airflow's metrics, too; skips itself where nothing was published."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if context["ti"].xcom_pull(task_ids="publish") is None:
+            raise AirflowSkipException("nothing was published")
         observed = self.run_stage(context)
         metrics.send_observed(self.pipeline, observed)
         return observed

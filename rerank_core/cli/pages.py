@@ -25,6 +25,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
     from rerank_core.errors import InputError
+    from rerank_core.gate import command
     from rerank_core.settings import settings
     from rerank_core.store import Store
 
@@ -33,6 +34,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         topics = db.rows(connection, "show_topics", pipeline=pipeline, topic=topic)
         current = db.one(connection, "announce_current", pipeline=pipeline)
         articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
+        blocked = db.one(connection, "show_blocked", pipeline=pipeline)
     if not topics and topic is not None:
         raise InputError(
             f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists those that are"
@@ -59,6 +61,11 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         )
     page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
+    if blocked is not None:
+        say(f"the gate has blocked this run: {blocked['blocked']}", style="bold red")
+        say(
+            f"its scores count for nothing; where they are right after all: {command(pipeline, page['run_id'])}"
+        )
     say(Store(settings().store_url).full_path(page["parquet_path"]))
 
 
@@ -66,6 +73,8 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
     """The latest runs: how far each came, and what it published."""
     from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
+    from rerank_core.drift import SHIFT
+    from rerank_core.gate import command
     from rerank_core.settings import settings
 
     pipeline = settings().pipeline
@@ -78,17 +87,36 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
         (
             f"{row['run_id']}",
             f"{row['until']:%Y-%m-%d %H:%M:%S}",
-            f"{row['state']}, degraded" if row["degraded"] else row["state"],
+            _state(row),
             "" if row["version"] is None else f"{row['version']}",
             "" if row["row_count"] is None else f"{row['row_count']:,}",
             "current" if row["is_current"] else "",
+            "" if row["drift_psi"] is None else f"{row['drift_psi']:.2f}",
             row["key"],
             row["difference"] or "",
         )
         for row in found
     ]
-    names = ("run", "until (UTC)", "state", "version", "rows", "page", "key", "differs")
-    print_table(names, rows, right=("run", "version", "rows"), shorten="key")
+    names = ("run", "until (UTC)", "state", "version", "rows", "page", "drift", "key", "differs")
+    print_table(names, rows, right=("run", "version", "rows", "drift"), shorten="key")
+    for row in found:
+        if row["verdict"] == "blocked":
+            say(f"run {row['run_id']} is blocked: {row['sentence']}", style="bold red")
+            say(f"    where its scores are right after all: {command(pipeline, row['run_id'])}")
+        elif row["verdict"] == "approved":
+            say(f"run {row['run_id']} was blocked, and approved: {row['sentence']}")
+        if row["drift_psi"] is not None and row["drift_psi"] >= SHIFT:
+            say(
+                f"run {row['run_id']}: its logits have drifted ({row['drift_psi']:.2f}, from {SHIFT} on)",
+                style="yellow",
+            )
+
+
+def _state(row: "Mapping[Any, Any]") -> str:
+    """How far a run has come, and what is wrong with it."""
+    if row["verdict"] == "blocked":
+        return f"{row['state']}, blocked"
+    return f"{row['state']}, degraded" if row["degraded"] else str(row["state"])
 
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:

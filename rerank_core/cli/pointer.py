@@ -1,13 +1,22 @@
-"""`rerank publish`: move the page by hand. Runs move it by themselves."""
+"""`rerank publish`: move the page, or approve a run, by hand. Runs move it by themselves."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rerank_core.settings import Settings
 
 
 def publish(
     rollback: Annotated[
         int | None, typer.Option(metavar="RUN", help="Take the page back to this run and hold it there.")
+    ] = None,
+    approve: Annotated[
+        int | None,
+        typer.Option(
+            metavar="RUN", help="Publish a run that the gate has blocked with its scores after all."
+        ),
     ] = None,
     release: Annotated[
         bool, typer.Option("--release", help="Take the page to the newest run and let it go on.")
@@ -17,9 +26,9 @@ def publish(
         str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
     ] = None,
 ) -> None:
-    """Take the page back to an earlier run, or let a page that was taken back go on."""
-    if release == (rollback is not None):
-        raise typer.BadParameter("give either --rollback RUN or --release")
+    """Take the page back to an earlier run, let a page that was taken back go on, or approve a blocked run."""
+    if sum((rollback is not None, approve is not None, release)) != 1:
+        raise typer.BadParameter("give one of --rollback RUN, --approve RUN and --release")
     from rerank_core import pointer
     from rerank_core.cli.printing import say
     from rerank_core.database import Database
@@ -27,6 +36,9 @@ def publish(
     from rerank_core.store import Store
 
     settings = Settings.load(pipeline=pipeline)
+    if approve is not None:
+        _approve(settings, approve, reason)
+        return
     database, store = Database(settings.database_url), Store(settings.store_url)
     if rollback is None:
         moved = pointer.release(
@@ -45,3 +57,22 @@ def publish(
     if moved.reissued:
         say("it was published again without the articles that were forgotten since")
     say(store.full_path(moved.parquet_path))
+
+
+def _approve(settings: "Settings", run_id: int, reason: str) -> None:
+    from rerank_core import pipeline
+    from rerank_core.cli.printing import say
+
+    published = pipeline.approve(pipeline.Resources.of(settings), run_id=run_id, reason=reason)
+    if published is None:
+        say(f"run {run_id} was approved and published before; there is nothing to do")
+        return
+    page = (
+        "which is the page now"
+        if published["is_current"]
+        else "and the page stays where it is: a newer run made it, or a rollback holds it"
+    )
+    say(
+        f"run {run_id} is approved: its scores count again. It is published as version {published['version']}, {page}"
+    )
+    say(published["parquet"])

@@ -71,9 +71,12 @@ def _run(resources: "Resources", **choices: Any) -> None:
         )
         rows.append((stage, f"{result['seconds']:.1f}", shown))
 
-    with log_on_screen():
-        done = pipeline.run_all(resources, on_stage=on_stage, **choices)
-    print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
+    try:
+        with log_on_screen():
+            done = pipeline.run_all(resources, on_stage=on_stage, **choices)
+    finally:  # of a run that is blocked, too, or that breaks off
+        if rows:
+            print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
     if not counts.get("recall", {}).get("topics", 1):
         say("there is nothing to rank for: `rerank topics apply FILE` brings topics", style="yellow")
     if not counts.get("extract", {}).get("sighted", 1):

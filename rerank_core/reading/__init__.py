@@ -256,6 +256,16 @@ def topic_means(
     return found
 
 
+def topic_drift(
+    connection: Connection, *, publication_ids: Sequence[int], slugs: Sequence[str]
+) -> dict[str, dict[int, float]]:
+    """Population stability index of the topics' new logits: topic → publication → index."""
+    found: dict[str, dict[int, float]] = {slug: {} for slug in slugs}
+    for row in db.rows(connection, "ui_topic_psi", publication_ids=list(publication_ids), slugs=list(slugs)):
+        found[row["slug"]][row["publication_id"]] = row["psi"]
+    return found
+
+
 def topic_spreads(
     connection: Connection, *, publication_id: int, slugs: Sequence[str]
 ) -> Mapping[str, list[int]]:
@@ -363,6 +373,7 @@ __all__ = [
     "reading",
     "run_of_key",
     "source_counts",
+    "topic_drift",
     "topic_means",
     "topic_spreads",
 ]

@@ -17,11 +17,15 @@ class Publication:
     as_of: datetime
     published_at: datetime
     degraded: bool
+    blocked: str | None  # by the gate: which check, and by how much
     row_count: int
     parquet_path: str  # relative to the store
+    parquet_sha256: str
+    withdrawn: bool  # the file holds an article that was forgotten since
     difference: str | None  # why its rows are not those of the version before
     is_current: bool  # frontends see it
     held: bool  # by a rollback
+    verdict: str | None  # of the gate about its run, the latest: blocked, passed (after a block) or approved
     before_id: int | None  # the publication of the run before
 
 
@@ -126,11 +130,19 @@ class RunRow:
     missing: int | None
     left_out: int | None
     topics_ranked: int | None
+    verdict: (
+        str | None
+    )  # of the gate, the latest: blocked, passed (after a block) or approved; null: nothing was wrong
+    sentence: str | None  # which check and by how much; of an approval, why
+    decided_by: str | None
+    decided_at: datetime | None
     total: int
 
     @property
     def state(self) -> str:
         """How far it has come."""
+        if self.verdict == "blocked":
+            return "blocked"
         if self.publication_id is not None:
             return "degraded" if self.degraded else "published"
         for name in ("frozen", "prepared", "claimed"):
@@ -158,6 +170,7 @@ class ShardScores:
 
     shard: int
     scored: int
+    distrusted: int  # of these: the gate blocks the run
     first_at: datetime
     last_at: datetime
     engine: str
@@ -197,6 +210,7 @@ class Version:
     row_count: int
     rows_sha256: str
     degraded: bool
+    blocked: str | None  # by the gate
     difference: str | None
     parquet_path: str
     withdrawn_at: datetime | None  # the file holds an article that was forgotten since, and goes
@@ -303,4 +317,5 @@ class Standing:
     scored_by_run: int | None
     refused: str | None  # the reason
     last_rank_score: float | None  # of the last article that the model ranks
+    distrusted: int | None  # the run whose score of it counts for nothing, because the gate blocks it
     total: int

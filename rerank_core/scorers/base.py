@@ -55,6 +55,11 @@ class Scorer(Protocol):
         """Engine, version and device, three words, for provenance: `vllm 0.32.0 cpu`."""
         ...
 
+    @property
+    def canary_margin(self) -> float | None:
+        """Least difference between two neighbours of its canary, in logits: above 0 they came out in order; None: it has run none."""
+        ...
+
     def score(
         self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
     ) -> Iterator[ScoredChunk]:
@@ -84,6 +89,7 @@ class FakeScorer:
     The logit is −4, plus 8 × the share of the query's words that the document has, plus up to 0.01 from a hash of
     both texts, so that ties are rare. `fail_at_chunk` makes the n-th chunk (from 0) a failed step, `fail_at_text` every
     chunk with a document that contains it; a document that contains `refuse_text` is refused; `seconds_per_pair` sleeps, for tests of deadlines.
+    `constant` is the logit of every pair, as of a wrong model; `canary_margin` what its canary showed.
     """
 
     engine = "fake 1 none"
@@ -96,6 +102,8 @@ class FakeScorer:
         fail_at_text: str | None = None,
         refuse_text: str | None = None,
         seconds_per_pair: float = 0.0,
+        constant: float | None = None,
+        canary_margin: float | None = 1.0,
         name: str = "fake",
         max_document_tokens: int = 512,
     ) -> None:
@@ -107,6 +115,8 @@ class FakeScorer:
             max_document_tokens=max_document_tokens,
             location=name,
         )
+        self.canary_margin = canary_margin
+        self._constant = constant
         self.finished = False
         self.chunks = 0  # given so far, over all calls
         self._pairs_per_chunk = pairs_per_chunk
@@ -150,7 +160,7 @@ class FakeScorer:
         limit = self.identity.max_document_tokens
         return Score(
             pair=pair,
-            logit=float(-4 + 8 * share + noise),
+            logit=float(-4 + 8 * share + noise) if self._constant is None else self._constant,
             truncated=len(words) > limit,
             latency_ms=self._seconds_per_pair * 1000,
             prompt_tokens=len(asked) + min(len(words), limit),

@@ -52,8 +52,12 @@ class Canary:
             for place, document in enumerate(case.documents)
         ]
 
-    def check(self, logits: Mapping[tuple[int, int], float]) -> None:
-        """`logits` by (case, place). Raises ModelError for a missing one, a wrong order, or one out of tolerance."""
+    def check(self, logits: Mapping[tuple[int, int], float]) -> float:
+        """`logits` by (case, place); returns the least difference between two neighbours, in logits.
+
+        Raises ModelError for a missing one, a wrong order, or one out of tolerance.
+        """
+        margins = []
         for number, case in enumerate(self.cases):
             found = [logits.get((number, place)) for place in range(len(case.documents))]
             scored = [logit for logit in found if logit is not None]
@@ -64,11 +68,13 @@ class Canary:
                 raise ModelError(f"{where}: not all pairs were scored: {advice}")
             if any(better <= worse for better, worse in pairwise(scored)):
                 raise ModelError(f"{where}, expected descending: {advice}")
+            margins += [better - worse for better, worse in pairwise(scored)]
             if case.logits is not None and self.tolerance is not None:
                 error = max(abs(got - want) for got, want in zip(scored, case.logits, strict=True))
                 if error > self.tolerance:
                     want = ", ".join(f"{logit:.3f}" for logit in case.logits)
                     raise ModelError(f"{where}, expected {want} within {self.tolerance}: {advice}")
+        return min(margins)
 
 
 DEFAULT = Canary(

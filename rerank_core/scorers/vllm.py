@@ -104,12 +104,14 @@ class VllmScorer:
             most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
         )
         built = time.monotonic()
+        self.canary_margin: float | None = None
         if run_canary:
             try:
                 scores = [
                     s for chunk in self.score(canary.pairs(), flush_seconds=math.inf) for s in chunk.scores
                 ]
-                canary.check({(s.pair.query_id, s.pair.document_id): s.logit for s in scores})
+                logits = {(s.pair.query_id, s.pair.document_id): s.logit for s in scores}
+                self.canary_margin = canary.check(logits)
             except BaseException:
                 self.close()
                 raise

@@ -3,6 +3,8 @@ WITH topics AS (
     DELETE FROM rerank.run_topic WHERE run_id = :run_id
 ), metrics AS (
     DELETE FROM rerank.run_metric WHERE run_id = :run_id
+), aside AS (
+    DELETE FROM rerank.score_aside WHERE aside_for = :run_id
 ), attempts AS (
     DELETE FROM rerank.scoring_attempt WHERE run_id = :run_id
 )

@@ -8,5 +8,6 @@ WHERE u.pipeline = :pipeline AND (CAST(:run_id AS bigint) IS NULL OR u.run_id = 
   AND (u.members_path IS NOT NULL OR u.pairs_path IS NOT NULL OR u.light_path IS NOT NULL
        OR EXISTS (SELECT FROM rerank.run_topic t WHERE t.run_id = u.run_id)
        OR EXISTS (SELECT FROM rerank.run_metric m WHERE m.run_id = u.run_id)
+       OR EXISTS (SELECT FROM rerank.score_aside s WHERE s.aside_for = u.run_id)
        OR EXISTS (SELECT FROM rerank.scoring_attempt a WHERE a.run_id = u.run_id))
 ORDER BY u.run_id

@@ -1,4 +1,4 @@
--- How the scoring of a run went.
+-- How the scoring of a run went; also where its scores count for nothing.
 SELECT count(*) AS scored,
        percentile_cont(0.50) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p99,
@@ -8,5 +8,6 @@ SELECT count(*) AS scored,
        percentile_cont(0.50) WITHIN GROUP (ORDER BY logit) AS logit_p50,
        percentile_cont(0.90) WITHIN GROUP (ORDER BY logit) AS logit_p90,
        (SELECT CAST(EXTRACT(EPOCH FROM published_at - until) AS double precision) FROM rerank.run WHERE run_id = :run_id) AS page_age_seconds
-FROM rerank.pair_score
-WHERE run_id = :run_id
+FROM (SELECT logit, latency_ms, scored_at FROM rerank.pair_score WHERE run_id = :run_id
+      UNION ALL
+      SELECT logit, latency_ms, scored_at FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made

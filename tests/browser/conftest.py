@@ -79,7 +79,7 @@ def site(
         environment={
             "RERANK_DATABASE_URL": news,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
-            "RERANK_AIRFLOW_PIPELINES": '{"news": {}, "shadow": {}, "hostile": {}, "empty": {}}',
+            "RERANK_AIRFLOW_PIPELINES": '{"news": {}, "shadow": {}, "hostile": {}, "gated": {}, "empty": {}}',
         },
     ) as airflow:
         airflow.migrate()
@@ -92,6 +92,7 @@ def site(
         newsrooms.shadow_room(room)
         strings = newsrooms.adversarial_strings(ADVERSARIAL) if ADVERSARIAL.is_dir() else []
         newsrooms.hostile_room(room, strings)
+        newsrooms.gated_room(room)
         undo()
         _finish_dag_runs(postgres.url("airflow_of_browser"))
         yield Site(airflow=airflow, keys=keys)

@@ -29,6 +29,8 @@ class FakeStages:
     publication_id: int = 1
     is_current: bool = False  # the pointer moved, which is announced
     is_out: bool = False  # the page of a run that may be late
+    blocked: str | None = None  # what the gate says
+    approved: list[dict[str, Any]] = field(default_factory=list)
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
     fails_once: bool = False  # each of `failing` succeeds when it is tried again
     opened: list[dict[str, Any]] = field(default_factory=list)
@@ -47,6 +49,10 @@ class FakeStages:
     def publish_overdue(self, _resources: object, *, run_id: int) -> dict[str, Any] | None:
         self.ran.append(("overdue", None))
         return None if self.is_out else {**self.result("publish"), "seconds": 0.1, "run_id": run_id}
+
+    def approve(self, _resources: object, **wanted: Any) -> dict[str, Any]:
+        self.approved.append(wanted)
+        return {"version": 2, "is_current": True}
 
     def run_stage(
         self, stage: str, *, resources: object, run_id: int, shard: int | None = None
@@ -87,9 +93,11 @@ class FakeStages:
                         parquet="/store/rankings/one.parquet",
                         topics=6,
                         hidden=0,
-                        degraded=self.missing > 0,
+                        degraded=self.missing > 0 or self.blocked is not None,
                         is_current=self.is_current,
                         difference=None,
+                        blocked=self.blocked,
+                        distrusted=0 if self.blocked is None else 24,
                     )
                 )
             case _:
@@ -114,6 +122,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)
     monkeypatch.setattr(pipeline, "get_run", fake.get_run)
     monkeypatch.setattr(pipeline, "publish_overdue", fake.publish_overdue)
+    monkeypatch.setattr(pipeline, "approve", fake.approve)
     monkeypatch.setattr(doctor, "examine", lambda settings: [])
     return fake
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import airflow_home
 import pytest
 
-from rerank_core import doctor
+from rerank_core import doctor, pipeline
 from rerank_core.doctor import Finding
-from rerank_core.errors import EngineError, ModelError
+from rerank_core.errors import EngineError, InputError, ModelError
 
 HEAVY = (
     "torch",
@@ -101,7 +101,17 @@ def test_every_listed_pipeline_has_a_dag_of_its_own(parse, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "form", [{"topics": ["../etc"]}, {"topics": "ai"}, {"rescore": "yes"}, {"until": 5}], ids=str
+    "form",
+    [
+        {"topics": ["../etc"]},
+        {"topics": "ai"},
+        {"rescore": "yes"},
+        {"until": 5},
+        {"approve": "12"},
+        {"approve": 0},
+        {"reason": 5},
+    ],
+    ids=str,
 )
 def test_the_trigger_form_refuses_what_it_cannot_mean(ranking_dag, form):
     from airflow.sdk.exceptions import ParamValidationError
@@ -128,6 +138,40 @@ def test_the_trigger_form_reaches_the_run(stages, ranking_dag, run_dag):
         "topics": ("ai-chips",),
         "rescore": True,
     }
+
+
+def test_the_trigger_form_approves_a_blocked_run_before_anything_is_claimed(stages, ranking_dag, run_dag):
+    outcome = run_dag(ranking_dag, approve=12, reason="the scale is new")
+    assert stages.approved == [{"run_id": 12, "reason": "the scale is new", "actor": "dag_test (Airflow)"}]
+    assert outcome.tasks["publish"] == ["success"]  # and then it ranks as ever
+
+
+def test_an_approval_that_is_refused_stops_the_dag_run_before_anything_is_claimed(
+    stages, ranking_dag, run_dag, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise InputError("run 12 is not blocked")
+
+    monkeypatch.setattr(pipeline, "approve", refuse)
+    outcome = run_dag(ranking_dag, approve=12, reason="the scale is new")
+    assert outcome.tasks["doctor"] == ["failed"]
+    assert stages.opened == []
+
+
+def test_without_the_forms_word_nothing_is_approved(stages, ranking_dag, run_dag):
+    run_dag(ranking_dag, reason="no run is named")
+    assert stages.approved == []
+
+
+def test_a_blocked_run_says_which_check_and_by_how_much_and_what_to_do(stages, ranking_dag, run_dag, capfd):
+    stages.blocked = "spread: the 240 logits deviate by 0, less than 0.001"
+    run_dag(ranking_dag)
+    said = "".join(capfd.readouterr())
+    assert "BlockedError" in said
+    assert (
+        "the gate blocks run 7 of pipeline news: spread: the 240 logits deviate by 0, less than 0.001" in said
+    )
+    assert "rerank publish --approve 7 --pipeline news" in said
 
 
 def test_an_unreadable_until_is_refused_before_anything_is_claimed(stages, ranking_dag, run_dag):
@@ -186,6 +230,7 @@ def test_publishing_emits_the_asset_with_a_partition_and_what_was_published(stag
             "version": 1,
             "is_current": True,
             "degraded": False,
+            "blocked": None,
             "topics": 6,
             "rows": 24,
             "rows_sha256": "ab" * 32,

@@ -31,6 +31,7 @@ def test_all_good_publishes_and_skips_degrade(outcome_of):
         "publish": FINE,
         "announce": ["skipped"],
         "observe": FINE,
+        "verdict": FINE,
     }
     assert outcome.state == "success"
 
@@ -44,6 +45,7 @@ def test_one_failed_shard_publishes_a_degraded_page_and_ends_green(outcome_of):
         "publish": FINE,
         "announce": ["skipped"],
         "observe": FINE,
+        "verdict": FINE,
     }
     assert outcome.state == "success"
 
@@ -57,6 +59,7 @@ def test_all_shards_failed_publishes_a_degraded_page_and_ends_green(outcome_of):
         "publish": FINE,
         "announce": ["skipped"],
         "observe": FINE,
+        "verdict": FINE,
     }
     assert outcome.state == "success"
 
@@ -68,8 +71,9 @@ def test_a_failed_recall_publishes_nothing_and_ends_red(outcome_of, stages):
         "rerank": ["upstream_failed"],
         "degrade": ["upstream_failed"],
         "publish": ["upstream_failed"],
-        "announce": ["upstream_failed"],
-        "observe": ["upstream_failed"],
+        "announce": ["skipped"],
+        "observe": ["skipped"],
+        "verdict": ["upstream_failed"],
     }
     assert outcome.state == "failed"
     assert "publish" not in {stage for stage, _ in stages.ran}
@@ -84,8 +88,26 @@ def test_no_shards_publish_a_full_page_without_scoring(outcome_of):
         "publish": FINE,
         "announce": ["skipped"],
         "observe": FINE,
+        "verdict": FINE,
     }
     assert outcome.state == "success"
+
+
+def test_a_blocked_run_is_announced_and_observed_and_ends_red(outcome_of, stages):
+    stages.blocked, stages.is_current = "spread: all alike", True
+    outcome = outcome_of(shards=2)
+    assert outcome.tasks == STAGES_BEFORE | {
+        "recall": FINE,
+        "rerank": ["success", "success"],
+        "degrade": ["skipped"],
+        "publish": ["failed"],
+        "announce": FINE,
+        "observe": FINE,
+        "verdict": ["upstream_failed"],
+    }
+    assert outcome.state == "failed"
+    assert [one.try_number for one in outcome.instances["publish"]] == [1]
+    assert outcome.xcom("publish")["blocked"] == "spread: all alike"
 
 
 @pytest.mark.parametrize("stage", ["extract", "prepare", "degrade", "publish", "observe"])
@@ -110,6 +132,16 @@ class TestBrokenControls:
     def test_publish_by_all_done_publishes_what_a_failed_recall_left(self, outcome_of):
         outcome = outcome_of(shards=2, failing=[("recall", None)], rules={"publish": "all_done"})
         assert outcome.state == "success"  # green, though nothing was recalled
+
+    def test_verdict_by_all_done_leaves_a_blocked_run_green(self, outcome_of, stages):
+        stages.blocked, stages.is_current = "spread: all alike", True
+        outcome = outcome_of(shards=2, rules={"verdict": "all_done"})
+        assert (outcome.tasks["publish"], outcome.state) == (["failed"], "success")
+
+    def test_announce_by_all_success_leaves_a_blocked_runs_page_untold(self, outcome_of, stages):
+        stages.blocked, stages.is_current = "spread: all alike", True
+        outcome = outcome_of(shards=2, rules={"announce": "all_success"})
+        assert outcome.tasks["announce"] == ["upstream_failed"]
 
 
 class TestEmbed:

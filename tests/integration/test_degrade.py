@@ -4,7 +4,7 @@ import pytest
 from factories import Newsroom
 
 from rerank_core import degrade, runs
-from rerank_core.errors import CorruptError, FencedError
+from rerank_core.errors import FencedError
 
 DOWN = {"fail_at_chunk": 0}
 
@@ -86,17 +86,15 @@ def test_nothing_missing_makes_no_light_order(room: Newsroom) -> None:
     assert run.light_path is None
 
 
-def test_publishing_without_a_light_order_for_what_is_missing_is_refused(room: Newsroom) -> None:
+def test_publish_makes_the_light_order_of_what_degrade_had_no_reason_to_order(room: Newsroom) -> None:
     room.follow("solar")
     room.add("solar 1")
-    run = room.until("rerank", "k")
-    room.stage("recall", run)
-    with pytest.raises(
-        CorruptError, match=r"topic 'solar': 1 documents have neither .* run the degrade stage"
-    ):
-        room.stage("publish", run)
-    room.stage("degrade", run)
-    assert room.stage("publish", run)["rows"] == 1
+    run = room.until("publish", "k")
+    assert run.light_path is None
+    room.sql("DELETE FROM rerank.pair_score")
+    published = room.stage("publish", run)
+    assert (published["rows"], published["degraded"]) == (1, True)
+    assert [row.ranked_by for row in room.ranking()] == ["bm25"]
 
 
 def test_blocked_articles_are_in_neither_block(room: Newsroom) -> None:

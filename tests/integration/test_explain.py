@@ -319,3 +319,23 @@ def test_a_run_that_is_not_published_or_not_frozen_is_explained(room: Newsroom) 
         ask(room, "solar")
     with pytest.raises(InputError, match="belongs to pipeline"):
         ask(room.tuned(pipeline="shadow"), "solar", run=run)
+
+
+def test_an_article_whose_score_is_distrusted_is_explained_by_the_gates_sentence(room: Newsroom) -> None:
+    room.follow(*(make_topic(slug=slug, candidate_limit=100) for slug in ("solar", "wind", "tide")))
+    room.flood("old", articles=3, hours_ago=3)
+    room.run(until=room.ago(hours=2))
+    room.flood("new")
+    room.engines.options = {"constant": 3.0, "pairs_per_chunk": 100}
+    assert room.stage("publish", room.until("publish", "bad"))["blocked"]
+    shown = next(row for row in room.ranking() if row.ranked_by == "bm25")
+    found = ask(room, shown.article_id)
+    assert found.reason == "ranked"
+    assert f"Rank {shown.rank}, in the second block: its score by run" in found.sentence
+    assert (
+        "(logit +3.000) counts for nothing, because the gate blocks that run (spread: the 210"
+        in found.sentence
+    )
+    assert dict(found.facts)["gate"].startswith("blocked: spread")
+    below = ({f"new{number}" for number in range(1, 71)} - {row.article_id for row in room.ranking()}).pop()
+    assert reason(room, below)[0] == "distrusted"

@@ -29,15 +29,16 @@ PREFIX = "/news-rerank"
 
 @pytest.fixture(scope="module")
 def news(postgres, _migrated_template, tmp_path_factory) -> Iterator[Any]:
-    """Three pipelines with a history."""
+    """Four pipelines with a history."""
     store = tmp_path_factory.mktemp("store")
     url = postgres.create("news_of_test_ui", template=_migrated_template)
     engines, undo = newsrooms.installed_engines()
     room = newsrooms.sample_room(url, store.as_uri(), engines)
     shadow = newsrooms.shadow_room(room)
     hostile = newsrooms.hostile_room(room)
+    gated = newsrooms.gated_room(room)
     undo()
-    yield SimpleNamespace(room=room, shadow=shadow, hostile=hostile, url=url, store=store)
+    yield SimpleNamespace(room=room, shadow=shadow, hostile=hostile, gated=gated, url=url, store=store)
     postgres.drop("news_of_test_ui")
 
 
@@ -55,7 +56,9 @@ def airflow(metadata) -> Iterator[FastAPI]:
 def settings(news, monkeypatch) -> None:
     monkeypatch.setenv("RERANK_DATABASE_URL", news.url)
     monkeypatch.setenv("RERANK_STORE_URL", news.store.as_uri())
-    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {}, "hostile": {}, "empty": {}}')
+    monkeypatch.setenv(
+        "RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {}, "hostile": {}, "gated": {}, "empty": {}}'
+    )
 
 
 def token(role: str) -> str:
@@ -488,6 +491,122 @@ def test_every_step_of_the_funnel_adds_up(get, news):
             source = reading.source_counts(connection, run_id=row.run_id)
             for step in runs.funnel(row, source, recorded):
                 assert step.total == sum(count for _, count, _ in step.parts), (row.run_id, step.name)
+
+
+def test_the_parquet_file_of_a_publication_can_be_downloaded(client, get, news):
+    from pyarrow import BufferReader
+    from pyarrow.parquet import read_table
+
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    address = re.search(r'data-top href="([^"]*/parquet[^"]*)"', get("/run", run_id=run_id))
+    assert address is not None
+    answer = client.get(address[1].replace("&amp;", "&"))
+    table = read_table(BufferReader(answer.content))
+    assert set(table.column("run_id").to_pylist()) == {run_id}
+    assert answer.headers["content-disposition"].startswith('attachment; filename="')
+
+
+def test_a_parquet_file_that_is_withdrawn_gone_or_of_another_pipeline_is_not_given(get, news):
+    publication_id, path = news.room.sql(
+        "SELECT publication_id, parquet_path FROM rerank.publication WHERE pipeline = 'news' ORDER BY publication_id LIMIT 1"
+    )[0]
+    get("/parquet", status=404, pipeline="shadow", publication=publication_id)
+    news.room.sql(
+        "UPDATE rerank.publication SET withdrawn_at = now() WHERE publication_id = :id", id=publication_id
+    )
+    assert "was forgotten since" in get("/parquet", status=404, publication=publication_id)
+    news.room.sql(
+        "UPDATE rerank.publication SET withdrawn_at = NULL WHERE publication_id = :id", id=publication_id
+    )
+    file = news.store / path
+    content = file.read_bytes()
+    file.unlink()
+    assert "past retention" in get("/parquet", status=404, publication=publication_id)
+    file.write_bytes(content)
+
+
+def test_no_page_shows_the_stores_credentials(get, news, monkeypatch):
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    monkeypatch.setenv("RERANK_STORE_URL", "s3://key:sesame@bucket/news?region=eu-west-1")
+    page = get("/run", run_id=run_id)
+    assert "s3://bucket/news/news/rankings/" in page
+    assert "sesame" not in page
+
+
+@pytest.fixture
+def blocked(news) -> Any:
+    """The blocked run of the pipeline gated: its number and the gate's sentence."""
+    return news.gated.sql("SELECT run_id, sentence FROM rerank.gate WHERE verdict = 'blocked'")[0]
+
+
+@pytest.mark.parametrize("page", ["/rankings", "/topic?slug=ai-policy", "/run?run_id={}", "/health"])
+def test_a_blocked_run_is_told_with_its_check_and_the_way_to_approve_it(get, blocked, page):
+    path = page.format(blocked.run_id)
+    said = Reader(get(path + ("&" if "?" in path else "?") + "pipeline=gated")).text
+    assert re.search(r"spread: the \d+ logits deviate by 0, less than 0.001", said)
+    assert f"rerank publish --approve {blocked.run_id} --pipeline gated --reason" in said
+
+
+def test_a_blocked_run_is_marked_in_the_lists_and_its_scores_as_distrusted(get, blocked):
+    assert 'class="state blocked"' in get("/runs", pipeline="gated")
+    said = Reader(get("/run", pipeline="gated", run_id=blocked.run_id)).text
+    assert "distrusted" in said
+    assert "mean logit +0.25" in said  # what it made can still be looked at
+
+
+def test_an_article_whose_score_is_distrusted_says_so(get, news, blocked):
+    article_id = news.gated.value(
+        "SELECT article_id FROM rerank.current_ranking WHERE pipeline = 'gated' AND ranked_by = 'bm25' LIMIT 1"
+    )
+    said = Reader(get("/article", pipeline="gated", id=article_id)).text
+    assert f"its score by run {blocked.run_id} counts for nothing" in said
+
+
+def test_an_approved_run_tells_who_approved_it_and_why(get, news, blocked):
+    from rerank_core import pipeline
+
+    page = news.gated.value("SELECT publication_id FROM rerank.pointer WHERE pipeline = 'gated'")
+    pipeline.approve(
+        news.gated.resources, run_id=blocked.run_id, reason="<b>all</b> the same", actor="ada (Airflow)"
+    )
+    try:
+        said = get("/run", pipeline="gated", run_id=blocked.run_id)
+        assert "ada (Airflow) approved it" in Reader(said).text
+        assert "&lt;b&gt;all&lt;/b&gt; the same" in said
+        assert (
+            "The gate had blocked this version"
+            in Reader(get("/rankings", pipeline="gated", publication=page)).text
+        )
+        assert "--approve" not in get("/rankings", pipeline="gated")
+    finally:  # as it was, for the other tests
+        news.gated.sql(
+            "WITH back AS (DELETE FROM rerank.pair_score WHERE run_id = :id RETURNING *)"
+            " INSERT INTO rerank.score_aside (aside_for, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard,"
+            " latency_ms, engine, device, scored_at) SELECT run_id, month, document_id, query_id, scorer_id, logit, truncated,"
+            " run_id, shard, latency_ms, engine, device, scored_at FROM back",
+            id=blocked.run_id,
+        )
+        news.gated.sql("DELETE FROM rerank.gate WHERE verdict = 'approved'")
+        news.gated.sql("UPDATE rerank.pointer SET publication_id = :page WHERE pipeline = 'gated'", page=page)
+
+
+def test_drift_is_drawn_over_the_runs_and_told_where_logits_have_shifted(get, news):
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    assert "Drift: the logits" not in get("/health")
+    news.room.sql(
+        "INSERT INTO rerank.run_metric (run_id, stage, name, value) VALUES (:id, 'observe', 'drift_psi', 0.31)"
+        " ON CONFLICT (run_id, stage, name) DO UPDATE SET value = 0.31",
+        id=run_id,
+    )
+    news.room.sql(
+        "UPDATE rerank.run_topic SET psi = 0.12 WHERE run_id = :id AND slug = 'ai-policy'", id=run_id
+    )
+    page = get("/health")
+    assert f"Drift: the logits of run {run_id} (0.31)" in re.sub(r"\s+", " ", Reader(page).text)
+    assert "PSI 0.310" in page  # a point of the chart
+    row = next(part for part in page.split("<tr>") if "slug=ai-policy" in part)
+    assert "0.12" in row
+    news.room.sql("DELETE FROM rerank.run_metric WHERE run_id = :id AND name = 'drift_psi'", id=run_id)
 
 
 def test_a_run_that_is_not_published_yet_has_a_page(get, news):

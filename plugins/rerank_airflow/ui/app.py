@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from rerank_airflow.ui import articles, compare, health, rankings, runs, static
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.render import render
-from rerank_core.errors import DatabaseUnavailable, RerankError
+from rerank_core.errors import DatabaseUnavailable, RerankError, StoreUnavailable
 from rerank_core.reading import NotMigrated
 
 HEADERS = {
@@ -90,6 +90,11 @@ def _failed(request: Request, error: Exception) -> Response:
         heading, advice = (
             "The news database does not answer",
             "Check RERANK_DATABASE_URL of Airflow's API server, and that Postgres runs; `rerank doctor` says more.",
+        )
+    elif isinstance(error, StoreUnavailable):
+        heading, advice = (
+            "The store does not answer",
+            "Check RERANK_STORE_URL of Airflow's API server, and that this server reaches it.",
         )
     elif isinstance(error, RerankError):
         heading, advice = "A setting is wrong", "Correct it for Airflow's API server, then restart that."

@@ -73,9 +73,11 @@ def article(
 
 def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
     """Why the document has this rank in a topic, or none."""
+    distrusted = f"its score by run {standing.distrusted} counts for nothing: the gate blocks that run"
     if standing.rank is not None and standing.ranked_by != "model":
         order = "BM25 order" if standing.ranked_by == "bm25" else "the order of sentence embeddings"
-        return f"not scored yet: it follows in {order}, after the scored ones"
+        unscored = "not scored yet:" if standing.distrusted is None else f"{distrusted};"
+        return f"{unscored} it follows in {order}, after the scored ones"
     if standing.rank is not None and standing.logit is not None:
         decay = standing.logit - (standing.rank_score or standing.logit)
         aged = as_of - revision.began_at
@@ -88,6 +90,8 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
         return f"hidden: {revision.hidden}"
     if standing.refused is not None:
         return f"the scorer refused it: {standing.refused}"
+    if standing.distrusted is not None:
+        return distrusted
     if standing.logit is None:
         if standing.languages and revision.document_lang not in standing.languages:
             return f"the topic takes {', '.join(standing.languages)} only"

@@ -13,10 +13,10 @@ from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
 from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import clock, number, render
 from rerank_core import reading
+from rerank_core.drift import SHIFT
 from rerank_core.reading import RunRow
 
 TOPICS = 25
-DRIFT = ("psi", "logit_psi", "drift_psi", "drift")  # names that a run's drift is recorded under
 
 Metrics = Mapping[str, Mapping[str, float]]
 
@@ -47,6 +47,7 @@ def health(
         slugs = [topic.slug for topic in topics]
         ids = [run.publication_id for run in shown if run.publication_id is not None]
         means = reading.topic_means(connection, publication_ids=ids[-24:], slugs=slugs)
+        drifts = reading.topic_drift(connection, publication_ids=ids[-24:], slugs=slugs)
         spreads = reading.topic_spreads(connection, publication_id=current.publication_id, slugs=slugs)
     rows = [
         (
@@ -54,6 +55,11 @@ def health(
             means[topic.slug].get(ids[-1]),
             spark([means[topic.slug].get(each) for each in ids[-24:]]),
             bars(spreads[topic.slug], low=-10, high=10),
+            next(
+                (psi for each in reversed(ids[-24:]) if (psi := drifts[topic.slug].get(each)) is not None),
+                None,
+            ),
+            spark([drifts[topic.slug].get(each) for each in ids[-24:]]),
         )
         for topic in topics
     ]
@@ -68,6 +74,13 @@ def health(
         shown=shown,
         unpublished=[run for run in found if run.publication_id is None and run.run_id > last.run_id],
         degraded=[run for run in reversed(shown) if run.degraded],
+        blocked=[run for run in reversed(shown) if run.verdict == "blocked"],
+        drifted=[
+            (run, psi)
+            for run in reversed(shown)
+            if (psi := recorded[run.run_id].get("observe", {}).get("drift_psi", 0.0)) >= SHIFT
+        ],
+        shift=SHIFT,
         charts=charts(shown, recorded),
         table=[(run, figures(run, recorded[run.run_id])) for run in reversed(shown)],
         runs=runs,
@@ -80,7 +93,6 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
     """What the charts show of one run; shares are 0 to 1, null where the run had nothing to share."""
     observed = recorded.get("observe", {})
     wanted = run.candidates or 0
-    drift = [values[name] for values in recorded.values() for name in DRIFT if name in values]
     return {
         "p50": observed.get("latency_ms_p50"),
         "p99": observed.get("latency_ms_p99"),
@@ -91,7 +103,7 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
         "p10": observed.get("logit_p10"),
         "p90": observed.get("logit_p90"),
         "age": observed.get("page_age_seconds"),
-        "drift": drift[0] if drift else None,
+        "drift": observed.get("drift_psi"),
     }
 
 
@@ -143,7 +155,8 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
             "Age of the page when it was published", "min", Line("age", series("age", 1 / 60), unit=" min")
         ),
     ]
-    drift = Line("PSI", series("drift"), digits=3)
-    if any(value is not None for value in drift.values):
-        found.append(chart("Drift of the logits (population stability index)", "PSI", drift))
+    drifted = Line("PSI", series("drift"), digits=3)
+    found.append(
+        chart(f"Drift of the logits (population stability index), shifted from {SHIFT:g} on", "PSI", drifted)
+    )
     return found

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rerank_airflow.ui import static
+from rerank_core.gate import command
 
 
 @cache
@@ -34,7 +35,7 @@ def environment() -> Environment:
         "seconds": seconds,
         "web": web_address,
     }
-    found.globals |= {"probability": probability, "now": lambda: datetime.now(UTC)}
+    found.globals |= {"probability": probability, "approval": command, "now": lambda: datetime.now(UTC)}
     return found
 
 

@@ -16,7 +16,9 @@ from rerank_airflow.ui.charts import stack
 from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import address, render
 from rerank_core import reading
+from rerank_core.errors import CorruptError
 from rerank_core.reading import RunRow, ShardScores, SourceCounts, Unfinished, Version
+from rerank_core.store import Store
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
 SHARD = re.compile(r"rerank\[(\d+)\]")
@@ -131,7 +133,6 @@ def run(
         quarantined = reading.list_quarantined(connection, run_id=run_id)
         scorer = reading.find_scorer(connection, scorer_id=found.scorer_id)
     shards = _shards(recorded, in_ledger, unfinished)
-    store = pipeline.settings.store_url.rstrip("/")
     return render(
         request,
         "run.html",
@@ -149,8 +150,31 @@ def run(
         quarantined=quarantined,
         scorer=scorer,
         airflow_runs=dag_runs.of_key(session, dag_id=pipeline.dag_id, key=found.key),
-        store=store.removeprefix("file://"),
+        store=Store(pipeline.settings.store_url),
         pages=pages(topics, at=page),
+    )
+
+
+@router.get("/parquet")
+def parquet(pipeline: Chosen, publication: Annotated[int, Query(ge=1, le=2**62)]) -> Response:
+    """The file of a publication, from the store."""
+    with reading.reading(pipeline.database) as connection:
+        found = reading.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
+    if found is None:
+        raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
+    if found.withdrawn:
+        raise HTTPException(404, "The file is withdrawn: it holds an article that was forgotten since.")
+    try:
+        content = Store(pipeline.settings.store_url).read_file(
+            found.parquet_path, sha256=found.parquet_sha256
+        )
+    except CorruptError as error:
+        raise HTTPException(404, f"{error}.") from error
+    name = found.parquet_path.rpartition("/")[2]
+    return Response(
+        content,
+        media_type="application/vnd.apache.parquet",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
