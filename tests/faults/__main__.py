@@ -104,7 +104,7 @@ class Long:
         )
 
     def real(self, number: int) -> None:
-        """The real tier: until `number` faults were struck, three to a dag run."""
+        """The real tier: until `number` faults were struck, one at each of a dag run's stages."""
         from faults import real
 
         with self.results.change() as told:
@@ -123,7 +123,7 @@ class Long:
                 # A dag run takes as long as the longest one so far, and a last one without faults follows.
                 if self.over(ahead=1.6 * longest):
                     break
-                kinds = self._next(told, fire.rng, real.KINDS)[: min(3, missing)]
+                kinds = self._next(told, fire.rng, real.KINDS)[: min(len(real.STAGES), missing)]
                 outcome = fire.play(fire.draw(kinds))
                 longest = max(longest, outcome.seconds)
                 self._told(outcome, before, part)

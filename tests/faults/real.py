@@ -230,7 +230,12 @@ class RealFire:
         for place, kind in enumerate(chosen):
             # Frozen while it scores it keeps its device, as a GPU's memory is kept, and the next try waits for that.
             if "frozen" in kind and stages[place] == "rerank":
-                stages[place] = next(stage for stage in STAGES if stage not in stages)
+                free = [stage for stage in STAGES if stage not in stages]
+                if free:
+                    stages[place] = free[0]
+                else:  # nobody needs to be where it scores: its killer would have taken this place
+                    other = next(one for one in range(len(chosen)) if one != place)
+                    stages[place], stages[other] = stages[other], stages[place]
         found = []
         for kind, stage in zip(chosen, stages, strict=True):
             # Frozen inside a transaction it would hold its row until the idle timeout of two minutes.
@@ -388,12 +393,3 @@ def _await_end(pids: Sequence[int], *, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in pids):
         time.sleep(0.05)
-
-
-def bundles(rng: Random, number: int) -> list[list[str]]:
-    """`number` faults, three to a dag run, every kind about as often."""
-    kinds: list[str] = []
-    while len(kinds) < number:
-        kinds += rng.sample(KINDS, len(KINDS))
-    chosen = kinds[:number]
-    return [chosen[start : start + 3] for start in range(0, number, 3)]

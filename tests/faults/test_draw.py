@@ -1,0 +1,19 @@
+"""The faults of a dag run in the real tier: each at a stage of its own, and none where it could only wait."""
+
+from random import Random
+from types import SimpleNamespace
+
+from faults.real import KINDS, STAGES, RealFire
+
+
+def test_each_fault_of_a_dag_run_strikes_another_stage_and_nobody_is_frozen_where_it_scores() -> None:
+    for seed in range(500):
+        rng = Random(seed)
+        kinds = rng.sample(KINDS, rng.randint(1, len(STAGES)))
+        faults = RealFire.draw(SimpleNamespace(rng=rng), kinds)  # type: ignore[arg-type]
+        stages = [fault.point.split("/")[0] for fault in faults]
+        assert sorted(fault.kind for fault in faults) == sorted(kinds)
+        assert stages == [stage for stage in STAGES if stage in stages]
+        for fault, stage in zip(faults, stages, strict=True):
+            assert stage == "rerank" or not fault.kind.startswith("engine")
+            assert stage != "rerank" or "frozen" not in fault.kind
