@@ -9,6 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
+from rerank_core.demo.airflow import REPOSITORY
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PAGES = (
@@ -274,7 +276,9 @@ def test_every_writing_runs_in_its_own_direction(visit, site):
 
 
 def test_the_screenshots_of_the_readme_are_small_pictures():
-    for name in ("rankings", "degraded", "health"):
+    names = re.findall(r"\(tests/browser/screenshots/(\w+)\.png\)", (REPOSITORY / "README.md").read_text())
+    assert {"rankings", "degraded", "health", "playground", "eval"} == set(names)
+    for name in names:
         picture = (Path(__file__).parent / "screenshots" / f"{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) < 200_000, name
