@@ -6,6 +6,7 @@ same text, another address) and new ones came in; one after a topic's page setti
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -111,8 +112,6 @@ def _run(resources: pipeline.Resources, what: str) -> RunRow:
 
 def _asked(resources: pipeline.Resources, run: Run) -> int:
     members = resources.store.read(str(run.members_path), schema=schemas.MEMBERS)
-    copies = dict(
-        zip(members.column("document_id").to_pylist(), members.column("copies").to_pylist(), strict=True)
-    )
+    copies = Counter(members.column("scored_document_id").to_pylist())
     pairs = resources.store.read(str(run.pairs_path), schema=schemas.PAIRS)
     return sum(copies[document] for document in pairs.column("document_id").to_pylist())

@@ -296,6 +296,22 @@ def test_the_clean_up_of_a_leaders_text_gives_the_lead_to_the_next(room: Newsroo
     ]
 
 
+def test_the_ledgers_month_of_a_leader_is_kept_while_a_copy_may_be_ranked(room: Newsroom) -> None:
+    story(room, "agency", hours=110)
+    story(room, "courier", REPRINT, hours=60)
+    room.tuned(freshness_hours=200.0).run()
+    room.sql("UPDATE rerank.run SET fresh_since = until - interval '72 hours'")
+    room.sql("SELECT rerank.ensure_month('2020-01-01')")
+    room.sql(
+        "UPDATE rerank.document SET month = '2020-01-01' FROM rerank.near_copy n"
+        " WHERE n.document_id = document.document_id AND n.leader_document_id = n.document_id"
+    )
+    store, settings = room.resources.store, room.settings
+    assert maintain.maintain(database=room.database, store=store, settings=settings).months_needed == 1
+    room.sql("DELETE FROM rerank.near_copy WHERE document_id <> leader_document_id")
+    assert maintain.maintain(database=room.database, store=store, settings=settings).months_dropped == 1
+
+
 def test_an_article_that_was_edited_a_little_keeps_its_score_and_shows_its_new_text(room: Newsroom) -> None:
     story(room, "agency", hours=3)
     room.run()

@@ -696,11 +696,23 @@ def test_why_an_article_stands_where_it_does(standing, said):
     values = dict.fromkeys(
         ("rank", "ranked_by", "logit", "rank_score", "refused", "min_score", "last_rank_score")
     )
-    revision = SimpleNamespace(
-        published_at=None, first_ingested_at=now - timedelta(hours=24), hidden=None, document_lang="en"
-    )
+    revision = SimpleNamespace(began_at=now - timedelta(hours=24), hidden=None, document_lang="en")
     one = SimpleNamespace(**{**values, "languages": [], "half_life_hours": 24.0, **standing})
     assert said in articles.why(one, revision, as_of=now)
+
+
+def test_near_copies_are_named_with_the_row_that_stands_for_them(news, get):
+    """The sample's three prints of one plan: two near-copies of zh-0001."""
+    row = news.room.sql(
+        "SELECT article_id, topic, copies, copy_sources FROM rerank.current_ranking"
+        " WHERE pipeline = 'news' AND article_id = 'zh-0001' LIMIT 1"
+    )[0]
+    assert row.copies == 3
+    assert f'title="{", ".join(row.copy_sources)}">3</td>' in get("/topic", slug=row.topic)
+    text = re.sub(r"\s+", " ", Reader(get("/article", id="zh-0072")).text)
+    assert "Other articles with this text or a near-copy of it" in text
+    assert text.count("a near-copy") >= 3
+    assert "shown as another article of its cluster" in get("/article", id="zh-0072")
 
 
 # ── When something is missing ───────────────────────────────────────────────────────────────────

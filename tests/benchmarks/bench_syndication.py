@@ -1,0 +1,434 @@
+"""Measure syndication: how long near-copies take to find, and what they are in real news.
+
+    PYTHONPATH=tests python -m benchmarks.bench_syndication speed [--documents 100000]
+    PYTHONPATH=tests python -m benchmarks.bench_syndication window [--leaders 360000] [--new 5000]
+    PYTHONPATH=tests python -m benchmarks.bench_syndication news [--show 20]
+
+`speed`: signatures, marks and places of so many documents that come at once, in a process of its own. They are made of
+real sentences, shuffled: one in five is a reprint of an earlier one, with some words changed or its end cut.
+`window`: what a run of so many new texts adds to prepare where so many leaders stand in an embedded Postgres.
+`news`: the stages extract, prepare and recall over the news sets (../shared/data), each article ingested as long after
+the first of its set as it was published; clusters, and the pairs of twelve topics that they save. --show prints clusters,
+for a person to judge; they are not kept, for the texts are their publishers'.
+
+Figures go to tests/benchmarks/results/syndication.json and syndication.md; a part not asked for keeps those of its last run.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import re
+import resource
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import text
+
+from benchmarks.bench_prepare import DATA, table
+from benchmarks.machine import apart, describe
+from benchmarks.workloads import SAMPLE, corpus, raw_articles
+from rerank_core import clusters, database, pipeline, schemas, syndication, topics
+from rerank_core import database as db
+from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.documents import Unpreparable, to_document
+from rerank_core.settings import Settings
+from rerank_core.syndication import BANDS, PLACES, Texts
+from rerank_core.topics_file import load_topics
+
+NEWS = ("zh_broadcast_2024-10_2025-10.jsonl.gz", "en_reuters21578.jsonl.gz")
+RESULTS = Path(__file__).parent / "results" / "syndication.json"
+NAME = "bench"
+HOUR = timedelta(hours=1)
+
+Figures = dict[str, Any]
+
+
+# ── Speed ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def made_texts(wanted: int, *, seed: int = 1) -> Iterator[str]:
+    """Texts as long as real ones, of real sentences in another order; one in five reprints an earlier one."""
+    rng = random.Random(seed)
+    sentences: dict[str, list[str]] = defaultdict(list)
+    lengths: list[tuple[str, int]] = []
+    for row in islice(raw_articles(), 4_000):
+        try:
+            document = to_document(title=row["title"], summary=None, body=row["body"], lang=row["lang"])
+        except Unpreparable:
+            continue
+        found = re.findall(r"[^。.\n]+[。.\n]", document.text + "\n")
+        sentences[row["lang"]] += found
+        lengths.append((row["lang"], len(found)))
+    made: list[str] = []
+    for number in range(wanted):
+        if made and number % 5 == 4:
+            yield _reprint(rng, rng.choice(made))
+            continue
+        lang, length = rng.choice(lengths)
+        made.append(" ".join(rng.choices(sentences[lang], k=max(1, length))))
+        yield made[-1]
+
+
+def _reprint(rng: random.Random, original: str) -> str:
+    words = original.split(" ")
+    for _ in range(len(words) // 40):
+        words[rng.randrange(len(words))] = "reportedly"
+    return " ".join(words[: len(words) - rng.randrange(1 + len(words) // 12)])
+
+
+def measure_speed(documents: int) -> Figures:
+    """In a process of its own, for the memory."""
+    figures: Figures = apart(_speed, documents)
+    return figures
+
+
+def _speed(documents: int) -> Figures:
+    texts = list(made_texts(documents))
+    syndication.signature(texts[0])  # imports
+    before = _peak_mib()
+    signatures, signing = _timed(lambda: [syndication.signature(one) for one in texts])
+    marks, marking = _timed(lambda: [syndication.marks(one) for one in texts])
+    kept = [number for number, one in enumerate(signatures) if one is not None]
+    every = Texts(
+        np.asarray([signatures[number] for number in kept], dtype=np.uint32),
+        [marks[number] for number in kept],
+        ["xx"] * len(kept),
+        np.zeros(len(kept)),
+    )
+    nothing = Texts(np.zeros((0, PLACES), dtype=np.uint32), [], [], np.zeros(0))
+    joined, joining = _timed(lambda: syndication.join(nothing, every, similarity=0.7, hours=72.0))
+    copies = int((joined.leader != np.arange(len(kept))).sum())
+    return {
+        "documents": documents,
+        "mean_characters": round(sum(map(len, texts)) / documents),
+        "too_short": documents - len(kept),
+        "near_copies": copies,
+        "vetoed": int(joined.vetoed.sum()),
+        "signatures": signing,
+        "marks": marking,
+        "places": joining,
+        "all": {name: round(signing[name] + marking[name] + joining[name], 1) for name in signing},
+        "memory_mib": round(_peak_mib() - before),
+    }
+
+
+def _timed(work: Any) -> tuple[Any, dict[str, float]]:
+    wall, processor = time.perf_counter(), time.process_time()
+    found = work()
+    return found, {
+        "seconds": round(time.perf_counter() - wall, 1),
+        "processor_seconds": round(time.process_time() - processor, 1),
+    }
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+# ── A large window ──────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def _resources(**settings: Any) -> Iterator[pipeline.Resources]:
+    with tempfile.TemporaryDirectory(prefix="rerank-bench-") as name:
+        work = Path(name)
+        work.chmod(0o755)  # Postgres runs as another user where this runs as root
+        with EmbeddedPostgres(folder=work / "postgres") as server:
+            url = server.create(NAME)
+            database.upgrade(url)
+            (work / "store").mkdir()
+            yield pipeline.Resources.of(
+                Settings(database_url=url, store_url=(work / "store").as_uri(), **settings)
+            )
+
+
+def measure_window(leaders: int, new: int) -> Figures:
+    """What placing new texts costs a run, without preparing them."""
+    with _resources() as resources:
+        _fill(resources, leaders, new)
+        figures: Figures = apart(_place, resources.settings, leaders, new)
+    return figures
+
+
+def _fill(resources: pipeline.Resources, leaders: int, new: int) -> None:
+    """Leaders of the last three days with random signatures, and new texts: one in ten is like a leader."""
+    rng = np.random.default_rng(1)
+    with resources.database.transaction() as connection:
+        connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        connection.exec_driver_sql(
+            "INSERT INTO rerank.run (pipeline, key, since, fresh_since, until, rescore)"
+            " SELECT 'news', 'k', now() - interval '7 days', now() - interval '3 days', now(), false"
+        )
+        for first in range(0, leaders + new, 20_000):
+            numbers = np.arange(first, min(first + 20_000, leaders + new))
+            signatures = rng.integers(0, 2**32, size=(len(numbers), PLACES), dtype=np.uint32)
+            for row, number in enumerate(numbers.tolist()):
+                if number >= leaders and number % 10 == 0:  # shares 0.8 with an earlier one
+                    like = np.random.default_rng(number).integers(0, row or 1)
+                    signatures[row, : PLACES * 4 // 5] = signatures[like, : PLACES * 4 // 5]
+            _copy(connection, numbers, signatures, leaders)
+        connection.execute(text("ANALYZE rerank.near_copy, rerank.document, rerank.revision"))
+
+
+def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
+    now = datetime.now(UTC)
+    ids = (numbers + 1).tolist()
+    at = [
+        now - HOUR * (72 * (1 - number / (leaders + 1)) if number < leaders else 0.1)
+        for number in numbers.tolist()
+    ]
+    rows = {
+        "document_id": ids,
+        "digest": pa.array([number.to_bytes(32, "big") for number in ids], pa.binary()),
+        "month": [now.date().replace(day=1)] * len(ids),
+        "lang": ["en"] * len(ids),
+        "length": [1_000] * len(ids),
+        "text": [f"text {number} " * 120 for number in ids],
+        "terms": ["-"] * len(ids),
+        "signature": pa.array([row.astype("<u4").tobytes() for row in signatures], pa.binary()),
+        "marks": [f"\n\n{number}" for number in ids],
+    }
+    db.copy_in(connection, "rerank.document", pa.table(rows))
+    revisions = {
+        "pipeline": ["news"] * len(ids),
+        "article_id": [f"a{number}" for number in ids],
+        "number": [1] * len(ids),
+        "version": ["1"] * len(ids),
+        "run_id": [1] * len(ids),
+        "ingested_at": at,
+        "first_ingested_at": at,
+        "document_id": ids,
+    }
+    db.copy_in(connection, "rerank.revision", pa.table(revisions))
+    old = numbers < leaders
+    bands = syndication.bands(signatures).astype("<u4")
+    if old.any():
+        places = {
+            "pipeline": ["news"] * int(old.sum()),
+            "document_id": [number for number, is_old in zip(ids, old, strict=True) if is_old],
+            "bands": pa.array([row.tobytes() for row in bands[old]], pa.binary()),
+            "article_id": [f"a{number}" for number, is_old in zip(ids, old, strict=True) if is_old],
+            "first_ingested_at": [one for one, is_old in zip(at, old, strict=True) if is_old],
+        }
+        places |= {"leader_document_id": places["document_id"], "began_at": places["first_ingested_at"]}
+        places["similarity"] = [1.0] * int(old.sum())
+        db.copy_in(connection, "rerank.near_copy", pa.table(places))
+
+
+def _place(settings: Settings, leaders: int, new: int) -> Figures:
+    resources = pipeline.Resources.of(settings)
+    with resources.database.transaction(read_only=True) as connection:
+        run = pipeline.runs.get(connection, 1)
+    before = _peak_mib()
+
+    def find() -> Any:
+        with resources.database.transaction(read_only=True) as connection:
+            return clusters.find(connection, settings=settings, run=run)
+
+    def keep() -> bool:
+        with resources.database.transaction() as connection:
+            return clusters.keep(connection, pipeline="news", found=found, joined=joined)
+
+    found, finding = _timed(find)
+    joined, placing = _timed(lambda: clusters.place(found, settings=settings))
+    kept, keeping = _timed(keep)
+    assert kept
+    return {
+        "leaders": leaders,
+        "new": len(found.new),
+        "looked_at": len(found.alike),
+        "joined": int(
+            (joined.leader != np.arange(len(found.alike), len(found.alike) + len(found.new))).sum()
+        ),
+        "read": finding["seconds"],
+        "compared": placing["seconds"],
+        "written": keeping["seconds"],
+        "memory_mib": round(_peak_mib() - before),
+        "memory_of_bands_mib": round(leaders * BANDS * 4 / 2**20),
+    }
+
+
+# ── Real news ───────────────────────────────────────────────────────────────────────────────────
+
+
+def measure_news(show: int) -> Figures:
+    """Each set by itself: what syndication finds, and the pairs that it saves beside exact copies."""
+    figures = {}
+    for file in NEWS:
+        name = file.partition("_")[0]
+        with _resources(freshness_hours=80_000.0, lookback_days=3_650.0, fill_factor=1) as resources:
+            with resources.database.transaction() as connection:
+                topics.apply(connection, "news", load_topics(SAMPLE / "topics.yaml"))
+                rows = list(_articles(DATA / "news" / file, name))
+                db.copy_in(connection, "rerank.article", pa.Table.from_pylist(rows))
+            figures[name] = _stages(resources, show)
+    return figures
+
+
+def _articles(file: Path, lang: str) -> Iterator[dict[str, Any]]:
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines]
+    times = [datetime.fromisoformat(record["published_at"]).astimezone(UTC) for record in records]
+    shift = datetime.now(UTC) - HOUR - max(times)
+    for record, at in zip(records, times, strict=True):
+        yield {
+            "article_id": f"{lang}-{record['id']}",
+            "title": record["title"] or "",
+            "body": record.get("body_html") or record.get("text"),
+            "lang": lang,
+            "source": lang,
+            "ingested_at": at + shift,
+        }
+
+
+def _stages(resources: pipeline.Resources, show: int) -> Figures:
+    run = pipeline.open_run(resources)
+    results = {
+        stage: pipeline.run_stage(stage, resources=resources, run_id=run.run_id)
+        for stage in ("extract", "prepare", "recall")
+    }
+    with resources.database.transaction(read_only=True) as connection:
+        frozen = pipeline.runs.get(connection, run.run_id)
+        short = connection.execute(
+            text("SELECT COALESCE(sum(value), 0) FROM rerank.run_metric WHERE name = 'signature_short'")
+        ).scalar()
+    members = resources.store.read(str(frozen.members_path), schema=schemas.MEMBERS).to_pylist()
+    sizes = Counter(row["scored_document_id"] for row in members)
+    texts = {
+        cluster: len({row["document_id"] for row in rows}) for cluster, rows in _grouped(members).items()
+    }
+    pairs = (
+        resources.store.read(str(frozen.pairs_path), schema=schemas.PAIRS).column("document_id").to_pylist()
+    )
+    if show:
+        _show(resources, members, show)
+    prepared = results["prepare"]
+    return {
+        "articles": len(members),
+        "texts": prepared["documents"],
+        "too_short": int(short or 0),
+        "vetoed": prepared["vetoed"],
+        "clusters_of_several_texts": sum(count > 1 for count in texts.values()),
+        "texts_in_them": sum(count for count in texts.values() if count > 1),
+        "largest": max(sizes.values()),
+        "rows": len(sizes),
+        "pairs_without_memory": sum(sizes[document] for document in pairs),
+        "pairs_of_exact_texts": sum(texts[document] for document in pairs),
+        "pairs": len(pairs),
+        "saved_by_exact_copies": sum(sizes[document] - texts[document] for document in pairs),
+        "saved_by_near_copies": sum(texts[document] - 1 for document in pairs),
+        "prepare_seconds": round(prepared["seconds"], 1),
+    }
+
+
+def _grouped(members: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in members:
+        found[row["scored_document_id"]].append(row)
+    return found
+
+
+def _show(resources: pipeline.Resources, members: Sequence[Mapping[str, Any]], wanted: int) -> None:
+    """Print some clusters: a line a text, with its likeness to the one that is scored."""
+    several = [rows for rows in _grouped(members).values() if len({row["document_id"] for row in rows}) > 1]
+    for rows in random.Random(1).sample(several, min(wanted, len(several))):
+        with resources.database.transaction(read_only=True) as connection:
+            for row in rows:
+                found = connection.execute(
+                    text(
+                        "SELECT left(replace(text, chr(10), ' '), 150) FROM rerank.document WHERE document_id = :id"
+                    ),
+                    {"id": row["document_id"]},
+                ).scalar()
+                print(f"{row['similarity']:.2f}  {row['first_ingested_at']:%m-%d %H:%M}  {found}")
+        print()
+
+
+# ── Report ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """syndication.md: every part that has been measured."""
+    machine = results["machine"]
+    parts = [
+        "# Syndication",
+        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; {machine['date']}; load average before the"
+        f" start {machine['load']}. Made by `PYTHONPATH=tests python -m benchmarks.bench_syndication`; see there for what is counted.",
+    ]
+    if "speed" in results:
+        found = results["speed"]
+        steps = {name: found[name] for name in ("signatures", "marks", "places", "all")}
+        parts += [
+            f"## {found['documents']:,} documents at once",
+            f"Of real sentences, shuffled ({found['corpus']}); {found['mean_characters']} characters on average; {found['near_copies']:,} near-copies,"
+            f" {found['too_short']:,} too short to be compared, {found['vetoed']:,} vetoed. One process; signatures and places take"
+            f" {found['memory_mib']} MiB.",
+            table(steps),
+        ]
+    if "window" in results:
+        parts += [
+            "## A run beside a full window",
+            "What placing a run's new texts adds to prepare: bands of all leaders are read and compared, signatures and marks of those alone"
+            " that share one. Seconds; memory is the peak over that before the start.",
+            table({f"{results['window']['leaders']:,} leaders": results["window"]}),
+        ]
+    if "news" in results:
+        names = sorted({name for row in results["news"].values() for name in row})
+        turned = {
+            name.replace("_", " "): {lang: row.get(name, 0) for lang, row in results["news"].items()}
+            for name in names
+        }
+        parts += [
+            "## Real news",
+            "Chinese broadcast news (one source, thirteen months) and an English newswire of 1987 that prints its stories again, twelve topics"
+            " of the sample, `RERANK_SYNDICATION_SIMILARITY` 0.7, 72 hours. `rows` is what could be ranked; `pairs without memory` what would be"
+            " scored if each article were.",
+            table(turned),
+        ]
+        if "judged" in results:
+            parts += [results["judged"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench_syndication", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("part", choices=("speed", "window", "news"))
+    parser.add_argument("--documents", type=int, default=100_000)
+    parser.add_argument("--leaders", type=int, default=360_000)
+    parser.add_argument("--new", type=int, default=5_000)
+    parser.add_argument("--show", type=int, default=0)
+    parser.add_argument(
+        "--judged", help="a sentence: what a person found who read the clusters that --show prints"
+    )
+    options = parser.parse_args(given)
+    if options.part == "news" and not (DATA / "news").is_dir():
+        print("news: skipped, the news sets are not beside this repository")
+        return
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results["machine"] = describe(threads=1, gpu=False)
+    if options.part == "speed":
+        results["speed"] = {"corpus": corpus(), **measure_speed(options.documents)}
+    elif options.part == "window":
+        results["window"] = measure_window(options.leaders, options.new)
+    else:
+        results["news"] = measure_news(options.show)
+    if options.judged:
+        results["judged"] = options.judged
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    RESULTS.with_suffix(".md").write_text(report(results), encoding="utf-8")
+    print(report({"machine": results["machine"], options.part: results[options.part]}))
+
+
+if __name__ == "__main__":
+    main()
