@@ -159,6 +159,22 @@ def test_absent_is_not_zero(sent: list[Any]) -> None:
     assert sent == [("news_rerank.drift_psi", 0.0, {"pipeline": "news"})]
 
 
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ({"degraded": False}, "full"),
+        ({"degraded": True}, "degraded"),
+        ({"degraded": True, "blocked": True}, "blocked"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_run_counts_once_by_what_became_of_its_page(
+    sent: list[Any], found: dict[str, bool], outcome: str
+) -> None:
+    send_observed("news", found)
+    assert sent == [("news_rerank.runs", 1, {"pipeline": "news", "outcome": outcome})]
+
+
 def test_an_error_is_counted_by_task_and_class(sent: list[Any]) -> None:
     task = SimpleNamespace(task_id="recall")
     count_error({"task": task, "exception": StoreUnavailable("gone")}, pipeline="news")

@@ -8,7 +8,7 @@ from airflow.sdk import BaseNotifier
 
 from rerank_airflow import notify
 
-PUBLISHED = {"run_id": 7, "as_of": "2026-11-22T17:00:00+00:00"}
+PUBLISHED = {"run_id": 7, "as_of": "2026-11-22T17:00:00+00:00", "blocked": None}
 TOLD: list[str] = []
 
 
@@ -93,5 +93,7 @@ def test_a_degraded_page_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
         notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_failed=(), notify_degraded=(function,))
     )
     notify.on_degraded({}, pipeline="news", published=PUBLISHED)
-    (said,) = TOLD
-    assert "the page of run 7 as of 2026-11-22T17:00:00+00:00 is degraded" in said
+    notify.on_degraded({}, pipeline="news", published=PUBLISHED | {"blocked": "the canary failed"})
+    page, blocked = TOLD
+    assert "the page of run 7 as of 2026-11-22T17:00:00+00:00 is degraded" in page
+    assert blocked == f"{page}; the gate has blocked the run: the canary failed"
