@@ -31,7 +31,7 @@ class Standings:
     topics: dict[str, RankedTopic]  # by slug
     lost: int  # pairs that had a score when the run was frozen and have none now
     forgotten: int  # pairs of articles that were forgotten, which count for nothing
-    documents: int  # of the window
+    documents: int  # of the window: texts that are scored, one a cluster
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
         topics={slug: standing for slug, (_, standing) in ranked.items()},
         lost=int((scored.known & np.isnan(scored.logit)).sum()),
         forgotten=frozen_pairs.num_rows - pairs.num_rows,
-        documents=members.num_rows,
+        documents=len(page.document_ids),
     )
 
 

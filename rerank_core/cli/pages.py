@@ -129,7 +129,7 @@ def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
         if by_model
         else f"{article['ranked_by']} {article['light_score'] or 0:.2f}",
         article["title"],
-        article["source"] or "",
+        (article["source"] or "") + (f" +{article['copies'] - 1}" if article["copies"] > 1 else ""),
         show_age(article["age"]),
         "new" if article["is_new"] else "",
         " ".join(article["flags"]),
