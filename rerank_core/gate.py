@@ -45,6 +45,7 @@ class Spread:
     pairs: int
     not_finite: int
     deviation: float | None  # standard deviation of the finite logits; null: there are none
+    canaries: Mapping[int, float | None]  # by shard that has scores: the margin; null: none was kept
 
 
 def latest(connection: Connection, run_id: int) -> Decision | None:
@@ -57,9 +58,13 @@ def latest(connection: Connection, run_id: int) -> Decision | None:
 
 def spread(connection: Connection, run: Run) -> Spread:
     """How the scores of the run that stand in the ledger are spread."""
-    row = db.one(connection, "gate_scores", run_id=run.run_id)
-    assert row is not None
-    return Spread(row["pairs"], row["not_finite"], row["deviation"])
+    everything, *shards = db.rows(connection, "gate_scores", run_id=run.run_id)
+    return Spread(
+        everything["pairs"],
+        everything["not_finite"],
+        everything["deviation"],
+        {row["shard"]: row["margin"] for row in shards},
+    )
 
 
 def check_scores(connection: Connection, run: Run, found: Spread) -> list[str]:
@@ -67,8 +72,7 @@ def check_scores(connection: Connection, run: Run, found: Spread) -> list[str]:
     wrong = []
     kept = db.one(connection, "gate_run", run_id=run.run_id)
     assert kept is not None
-    for row in db.rows(connection, "gate_canaries", run_id=run.run_id):
-        shard, margin = row["shard"], row["margin"]
+    for shard, margin in found.canaries.items():
         if margin is None and kept["gated"]:
             wrong.append(f"canary: shard {shard} was scored by an engine whose canary is not kept")
         if margin is not None and margin <= 0:

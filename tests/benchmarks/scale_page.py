@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from benchmarks.scale_world import World, made_topics, stub_engines
 from rerank_core import database as db
-from rerank_core import publications, publish, runs, schemas
+from rerank_core import observe, publications, publish, runs, schemas
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.records import Run
 
@@ -65,6 +65,7 @@ class Page:
             table = table.append_column(name, pa.array([value] * pairs.num_rows))
         with room.database.transaction() as connection:
             db.copy_in(connection, "rerank.pair_score", table)
+            observe.record(connection, run_id=run.run_id, stage="rerank[0]", values={"canary_margin": 1.0})
         return room.again(run)
 
     def publish(self) -> dict[str, float]:

@@ -47,7 +47,12 @@ def test_a_late_page_is_published_announced_and_told_of(stages, overdue_dag, run
 
     stages.missing = 12
     outcome = run_dag(overdue_dag, run_id=7, partition_key="2026-11-22T16:00:00")
-    assert outcome.tasks == {"publish": ["success"], "announce": ["skipped"], "observe": ["success"]}
+    assert outcome.tasks == {
+        "publish": ["success"],
+        "announce": ["skipped"],
+        "observe": ["success"],
+        "verdict": ["success"],
+    }
     assert stages.got == [7, 7]
     assert stages.ran == [("overdue", None), ("observe", None)]
     with create_session() as session:
@@ -58,10 +63,27 @@ def test_a_late_page_is_published_announced_and_told_of(stages, overdue_dag, run
         assert (event.extra["run_id"], event.extra["degraded"]) == (7, True)
 
 
+def test_a_late_page_that_the_gate_blocks_is_announced_and_ends_red(stages, overdue_dag, run_dag):
+    stages.blocked, stages.is_current, stages.publication_id = "spread: all alike", True, 4811
+    outcome = run_dag(overdue_dag, run_id=7)
+    assert outcome.tasks == {
+        "publish": ["failed"],
+        "announce": ["success"],
+        "observe": ["success"],
+        "verdict": ["upstream_failed"],
+    }
+    assert outcome.state == "failed"
+
+
 def test_a_page_that_is_out_leaves_nothing_to_do(stages, overdue_dag, run_dag):
     stages.is_out = True
     outcome = run_dag(overdue_dag, run_id=7)
-    assert outcome.tasks == {"publish": ["skipped"], "announce": ["skipped"], "observe": ["skipped"]}
+    assert outcome.tasks == {
+        "publish": ["skipped"],
+        "announce": ["skipped"],
+        "observe": ["skipped"],
+        "verdict": ["skipped"],
+    }
     assert outcome.state == "success"
 
 
