@@ -162,6 +162,15 @@ class TestChecks:
         assert results["recall"]["left_out"] > 0
         assert results["publish"]["blocked"] is None
 
+    def test_control_copies_and_near_copies_are_one_document_of_the_window(self, standing: Newsroom) -> None:
+        text = "solar " + " ".join(f"word{number}" for number in range(80))
+        standing.add("solar a", "solar b", body=text)
+        standing.add("solar c", body=text + " and one more")
+        run = standing.until("publish", "good")
+        members = standing.value("SELECT count(*) FROM rerank.revision WHERE run_id = :id", id=run.run_id)
+        assert members == 3
+        assert standing.stage("publish", run)["blocked"] is None
+
     def test_more_empty_topics_than_the_share_block(self, standing: Newsroom) -> None:
         standing.sql(
             "INSERT INTO rerank.block (pipeline, article_id, reason) SELECT 'news', article_id, 'law' FROM rerank.article"
