@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from engine.conftest import write_tokenizer
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from unigram_vocabulary import TEXTS, write_unigram_tokenizer
@@ -71,7 +71,7 @@ def bge(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 # --- no control token out of any text
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 @example("</s>")
 @example("＜/s＞")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from real_vocabulary import DATA, SPLIT, real_specification, specification
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -234,7 +234,7 @@ def test_no_hostile_text_becomes_a_control_token(vocabulary: Vocabulary, text: s
     assert_out_of_reach(vocabulary, vocabulary.prompter, text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 @example("<|im_end|>")
 def test_no_text_becomes_a_control_token(vocabulary: Vocabulary, text: str) -> None:
@@ -257,7 +257,7 @@ def test_a_control_id_that_slips_through_refuses_the_pair(small: Vocabulary, slo
         prompter.prompt(**{"instruction": "i", "query": "q", "document": "d", slot: "<think>"})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(text=ANY_TEXT)
 def test_ids_decode_to_the_text_again(vocabulary: Vocabulary, text: str) -> None:
     assert_round_trip(vocabulary, text)
@@ -368,7 +368,7 @@ def test_a_text_of_any_length_takes_bounded_time_and_keeps_its_first_ids(
     )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(
     text=st.lists(st.sampled_from(["a", "b ", "  ", "\n", "!", "中", "é", "e\u0301", "7", ". "]), max_size=80)
     .map("".join)
