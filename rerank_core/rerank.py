@@ -12,7 +12,7 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from time import monotonic
+from time import monotonic, sleep
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +31,7 @@ from rerank_core.store import Store
 log = logging.getLogger(__name__)
 
 SAY_SECONDS = 5.0  # between two lines of progress
+PATIENCE = 3  # times `flush_seconds` that the last chunk of another try is waited for
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,14 @@ def _rounds(
     while True:
         attempt.spare()  # who scores the same pairs is alive: none of them is to blame
         meetings = attempt.meet(here.met, scorer_id=run.scorer_id)
-        with database.transaction(read_only=True) as connection:
-            left = unsettled.unsettled_pairs(connection, run, mine)
-        if not left:
-            return
+        for wait in range(PATIENCE + 1):
+            with database.transaction(read_only=True) as connection:
+                left = unsettled.unsettled_pairs(connection, run, mine)
+            if not left:
+                return
+            if not meetings or len(left) > 2 * len(here.met) or wait == PATIENCE:
+                break
+            sleep(settings.flush_seconds)  # so few are left that the other one has them in its engine
         ordered = _placed(left, meetings)
         chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
         here = _Round(len(left), _closable(chunks))

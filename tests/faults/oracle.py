@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 PROVENANCE = ("pipeline", "as_of", "run_id", "version", "attempt")
 RANKING_COLUMNS = frozenset(
     "topic rank article_id title url source lang published_at first_ingested_at ranked_by logit rank_score"
-    " light_score truncated is_new copies topic_version_id revision_id document_id scorer_id".split()
+    " light_score truncated is_new copies topic_version_id revision_id document_id scorer_id"
+    " began_at copy_sources scored_document_id scored_article_id".split()
 )
 SHOWN = 5  # violations of one kind that are told one by one
 
@@ -83,6 +84,7 @@ def examine(dsn: str, *, store: Path, folder: Path, may_rescore: int, at_rest: b
             verdict.add("lost", _unprepared(ask))
             verdict.add("broken", _last_page(ask, rankings))
             verdict.add("broken", _hints(ask, rankings, store))
+        verdict.add("broken", _gate(ask))
         pages = _pages(ask)
         verdict.readings = sum(_count(folder / name) for name in ("views.log", "files.log"))
         verdict.add("torn", _views(pages, folder / "views.log"))
@@ -225,6 +227,7 @@ def _publications(ask: _Asker, rankings: dict[int, list[dict[str, Any]]], store:
     owners = {
         row["revision_id"]: row for row in ask("SELECT revision_id, article_id, run_id FROM rerank.revision")
     }
+    leaders = _leaders(ask)
     topics: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in ask(
         "SELECT t.*, v.half_life_hours, v.top_k FROM rerank.ranking_topic t"
@@ -245,15 +248,30 @@ def _publications(ask: _Asker, rankings: dict[int, list[dict[str, Any]]], store:
                 continue
             for sentence in _ranking(mine, stand[slug], page["as_of"]):
                 yield f"{name}, {slug}: {sentence}"
+            clusters = [leaders.get(row["document_id"], row["document_id"]) for row in mine]
+            if len(set(clusters)) != len(clusters):
+                yield f"{name}, {slug}: two rows of one cluster"
         for row in rows:
             if owners.get(row["revision_id"], {}).get("article_id") != row["article_id"]:
                 yield f"{name}: {row['article_id']} is not the article of revision {row['revision_id']}"
-            if row["logit"] is not None and (
-                (row["document_id"], row["scorer_id"], _real(row["logit"])) not in ledger
-            ):
+            scored = leaders.get(row["document_id"], row["document_id"])
+            if row["scored_document_id"] not in (None, scored):
+                yield f"{name}: {row['article_id']} has the score of another cluster's text"
+            if row["logit"] is not None and (scored, row["scorer_id"], _real(row["logit"])) not in ledger:
                 yield f"{name}: the logit of {row['article_id']} is not in the ledger"
         for sentence in _file(page, rows, store):
             yield f"{name}: {sentence}"
+
+
+def _leaders(ask: _Asker) -> dict[int, int]:
+    """The text that each text's cluster is scored by; a text that is not here stands by itself."""
+    found = ask("SELECT document_id, leader_document_id FROM rerank.near_copy")
+    return {row["document_id"]: row["leader_document_id"] for row in found}
+
+
+def _birth(row: dict[str, Any]) -> Any:
+    """What an article's age counts from."""
+    return min(row["first_ingested_at"], row["published_at"] or row["first_ingested_at"])
 
 
 def _ranking(rows: list[dict[str, Any]], stand: dict[str, Any], as_of: Any) -> Iterator[str]:
@@ -282,7 +300,7 @@ def _ranking(rows: list[dict[str, Any]], stand: dict[str, Any], as_of: Any) -> I
         yield "a score is no number"
         return
     for row in model:
-        born = min(row["first_ingested_at"], row["published_at"] or row["first_ingested_at"])
+        born = row["began_at"] or _birth(row)
         age = max(0.0, (as_of - born).total_seconds() / 3600)
         due = row["logit"] - math.log(2) * age / stand["half_life_hours"]
         if abs(due - row["rank_score"]) > 1e-4:
@@ -330,6 +348,12 @@ def _repeats(ask: _Asker) -> Iterator[str]:
             yield f"run {row['run_id']} v{row['version']}: same rows {row['same']}, difference {row['difference']!r}"
 
 
+def _gate(ask: _Asker) -> Iterator[str]:
+    """Every engine of a fire scores as it should: there is nothing that the gate may block."""
+    for row in ask("SELECT run_id, sentence FROM rerank.gate WHERE verdict = 'blocked' ORDER BY gate_id"):
+        yield f"run {row['run_id']} was blocked by the gate: {row['sentence']}"
+
+
 def _pointer(ask: _Asker) -> Iterator[str]:
     moves = ask(
         "SELECT m.pointer_move_id, m.to_publication_id, m.from_publication_id, p.as_of FROM rerank.pointer_move m"
@@ -353,18 +377,19 @@ def _last_page(ask: _Asker, rankings: dict[int, list[dict[str, Any]]]) -> Iterat
     """Rank the newest page anew from revisions and ledger: the same articles in the same order."""
     (page,) = ask("SELECT p.* FROM rerank.pointer JOIN rerank.publication p USING (publication_id)")
     run = ask.one("SELECT * FROM rerank.run WHERE run_id = %s", page["run_id"])
-    # Of one text the article that was ingested first stands for all; `gone`: the source has it no more.
-    candidates = ask(
-        "SELECT DISTINCT ON (r.document_id) r.document_id, r.article_id, r.first_ingested_at, r.published_at"
-        " FROM (SELECT DISTINCT ON (article_id) * FROM rerank.revision WHERE ingested_at < %(until)s"
+    members: dict[int, list[dict[str, Any]]] = defaultdict(list)  # of each cluster, the earliest first
+    leaders = _leaders(ask)
+    for row in ask(
+        "SELECT r.document_id, r.article_id, r.first_ingested_at, r.published_at"
+        " FROM (SELECT DISTINCT ON (article_id) * FROM rerank.revision WHERE ingested_at < %s"
         "       ORDER BY article_id, number DESC) r"
-        " WHERE r.document_id IS NOT NULL AND r.first_ingested_at >= %(fresh_since)s"
-        " ORDER BY r.document_id, r.first_ingested_at, r.article_id".replace("%(until)s", "%s").replace(
-            "%(fresh_since)s", "%s"
-        ),
+        " WHERE r.document_id IS NOT NULL AND r.first_ingested_at >= %s"
+        " ORDER BY r.first_ingested_at, r.article_id",
         run["until"],
         run["fresh_since"],
-    )
+    ):
+        members[leaders.get(row["document_id"], row["document_id"])].append(row)
+    clusters = {row["document_id"]: row for row in ask("SELECT * FROM rerank.near_copy")}
     here = {row["article_id"] for row in ask("SELECT article_id FROM rerank.article")}
     topics = ask(
         "SELECT t.slug, t.state, t.scorer_id, v.top_k, v.half_life_hours, q.query_id FROM rerank.ranking_topic t"
@@ -391,24 +416,36 @@ def _last_page(ask: _Asker, rankings: dict[int, list[dict[str, Any]]]) -> Iterat
                 "SELECT document_id FROM rerank.refused_pair WHERE query_id = %s", topic["query_id"]
             )
         }
-        unscored = [row for row in candidates if row["document_id"] not in logits.keys() | refused]
+        unscored = members.keys() - logits.keys() - refused
         if unscored:
-            yield f"{topic['slug']}: {len(unscored)} documents were never scored"
+            yield f"{topic['slug']}: {len(unscored)} clusters were never scored"
         due = {}
-        for row in candidates:
-            if row["document_id"] in logits:
-                born = min(row["first_ingested_at"], row["published_at"] or row["first_ingested_at"])
+        for leader, articles in members.items():
+            if leader in logits:
+                born, first = _birth(articles[0]), clusters.get(leader)
+                if first is not None and first["first_ingested_at"] <= articles[0]["first_ingested_at"]:
+                    born = first["began_at"]
                 age = max(0.0, (page["as_of"] - born).total_seconds() / 3600)
-                logit = _real(logits[row["document_id"]])
-                due[row["article_id"]] = logit - math.log(2) * age / topic["half_life_hours"]
+                due[leader] = _real(logits[leader]) - math.log(2) * age / topic["half_life_hours"]
         mine = [row for row in rankings[page["publication_id"]] if row["slug"] == topic["slug"]]
-        shown = [row["article_id"] for row in mine]
+        shown = [leaders.get(row["document_id"], row["document_id"]) for row in mine]
         # A deleted article may be hidden or kept: that is a setting.
+        alive = {
+            leader
+            for leader, articles in members.items()
+            if any(one["article_id"] in here for one in articles)
+        }
         kept = _best(due, topic["top_k"])
-        hidden = _best({name: score for name, score in due.items() if name in here}, topic["top_k"])
-        if not any(_equal([due.get(name) for name in shown], best) for best in (kept, hidden)):
-            lacking = sorted(set(due) & here - set(shown), key=due.__getitem__, reverse=True)
-            yield f"{topic['slug']}: the last page shows {shown[:9]}…, and not {lacking[:9]}…"
+        hidden = _best({leader: score for leader, score in due.items() if leader in alive}, topic["top_k"])
+        if not any(_equal([due.get(leader) for leader in shown], best) for best in (kept, hidden)):
+            lacking = sorted(due.keys() & alive - set(shown), key=due.__getitem__, reverse=True)
+            names = [row["article_id"] for row in mine]
+            left = [members[leader][0]["article_id"] for leader in lacking]
+            yield f"{topic['slug']}: the last page shows {names[:9]}…, and not {left[:9]}…"
+        for row, leader in zip(mine, shown, strict=True):
+            there = len(members.get(leader, ()))
+            if not 1 <= row["copies"] <= there:
+                yield f"{topic['slug']}: {row['article_id']} counts {row['copies']} copies of {there}"
 
 
 def _hints(ask: _Asker, rankings: dict[int, list[dict[str, Any]]], store: Path) -> Iterator[str]:

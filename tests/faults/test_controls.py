@@ -84,6 +84,18 @@ SPOILT: dict[str, tuple[str, str]] = {
         "DELETE FROM rerank.ranking WHERE article_id = 'a3'",
         "the last page shows",
     ),
+    "a cluster twice": (
+        "UPDATE rerank.near_copy SET leader_document_id = (SELECT min(document_id) FROM rerank.near_copy)",
+        "two rows of one cluster",
+    ),
+    "a score of another text": (
+        "UPDATE rerank.ranking SET scored_document_id = scored_document_id + 1 WHERE rank = 1",
+        "the score of another cluster's text",
+    ),
+    "a gate that blocks for nothing": (
+        "INSERT INTO rerank.gate (run_id, verdict, sentence, fence) SELECT run_id, 'blocked', 'spread: x', 1 FROM rerank.run",
+        "was blocked by the gate",
+    ),
     "a score from nowhere": (
         "INSERT INTO rerank.pair_score SELECT month, 999, query_id, scorer_id, logit, truncated, run_id, shard,"
         " latency_ms, engine, device, scored_at FROM rerank.pair_score LIMIT 1",

@@ -34,7 +34,7 @@ WORDS = (
 SUBJECTS = ("solar", "wind", "rain")
 
 
-def text_of(rng: random.Random, subject: str, *, words: int = 30) -> str:
+def text_of(rng: random.Random, subject: str, *, words: int = 46) -> str:
     """Text that mentions its subject, and is far from every other text."""
     return f"{subject} " + " ".join(rng.choice(WORDS) + str(rng.randrange(900)) for _ in range(words))
 
@@ -51,7 +51,7 @@ def write(dsn: str, seed: int, folder: Path, pause: float = 0.03) -> None:
     def busy(connection: Any) -> None:
         ids = _ids(connection)
         while not ended():
-            what = rng.choices((_insert, _edit, _delete, _undo), (65, 25, 3, 7))[0]
+            what = rng.choices((_insert, _reprint, _edit, _delete, _undo), (57, 8, 25, 3, 7))[0]
             what(connection, rng, ids, f"w{seed}-{next(numbers)}")
             time.sleep(pause)
 
@@ -69,6 +69,19 @@ def _insert(connection: Any, rng: random.Random, ids: list[str], article_id: str
     time.sleep(rng.choice((0.0, 0.0, 0.02, 0.25)))  # so that it commits after younger ones
     connection.commit()
     ids.append(article_id)
+
+
+def _reprint(connection: Any, rng: random.Random, ids: list[str], article_id: str) -> None:
+    """Another source's print of an article: a near-copy, or its very text."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rerank.article (article_id, title, body, lang, source, ingested_at)"
+            " SELECT %s, title, body || %s, lang, 'reprints', now() - %s * interval '1 second'"
+            " FROM rerank.article WHERE article_id = %s RETURNING article_id",
+            (article_id, rng.choice(("", " as told elsewhere")), rng.choice((0, 0, 3600)), rng.choice(ids)),
+        )
+        ids += [row[0] for row in cursor.fetchall()]  # the other one may be gone
+    connection.commit()
 
 
 def _edit(connection: Any, rng: random.Random, ids: list[str], _: str) -> None:

@@ -113,7 +113,8 @@ def test_without_rescore_the_first_score_stands(room: Newsroom) -> None:
     room.sql("UPDATE rerank.pair_score SET logit = 99")
     pair = room.engines.asked[0]
     # What a run has written itself stands, also where it rescores: another of its tries is as good.
-    for replace, by, expected in ((False, run.run_id, 99), (True, run.run_id, 99), (True, run.run_id + 1, 1)):
+    later = room.open("later").run_id
+    for replace, by, expected in ((False, run.run_id, 99), (True, run.run_id, 99), (True, later, 1)):
         with room.database.transaction() as connection:
             ledger.write(
                 connection,
@@ -237,6 +238,37 @@ def test_two_tries_side_by_side_go_to_opposite_ends_each_time_that_they_meet(
     assert rival.written[1] == given[:-3:-1]  # from the end
     assert rival.written[2] == given[2:4]  # from the front
     assert rival.written[3] == given[11:13]  # of a third one: from the middle of what is left
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_the_other_try_has_in_its_engine_at_last_is_waited_for_and_scored_where_it_does_not_come(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    run = frozen(room, *TITLES)
+    room.engines.options = {"pairs_per_chunk": 4}
+    write, waited = ledger.write, []
+    given: dict[str, Any] = {}
+
+    def beside(connection: Any, scores: Any, **options: Any) -> int:
+        if not given:
+            given.update(options)
+            with room.database.transaction() as other:
+                write(other, scores[:1], **options)
+        return write(connection, scores, **options)
+
+    def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        if alive:
+            left = [make_score(pair) for pair in room.engines.asked[4:6]]
+            with room.database.transaction() as other:
+                write(other, left, **given)
+
+    monkeypatch.setattr(ledger, "write", beside)
+    monkeypatch.setattr("rerank_core.rerank.sleep", meanwhile)
+    found = room.stage("rerank", run, shard=0)
+    assert scored(room) == set(TITLES)
+    assert len(waited) == (1 if alive else 3)
+    assert (found["scored"], found["elsewhere"]) == ((3, 3) if alive else (5, 1))
 
 
 def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: Newsroom) -> None:
