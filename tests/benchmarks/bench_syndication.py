@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m benchmarks.bench_syndication speed [--documents 100000]
     PYTHONPATH=tests python -m benchmarks.bench_syndication window [--leaders 360000] [--new 5000]
-    PYTHONPATH=tests python -m benchmarks.bench_syndication news [--show 20]
+    PYTHONPATH=tests python -m benchmarks.bench_syndication news [--only zh] [--show 20]
 
 `speed`: signatures, marks and places of so many documents that come at once, in a process of its own. They are made of
 real sentences, shuffled: one in five is a reprint of an earlier one, with some words changed or its end cut.
@@ -261,11 +261,13 @@ def _place(settings: Settings, leaders: int, new: int) -> Figures:
 # ── Real news ───────────────────────────────────────────────────────────────────────────────────
 
 
-def measure_news(show: int) -> Figures:
+def measure_news(show: int, only: str | None = None) -> Figures:
     """Each set by itself: what syndication finds, and the pairs that it saves beside exact copies."""
     figures = {}
     for file in NEWS:
         name = file.partition("_")[0]
+        if only not in (None, name):
+            continue
         with _resources(freshness_hours=80_000.0, lookback_days=3_650.0, fill_factor=1) as resources:
             with resources.database.transaction() as connection:
                 topics.apply(connection, "news", load_topics(SAMPLE / "topics.yaml"))
@@ -408,6 +410,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--leaders", type=int, default=360_000)
     parser.add_argument("--new", type=int, default=5_000)
     parser.add_argument("--show", type=int, default=0)
+    parser.add_argument("--only", choices=[file.partition("_")[0] for file in NEWS])
     parser.add_argument(
         "--judged", help="a sentence: what a person found who read the clusters that --show prints"
     )
@@ -415,14 +418,19 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.part == "news" and not (DATA / "news").is_dir():
         print("news: skipped, the news sets are not beside this repository")
         return
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    results["machine"] = describe(threads=1, gpu=False)
+    machine = describe(threads=1, gpu=False)
+    measured: Figures
     if options.part == "speed":
-        results["speed"] = {"corpus": corpus(), **measure_speed(options.documents)}
+        measured = {"corpus": corpus(), **measure_speed(options.documents)}
     elif options.part == "window":
-        results["window"] = measure_window(options.leaders, options.new)
+        measured = measure_window(options.leaders, options.new)
     else:
-        results["news"] = measure_news(options.show)
+        measured = measure_news(options.show, options.only)
+    # Read now: another part may have been measured meanwhile.
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if options.part == "news":
+        measured = results.get("news", {}) | measured
+    results |= {"machine": machine, options.part: measured}
     if options.judged:
         results["judged"] = options.judged
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
