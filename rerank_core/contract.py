@@ -269,7 +269,7 @@ STATES = {
     "degraded": "some pairs have no score: they follow as a second block, `ranked_by` = `bm25` or `embedding`, `logit` null",
     "stale": "the run was limited to other topics; this one is carried forward",
     "partial": "over the run's budget, or still ranked by the scorer before while the new one fills",
-    "abstained": "nothing passed the topic's `min_score`, or nothing was recalled: no rows, and rightly so",
+    "abstained": "nothing passed `min_score`, or nothing was recalled: no rows, and rightly so",
 }
 
 VIEWS = {"current_ranking": RANKING, "recent_ranking": RANKING, "current_topic": TOPIC}

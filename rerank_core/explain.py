@@ -448,6 +448,11 @@ class _Case:
             )
         if first["known"] or not missing:
             raise _Answer("score_lost", "It had a score, which is past its retention now.")
+        if first["light_score"] <= 0:
+            raise _Answer(
+                "unscored_below_page",
+                "It has no score of the model yet, and shares no word with the topic's query. The next good run scores it.",
+            )
         raise _Answer(
             "unscored_below_page",
             f"It has no score of the model yet, and more than {self._topic.top_k} unscored documents are before it in BM25"

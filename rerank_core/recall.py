@@ -189,6 +189,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 filling=part.filling,
                 previous_scorer_id=part.previous_scorer_id,
                 left_out=part.left_out,
+                min_score=settings.min_score,
                 **asdict(part.buckets),
             )
 

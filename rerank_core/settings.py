@@ -144,6 +144,10 @@ class Settings(BaseSettings):
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=8.0, description="A run waits this long for Redis at most, then goes on without it."
     )
+    min_score: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Logit that an article needs to be ranked for a topic without a min_score of its own; none: any will do.",
+    )
     max_pairs: Positive = Field(
         default=200_000, description="Pairs that one run scores at most; the rest is carried over."
     )

@@ -54,6 +54,8 @@ class _ScoredPairs:
         self.scorer_id = pairs.column("scorer_id").to_numpy()
         self.work = pairs.column("work").to_numpy(zero_copy_only=False)
         self.known = pairs.column("known").to_numpy(zero_copy_only=False)
+        by_meaning = pc.match_substring(pairs.column("recalled_by"), "dense")
+        self.by_meaning = pc.fill_null(by_meaning, False).to_numpy()
         self.light = pairs.column("light_score").to_numpy().astype(np.float64)
         self.logit = np.full(len(pairs), np.nan)  # NaN: no score
         self.truncated = np.zeros(len(pairs), dtype=bool)
@@ -93,9 +95,10 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
     page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
     scored = _ScoredPairs(connection, run, pairs)
-    ranked = {one.topic.slug: _rank(one, run, page, scored, light) for one in wanted}
+    label = frozen.label_of(light)
+    ranked = {one.topic.slug: _rank(one, run, page, scored, light, label) for one in wanted}
     return Standings(
-        rows=_rows(connection, members, page, ranked, frozen.label_of(light)),
+        rows=_rows(connection, members, page, ranked, label),
         frozen=wanted,
         topics={slug: standing for slug, (_, standing) in ranked.items()},
         lost=int((scored.known & np.isnan(scored.logit)).sum()),
@@ -129,7 +132,7 @@ def _frozen(row: RowMapping) -> FrozenTopic:
 
 
 def _rank(
-    one: FrozenTopic, run: Run, page: Page, pairs: _ScoredPairs, light: pa.Table
+    one: FrozenTopic, run: Run, page: Page, pairs: _ScoredPairs, light: pa.Table, light_label: str
 ) -> tuple[Ranked, RankedTopic]:
     """One topic's rows, and how it stands."""
     slug = one.topic.slug
@@ -148,6 +151,11 @@ def _rank(
     scorer_id = run.scorer_id if one.previous_scorer_id is None or switch else one.previous_scorer_id
     rankable = has_score & (mine.scorer_id == scorer_id)
     unscored_ids = np.setdiff1d(mine.document_id[missing], mine.document_id[rankable])
+    unscored_light = _light_scores(slug, unscored_ids, light)
+    if light_label == "bm25":
+        # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
+        promising = (unscored_light > 0) | np.isin(unscored_ids, mine.document_id[mine.by_meaning])
+        unscored_ids, unscored_light = unscored_ids[promising], unscored_light[promising]
     rows = rank_topic(
         topic=one.topic,
         page=page,
@@ -156,7 +164,7 @@ def _rank(
         light=mine.light[rankable],
         truncated=mine.truncated[rankable],
         unscored_ids=unscored_ids,
-        unscored_light=_light_scores(slug, unscored_ids, light),
+        unscored_light=unscored_light,
     )
     state: TopicState = "full"
     if missing.any():

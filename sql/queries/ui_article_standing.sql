@@ -1,10 +1,12 @@
 -- Where a cluster stands in each topic of a publication, by the text that is scored for it: its row, and its score where there is one. Topics that rank it
 -- come first, then those that have scored it.
-SELECT t.slug, t.state, v.query, v.min_score, v.top_k, v.half_life_hours, v.languages, r.rank, r.article_id, r.ranked_by,
+SELECT t.slug, t.state, v.query, COALESCE(v.min_score, f.min_score) AS min_score, v.top_k, v.half_life_hours, v.languages, r.rank, r.article_id, r.ranked_by,
        r.rank_score, r.light_score, r.truncated, COALESCE(r.logit, s.logit) AS logit, s.scored_at, s.run_id AS scored_by_run,
        x.reason AS refused, last.rank_score AS last_rank_score, a.run_id AS distrusted, count(*) OVER () AS total
 FROM rerank.ranking_topic t
 JOIN rerank.topic_version v USING (topic_version_id)
+JOIN rerank.publication p USING (publication_id)
+LEFT JOIN rerank.run_topic f ON f.run_id = p.run_id AND f.slug = t.slug
 LEFT JOIN rerank.ranking r ON r.publication_id = t.publication_id AND r.slug = t.slug
       AND COALESCE(r.scored_document_id, r.document_id) = :document_id
 LEFT JOIN rerank.query q ON q.instruction = v.instruction AND q.query = COALESCE(v.queries ->> :lang, v.query)

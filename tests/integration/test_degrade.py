@@ -1,10 +1,14 @@
 """The page is never down: what stays unscored follows in the light order, so labelled, and heals by itself."""
 
-import pytest
-from factories import Newsroom
+from typing import Any
 
-from rerank_core import degrade, runs
+import pyarrow as pa
+import pytest
+from factories import Newsroom, make_topic
+
+from rerank_core import degrade, frozen, runs
 from rerank_core.errors import FencedError
+from rerank_core.explain import explain
 
 DOWN = {"fail_at_chunk": 0}
 
@@ -129,3 +133,85 @@ def test_an_overtaken_try_leaves_the_light_order_as_it_is(room: Newsroom) -> Non
             fence=old,
         )
     assert room.again(run).light_path is None
+
+
+class TestNothingRelevant:
+    """A topic that has nothing says so, instead of filling its place with noise."""
+
+    def test_texts_that_share_no_word_with_the_query_are_not_shown_unscored(self, room: Newsroom) -> None:
+        room.follow("solar", "wind")
+        room.add("solar 1", "cooking with apples")
+        room.engines.options = DOWN
+        room.run()
+        assert rows(room) == [("solar 1", "bm25")]
+        assert rows(room, "wind") == []
+        standing = room.standing("wind")
+        assert (standing.state, standing.missing, standing.ranked) == ("degraded", 2, 0)  # not known yet
+
+    def test_what_was_found_by_its_meaning_is_shown_all_the_same(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        room.follow("solar")
+        room.add("photovoltaik", "solar 1")
+        read = frozen.read_pairs
+
+        def by_meaning(store: Any, run: Any) -> pa.Table:
+            table = read(store, run)
+            place = table.column_names.index("recalled_by")
+            return table.set_column(place, "recalled_by", pa.array(["bm25+dense"] * table.num_rows))
+
+        monkeypatch.setattr(frozen, "read_pairs", by_meaning)
+        room.engines.options = DOWN
+        room.run()
+        assert rows(room) == [("solar 1", "bm25"), ("photovoltaik", "bm25")]
+
+    def test_when_the_scores_come_it_abstains(self, room: Newsroom) -> None:
+        room = room.tuned(min_score=0.0)
+        room.follow("solar")
+        room.add("cooking with apples")
+        room.engines.options = DOWN
+        room.run()
+        assert room.standing().state == "degraded"
+        room.engines.options = {}
+        room.run()
+        assert (room.standing().state, room.page()) == ("abstained", [])
+
+    def test_the_pipelines_threshold_holds_for_topics_without_one(self, room: Newsroom) -> None:
+        room = room.tuned(min_score=0.0)  # of the logits here, −4 is no word shared, 4 all of them
+        room.follow("solar", make_topic(slug="lax", query="wind", min_score=-10.0))
+        room.add("cooking with apples")
+        room.run()
+        assert (room.standing().state, room.page()) == ("abstained", [])
+        assert (room.standing("lax").state, room.page("lax")) == ("full", ["cooking with apples"])
+
+    def test_a_quiet_hour_is_no_reason_to_abstain(self, room: Newsroom) -> None:
+        room = room.tuned(min_score=0.0)
+        room.follow("solar")
+        room.add("solar 1")
+        room.run()
+        room.run()
+        assert (room.standing().state, room.page()) == ("full", ["solar 1"])
+
+    def test_a_rerun_keeps_the_threshold_that_was_frozen(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("cooking with apples")
+        first = room.run("k")["publish"]
+        again = room.tuned(min_score=0.0).run("k")["publish"]
+        assert again["rows_sha256"] == first["rows_sha256"]
+        assert again["difference"] is None
+        room.tuned(min_score=0.0).run("next")
+        assert room.standing().state == "abstained"
+
+    def test_it_is_explained(self, room: Newsroom) -> None:
+        room = room.tuned(min_score=0.0)
+        room.follow("solar")
+        room.add("cooking with apples")
+        room.run()
+        found = explain(
+            database=room.database,
+            store=room.resources.store,
+            settings=room.settings,
+            topic="solar",
+            article_id="cooking with apples",
+        )
+        assert found.reason == "below_min_score"

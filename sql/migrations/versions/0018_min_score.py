@@ -1,0 +1,15 @@
+"""Apply 0018_min_score.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+from rerank_core.database import run_script
+
+revision = "0018"
+down_revision = "0017"
+
+
+def upgrade() -> None:
+    """Create what the file says."""
+    run_script(op.get_bind(), Path(__file__).parent.parent / "0018_min_score.sql")
