@@ -141,7 +141,7 @@ def test_a_scoring_task_cleared_while_it_runs_unwinds_and_its_next_try_finishes(
     assert not published.degraded
 
 
-def wait_for(airflow, condition, *, seconds=90):
+def wait_for(airflow, condition, *, seconds=180):
     """What `condition` gives, as soon as it gives something."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -189,6 +189,6 @@ def test_no_device_delays_no_page_and_when_it_is_back_the_page_heals_by_itself(a
 
     airflow.make_pool("away", slots=1)
     for dag_run in (first, second):
-        assert airflow.wait_run(late, dag_run, timeout_seconds=180) == "success"
+        assert airflow.wait_run(late, dag_run, timeout_seconds=240) == "success"
         assert [(row.version, row.degraded) for row in publications(news, dag_run)] == [(1, True), (2, False)]
     assert (page_of(news).version, page_of(news).page_degraded, page_of(news).blocks) == (2, False, ["model"])
