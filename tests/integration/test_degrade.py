@@ -199,7 +199,7 @@ class TestNothingRelevant:
         again = room.tuned(min_score=0.0).run("k")["publish"]
         assert again["rows_sha256"] == first["rows_sha256"]
         assert again["difference"] is None
-        room.tuned(min_score=0.0).run("next")
+        room.tuned(min_score=0.0, gate_empty_share=1.0).run("next")
         assert room.standing().state == "abstained"
 
     def test_it_is_explained(self, room: Newsroom) -> None:
