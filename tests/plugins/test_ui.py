@@ -689,7 +689,7 @@ def test_an_article_says_where_it_stands_and_why(get, news):
 def test_why_an_article_stands_where_it_does(standing, said):
     now = datetime(2026, 3, 1, tzinfo=UTC)
     values = dict.fromkeys(
-        ("rank", "ranked_by", "logit", "rank_score", "refused", "min_score", "last_rank_score")
+        ("rank", "ranked_by", "logit", "rank_score", "refused", "distrusted", "min_score", "last_rank_score")
     )
     revision = SimpleNamespace(began_at=now - timedelta(hours=24), hidden=None, document_lang="en")
     one = SimpleNamespace(**{**values, "languages": [], "half_life_hours": 24.0, **standing})
