@@ -53,4 +53,4 @@ lock: setup ## Resolve pyproject.toml into the lock files again
 	@.make/lock
 
 clean: ## Remove what setup, demo and the tests made here
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist examples/javascript/node_modules
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/examples/javascript/node_modules

@@ -46,7 +46,7 @@ _RUN_ID = Column(
 _VERSION = Column(
     "version",
     "integer",
-    "The how-manieth publication of the run, from 1. A rerun or a forgotten article makes a new one.",
+    "Which publication of the run it is, counted from 1. A rerun or a forgotten article makes a new one.",
 )
 _PUBLICATION_ID = Column(
     "publication_id",

@@ -1,6 +1,6 @@
 """CONTRACT.md from the contract's tables, the page's prose and the examples: `make contract` writes it.
 
-The prose is contract_page.md; `<<name>>` in it stands for a table, or for a file of examples/, which tests run.
+The prose is contract_page.md; `<<name>>` in it stands for a table, or for a file of tests/examples/, which tests run.
 """
 
 import re
@@ -92,4 +92,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    (CHECKOUT / "CONTRACT.md").write_text(render(CHECKOUT / "examples"), encoding="utf-8")
+    (CHECKOUT / "CONTRACT.md").write_text(render(CHECKOUT / "tests" / "examples"), encoding="utf-8")

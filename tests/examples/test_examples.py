@@ -31,7 +31,7 @@ from rerank_core.roles import Roles, script
 from rerank_core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = Path(__file__).resolve().parent
 JAVASCRIPT = EXAMPLES / "javascript"
 ROLES = Roles(
     owner="examples_owner", source="examples_source", writer="examples_writer", frontend="examples_frontend"
@@ -204,7 +204,7 @@ def test_the_page_is_worth_reading(reader: Reader) -> None:
 
 
 def example() -> ModuleType:
-    """examples/page.py, to be driven step by step."""
+    """page.py, to be driven step by step."""
     spec = importlib.util.spec_from_file_location("page", EXAMPLES / "page.py")
     assert spec is not None
     assert spec.loader is not None
@@ -337,7 +337,7 @@ class TestRedis:
 class TestJavascript:
     with_pg = pytest.mark.skipif(
         not (JAVASCRIPT / "node_modules" / "pg").is_dir(),
-        reason="needs node-postgres: npm ci --prefix examples/javascript",
+        reason="needs node-postgres: npm ci --prefix tests/examples/javascript",
     )
 
     # Reads a topic page by page; waits for a line before each page after the first.

@@ -1,4 +1,4 @@
-"""A topic from the hot copy in Redis: REDIS_URL=redis://… python examples/page_redis.py TOPIC."""
+"""A topic from the hot copy in Redis: REDIS_URL=redis://… python tests/examples/page_redis.py TOPIC."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How new each topic's page is, from the Parquet file, by polars: python examples/page_polars.py STORE_FOLDER."""
+"""How new each topic's page is, from the Parquet file, by polars: python tests/examples/page_polars.py STORE_FOLDER."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
--- psql "$DATABASE_URL" -v topic=ai-policy [-v size=10] [-v last=10] -f examples/page.sql
+-- psql "$DATABASE_URL" -v topic=ai-policy [-v size=10] [-v last=10] -f tests/examples/page.sql
 \set ON_ERROR_STOP on
 \if :{?size} \else \set size 10 \endif
 \if :{?last} \else \set last :size \endif

@@ -1,4 +1,4 @@
-"""A topic as HTML, read page by page: DATABASE_URL=postgresql://… python examples/page.py TOPIC [SIZE]."""
+"""A topic as HTML, read page by page: DATABASE_URL=postgresql://… python tests/examples/page.py TOPIC [SIZE]."""
 
 import html
 import os

@@ -1,4 +1,4 @@
-"""Topics and their best article from the Parquet file, by DuckDB: python examples/page_duckdb.py STORE_FOLDER."""
+"""Topics and their best article from the Parquet file, by DuckDB: python tests/examples/page_duckdb.py STORE_FOLDER."""
 
 import hashlib
 import os

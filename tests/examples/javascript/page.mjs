@@ -1,4 +1,4 @@
-// A topic as HTML, read page by page: DATABASE_URL=postgresql://… node examples/javascript/page.mjs TOPIC [SIZE]
+// A topic as HTML, read page by page: DATABASE_URL=postgresql://… node tests/examples/javascript/page.mjs TOPIC [SIZE]
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 

@@ -1,4 +1,4 @@
-// A topic from the JSON files, without a database: node examples/javascript/latest.mjs http://host/store TOPIC
+// A topic from the JSON files, without a database: node tests/examples/javascript/latest.mjs http://host/store TOPIC
 const [store, topic] = process.argv.slice(2);
 
 async function json(path, options) {
