@@ -684,6 +684,11 @@ def test_an_article_says_where_it_stands_and_why(get, news):
         ({"logit": -2.0, "min_score": 0.0}, "below the topic's least logit, +0.00"),
         ({"logit": 1.0, "last_rank_score": 2.0}, "outranked: +0.31 after decay"),
         ({"logit": 9.0, "last_rank_score": 2.0}, "not among the documents"),
+        (
+            {"rank": 4, "ranked_by": "bm25", "distrusted": 9},
+            "by run 9 counts for nothing: the gate blocks that run; it follows",
+        ),
+        ({"distrusted": 9}, "its score by run 9 counts for nothing"),
     ],
 )
 def test_why_an_article_stands_where_it_does(standing, said):
