@@ -10,7 +10,7 @@ those that a rescoring run had replaced come back. The run's page is then made f
 before in model order, the rest in the light order. Every decision is kept, and the latest one of a run holds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -146,16 +146,22 @@ def _uneven(what: str, total: int, parts: Mapping[str, int]) -> list[str]:
 
 
 def check_empty(
-    connection: Connection, run: Run, topics: Mapping[str, RankedTopic], *, share: float
+    connection: Connection,
+    run: Run,
+    topics: Mapping[str, RankedTopic],
+    *,
+    hidden: Collection[str],
+    share: float,
 ) -> list[str]:
     """Whether more than this share of the topics is empty, and more of them than on the page that stands.
 
+    That is counted without the `hidden` articles: what was deleted or blocked meanwhile is missed by nobody.
     Never of a first run, nor of one that would not be the page: of an older as-of time than it.
     """
     empty = sum(topic.ranked == 0 for topic in topics.values())
     if empty <= share * len(topics):
         return []
-    standing = db.one(connection, "gate_standing", pipeline=run.pipeline)
+    standing = db.one(connection, "gate_standing", pipeline=run.pipeline, hidden=list(hidden))
     newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
     assert newest is not None
     if standing is None or not newest["is_newest"] or empty <= standing["empty"]:

@@ -179,7 +179,7 @@ class _Look:
         with self.database.transaction(read_only=True) as connection:
             page, left_out = self._stand(connection, run)
             share = self.settings.gate_empty_share
-            stays = gate.check_empty(connection, run, page.topics, share=share)
+            stays = gate.check_empty(connection, run, page.topics, hidden=left_out, share=share)
         return page, left_out, stays[0] if stays else None
 
     def _judge(self, connection: Connection, run: Run) -> _Judged:
@@ -189,7 +189,9 @@ class _Look:
             return _Judged(None, {}, made, tuple(wrong))
         page, left_out = self._stand(connection, run)
         wrong += gate.check_counts(connection, run, page)
-        wrong += gate.check_empty(connection, run, page.topics, share=self.settings.gate_empty_share)
+        wrong += gate.check_empty(
+            connection, run, page.topics, hidden=left_out, share=self.settings.gate_empty_share
+        )
         return _Judged(page, left_out, made, tuple(wrong))
 
     def _stand(self, connection: Connection, run: Run) -> tuple[Standings, Mapping[str, str]]:

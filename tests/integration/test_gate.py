@@ -172,10 +172,8 @@ class TestChecks:
         assert standing.stage("publish", run)["blocked"] is None
 
     def test_more_empty_topics_than_the_share_block(self, standing: Newsroom) -> None:
-        standing.sql(
-            "INSERT INTO rerank.block (pipeline, article_id, reason) SELECT 'news', article_id, 'law' FROM rerank.article"
-        )
-        published = standing.stage("publish", standing.until("publish", "bad"))
+        room = standing.tuned(freshness_hours=1.0)  # a window in which nothing came in
+        published = room.stage("publish", room.until("publish", "bad"))
         assert published["blocked"].startswith("empty: 3 of 3 topics have no row, more than 50%")
         assert "of run" in published["blocked"]
         assert published["blocked"].endswith("0 of 3")
@@ -184,12 +182,17 @@ class TestChecks:
         ("share", "blocked"), [(0.6, True), (0.67, False), (1.0, False)], ids=["less", "as many", "off"]
     )
     def test_the_share_is_the_setting(self, standing: Newsroom, share: float, blocked: bool) -> None:
-        standing.sql(
-            "INSERT INTO rerank.block (pipeline, article_id, reason) SELECT 'news', article_id, 'law' FROM rerank.article WHERE article_id <> 'tide one'"
-        )
-        room = standing.tuned(gate_empty_share=share)
+        room = standing.tuned(gate_empty_share=share, freshness_hours=1.0)
+        room.add("tide three")
         published = room.stage("publish", room.until("publish", "bad"))
         assert (published["blocked"] is not None, published["empty"]) == (blocked, 2)
+
+    def test_articles_that_were_blocked_are_missed_by_nobody(self, standing: Newsroom) -> None:
+        standing.sql(
+            "INSERT INTO rerank.block (pipeline, article_id, reason) SELECT 'news', article_id, 'law' FROM rerank.article"
+        )
+        published = standing.run("good")["publish"]
+        assert (published["empty"], published["blocked"], published["is_current"]) == (3, None, True)
 
     def test_deactivated_topics_are_no_empty_ones(self, standing: Newsroom) -> None:
         follow(standing, "tide")
@@ -280,10 +283,8 @@ class TestABlock:
         self, standing: Newsroom
     ) -> None:
         before = standing.value("SELECT publication_id FROM rerank.pointer")
-        standing.sql(
-            "INSERT INTO rerank.block (pipeline, article_id, reason) SELECT 'news', article_id, 'law' FROM rerank.article"
-        )
-        published = standing.stage("publish", standing.until("publish", "bad"))
+        room = standing.tuned(freshness_hours=1.0)  # a window in which nothing came in
+        published = room.stage("publish", room.until("publish", "bad"))
         assert (published["is_current"], published["degraded"]) == (False, True)
         assert standing.value("SELECT publication_id FROM rerank.pointer") == before
         with pytest.raises(BlockedError, match="the page that readers see stays as it is"):

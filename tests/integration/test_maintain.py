@@ -160,7 +160,7 @@ def test_a_run_past_retention_says_so_and_keeps_its_key(two_pages: Newsroom) -> 
 
 
 def test_an_article_past_retention_is_not_claimed_again_and_an_edit_of_it_is(two_pages: Newsroom) -> None:
-    room = two_pages.tuned(lookback_days=1_000)
+    room = two_pages.tuned(lookback_days=1_000, gate_empty_share=1.0)
     clean(room)
     assert room.run()["extract"]["claimed"] == 0
     room.edit("solar old", title="solar edited")
