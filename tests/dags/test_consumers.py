@@ -252,7 +252,7 @@ def followed(postgres, _migrated_template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("followed")
     for name in ("store", "pages", "dags"):
         (folder / name).mkdir()
-    for name in ("rank_new_articles", "announce_rankings", "example_consumer"):
+    for name in ("rank_new_articles", "publish_overdue_rankings", "announce_rankings", "example_consumer"):
         shutil.copy(DAGS / f"{name}.py", folder / "dags")
     (folder / "dags" / "on_partitions.py").write_text(ON_PARTITIONS)
     news = Database(postgres.create("news_of_test_consumers", template=_migrated_template))
@@ -275,7 +275,13 @@ def followed(postgres, _migrated_template, tmp_path_factory):
         sandbox.migrate()
         sandbox.start()
         sandbox.wait_healthy()
-        for dag_id in ("rank_new_articles", "announce_rankings", "example_consumer", "partition_follower"):
+        for dag_id in (
+            "rank_new_articles",
+            "publish_overdue_rankings",
+            "announce_rankings",
+            "example_consumer",
+            "partition_follower",
+        ):
             sandbox.wait_dag(dag_id)
         yield SimpleNamespace(airflow=sandbox, news=news, pages=folder / "pages")
     for name in ("news_of_test_consumers", "airflow_of_test_consumers"):

@@ -182,7 +182,7 @@ def test_an_article_that_was_edited_is_ranked_by_its_new_text_alone(room: Newsro
     room.run()
     assert [row.title for row in room.ranking()] == ["solar then"]
     room.edit("a", title="", body="<p></p>")
-    room.run()
+    room.tuned(gate_empty_share=1.0).run()
     assert room.page() == []
 
 
@@ -346,9 +346,16 @@ def test_a_run_of_an_older_time_fills_a_topic_that_is_new_since(room: Newsroom) 
 
 def test_a_run_limited_to_an_unknown_topic_is_refused(room: Newsroom) -> None:
     room.follow("solar")
+    with pytest.raises(InputError, match=r"no active topic 'solr' \(perhaps 'solar' is meant\)"):
+        room.open("typo", topics=("solar", "solr"))
+
+
+def test_a_run_whose_topics_are_deactivated_before_recall_is_refused(room: Newsroom) -> None:
+    room.follow("solar", "wind", "tide")
     room.add("solar 1")
-    run = room.until("recall", topics=("solar", "solr", "winds"))
-    with pytest.raises(InputError, match=r"topics that are not active: solr, winds; `rerank topics list`"):
+    run = room.until("recall", topics=("solar", "wind", "tide"))
+    room.follow("solar")
+    with pytest.raises(InputError, match=r"topics that are not active: tide, wind; `rerank topics list`"):
         room.stage("recall", run)
 
 
