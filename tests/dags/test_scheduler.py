@@ -105,15 +105,15 @@ def test_clearing_and_repeating_give_the_same_rows_without_the_engine(airflow, n
     assert (shard.state, shard.try_number) == ("success", 1)
 
     airflow.clear(DAG, first)
-    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
+    assert airflow.wait_run(DAG, first, timeout_seconds=180) == "success"
     (shard,) = shards(airflow, first)
     assert (shard.state, shard.try_number) == ("removed", 1)  # nothing was left to score
 
     clear_scoring(airflow, first)
-    assert airflow.wait_run(DAG, first, timeout_seconds=90) == "success"
+    assert airflow.wait_run(DAG, first, timeout_seconds=180) == "success"
 
     again = airflow.trigger(DAG, partition_key=hour)
-    assert airflow.wait_run(DAG, again, timeout_seconds=90) == "success"
+    assert airflow.wait_run(DAG, again, timeout_seconds=180) == "success"
     assert [task.state for task in shards(airflow, again)] == ["skipped"]
 
     published = publications(news, f"{hour}Z")
@@ -126,7 +126,7 @@ def test_clearing_and_repeating_give_the_same_rows_without_the_engine(airflow, n
 def test_a_scoring_task_cleared_while_it_runs_unwinds_and_its_next_try_finishes(airflow, news, load):
     load(24, 36)
     run_id = airflow.trigger(DAG)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while [task.state for task in shards(airflow, run_id)] != ["running"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
