@@ -120,7 +120,7 @@ def test_a_second_engine_in_one_process_is_refused(
     build: Callable[..., VllmScorer], random_checkpoint: Path
 ) -> None:
     scorer = build()
-    with pytest.raises(EngineError, match="close that scorer first"):
+    with pytest.raises(EngineError, match="this process has an engine already"):
         VllmScorer(random_checkpoint)
     assert len(all_scores(scorer, make_pairs())) == len(make_pairs())
     scorer.close()
