@@ -1,5 +1,6 @@
 """Airflow for the DAG tests, and stages that do nothing but say what they were asked."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ from rerank_core.records import Window
 
 AS_OF = datetime(2026, 11, 22, 17, tzinfo=UTC)
 
+# A publication is announced once for good, and all tests share one metadata database; real ones count from 1.
+fresh_publication_id = itertools.count(10_000).__next__
+
 
 @dataclass
 class FakeStages:
@@ -26,7 +30,7 @@ class FakeStages:
 
     shards: int = 2
     missing: int = 0
-    publication_id: int = 1
+    publication_id: int = field(default_factory=fresh_publication_id)
     is_current: bool = False  # the pointer moved, which is announced
     is_out: bool = False  # the page of a run that may be late
     blocked: str | None = None  # what the gate says

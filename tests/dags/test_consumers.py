@@ -79,10 +79,10 @@ def announcements(publication_id):
 
 
 def test_a_page_that_moved_is_announced_once(stages, ranking_dag, run_dag):
-    stages.is_current, stages.publication_id = True, 4711
+    stages.is_current = True
     outcome = run_dag(ranking_dag)
     assert outcome.tasks["announce"] == ["success"]
-    (announced,) = announcements(4711)
+    (announced,) = announcements(stages.publication_id)
     assert announced.partition_key is None
     ((_, _, said),) = events(outcome.run_id)
     assert announced.conf == said
@@ -92,15 +92,14 @@ def test_a_page_that_moved_is_announced_once(stages, ranking_dag, run_dag):
 
     again = run_dag(ranking_dag)
     assert (again.state, again.tasks["announce"]) == ("success", ["skipped"])
-    assert len(announcements(4711)) == 1
+    assert len(announcements(stages.publication_id)) == 1
 
 
 def test_a_page_that_did_not_move_is_not_announced(stages, ranking_dag, run_dag):
-    stages.publication_id = 4712
     outcome = run_dag(ranking_dag)
     assert (outcome.state, outcome.tasks["announce"]) == ("success", ["skipped"])
     assert [name for name, *_ in events(outcome.run_id)] == ["rankings"]
-    assert announcements(4712) == []
+    assert announcements(stages.publication_id) == []
 
 
 def test_an_announcement_is_an_event_without_a_partition(dag_of, run_dag):

@@ -64,7 +64,7 @@ def test_a_late_page_is_published_announced_and_told_of(stages, overdue_dag, run
 
 
 def test_a_late_page_that_the_gate_blocks_is_announced_and_ends_red(stages, overdue_dag, run_dag):
-    stages.blocked, stages.is_current, stages.publication_id = "spread: all alike", True, 4811
+    stages.blocked, stages.is_current = "spread: all alike", True
     outcome = run_dag(overdue_dag, run_id=7)
     assert outcome.tasks == {
         "publish": ["failed"],

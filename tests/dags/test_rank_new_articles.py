@@ -229,7 +229,7 @@ def test_publishing_emits_the_asset_with_a_partition_and_what_was_published(stag
         assert event.extra == {
             "run_id": 7,
             "as_of": "2026-11-22T17:00:00+00:00",
-            "publication_id": 1,
+            "publication_id": stages.publication_id,
             "version": 1,
             "is_current": True,
             "degraded": False,
