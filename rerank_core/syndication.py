@@ -21,7 +21,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash
 
 PLACES = 128  # of a signature; the estimate is off by 0.035 at a similarity of 0.8
 ROWS = 4  # places of a band
@@ -85,6 +84,8 @@ def signature(text: str) -> npt.NDArray[np.uint32] | None:
     hashes = _shingles(unicodedata.normalize("NFKC", text).casefold())
     if len(hashes) < LEAST_SHINGLES:
         return None
+    from datasketch import MinHash  # brings scipy and redis: only the stage that signs texts waits for them
+
     sketch = MinHash(num_perm=PLACES, hashfunc=_itself, permutations=_permutations(), scheme="affine32")
     sketch.update_batch(hashes.tolist())
     return np.asarray(sketch.hashvalues, dtype=np.uint32)
@@ -114,6 +115,8 @@ def _itself(value: int) -> int:
 
 @cache
 def _permutations() -> npt.NDArray[np.uint32]:
+    from datasketch import MinHash
+
     return np.asarray(MinHash(num_perm=PLACES, scheme="affine32").permutations, dtype=np.uint32)
 
 
