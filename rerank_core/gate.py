@@ -10,6 +10,7 @@ those that a rescoring run had replaced come back. The run's page is then made f
 before in model order, the rest in the light order. Every decision is kept, and the latest one of a run holds.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,15 @@ from rerank_core.standings import Standings
 SPREAD_PAIRS = 200  # fewer scores may be alike by chance
 LEAST_DEVIATION = 1e-3  # logits; batches and the prefix cache alone move one by less than a hundredth of this
 BUCKETS = ("from_ledger", "scored", "refused", "missing", "left_out")
+
+_MODEL = "See whether the model, its files and its precision are those that you mean (`rerank scorer list`); then Clear the run."
+ADVICE = {  # by the word that a check's sentence begins with
+    "canary": _MODEL,
+    "finite": _MODEL,
+    "spread": _MODEL,
+    "counts": "See whether rows of the run were changed or deleted by hand, and Clear the run; where it is blocked again, report it.",
+    "empty": "See which topics these are: a threshold, a filter or the model has emptied them; the next run takes the correction.",
+}
 
 
 @dataclass(frozen=True)
@@ -155,20 +165,24 @@ def check_empty(
 ) -> list[str]:
     """Whether more than this share of the topics is empty, and more of them than on the page that stands.
 
-    That is counted without the `hidden` articles: what was deleted or blocked meanwhile is missed by nobody.
-    Never of a first run, nor of one that would not be the page: of an older as-of time than it.
+    Counted are the topics that are on both pages, for one that is new has lost nothing; and the page that stands is
+    counted without the `hidden` articles, for what was deleted or blocked meanwhile is missed by nobody. A topic that
+    abstains counts as empty. Never of a first run, nor of one that would not be the page: of an older as-of time than it.
     """
-    empty = sum(topic.ranked == 0 for topic in topics.values())
-    if empty <= share * len(topics):
-        return []
-    standing = db.one(connection, "gate_standing", pipeline=run.pipeline, hidden=list(hidden))
+    standing = db.one(
+        connection, "gate_standing", pipeline=run.pipeline, slugs=sorted(topics), hidden=list(hidden)
+    )
     newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
     assert newest is not None
-    if standing is None or not newest["is_newest"] or empty <= standing["empty"]:
+    if standing is None or not newest["is_newest"]:
+        return []
+    empty = sum(topics[slug].ranked == 0 for slug in standing["slugs"])
+    total = len(standing["slugs"])
+    if empty <= share * total or empty <= standing["empty"]:
         return []
     return [
-        f"empty: {empty:,} of {len(topics):,} topics have no row, more than {share:.0%};"
-        f" on the page that stands, of run {standing['run_id']}, {standing['empty']:,} of {standing['topics']:,}"
+        f"empty: {empty:,} of {total:,} topics have no row, more than {share:.0%};"
+        f" on the page that stands, of run {standing['run_id']}, {standing['empty']:,} of {total:,}"
     ]
 
 
@@ -246,11 +260,22 @@ def _is_to_approve(connection: Connection, run_id: int, pipeline: str) -> bool:
 
 def sentence(run_id: int, pipeline: str, *, blocked: str, distrusted: int, is_current: bool) -> str:
     """What a person is told of a blocked run, and what he can do."""
-    scores = f"its {distrusted:,} scores count for nothing" if distrusted else "it made no scores"
+    scores = (
+        f"its {distrusted:,} scores count for nothing; the next good run scores those pairs anew"
+        if distrusted
+        else "it made no scores"
+    )
     page = "a degraded page is published" if is_current else "the page that readers see stays as it is"
     return (
-        f"the gate blocks run {run_id} of pipeline {pipeline}: {blocked}. So {page}, and {scores}; the next good run scores"
-        f" those pairs anew. Look at its scores; where they are right after all: {command(pipeline, run_id)}"
+        f"the gate blocks run {run_id} of pipeline {pipeline}: {blocked}. So {page}, and {scores}. {advice(blocked)}"
+        f" Where it is right after all: {command(pipeline, run_id)}"
+    )
+
+
+def advice(blocked: str) -> str:
+    """What to look at and to do where these checks block, in whole sentences."""
+    return " ".join(
+        dict.fromkeys(text for name, text in ADVICE.items() if re.search(rf"(^|; ){name}: ", blocked))
     )
 
 

@@ -21,7 +21,7 @@ from rerank_core.prompt import Prompter
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import Scorer
-from rerank_core.settings import Settings
+from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.text import language
 
 MOST_TEXTS = 10
@@ -237,7 +237,7 @@ def summary(answer: Answer) -> str:
     """How long it took, in a sentence."""
     cut = sum(one.read < len(one.entry.text) for one in answer.scored if one.logit is not None)
     return (
-        f"{len(answer.scored)} texts, {answer.prompt_tokens:,} tokens, {answer.seconds * 1000:,.0f} ms by"
+        f"{len(answer.scored)} {'text' if len(answer.scored) == 1 else 'texts'}, {answer.prompt_tokens:,} tokens, {answer.seconds * 1000:,.0f} ms by"
         f" {answer.engine}; {cut} cut at the token limit"
     )
 
@@ -372,6 +372,8 @@ def run(
         page = Playground(settings)
         try:
             name = Path(settings.model).name if Path(settings.model).is_dir() else settings.model
+            if settings.model == str(DEMO_CHECKPOINT):
+                name = "demonstration checkpoint"
             title = f"{name} · {identity.digest[:12]} · {identity.precision}"
             server = uvicorn.Server(uvicorn.Config(build(page, title=title), log_level="warning"))
             on_ready(f"http://127.0.0.1:{port}")

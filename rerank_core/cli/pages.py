@@ -25,7 +25,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
     from rerank_core.errors import InputError
-    from rerank_core.gate import command
+    from rerank_core.gate import advice, command
     from rerank_core.settings import settings
     from rerank_core.store import Store
 
@@ -64,7 +64,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     if blocked is not None:
         say(f"the gate has blocked this run: {blocked['blocked']}", style="bold red")
         say(
-            f"its scores count for nothing; where they are right after all: {command(pipeline, page['run_id'])}"
+            f"its scores count for nothing. {advice(blocked['blocked'])} Where it is right after all: {command(pipeline, page['run_id'])}"
         )
     say(Store(settings().store_url).full_path(page["parquet_path"]))
 
@@ -74,7 +74,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
     from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
     from rerank_core.drift import SHIFT
-    from rerank_core.gate import command
+    from rerank_core.gate import advice, command
     from rerank_core.settings import settings
 
     pipeline = settings().pipeline
@@ -102,7 +102,9 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
     for row in found:
         if row["verdict"] == "blocked":
             say(f"run {row['run_id']} is blocked: {row['sentence']}", style="bold red")
-            say(f"    where its scores are right after all: {command(pipeline, row['run_id'])}")
+            say(
+                f"    {advice(row['sentence'])} Where it is right after all: {command(pipeline, row['run_id'])}"
+            )
         elif row["verdict"] == "approved":
             say(f"run {row['run_id']} was blocked, and approved: {row['sentence']}")
         if row["drift_psi"] is not None and row["drift_psi"] >= SHIFT:

@@ -22,6 +22,9 @@ PAGES = (
     "/run?run_id=2",
     "/health",
     "/article?id=zh-0033",
+    "/rankings?pipeline=gated",
+    "/health?pipeline=gated",
+    "/runs?pipeline=gated",
     "/rankings?pipeline=empty",
     "/rankings?publication=999999",
 )
@@ -121,6 +124,24 @@ def test_a_degraded_run_is_seen_and_explained(visit, site, shots):
     page.screenshot(path=shots / "airflow-degraded.png")
     inside.get_by_role("link", name="Its page").click()
     expect(inside.locator(".note.bad")).to_contain_text("This page is degraded")
+
+
+def test_a_blocked_run_is_seen_with_its_check_and_what_to_do(visit, site, shots):
+    page = visit(**README).open(f"{site.url}/plugin/rankings")
+    inside = frame(page, "Rankings")
+    inside.locator("#pipeline").select_option("gated")
+    banner = inside.locator(".note.bad").first
+    expect(banner).to_contain_text(
+        re.compile(r"The gate blocks run \d+: spread: the [\d,]+ logits deviate by 0")
+    )
+    page.wait_for_timeout(500)
+    page.screenshot(path=shots / "airflow-blocked-page.png")
+    inside.locator(".note.bad a").click()
+    expect(inside.locator("h1 .state")).to_have_text("blocked")
+    expect(banner).to_contain_text("See whether the model")
+    expect(banner).to_contain_text("rerank publish --approve")
+    page.wait_for_timeout(500)
+    page.screenshot(path=shots / "airflow-blocked-run.png")
 
 
 def test_a_dag_run_has_its_run_as_a_tab(visit, site, shots):

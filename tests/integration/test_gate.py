@@ -198,6 +198,22 @@ class TestChecks:
         follow(standing, "tide")
         assert standing.run("good")["publish"]["blocked"] is None
 
+    def test_topics_that_are_new_have_lost_nothing(self, standing: Newsroom) -> None:
+        follow(standing, *TOPICS, "nothing", "at", "all", "yet")
+        published = standing.run("good")["publish"]
+        assert (published["empty"], published["blocked"]) == (4, None)
+
+    def test_empty_topics_that_were_deactivated_excuse_no_others(self, room: Newsroom) -> None:
+        follow(room, *TOPICS, "nothing", "at", "all")
+        room.add("solar one", "wind one", "tide one", ingested_at=room.ago(hours=3))
+        room.run("first", until=room.ago(hours=2))
+        follow(room, *TOPICS)
+        room = room.tuned(freshness_hours=1.0)
+        room.add("tide two")
+        published = room.stage("publish", room.until("publish", "bad"))
+        assert published["blocked"].startswith("empty: 2 of 3 topics have no row")
+        assert published["blocked"].endswith("0 of 3")
+
     def test_topics_that_abstain_count_as_empty(self, standing: Newsroom) -> None:
         follow(standing, min_score=100.0)
         published = standing.stage("publish", standing.until("publish", "bad"))
@@ -269,6 +285,28 @@ class TestABlock:
         ):
             standing.run("bad")
         assert standing.standing().state == "degraded"  # and is published all the same
+
+    @pytest.mark.parametrize(
+        ("blocked", "said"),
+        [
+            ("canary: in shard 0 its pairs were out of order, by 0.100 logits", "`rerank scorer list`"),
+            ("finite: 1 of 210 logits are no finite number", "`rerank scorer list`"),
+            ("counts: source rows are 2, and claimed 1 is 1", "changed or deleted by hand"),
+            (
+                "empty: 3 of 3 topics have no row, more than 50%; on the page …, 0 of 3",
+                "which topics these are",
+            ),
+        ],
+    )
+    def test_each_check_has_its_advice(self, blocked: str, said: str) -> None:
+        sentence = gate.sentence(7, "news", blocked=blocked, distrusted=210, is_current=True)
+        assert blocked in sentence
+        assert said in sentence
+        assert sentence.count("See ") == 1
+        assert "its 210 scores count for nothing" in sentence
+
+    def test_two_checks_give_both_advices_and_the_same_one_once(self) -> None:
+        assert gate.advice("finite: 1 of 2; spread: 2; counts: 3").count("See whether") == 2
 
     def test_a_first_run_with_the_same_logit_everywhere_gets_its_page_in_bm25_order(
         self, room: Newsroom

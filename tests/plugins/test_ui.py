@@ -116,20 +116,24 @@ def unguarded(app: FastAPI) -> list[str]:
     return sorted(open_to_all | without)
 
 
+ROUTES = (
+    "/",
+    "/article",
+    "/compare",
+    "/dag-run",
+    "/health",
+    "/parquet",
+    "/rankings",
+    "/run",
+    "/runs",
+    "/static/ui.css",
+    "/topic",
+)
+
+
 def test_every_route_asks_for_the_login(airflow, settings):
     app = build()
-    assert {path for _, path in addresses(app)} >= {
-        "/rankings",
-        "/topic",
-        "/compare",
-        "/runs",
-        "/run",
-        "/dag-run",
-        "/health",
-        "/article",
-        "/static/ui.css",
-        "/",
-    }
+    assert sorted({path for _, path in addresses(app)}) == sorted(ROUTES)
     assert unguarded(app) == []
 
 
@@ -144,12 +148,12 @@ def test_a_route_without_the_login_is_found(airflow, settings):
     assert set(unguarded(bare)) == {"/open", "/docs", "/docs/oauth2-redirect", "/openapi.json", "/redoc"}
 
 
-def test_mounted_in_airflow_a_page_is_closed_to_strangers(anonymous):
-    for path in ("/rankings", "/static/ui.css", "/health", "/openapi.json", "/docs"):
+def test_mounted_in_airflow_every_route_is_closed_to_strangers(anonymous):
+    for path in ROUTES:
         answer = anonymous.get(f"{PREFIX}{path}")
-        assert answer.status_code in {401, 404}, path
-    answer = anonymous.get(f"{PREFIX}/rankings")
-    assert (answer.status_code, "You are not logged in" in answer.text) == (401, True)
+        assert (answer.status_code, "You are not logged in" in answer.text) == (401, True), path
+    for path in ("/openapi.json", "/docs", "/redoc", "/static", "/static/"):
+        assert anonymous.get(f"{PREFIX}{path}").status_code in {401, 404}, path
     assert anonymous.get(f"{PREFIX}/rankings", headers={"Authorization": "Bearer nonsense"}).status_code in {
         401,
         403,
@@ -545,6 +549,7 @@ def test_a_blocked_run_is_told_with_its_check_and_the_way_to_approve_it(get, blo
     said = Reader(get(path + ("&" if "?" in path else "?") + "pipeline=gated")).text
     assert re.search(r"spread: the \d+ logits deviate by 0, less than 0.001", said)
     assert f"rerank publish --approve {blocked.run_id} --pipeline gated --reason" in said
+    assert "See whether the model, its files and its precision are those that you mean" in said  # what to do
 
 
 def test_a_blocked_run_is_marked_in_the_lists_and_its_scores_as_distrusted(get, blocked):
@@ -629,8 +634,9 @@ def test_health_shows_every_published_run_and_marks_the_degraded(get, news):
     page = get("/health")
     text = re.sub(r"\s+", " ", Reader(page).text)
     assert "1 of 4 runs degraded" in text
-    assert page.count('class="chart"') == 6
-    assert "shifted from 0.25 on– PSIno run has recorded it yet" in text  # none made 500 scores
+    assert page.count('class="chart"') == 8
+    assert "shifted from 0.25 on– no run had 500 new scores, with as many before it, to tell" in text
+    assert re.search(r"Scoring latency of a pair ?p50 [\d.]+ p99 [\d.]+ ms", text)
     observed = news.room.value(
         "SELECT value FROM rerank.run_metric m JOIN rerank.run r USING (run_id) WHERE r.pipeline = 'news'"
         " AND stage = 'observe' AND name = 'latency_ms_p99' ORDER BY run_id LIMIT 1"
@@ -722,7 +728,7 @@ def test_a_pipeline_without_a_page_says_what_to_do(get):
     for path in ("/rankings", "/runs", "/health", "/compare", "/topic?slug=x"):
         joined = f"{path}{'&' if '?' in path else '?'}pipeline=empty"
         text = get(joined)
-        assert "rerank topics apply" in text, path
+        assert "RERANK_PIPELINE=empty rerank topics apply" in text, path
         assert "/dags/rank_new_articles_empty" in text
 
 
@@ -743,6 +749,12 @@ def test_a_pipeline_without_a_page_says_what_to_do(get):
 )
 def test_what_does_not_exist_is_said(get, path, status, said):
     assert said in Reader(get(path, status=status)).text
+
+
+def test_from_an_error_one_gets_back_to_the_pipelines_rankings(get, anonymous):
+    assert f'href="{PREFIX}/rankings?pipeline=shadow"' in get("/run", pipeline="shadow", run_id=1, status=404)
+    assert f'href="{PREFIX}/rankings"' in get("/rankings", pipeline="nothing", status=404)
+    assert 'href="/">Log in to Airflow' in anonymous.get(f"{PREFIX}/rankings").text
 
 
 def test_a_page_beyond_the_last_is_empty_and_no_error(get):
@@ -859,3 +871,17 @@ def test_a_name_in_a_chart_is_escaped():
     drawn = charts.lines("<b>", [charts.Line("<i>", [1.0, 2.0])], labels=["<u>", "<s>"], marked=[True, False])
     assert not re.search(r"<(b|i|u|s)>", drawn)
     assert "<b>" not in charts.stack([("<b>", 1, "good")])
+
+
+def test_a_limit_is_drawn_and_has_its_place_on_the_scale():
+    calm = charts.lines("t", [charts.Line("x", [0.01, 0.02])], labels=["a", "b"], limit=0.25)
+    assert calm.count('class="limit"') == 1
+    assert ">0.3<" in calm
+    assert 'class="limit"' not in charts.lines("t", [charts.Line("x", [0.01, 0.02])], labels=["a", "b"])
+
+
+def test_numbers_below_zero_have_one_sign_everywhere():
+    drawn = charts.lines("t", [charts.Line("x", [-3000.0, -2.5])], labels=["a", "b"], from_zero=False)
+    assert "−3k" in drawn
+    assert "x −2.5" in drawn
+    assert render.number(-3.25, 2) == "−3.25"

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from rerank_airflow.settings import pipelines
 from rerank_airflow.ui import articles, compare, health, rankings, runs, static
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.render import render
@@ -67,7 +68,7 @@ def _refused(request: Request, error: Exception) -> Response:
             "You may not see this",
             "Ask an administrator of Airflow for access to plugins and to the DAG.",
         ),
-        404: ("There is no such page", "Start from the rankings."),
+        404: ("There is no such page", ""),
     }.get(error.status_code, ("This did not work", "Go back and try again."))
     said = str(error.detail) if error.detail not in {"Not Found", "Not authenticated"} else ""
     return _error_page(request, error.status_code, heading, said, advice)
@@ -77,7 +78,9 @@ def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     said = f"{first['loc'][-1]}: {first['msg']}."
-    return _error_page(request, 422, "The address cannot be read", said, "Start from the rankings.")
+    return _error_page(
+        request, 422, "The address cannot be read", said, "Correct it, or start from the rankings."
+    )
 
 
 def _failed(request: Request, error: Exception) -> Response:
@@ -104,4 +107,15 @@ def _failed(request: Request, error: Exception) -> Response:
 
 
 def _error_page(request: Request, status: int, heading: str, said: str, advice: str) -> Response:
-    return render(request, "error.html", status=status, bare=True, heading=heading, said=said, advice=advice)
+    asked = request.query_params.get("pipeline")
+    return render(
+        request,
+        "error.html",
+        status=status,
+        bare=True,
+        stranger=status == 401,
+        heading=heading,
+        said=said,
+        advice=advice,
+        pipeline_name=asked if status == 404 and asked and asked in pipelines() else None,
+    )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from rerank_airflow.ui.render import number
+
 WIDTH, HEIGHT = 360, 132
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 20  # around the plot
 
@@ -52,15 +54,20 @@ def lines(
     marked: Sequence[bool] = (),
     band: Band | None = None,
     from_zero: bool = True,
+    limit: float | None = None,
+    nothing: str = "no run has recorded it yet",
 ) -> Markup:
-    """A line chart over runs; `labels` name them, `marked` ones (degraded) get a stripe."""
+    """A line chart over runs; `labels` name them, `marked` ones (degraded) get a stripe, `limit` is drawn as a broken line.
+
+    `nothing` is said where no run has a value.
+    """
     values = [value for line in series for value in line.values if value is not None]
     if band is not None:
         values += [value for value in (*band.low, *band.high) if value is not None]
     if not values:
-        return Markup('<p class="none">no run has recorded it yet</p>')
+        return Markup('<p class="none">{}</p>').format(nothing)
     low = min(0.0, *values) if from_zero else min(values)
-    scale = ticks(low, max(values))
+    scale = ticks(low, max(values) if limit is None else max(limit, *values))
     low, high = scale[0], scale[-1]
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     count = len(labels)
@@ -75,6 +82,8 @@ def lines(
     for value in scale:
         drawn.append(_tag("line", "grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value)))
         drawn.append(_text(_short(value), "tick end", LEFT - 6, y(value) + 3.5))
+    if limit is not None:
+        drawn.append(_tag("line", "limit", x1=LEFT, x2=WIDTH - RIGHT, y1=y(limit), y2=y(limit)))
     for place, mark in enumerate(marked):
         if mark:
             drawn.append(
@@ -165,7 +174,7 @@ def _line(line: Line, labels: Sequence[str], x: Scale, y: Scale) -> list[Markup]
         drawn.append(Markup('<polyline class="line {}" points="{}"/>').format(line.style, points))
     for place, value in enumerate(line.values):
         if value is not None:
-            title = f"{labels[place]}: {line.name} {value:,.{line.digits}f}{line.unit}"
+            title = f"{labels[place]}: {line.name} {number(value, line.digits)}{line.unit}"
             drawn.append(_tag("circle", f"dot {line.style}", cx=x(place), cy=y(value), r=2, title=title))
     return drawn
 
@@ -195,14 +204,15 @@ def _unbroken(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
 
 def _last(line: Line) -> str:
     known = [value for value in line.values if value is not None]
-    return f"{known[-1]:,.{line.digits}f}{line.unit}" if known else "unknown"
+    return f"{number(known[-1], line.digits)}{line.unit}" if known else "unknown"
 
 
 def _short(value: float) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}" if abs(value) < 1e-9 or abs(value) >= 0.01 else f"{value:.1g}"
+    size, unit = next(
+        ((size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= size), (1.0, "")
+    )
+    tiny = 1e-9 <= abs(value) < 0.01
+    return f"{value:.1g}" if tiny else f"{value / size:g}{unit}".replace("-", "−")
 
 
 def _text(text: str, style: str, x: float, y: float) -> Markup:

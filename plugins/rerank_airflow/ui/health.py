@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from markupsafe import Markup
@@ -12,8 +12,9 @@ from rerank_airflow.ui.access import Chosen
 from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
 from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import clock, number, render
+from rerank_airflow.ui.runs import total_seconds
 from rerank_core import reading
-from rerank_core.drift import SHIFT
+from rerank_core.drift import LEAST_PAIRS, SHIFT
 from rerank_core.reading import RunRow
 
 TOPICS = 25
@@ -103,6 +104,8 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
         "p10": observed.get("logit_p10"),
         "p90": observed.get("logit_p90"),
         "age": observed.get("page_age_seconds"),
+        "work": total_seconds(recorded),
+        "rows": run.row_count,
         "drift": observed.get("drift_psi"),
     }
 
@@ -114,7 +117,7 @@ class Chart:
     title: str
     unit: str
     drawing: Markup
-    latest: str
+    latest: list[tuple[str, str, str]]  # of each line: its name, its style, its latest value
 
 
 def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Chart]:
@@ -126,37 +129,46 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
     def series(name: str, factor: float = 1.0) -> list[float | None]:
         return [None if (value := found[name]) is None else value * factor for found in each]
 
-    def chart(title: str, unit: str, *drawn: Line, band: Band | None = None, from_zero: bool = True) -> Chart:
-        latest = " / ".join(
-            number(next((value for value in reversed(line.values) if value is not None), None), line.digits)
+    def chart(title: str, unit: str, *drawn: Line, **options: Any) -> Chart:
+        latest = [
+            (
+                line.name,
+                line.style,
+                number(
+                    next((value for value in reversed(line.values) if value is not None), None), line.digits
+                ),
+            )
             for line in drawn
-        )
-        drawing = lines(title, drawn, labels=labels, marked=marked, band=band, from_zero=from_zero)
-        return Chart(title, unit, drawing, latest)
+        ]
+        return Chart(title, unit, lines(title, drawn, labels=labels, marked=marked, **options), latest)
 
-    found = [
+    return [
         chart(
-            "Scoring latency of a pair, p50 and p99",
+            "Scoring latency of a pair",
             "ms",
             Line("p50", series("p50"), "b", unit=" ms"),
             Line("p99", series("p99"), "a", unit=" ms"),
         ),
         chart("Pairs scored a second", "pairs/s", Line("pairs/s", series("rate"))),
+        chart("Work of all stages", "s", Line("work", series("work"), unit=" s")),
         chart("Pairs refused or left unscored", "%", Line("errors", series("errors", 100), unit=" %")),
         chart("Pairs found in the ledger", "%", Line("from the ledger", series("ledger", 100), unit=" %")),
+        chart("Rows on the page", "rows", Line("rows", series("rows"), digits=0)),
         chart(
-            "Mean logit of the scored pairs, p10 to p90",
-            "logit",
+            "Mean logit of the scored pairs, p10 to p90 shaded",
+            "",
             Line("mean", series("mean"), digits=2),
             band=Band("p10 to p90", series("p10"), series("p90")),
             from_zero=False,
         ),
         chart(
+            f"Drift of the logits (PSI), shifted from {SHIFT:g} on",
+            "",
+            Line("PSI", series("drift"), digits=3),
+            limit=SHIFT,
+            nothing=f"no run had {LEAST_PAIRS} new scores, with as many before it, to tell",
+        ),
+        chart(
             "Age of the page when it was published", "min", Line("age", series("age", 1 / 60), unit=" min")
         ),
     ]
-    drifted = Line("PSI", series("drift"), digits=3)
-    found.append(
-        chart(f"Drift of the logits (population stability index), shifted from {SHIFT:g} on", "PSI", drifted)
-    )
-    return found

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rerank_airflow.ui import static
-from rerank_core.gate import command
+from rerank_core.gate import advice, command
 
 
 @cache
@@ -35,7 +35,12 @@ def environment() -> Environment:
         "seconds": seconds,
         "web": web_address,
     }
-    found.globals |= {"probability": probability, "approval": command, "now": lambda: datetime.now(UTC)}
+    found.globals |= {
+        "probability": probability,
+        "approval": command,
+        "gate_advice": advice,
+        "now": lambda: datetime.now(UTC),
+    }
     return found
 
 
@@ -74,7 +79,7 @@ def address(path: str, query: Mapping[str, Any]) -> str:
 
 def number(value: float | None, digits: int = 0) -> str:
     """`12,345`; a dash for nothing."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
 def logit(value: float | None) -> str:

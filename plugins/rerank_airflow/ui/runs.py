@@ -143,6 +143,7 @@ def run(
         stages=stage_times(recorded),
         seconds=total_seconds(recorded),
         shards=shards,
+        distrusted=sum(each.distrusted for each in in_ledger.values()),
         observed=recorded.get("observe", {}),
         versions=versions,
         notes=notes(found, shards, versions),
