@@ -1,16 +1,19 @@
 """The one door to Postgres: engine, transaction, named statement → rows, COPY, migrations.
 
 Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its
-successor for ever; they are transaction-level, so a pooler in transaction mode is safe. Times are
-UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
+successor for ever; they are transaction-level, so a pooler in transaction mode is safe. No timeout ends
+a session whose client is frozen within a COPY: that does whoever has waited for its locks in vain. Times
+are UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
 """
 
 import io
 import json
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psycopg2
@@ -18,14 +21,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from rerank_core import contract
 from rerank_core.errors import DatabaseUnavailable, SettingsError
 
+log = logging.getLogger(__name__)
+
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
+WORK_TIMEOUT = "1h"  # of a transaction whose caller computes between two statements
+COPY_LOOK_SECONDS = 1.0  # between two looks at one that seems to stand still
+LOCK_NOT_AVAILABLE = "55P03"
 COPY_ROWS = 20_000  # that are written as CSV at a time
 COPY_BYTES = 1 << 16  # that the driver sends at a time
 # Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
@@ -89,12 +97,33 @@ class Database:
             )
             yield connection
 
+    def end_frozen(self) -> None:
+        """End sessions of ours that stand still in the middle of a COPY: they may hold what somebody has waited for.
+
+        No timeout ends a session whose client is frozen there, or was lost with its machine.
+        """
+        with suppress(SQLAlchemyError):
+            still = self._copying()
+            if still:
+                sleep(COPY_LOOK_SECONDS)
+                still &= self._copying()
+            if still:
+                pids = sorted(pid for pid, _ in still)
+                log.warning("sessions %s stand still in the middle of a COPY, and are ended", pids)
+                with self._engine.begin() as connection:
+                    rows(connection, "database_end", pids=pids)
+
+    def _copying(self) -> set[tuple[int, int]]:
+        """Sessions that have waited long for their client within a COPY, and the bytes that each has taken."""
+        with self._engine.begin() as connection:
+            found = rows(connection, "database_copying", idle=IDLE_TIMEOUT)
+        return {(row["pid"], row["bytes_processed"]) for row in found}
+
     @contextmanager
     def rehearsal(self) -> Iterator["Database"]:
         """A database whose transactions are parts of one that is rolled back at the end: nothing stays."""
         with self.transaction() as connection:
-            # Its stages work for minutes between two statements.
-            connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+            may_idle(connection)
             yield _Rehearsal(self.url, connection)
             connection.rollback()
 
@@ -112,7 +141,11 @@ class _Rehearsal(Database):
 
 def _may_pass(sqlstate: str | None) -> bool:
     """Whether an operational error may be gone at a later try: connection, shutdown, lock, conflict, resources."""
-    return sqlstate is None or sqlstate[:2] in {"08", "25", "40", "53", "57", "58"} or sqlstate == "55P03"
+    return (
+        sqlstate is None
+        or sqlstate[:2] in {"08", "25", "40", "53", "57", "58"}
+        or sqlstate == LOCK_NOT_AVAILABLE
+    )
 
 
 @contextmanager
@@ -120,8 +153,11 @@ def _mapped_errors(database: Database) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        if not _may_pass(getattr(error.orig, "pgcode", None)):
+        code = getattr(error.orig, "pgcode", None)
+        if not _may_pass(code):
             raise
+        if code == LOCK_NOT_AVAILABLE:
+            database.end_frozen()
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(
             f"{database!r}: {reason}; check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
@@ -130,6 +166,13 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"{database!r}: the connection was lost; try again") from error
         raise
+
+
+def may_idle(connection: Connection) -> None:
+    """Let the caller compute between two statements of its transaction, for longer than others may."""
+    connection.exec_driver_sql(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{WORK_TIMEOUT}', true)"
+    )
 
 
 def rows(

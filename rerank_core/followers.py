@@ -17,14 +17,13 @@ def follow(
     database: Database,
     store: Store,
     settings: Settings,
-    pipeline: str | None = None,
     topics: int = 0,
 ) -> dict[str, int]:
-    """Let everything follow the page of a pipeline (the setting's where None); returns what was written and failed.
+    """Let everything follow the page of the settings' pipeline; returns what was written and failed.
 
     `topics` of the publication count as failed where nothing could be written.
     """
-    pipeline = pipeline or settings.pipeline
+    pipeline = settings.pipeline
     render = _once()
     in_redis = hot.follow(
         database=database, settings=settings, pipeline=pipeline, topics=topics, render=render

@@ -188,6 +188,7 @@ def check_empty(
 
 def block(connection: Connection, run: Run, *, fence: int, sentence: str) -> int:
     """Take the run's scores out of the ledger; returns how many count for nothing now. The caller holds its fence."""
+    db.rows(connection, "gate_hold_run", run_id=run.run_id)
     db.execute(connection, "gate_set_aside", run_id=run.run_id)
     _bring_back(connection, run.run_id, own=False)
     decide(connection, run.run_id, "blocked", sentence, fence=fence)

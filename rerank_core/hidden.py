@@ -37,6 +37,7 @@ def deleted_articles(
         with source.transaction(read_only=True) as connection:
             view = (("view", settings.source_view),)
             found = db.rows(connection, "publish_absent", view, article_ids=list(article_ids))
+            has_any = bool(db.rows(connection, "publish_source", view))
     except DatabaseUnavailable as error:
         if source is database:
             raise
@@ -48,19 +49,28 @@ def deleted_articles(
         ) from error
     gone = frozenset(row["article_id"] for row in found)
     if gone:
-        _refuse_many(database, settings, article_ids, gone)
+        _refuse_many(database, settings, article_ids, gone, has_any=has_any)
     return gone
 
 
 def _refuse_many(
-    database: Database, settings: Settings, article_ids: Sequence[str], gone: Collection[str]
+    database: Database,
+    settings: Settings,
+    article_ids: Sequence[str],
+    gone: Collection[str],
+    *,
+    has_any: bool,
 ) -> None:
-    """Raises SourceError where the articles that nobody had missed before are too many."""
+    """Raises SourceError where the articles that nobody had missed before are too many.
+
+    A few are never, unless the source has none left: nobody deletes everything on purpose.
+    """
     with database.transaction(read_only=True) as connection:
         known = {article_id for article_id, _ in _hidden(connection, settings.pipeline, article_ids)}
     window = len(article_ids) - len(known)
     at_once = len(set(gone) - known)
-    if at_once >= settings.deletes_stop_articles and at_once > settings.deletes_stop_share * window:
+    is_many = at_once >= settings.deletes_stop_articles or not has_any
+    if is_many and at_once > settings.deletes_stop_share * window:
         raise SourceError(
             f"source view {settings.source_view} lacks {at_once} of the window's {window} articles, all gone at once:"
             " the page stays as it is; mend the view, or, where they were deleted on purpose,"

@@ -81,7 +81,7 @@ def write(
 
 
 def hold_unblocked(connection: Connection, run: Run) -> None:
-    """Until the transaction ends the gate does not judge the run.
+    """Until the transaction ends the gate does not block the run.
 
     Raises FencedError where it has blocked the run since `run` was read: what a try scores that began before is
     distrusted like the rest.

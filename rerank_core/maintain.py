@@ -15,12 +15,15 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection
 
 from rerank_core import clusters, hot, pages
 from rerank_core import database as db
 from rerank_core.database import Database
-from rerank_core.errors import CorruptError, DatabaseUnavailable, StoreUnavailable
+from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError, StoreUnavailable
+from rerank_core.retrieval.base import Ids
+from rerank_core.retrieval.milvus import MilvusVectors
 from rerank_core.settings import Settings
 from rerank_core.store import Name, Store, StoredFile
 
@@ -38,6 +41,8 @@ class Maintained:
     repaired: bool  # latest.json did not show the page
     redis_written: int  # topics of the hot copy, where it did not show the page
     redis_failed: int  # topics of it that could not be written
+    vectors_removed: int  # from Milvus: their texts are gone
+    vectors_failed: int  # 1: Milvus did not answer; the next clean-up tries again
     publications: int  # of these:
     publications_kept: int
     publications_deleted: int
@@ -107,7 +112,18 @@ def maintain(*, database: Database, store: Store, settings: Settings, dry_run: b
     assert clock is not None
     work = _Work(database, store, settings, clock["now"], dry_run)
     counts: Counter[str] = Counter()
-    for step in (_publications, _runs, _revisions, _documents, _texts, _months, _pages, _hot, _files):
+    for step in (
+        _publications,
+        _runs,
+        _revisions,
+        _documents,
+        _texts,
+        _months,
+        _pages,
+        _hot,
+        _vectors,
+        _files,
+    ):
         found = step(work)
         counts.update(found)
         shown = " ".join(f"{name}={number}" for name, number in found.items() if number)
@@ -304,6 +320,38 @@ def _hot(work: _Work) -> dict[str, int]:
     if work.dry_run:
         return {}
     return hot.follow(database=work.database, settings=work.settings, pipeline=work.pipeline, topics=0)
+
+
+def _vectors(work: _Work) -> dict[str, int]:
+    """Vectors in Milvus of texts that are gone; those in Postgres go with their texts."""
+    if work.settings.milvus_url is None:
+        return {}
+    with work.database.transaction(read_only=True) as connection:
+        embedders = db.rows(connection, "maintain_embedders", pipeline=work.pipeline)
+    removed = 0
+    try:
+        for embedder in embedders:
+            with MilvusVectors(work.settings.milvus_url, **embedder) as vectors:
+                gone = _gone(work, vectors.ids())
+                if not work.dry_run:
+                    vectors.drop(gone)
+                removed += len(gone)
+    except (StoreUnavailable, SettingsError) as error:
+        log.warning("Milvus keeps vectors of texts that are gone: %s", error)
+        return {"vectors_removed": removed, "vectors_failed": 1}
+    return {"vectors_removed": removed}
+
+
+def _gone(work: _Work, document_ids: Ids) -> Ids:
+    """Those of these documents that are not there any more."""
+    there: list[int] = []
+    with work.database.transaction(read_only=True) as connection:
+        for start in range(0, len(document_ids), BATCH):
+            part = document_ids[start : start + BATCH].tolist()
+            there += [
+                row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=part)
+            ]
+    return np.setdiff1d(document_ids, np.asarray(there, dtype=np.int64))
 
 
 def _files(work: _Work) -> dict[str, int]:

@@ -144,8 +144,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
         query_ids = store_queries(connection, wanted)
     with database.transaction(read_only=True) as connection:
-        # Nothing is locked here, and indexing a large window takes longer than a transaction may idle.
-        connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+        db.may_idle(connection)  # a large window is indexed meanwhile, and nothing is locked
         window = Window(members)
         with open_retriever(
             settings,

@@ -96,7 +96,7 @@ def forget(
             if _hold(connection, pipelines):
                 forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
     for pipeline in forgotten.pipelines:
-        followers.follow(database=database, store=store, settings=settings, pipeline=pipeline)
+        followers.follow(database=database, store=store, settings=settings.of(pipeline))
     return forgotten
 
 

@@ -71,7 +71,8 @@ class Settings(BaseSettings):
         description="Share of the window's articles that may be gone from the source at once; more stops the run.",
     )
     deletes_stop_articles: Positive = Field(
-        default=20, description="Fewer articles than this gone at once never stop a run."
+        default=20,
+        description="Fewer articles than this gone at once stop no run, unless the source has none left.",
     )
     lookback_days: Annotated[float, Field(gt=0, le=3_650)] = Field(
         default=7.0, description="Articles ingested longer ago are counted as too late, not claimed."
@@ -285,6 +286,12 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
             ) from None
+
+    def of(self, pipeline: str) -> Self:
+        """The settings of this pipeline, beside this one on the same database and store."""
+        if pipeline == self.pipeline:
+            return self
+        return self.load(pipeline=pipeline, database_url=self.database_url, store_url=self.store_url)
 
 
 def _own_settings(pipeline: str) -> dict[str, Any]:

@@ -76,18 +76,64 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLI
 
 GRANT USAGE ON SCHEMA rerank TO {writer}, {frontend};
 DO $roles$
+DECLARE
+    wanted record;
 BEGIN
     IF to_regclass('rerank.pointer') IS NULL THEN
         RAISE WARNING 'the schema has no tables yet: run `rerank db upgrade` as %, then this script again', {owner_text};
         RETURN;
     END IF;
 
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rerank TO {writer};
+    -- Of the writer's rights each is used by a statement of the library, and each table of the schema is named.
+    GRANT SELECT ON ALL TABLES IN SCHEMA rerank TO {writer};
+    FOR wanted IN
+        SELECT c.oid::regclass AS name, r.rights
+        FROM (VALUES
+            ('article',            'INSERT, UPDATE, DELETE'),
+            ('block',              'INSERT, UPDATE, DELETE'),
+            ('claim',              'INSERT, UPDATE'),
+            ('deleted',            'INSERT, DELETE'),
+            ('document',           'INSERT, UPDATE, DELETE'),
+            ('embedder',           'INSERT'),
+            ('feedback',           'INSERT'),
+            ('fill',               'INSERT, UPDATE, DELETE'),
+            ('gate',               'INSERT'),   -- decisions are kept as they were made
+            ('near_copy',          'INSERT, UPDATE'),
+            ('pair_score',         'INSERT, UPDATE, DELETE'),
+            ('publication',        'INSERT'),   -- never changed; deleted by a function, unless it is a page
+            ('publication_hidden', 'INSERT'),
+            ('quarantine',         'INSERT, DELETE'),
+            ('query',              'INSERT'),
+            ('query_vector',       'INSERT'),
+            ('ranking',            'INSERT, UPDATE (title, url)'),   -- of articles that are forgotten
+            ('ranking_topic',      'INSERT'),
+            ('refused_pair',       'INSERT, DELETE'),
+            ('revision',           'INSERT, UPDATE, DELETE'),
+            ('revision_text',      'INSERT, DELETE'),
+            ('run',                'INSERT, UPDATE'),
+            ('run_metric',         'INSERT, UPDATE, DELETE'),
+            ('run_topic',          'INSERT, UPDATE, DELETE'),
+            ('score_aside',        'INSERT, UPDATE, DELETE'),
+            ('scorer',             'INSERT, UPDATE'),
+            ('scoring_attempt',    'INSERT, UPDATE, DELETE'),
+            ('store_removal',      'INSERT, DELETE'),
+            ('tombstone',          'INSERT'),   -- who is forgotten stays so
+            ('topic',              'INSERT'),
+            ('topic_version',      'INSERT'),
+            ('turn',               'INSERT, UPDATE'),
+            ('vector',             'INSERT, DELETE'),   -- vector_1, vector_2, …: one for each embedder
+            ('pointer',            NULL),   -- moved by functions that check the rules
+            ('pointer_move',       NULL),
+            ('alembic_version',    NULL)
+        ) AS r (name, rights)
+        JOIN pg_class c ON c.relnamespace = 'rerank'::regnamespace AND c.relkind IN ('r', 'p')
+                       AND COALESCE(substring(c.relname FROM '^(vector|pair_score)_[0-9_]+$'), c.relname) = r.name
+        WHERE r.rights IS NOT NULL
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', wanted.rights, wanted.name, {writer_text});
+    END LOOP;
     GRANT USAGE ON ALL SEQUENCES IN SCHEMA rerank TO {writer};
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rerank TO {writer};
-    -- The pointer is moved by functions alone; a publication is never changed.
-    REVOKE INSERT, UPDATE, DELETE ON rerank.pointer, rerank.pointer_move, rerank.alembic_version FROM {writer};
-    REVOKE UPDATE, DELETE ON rerank.publication, rerank.topic_version FROM {writer};
     -- What later migrations make, until this script has run again.
     ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA rerank GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {writer};
     ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA rerank GRANT USAGE ON SEQUENCES TO {writer};

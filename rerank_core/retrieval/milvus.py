@@ -87,6 +87,22 @@ class MilvusVectors:
         for start in range(0, len(rows), BATCH):
             self._asked(self._client.upsert, self._collection, rows[start : start + BATCH])
 
+    def ids(self) -> Ids:
+        """All documents that have a vector."""
+        asked = {"batch_size": BATCH, "filter": "", "output_fields": ["document_id"]}
+        pages = self._asked(self._client.query_iterator, self._collection, **asked)
+        found: list[int] = []
+        while rows := self._asked(pages.next):
+            found += [row["document_id"] for row in rows]
+        pages.close()
+        return np.asarray(found, dtype=np.int64)
+
+    def drop(self, document_ids: Ids) -> None:
+        """Delete the vectors of these documents."""
+        for start in range(0, len(document_ids), BATCH):
+            part = document_ids[start : start + BATCH].tolist()
+            self._asked(self._client.delete, self._collection, ids=part)
+
     def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
         """See Vectors.read."""
         rows = sorted(

@@ -103,10 +103,7 @@ class PgVectors:
         """The transaction that searches share, for its temporary tables."""
         if self._searching is None:
             self._searching = self._stack.enter_context(self._database.transaction())
-            # Between two searches the caller works, for longer than a transaction may idle.
-            self._searching.exec_driver_sql(
-                "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"
-            )
+            db.may_idle(self._searching)
             db.rows(self._searching, "embed_search_path")
         return self._searching
 

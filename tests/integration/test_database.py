@@ -1,15 +1,17 @@
 """The door to Postgres: migrations apply once, texts come back as they went in, outages are retryable."""
 
+import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
-from factories import Newsroom, statement_replaced
+from factories import Newsroom, never, statement_replaced
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
@@ -212,6 +214,79 @@ def test_a_lock_that_is_not_to_be_had_is_retryable(room: Newsroom, monkeypatch: 
         holder.execute(text("LOCK TABLE rerank.article"))
         with pytest.raises(DatabaseUnavailable, match="lock timeout"), room.database.transaction() as other:
             other.execute(text("LOCK TABLE rerank.article"))
+
+
+class TestFrozen:
+    """A client that is frozen in the middle of its transaction keeps the locks of others for a bounded time."""
+
+    @pytest.fixture
+    def soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {"LOCK_TIMEOUT": "100ms", "IDLE_TIMEOUT": "1s", "COPY_LOOK_SECONDS": 0.1}.items():
+            monkeypatch.setattr(db, name, value)
+
+    @contextmanager
+    def frozen_in_a_copy(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Somebody has the lock of all claims, and stands still after the first rows."""
+        begun, go = threading.Event(), threading.Event()
+
+        def to_csv(rows: pa.Table) -> bytes:
+            if rows.column("article_id")[0].as_py() == "b":
+                begun.set()
+                go.wait()
+            return b"a\n"
+
+        def copy() -> None:
+            with room.database.transaction() as connection:
+                db.rows(connection, "extract_lock", pipeline="news")
+                db.copy_in(connection, "rerank.article", pa.table({"article_id": ["a", "b"]}))
+
+        monkeypatch.setattr(db, "COPY_ROWS", 1)
+        monkeypatch.setattr(db, "to_csv", to_csv)
+        with ThreadPoolExecutor(1) as pool:
+            copying = pool.submit(copy)
+            begun.wait()
+            try:
+                yield
+            finally:
+                go.set()
+                with suppress(DatabaseUnavailable, IntegrityError, SystemError):
+                    copying.result()
+
+    def takes_the_lock(self, room: Newsroom, *, tries: int) -> bool:
+        for _ in range(tries):
+            with suppress(DatabaseUnavailable), room.database.transaction() as connection:
+                db.rows(connection, "extract_lock", pipeline="news")
+                return True
+        return False
+
+    @pytest.mark.usefixtures("soon")
+    def test_who_waits_for_one_that_is_frozen_in_a_copy_ends_it(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with self.frozen_in_a_copy(room, monkeypatch):
+            assert self.takes_the_lock(room, tries=100)
+        assert "stand still in the middle of a COPY" in caplog.text
+        assert room.value("SELECT count(*) FROM rerank.article") == 0
+
+    @pytest.mark.usefixtures("soon")
+    def test_control_no_timeout_ends_it(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Database, "end_frozen", lambda _: None)
+        with self.frozen_in_a_copy(room, monkeypatch):
+            assert not self.takes_the_lock(room, tries=30)
+
+    @pytest.mark.usefixtures("soon")
+    def test_a_copy_that_goes_on_is_left_alone(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+        taken = itertools.count()
+        monkeypatch.setattr(Database, "_copying", lambda _: {(1, next(taken))})
+        monkeypatch.setattr(db, "rows", never)
+        room.database.end_frozen()
+
+    @pytest.mark.usefixtures("soon")
+    def test_one_that_is_frozen_between_two_statements_loses_its_locks(self, room: Newsroom) -> None:
+        with pytest.raises(DatabaseUnavailable), room.database.transaction() as connection:
+            db.rows(connection, "extract_lock", pipeline="news")
+            assert self.takes_the_lock(room, tries=100)
+            connection.execute(text("SELECT 1"))
 
 
 def test_a_mistake_in_a_statement_is_not_called_an_outage(room: Newsroom) -> None:

@@ -145,7 +145,7 @@ class TestAtOnce:
 
     def test_control_without_the_stop_the_empty_view_empties_the_page(self, many: Newsroom) -> None:
         many.sql("DELETE FROM rerank.article")
-        many.tuned(deletes_stop_articles=11).run("second")
+        many.tuned(deletes_stop_share=1.0).run("second")
         assert many.page() == []
 
     def test_with_the_share_at_one_it_is_published_after_all(self, many: Newsroom) -> None:
@@ -163,10 +163,18 @@ class TestAtOnce:
         assert sorted(many.page()) == ["solar 10", "solar 9"]
 
     def test_few_articles_stop_nothing_whatever_their_share(self, room: Newsroom) -> None:
+        room.add("an old one", ingested_at=room.ago(days=9))
         room.run("first")
         delete(room, "solar 1", "solar 2", "solar 3")
         assert room.run("second")["publish"]["hidden"] == 3
         assert room.standing().state == "abstained"
+
+    def test_a_source_that_has_none_left_stops_the_run_however_few_there_were(self, room: Newsroom) -> None:
+        room.run("first")
+        room.sql("DELETE FROM rerank.article")
+        with pytest.raises(SourceError, match="lacks 3 of the window's 3 articles"):
+            room.run("second")
+        assert len(room.page()) == 3
 
 
 class TestElsewhere:

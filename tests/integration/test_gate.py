@@ -1,12 +1,19 @@
 """The gate: what it blocks and what it lets pass, what a block does to scores and page, and how it ends."""
 
-import pytest
-from factories import FakeEngines, Newsroom, make_topic, statement_replaced
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from time import sleep
 
-from rerank_core import gate, pipeline, pointer
+import pytest
+from factories import FakeEngines, Newsroom, make_pair, make_score, make_topic, statement_replaced
+
+from rerank_core import database as db
+from rerank_core import gate, ledger, pipeline, pointer
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
-from rerank_core.errors import BlockedError, FencedError, InputError
+from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError, InputError
+from rerank_core.records import Run
 
 TOPICS = ("solar", "wind", "tide")
 
@@ -362,6 +369,72 @@ class TestABlock:
                 shard=0,
             )
         assert scores_of(standing, published["run_id"]) == 0
+
+
+class TestScoresUnderWay:
+    """A try that keeps a chunk of scores holds the run by its key: the gate waits for it, and nobody else does."""
+
+    @contextmanager
+    def keeping(self, room: Newsroom, run: Run) -> Iterator[None]:
+        """A try stands in the middle of a chunk, and then keeps it."""
+        pair = make_pair(query_id=4711, document_id=4711, month=room.now.date().replace(day=1))
+        scorer_id = room.value("SELECT max(scorer_id) FROM rerank.scorer")
+        values = {"scorer_id": scorer_id, "run_id": run.run_id, "shard": 0, "engine": "e", "device": "d"}
+        with room.database.transaction() as connection:
+            ledger.hold_unblocked(connection, run)
+            ledger.write(connection, [make_score(pair)], replace=False, **values)
+            yield
+
+    def moved(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, int]:
+        """Whether the page moves meanwhile: by the run itself, and by hand."""
+        monkeypatch.setattr(db, "LOCK_TIMEOUT", "200ms")
+        room.flood("new", articles=3)
+        run = room.until("publish", "good")
+        with self.keeping(room, run):
+            published = room.stage("publish", run)
+            back = pointer.rollback(
+                database=room.database,
+                store=room.resources.store,
+                settings=room.settings,
+                run_id=run.run_id,
+                reason="why",
+            )
+        return published["is_current"], back.run_id - run.run_id
+
+    def test_publishing_and_rollbacks_do_not_wait(
+        self, standing: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.moved(standing, monkeypatch) == (True, 0)
+
+    def test_control_a_stronger_lock_waits(self, standing: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+        statement_replaced(
+            monkeypatch, "runs_hold_fence", "SELECT fence FROM rerank.run WHERE run_id = :run_id FOR UPDATE"
+        )
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            self.moved(standing, monkeypatch)
+
+    def kept_of_a_blocked_run(self, room: Newsroom) -> int:
+        """How many scores stand in the ledger when a run was blocked in the middle of a chunk."""
+        room.flood("new")
+        room.engines.options = {"constant": 3.0, "pairs_per_chunk": 100}
+        run = room.until("publish", "bad")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        with ThreadPoolExecutor(1) as pool:
+            with self.keeping(room, run):
+                publishing = pool.submit(room.stage, "publish", run)
+                while not (publishing.done() or room.value(waiting)):
+                    sleep(0.01)
+            assert publishing.result()["blocked"]
+        return scores_of(room, run.run_id)
+
+    def test_the_gate_waits_and_takes_them_too(self, standing: Newsroom) -> None:
+        assert self.kept_of_a_blocked_run(standing) == 0
+
+    def test_control_a_gate_that_does_not_wait_leaves_them(
+        self, standing: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        statement_replaced(monkeypatch, "gate_hold_run", "SELECT CAST(:run_id AS bigint)")
+        assert self.kept_of_a_blocked_run(standing) == 1
 
 
 class TestHealing:

@@ -196,6 +196,35 @@ def test_a_forgotten_article_leaves_at_once(hot_room: Newsroom, reader: "redis.R
     assert b"solar power" not in everything
 
 
+def test_an_article_that_is_forgotten_in_one_pipeline_leaves_the_copies_of_all(
+    hot_room: Newsroom,
+    start_redis: Callable[..., RedisServer],
+    reader: "redis.Redis",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = start_redis()
+    shadow = hot_room.tuned(pipeline="shadow", redis_url=elsewhere.url)
+    shadow.follow("solar")
+    hot_room.run()
+    shadow.run()
+    own = {"news": {"redis_url": hot_room.settings.redis_url}, "shadow": {"redis_url": elsewhere.url}}
+    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", json.dumps(own))
+    forgotten = removal.forget(
+        database=hot_room.database,
+        store=hot_room.resources.store,
+        settings=hot_room.settings,
+        article_id="solar power",
+        reason="asked to",
+    )
+    assert forgotten.pipelines == ("news", "shadow")
+    with elsewhere.client() as client:
+        assert "solar power" not in copy(client, pipeline="shadow")
+        assert_right(shadow, client)
+        assert not list(client.scan_iter("rerank:{news}*"))
+    assert "solar power" not in copy(reader)
+    assert not list(reader.scan_iter("rerank:{shadow}*"))
+
+
 def test_a_rollback_and_its_release_reach_the_copy(hot_room: Newsroom, reader: "redis.Redis") -> None:
     first = hot_room.run("first")["publish"]
     hot_room.add("solar 2")

@@ -10,6 +10,7 @@ import pytest
 from factories import Newsroom, make_topic
 from vectors_contract import DIMENSIONS, VectorsContract, unit_vectors
 
+from rerank_core import maintain, removal
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.retrieval.milvus import MilvusVectors
 from rerank_core.scorers import embedding
@@ -104,3 +105,57 @@ def test_without_an_address_the_error_names_the_setting(room: Newsroom) -> None:
     with pytest.raises(SettingsError, match="RERANK_MILVUS_URL"):
         with open_vectors(room.tuned(recall="milvus").settings, room.database, KnownEmbedder(1, "ab", 4)):
             pass
+
+
+class TestTextsThatAreGone:
+    """The clean-up takes the vectors of forgotten texts out of Milvus."""
+
+    @pytest.fixture
+    def forgotten(self, room: Newsroom, url: str, monkeypatch: pytest.MonkeyPatch) -> Newsroom:
+        fake = FakeEmbedder()
+        monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
+        monkeypatch.setattr(embedding, "load", lambda settings: fake)
+        room = room.tuned(recall="milvus", milvus_url=url)
+        room.follow("solar")
+        room.add("solar 1", "solar 2", "solar 3")
+        room.run()
+        removal.forget(
+            database=room.database,
+            store=room.resources.store,
+            settings=room.settings,
+            article_id="solar 2",
+            reason="asked for",
+        )
+        return room
+
+    def kept(self, room: Newsroom) -> set[int]:
+        (embedder,) = room.sql("SELECT digest, dimensions FROM rerank.embedder")
+        with MilvusVectors(str(room.settings.milvus_url), **embedder._mapping) as vectors:
+            return set(vectors.ids().tolist())
+
+    def clean_up(self, room: Newsroom, *, dry_run: bool = False) -> tuple[int, int]:
+        done = maintain.maintain(
+            database=room.database, store=room.resources.store, settings=room.settings, dry_run=dry_run
+        )
+        return done.vectors_removed, done.vectors_failed
+
+    def test_they_go_and_the_others_stay(self, forgotten: Newsroom) -> None:
+        there = {row.document_id for row in forgotten.sql("SELECT document_id FROM rerank.document")}
+        assert len(self.kept(forgotten)) == 3
+        assert self.clean_up(forgotten, dry_run=True) == (1, 0)
+        assert len(self.kept(forgotten)) == 3
+        assert self.clean_up(forgotten) == (1, 0)
+        assert self.kept(forgotten) == there
+        assert len(there) == 2
+        assert self.clean_up(forgotten) == (0, 0)
+
+    def test_where_milvus_is_away_the_rest_is_cleaned_up_and_the_next_one_tries_again(
+        self, forgotten: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("Milvus: away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MilvusVectors, "__init__", away)
+            assert self.clean_up(forgotten) == (0, 1)
+        assert self.clean_up(forgotten) == (1, 0)

@@ -316,7 +316,7 @@ def cleaned_up(room: Newsroom, store: Store) -> None:
     room.sql("UPDATE rerank.store_removal SET due_at = now() - interval '1 second'")
     with room.database.transaction() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(1.1)")  # S3 tells times in whole seconds
-    found = maintain.maintain(database=room.database, store=store, settings=room.settings)
+    found = maintained(room)
     assert found.files_removed == 3  # with the two topics' pages of version 1
     assert found.files == found.files_named + found.files_removed
     latest = pages.read_latest(store, "news")
@@ -324,3 +324,43 @@ def cleaned_up(room: Newsroom, store: Store) -> None:
     left = {file.path for file in store.files("news/")}
     assert {room.standing().parquet_path, *pages.paths(latest)} <= left
     assert orphan not in left
+
+
+def test_json_pages_that_were_lost_or_could_not_be_written_are_repaired(
+    server: str, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = room.tuned(store_url=s3_url(server, "news/hints"))
+    store, bucket = room.resources.store, straight(server)
+    room.follow("solar", "wind")
+    room.add("solar power", "wind power")
+
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("the store is away; try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_json", away)
+        assert room.run("first")["publish"]["pages_failed"] == 2
+    assert pages.read_latest(store, "news") is None
+    assert maintained(room).repaired
+    shown(room)
+    bucket.delete_file(f"news/hints/{pages.paths(pages.read_latest(store, 'news') or {})[1]}")
+    assert maintained(room).repaired
+    shown(room)
+    assert not maintained(room).repaired
+    bucket.delete_file("news/hints/news/latest.json")
+    assert room.run("second")["publish"]["pages_failed"] == 0
+    shown(room)
+
+
+def maintained(room: Newsroom) -> maintain.Maintained:
+    return maintain.maintain(database=room.database, store=room.resources.store, settings=room.settings)
+
+
+def shown(room: Newsroom) -> None:
+    """The JSON pages are whole, and show what the view shows."""
+    latest = pages.read_latest(room.resources.store, "news")
+    assert latest is not None
+    assert latest["publication_id"] == room.standing().publication_id
+    for slug, topic in latest["topics"].items():
+        page = json.loads(room.resources.store.read_json(topic["page"]) or b"")
+        assert [article["article_id"] for article in page["articles"]] == room.page(slug)

@@ -1,0 +1,15 @@
+"""Apply 0019_waits.sql."""
+
+from pathlib import Path
+
+from alembic import op
+
+from rerank_core.database import run_script
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    """Create what the file says."""
+    run_script(op.get_bind(), Path(__file__).parent.parent / "0019_waits.sql")
