@@ -13,13 +13,16 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from factories import FakeEngines, Newsroom, statement_replaced
+from factories import FakeEngines, Newsroom, make_topic, statement_replaced
 from sqlalchemy import make_url
 
 from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.demo.servers import Server
 from rerank_core.errors import DatabaseUnavailable
+from rerank_core.retrieval import dense
+from rerank_core.scorers import embedding
+from rerank_core.scorers.embedding import FakeEmbedder
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
 
@@ -41,6 +44,9 @@ SESSION = (
     "lock_timeout",
     "idle_in_transaction_session_timeout",
     "TimeZone",
+    "enable_seqscan",
+    "enable_sort",
+    "statement_timeout",
     "transaction_isolation",
     "search_path",
 )
@@ -171,6 +177,68 @@ def test_one_server_connection_is_enough_for_every_stage_and_nothing_stays_in_it
     room.run("healed")
     assert room.run("again", rescore=True)["publish"]["rows"] == 5
     assert left_behind(room, database_url) == {}
+
+
+def test_nothing_that_is_done_by_hand_stays_in_the_session(
+    pooled_room: Callable[..., Newsroom],
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    room = pooled_room()
+    first = room.run("first")["publish"]
+    row = room.ranking()[0]
+    events = tmp_path / "events.jsonl"
+    events.write_text(
+        f'{{"run_id": {row.run_id}, "topic": "solar", "rank": {row.rank}, "revision_id": {row.revision_id},'
+        ' "event": "open", "time": "2026-11-25T10:00:00Z"}\n'
+    )
+    room.follow(*(make_topic(slug=slug, candidate_limit=100) for slug in ("solar", "wind", "tide")))
+    room.flood("new")
+    room.engines.options = {"constant": 3.0, "pairs_per_chunk": 300}
+    bad = room.until("publish", "bad")
+    assert room.stage("publish", bad)["blocked"]
+    late = room.until("rerank", "late")
+    assert pipeline.publish_overdue(room.resources, run_id=late.run_id)
+    for name in ("database_url", "store_url"):
+        monkeypatch.setenv(f"RERANK_{name}".upper(), getattr(room.settings, name))
+    for command in (
+        f"publish --approve {bad.run_id} --reason right",
+        f"publish --rollback {first['run_id']} --reason wrong",
+        "publish --release",
+        "block solar-power --reason asked",
+        "unblock solar-power",
+        "claim --since 2020-01-01T00:00:00Z",
+        "forget new1 --reason asked",
+        "maintain",
+        f"feedback load {events}",
+        "explain solar new2",
+        "doctor",
+    ):
+        process_settings.cache_clear()
+        with pytest.raises(SystemExit) as ended:
+            main(command.split())
+        printed = capsys.readouterr()
+        assert not ended.value.code or command == "doctor", printed.err
+    process_settings.cache_clear()
+    assert room.value("SELECT count(*) FROM rerank.feedback") == 1
+    assert left_behind(room, database_url) == {}
+
+
+def test_recall_by_vectors_takes_a_second_connection_and_leaves_nothing_in_either(
+    pooled_room: Callable[..., Newsroom], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeEmbedder()
+    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    monkeypatch.setattr(dense, "EXACT_DOCUMENTS", 0)
+    room = pooled_room(pool_size=2, recall="dense", fill_factor=1)
+    room.follow(make_topic(query="solar", candidate_limit=1))
+    assert room.run()["embed"]["embedded"] == 3
+    assert len(room.page()) == 1
+    for _ in range(4):  # whichever session answers
+        assert left_behind(room, database_url) == {}
 
 
 def test_concurrent_runs_claim_each_article_once(
