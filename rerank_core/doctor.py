@@ -18,6 +18,7 @@ from rerank_core import extract, hot, topics
 from rerank_core.database import Database
 from rerank_core.doctor_host import check_disk, check_metrics, check_variables
 from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
+from rerank_core.doctor_times import check_times
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.findings import Finding, State
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
@@ -286,6 +287,7 @@ _CHECKS: dict[str, Check] = {
     "recall": check_recall,
     "embedding model": check_embedding_model,
     "vectors": check_vectors,
+    "times": check_times,
     "metrics": check_metrics,
     "variables": check_variables,
 }

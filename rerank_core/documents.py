@@ -22,7 +22,7 @@ MAX_GARBAGE = 0.3  # of a text's characters; more of it cannot be read by anyone
 
 # What is left of text whose encoding was lost: replacement characters, runs of question marks, misread ones.
 _GARBAGE = re.compile("[\ufffd\u25a1]|\\?{3,}|锟斤拷|烫烫烫|ï¿½")
-_TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title advertises nothing else
+TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title advertises nothing else
 
 
 class Unpreparable(Exception):
@@ -43,11 +43,11 @@ def to_document(
     Raises Unpreparable where no text is left, or none that could be read.
     """
     tally = Tally()
-    clean_title = clean(title, cleaning=cleaning, tally=tally, steps=_TITLE_STEPS).replace("\n", " ")
+    clean_title = clean(title, cleaning=cleaning, tally=tally, steps=TITLE_STEPS).replace("\n", " ")
     clean_title = _cut(clean_title, MAX_TITLE)
     clean_summary = _cut(clean(summary, cleaning=cleaning, tally=tally), MAX_SUMMARY)
     clean_body = clean(body, cleaning=cleaning, tally=tally)
-    text = _assembled(clean_title, clean_summary, clean_body)
+    text = assembled(clean_title, clean_summary, clean_body)
     _refuse_unreadable(text)
     found = _language(text, lang, cleaning)
     words = list(terms(text, lang=found.code))
@@ -73,7 +73,7 @@ def to_document(
     )
 
 
-def _assembled(title: str, summary: str, body: str) -> str:
+def assembled(title: str, summary: str, body: str) -> str:
     if title and body.startswith(title + "\n"):
         body = body[len(title) :].lstrip("\n")
     begun = re.sub(r"\s*(?:…|\.{3})$", "", summary)  # a summary is often the body's beginning, cut

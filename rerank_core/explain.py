@@ -226,7 +226,13 @@ class _Case:
             )
         if revision["document_id"] is None:
             raise _Answer("not_prepared", "It is claimed and not prepared yet.")
-        self.note("language", revision["lang"])
+        self.note(
+            "document",
+            f"{revision['document_id']}, sha256 {bytes(revision['digest']).hex()[:12]}…, {revision['length']:,} characters",
+        )
+        sure = revision["lang_confidence"]
+        self.note("language", revision["lang"] + ("" if sure is None else f", confidence {sure:.2f}"))
+        self.note("flags", ", ".join(revision["flags"]) or None)
         window = self._run.window
         if revision["first_ingested_at"] < window.fresh_since:
             raise _Answer(
@@ -251,6 +257,14 @@ class _Case:
         hidden = self._hidden_members()
         shown = [one["article_id"] for one in here if one["article_id"] not in hidden]
         stands = row["article_id"] if row is not None and row["article_id"] in shown else shown[0]
+        texts = len({one["document_id"] for one in here})
+        who = "this one" if stands == self._article_id else f"article {stands}"
+        self.note(
+            "cluster",
+            f"{len(here)} articles with this text or a near-copy of it, {texts} texts; {who} stands for them"
+            if len(here) > 1
+            else "no other article has this text or a near-copy of it",
+        )
         if stands != self._article_id:
             other = next(one for one in here if one["article_id"] == stands)
             where = (
@@ -265,12 +279,6 @@ class _Case:
             if scored not in (own, other["document_id"]):
                 how = f"each shares at least {alike:.0%} of its shingles with the text that was scored"
             raise _Answer("near_copy", f"It is a near-copy of article {stands}, which {where}; {how}.")
-        if len(here) > 1:
-            texts = len({one["document_id"] for one in here})
-            self.note(
-                "cluster",
-                f"{len(here)} articles with this text or a near-copy of it, {texts} texts; this one stands for them",
-            )
         if own != scored:
             name = self._member["scored_article_id"]
             self.note(
@@ -319,6 +327,7 @@ class _Case:
 
     def look_at_recall(self) -> None:
         """Why there is no pair of this topic and document."""
+        self.note("recalled", None if self._frozen["left_out"] else "no")
         lang, wanted = self._member["lang"], self._topic.languages
         if wanted and lang not in wanted:
             raise _Answer("other_language", f"It is in {lang}, and the topic takes {', '.join(wanted)} only.")
@@ -385,6 +394,14 @@ class _Case:
         """Its score, and its row."""
         own = self._score(mine, self._run.scorer_id)
         ranking = self._score(mine, ranked_by)
+        if row is not None:
+            scored = row["ranked_by"] == "model"
+            self.note(
+                "block",
+                "the first, scored by the model"
+                if scored
+                else "the second, below it: not scored by the model",
+            )
         if row is not None and row["ranked_by"] != "model":
             by = "BM25" if row["ranked_by"] == "bm25" else "the similarity of sentence embeddings"
             why = self._why_distrusted(mine) or "it has no score of the model yet"
@@ -400,8 +417,14 @@ class _Case:
         self.note("score", f"logit {logit:+.3f}, probability {_probability(logit):.4f}, by run {scored_by}")
         self.note("read", "its beginning: the tail was cut at the token limit" if truncated else None)
         place, order = self._order(ranked_by)
-        self.note("age", f"costs {self._decay():.3f} at a half-life of {self._topic.half_life_hours:g} h")
+        hours, decay = self._age_hours(), self._decay()
+        self.note(
+            "decay",
+            f"{decay:.3f} = ln 2 × {hours:.2f} h ÷ {self._topic.half_life_hours:g} h, age by half-life",
+        )
+        self.note("rank score", f"{logit - decay:+.3f} = logit − decay")
         least = self._topic.min_score
+        self.note("min_score", None if least is None else f"{least:+g}")
         if row is None and least is not None and logit < least:
             raise _Answer(
                 "below_min_score", f"Its logit {logit:+.3f} is below the topic's min_score {least:+g}."
@@ -526,10 +549,11 @@ class _Case:
         )
         return {row["article_id"] for row in rows}
 
+    def _age_hours(self) -> float:
+        return max(0.0, float((self._run.window.until - self._member["began_at"]).total_seconds()) / 3600)
+
     def _decay(self) -> float:
-        age = self._run.window.until - self._member["began_at"]
-        hours: float = max(0.0, age.total_seconds() / 3600)
-        return math.log(2) * hours / self._topic.half_life_hours
+        return math.log(2) * self._age_hours() / self._topic.half_life_hours
 
     def _why_this_rank(self, row: RowMapping, order: Sequence[tuple[str, float]]) -> str:
         rank = row["rank"]

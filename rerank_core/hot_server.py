@@ -1,12 +1,15 @@
 """The one door to Redis: a connection that never holds a run up, and one transaction that swaps keys.
 
-Nothing is tried twice, and the wait for all answers together is bounded. Errors of redis-py become ours; no message
-has a part of the URL's credentials, or of what was written.
+Nothing is tried twice. Whatever a server, a name service or a network between does, the caller is back when its time is
+over: it waits for a thread, which is left behind if need be. A socket's own timeout alone is no such limit: finding the
+address of a name has none, and answers that trickle in begin it anew. Errors of redis-py become ours; no message has a part of the URL's
+credentials, or of what was written.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Thread
 from time import monotonic
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,7 +26,8 @@ class Server:
     def __init__(self, client: Any, address: str, seconds: float) -> None:
         self.address = address
         self._client = client
-        self._left = seconds / 2  # an answer that never comes takes the other half
+        self._left = seconds
+        self._left_behind = False  # a thread waits still
 
     @classmethod
     @contextmanager
@@ -42,8 +46,8 @@ class Server:
                 "RERANK_REDIS_URL is set and the package redis is not here; install news-rerank[redis]"
             ) from None
         options: dict[str, Any] = {
-            "socket_connect_timeout": seconds / 2,
-            "socket_timeout": seconds / 2,
+            "socket_connect_timeout": seconds,  # these end a thread that was left behind
+            "socket_timeout": seconds,
             "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             "protocol": 2,
             "driver_info": None,
@@ -58,7 +62,8 @@ class Server:
                 server._go_to(key)
                 yield server
         finally:
-            pool.disconnect()
+            if not server._left_behind:  # its thread holds the connection, and ends it
+                pool.disconnect()
 
     def _go_to(self, key: str) -> None:
         """In a cluster, turn to the node that holds this key."""
@@ -77,11 +82,14 @@ class Server:
 
     def ask(self, *commands: Sequence[Any], at_once: bool = False) -> list[Any]:
         """The answers to these commands, sent together; `at_once`: all of them are done, or none."""
-        with self._client.pipeline(transaction=at_once) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            with self._waiting():
-                answers: list[Any] = pipeline.execute(raise_on_error=False)
+
+        def asked() -> list[Any]:
+            with self._client.pipeline(transaction=at_once) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return list(pipeline.execute(raise_on_error=False))
+
+        answers: list[Any] = self._in_time(asked)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
@@ -102,30 +110,30 @@ class Server:
         """
         from redis.exceptions import WatchError
 
-        with self._client.pipeline(transaction=True) as pipeline:
-            with self._waiting():
+        def swapped() -> bool:
+            with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.watch(guard, *drafts)
-            with self._waiting():
                 if pipeline.get(guard) != before:
                     return False
-            with self._waiting():
                 there = pipeline.exists(*drafts)
-            if there != len(drafts):  # a rename of what is gone fails by itself, and the others are done
-                raise RedisUnavailable(
-                    f"{self.address}: what was written is gone again: it was restarted, or evicts keys; give it memory"
-                )
-            pipeline.multi()
-            for draft, key in drafts.items():
-                pipeline.rename(draft, key)
-                pipeline.pexpire(key, expiry)
-            if left:
-                pipeline.unlink(*left)
-            try:
-                with self._waiting():
+                if there != len(drafts):  # a rename of what is gone fails by itself, and the others are done
+                    raise RedisUnavailable(
+                        f"{self.address}: what was written is gone again: it was restarted, or evicts keys; give it memory"
+                    )
+                pipeline.multi()
+                for draft, key in drafts.items():
+                    pipeline.rename(draft, key)
+                    pipeline.pexpire(key, expiry)
+                if left:
+                    pipeline.unlink(*left)
+                try:
                     pipeline.execute()
-            except WatchError:
-                return False
-        return True
+                except WatchError:
+                    return False
+            return True
+
+        done: bool = self._in_time(swapped)
+        return done
 
     def drop(self, keys: Sequence[str]) -> None:
         """Delete keys, where that is possible."""
@@ -134,15 +142,30 @@ class Server:
         except Exception as error:
             log.debug("%s: drafts stay until they expire: %s", self.address, type(error).__name__)
 
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _in_time(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives or raises, if that comes in the time that is left; what comes later is looked at by nobody."""
         if self._left <= 0:
             raise RedisUnavailable(f"{self.address} is too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
+        answers: list[Any] = []
+        errors: list[Exception] = []
+
+        def worked() -> None:
+            try:
+                answers.append(work())
+            except Exception as error:
+                errors.append(error)
+
         started = monotonic()
-        try:
-            yield
-        finally:
-            self._left -= monotonic() - started
+        thread = Thread(target=worked, name="rerank-redis", daemon=True)
+        thread.start()
+        thread.join(self._left)
+        self._left -= monotonic() - started
+        if errors:
+            raise errors[0]
+        if not answers:
+            self._left, self._left_behind = 0.0, True
+            raise RedisUnavailable(f"{self.address} does not answer in time; check it, then try again")
+        return answers[0]
 
 
 def _bad_option() -> SettingsError:

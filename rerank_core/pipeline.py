@@ -62,6 +62,10 @@ class Resources:
         """The database and the store that these settings name."""
         return cls(settings, Database(settings.database_url), Store(settings.store_url))
 
+    def with_settings(self, **changes: Any) -> Self:
+        """The same with other settings."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
 
 def open_run(
     resources: Resources,
@@ -302,8 +306,9 @@ def run_all(
     """
     run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
 
-    def perform(stage: str, shard: int | None = None) -> dict[str, Any]:
-        result = run_stage(stage, resources=resources, run_id=run.run_id, shard=shard)
+    def perform(stage: str, shard: int | None = None, minutes: float | None = None) -> dict[str, Any]:
+        within = resources if minutes is None else resources.with_settings(scoring_minutes=minutes)
+        result = run_stage(stage, resources=within, run_id=run.run_id, shard=shard)
         if on_stage is not None:
             on_stage(stage, result)
         return result
@@ -321,9 +326,14 @@ def run_all(
                 error,
                 exc_info=unforeseen,
             )
-        for shard in perform("recall")["shards"]:
+        shards = perform("recall")["shards"]
+        ends = monotonic() + resources.settings.scoring_minutes * 60
+        for done, shard in enumerate(
+            shards
+        ):  # one after the other: they share the time that tasks would have each
+            left = max(0.0, ends - monotonic()) / 60
             try:
-                perform("rerank", shard["shard"])
+                perform("rerank", shard["shard"], minutes=left / (len(shards) - done))
             except Exception as error:
                 unforeseen = not isinstance(error, RerankError)
                 log.error(

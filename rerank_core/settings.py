@@ -153,7 +153,8 @@ class Settings(BaseSettings):
         default=200_000, description="Pairs that one run scores at most; the rest is carried over."
     )
     scoring_minutes: PositiveFloat = Field(
-        default=45.0, description="Scoring stops after this time; the rest of the page is degraded."
+        default=20.0,
+        description="A scoring task stops this long after it began; what it left is carried over, and degrades the page.",
     )
     page_deadline_minutes: Annotated[float, Field(ge=0, le=10_080)] = Field(
         default=30.0,

@@ -1,4 +1,4 @@
-"""`rerank articles`: articles into the default source."""
+"""`rerank articles`: articles into the default source, and what prepare made of one."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,9 @@ import typer
 if TYPE_CHECKING:
     from rerank_core.articles import LoadProgress
 
-app = typer.Typer(help="The default article source.", no_args_is_help=True)
+SHOWN = 4_000  # characters of a raw text that are printed
+
+app = typer.Typer(help="The default article source; how one article was prepared.", no_args_is_help=True)
 
 
 @app.command()
@@ -82,3 +84,39 @@ def load(
         say(f"fields that the article source does not have, left out: {fields}")
     if not report.complete or report.bad == report.lines - report.blank > 0:
         raise typer.Exit(1)
+
+
+@app.command()
+def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> None:
+    """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
+    from rerank_core import preparation
+    from rerank_core.cli.printing import clean, console, print_table, say
+    from rerank_core.database import Database
+    from rerank_core.settings import settings
+
+    found = preparation.show(
+        database=Database(settings().database_url), settings=settings(), article_id=article
+    )
+    say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")
+    if not found.steps:
+        say("its raw text is past retention", style="yellow")
+    for field, text in found.raw:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)"
+        console().print(f"{field}: {clean(shown, lines=True)}", soft_wrap=True)
+    rows = [
+        (step.name if first else "", did)
+        for step in found.steps
+        for first, did in zip((True, *[False] * len(step.did)), step.did or ("nothing",), strict=False)
+    ]
+    if rows:
+        say()
+        print_table(("step", "what it did"), rows)
+    if found.document_id is not None:
+        say()
+        say(f"document {found.document_id}, as the model reads it", style="bold")
+        console().print(clean(found.text or "", lines=True), soft_wrap=True)
+        if found.steps and not found.is_stored:
+            say(
+                "by today's settings, rules or version it would be another text; what is prepared stays as it is",
+                style="yellow",
+            )

@@ -49,7 +49,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     for stands in topics:
         say()
         say(
-            f"{stands['topic']} · {stands['state']} · {stands['ranked']} ranked",
+            " · ".join([stands["topic"], stands["state"], f"{stands['ranked']:,} ranked", *_owed(stands)]),
             style=f"bold {STYLES[stands['state']]}",
         )
         say(stands["query"])
@@ -119,6 +119,12 @@ def _state(row: "Mapping[Any, Any]") -> str:
     if row["verdict"] == "blocked":
         return f"{row['state']}, blocked"
     return f"{row['state']}, degraded" if row["degraded"] else str(row["state"])
+
+
+def _owed(topic: "Mapping[Any, Any]") -> list[str]:
+    """Pairs that the run wanted scored and has no score of, where there are any."""
+    owed = (("missing", "not scored yet"), ("left_out", "left out over the budget"))
+    return [f"{topic[name]:,} {why}" for name, why in owed if topic[name]]
 
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:

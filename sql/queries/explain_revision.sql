@@ -1,7 +1,7 @@
 -- What the run knew of an article: its latest revision that this run or an earlier one claimed, and the claim that
 -- came after it where there is one.
 SELECT r.revision_id, r.number, r.version, r.run_id AS claimed_by, r.ingested_at, r.first_ingested_at, r.published_at,
-       r.title, r.document_id, d.lang, d.month, q.stage AS quarantine_stage, q.reason AS quarantine_reason
+       r.title, r.document_id, d.digest, d.length, d.lang, d.lang_confidence, d.flags, d.month, q.stage AS quarantine_stage, q.reason AS quarantine_reason
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)
 LEFT JOIN rerank.document d USING (document_id)

@@ -1,10 +1,12 @@
 """A real scheduler with LocalExecutor, driven through Airflow's REST API."""
 
 import json
+import os
 import time
 from datetime import UTC, datetime
 
 import pytest
+from unserved_queue import QUEUE, WORKER
 
 from rerank_core import topics
 from rerank_core.articles import load_articles
@@ -13,6 +15,7 @@ from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 
 DAG = "rank_new_articles"
 LATE = {"gpu_pool": "away", "page_deadline_minutes": 0.1}  # a second pipeline, whose device is taken away
+UNSERVED = {"gpu_queue": QUEUE, "page_deadline_minutes": 0.1}  # a third one, whose queue has no worker
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
 PUBLICATIONS = """
 SELECT publication.publication_id, publication.run_id, publication.version, publication.rows_sha256,
@@ -29,14 +32,20 @@ def news(postgres, _migrated_template):
     """A database with the sample's topics."""
     database = Database(postgres.create("news_of_test_scheduler", template=_migrated_template))
     with database.transaction() as connection:
-        for pipeline in ("news", "late"):
+        for pipeline in ("news", "late", "unserved"):
             topics.apply(connection, pipeline, topics.load_topics(SAMPLE / "topics.yaml"))
     yield database
     postgres.drop("news_of_test_scheduler")
 
 
 @pytest.fixture(scope="module")
-def airflow(postgres, news, tmp_path_factory):
+def worker(tmp_path_factory):
+    """The file that stands for a worker of the third pipeline's queue; not there at first."""
+    return tmp_path_factory.mktemp("worker") / "there"
+
+
+@pytest.fixture(scope="module")
+def airflow(postgres, news, worker, tmp_path_factory):
     """Airflow on a metadata database of its own; the pool is left to the plugin."""
     folder = tmp_path_factory.mktemp("scheduler")
     (folder / "store").mkdir()
@@ -47,14 +56,17 @@ def airflow(postgres, news, tmp_path_factory):
             "RERANK_DATABASE_URL": news.url,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_RETRY_SECONDS": "1",
-            "RERANK_AIRFLOW_PIPELINES": json.dumps({"news": {}, "late": LATE}),
+            "RERANK_AIRFLOW_PIPELINES": json.dumps({"news": {}, "late": LATE, "unserved": UNSERVED}),
+            "AIRFLOW__CORE__EXECUTOR": "unserved_queue.UnservedQueueExecutor",
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH", "")]),
+            WORKER: str(worker),
             "VLLM_LOGGING_LEVEL": "WARNING",
         },
     ) as sandbox:
         sandbox.migrate()
         sandbox.start()
         sandbox.wait_healthy()
-        for pipeline in ("", "_late"):
+        for pipeline in ("", "_late", "_unserved"):
             for dag in (DAG, "publish_overdue_rankings", "announce_rankings"):
                 sandbox.wait_dag(dag + pipeline)
         yield sandbox
@@ -151,13 +163,14 @@ def wait_for(airflow, condition, *, seconds=180):
     return found
 
 
-def page_of(news):
-    """Run, version, degraded and the blocks of the second pipeline's page."""
+def page_of(news, pipeline="late"):
+    """Run, version, degraded and the blocks of a pipeline's page."""
     with news.transaction(read_only=True) as connection:
         found = connection.exec_driver_sql(
             "SELECT t.run_id, t.version, t.page_degraded, array_agg(DISTINCT r.ranked_by) AS blocks"
             " FROM rerank.current_topic t JOIN rerank.current_ranking r USING (pipeline, topic)"
-            " WHERE t.pipeline = 'late' GROUP BY 1, 2, 3"
+            " WHERE t.pipeline = %s GROUP BY 1, 2, 3",
+            (pipeline,),
         ).all()
     return found[0] if found else None
 
@@ -192,3 +205,19 @@ def test_no_device_delays_no_page_and_when_it_is_back_the_page_heals_by_itself(a
         assert airflow.wait_run(late, dag_run, timeout_seconds=240) == "success"
         assert [(row.version, row.degraded) for row in publications(news, dag_run)] == [(1, True), (2, False)]
     assert (page_of(news).version, page_of(news).page_degraded, page_of(news).blocks) == (2, False, ["model"])
+
+
+def test_a_queue_that_nobody_serves_delays_no_page_and_a_worker_heals_it(airflow, news, worker, load):
+    unserved = f"{DAG}_unserved"
+    load(78, 84)  # of which the ledger has no score
+    run_id = airflow.trigger(unserved)
+    (page,) = wait_for(airflow, lambda: publications(news, run_id))
+    assert (page.version, page.degraded) == (1, True)
+    assert "bm25" in page_of(news, "unserved").blocks
+    states = {task.task_id: task.state for task in airflow.tasks(unserved, run_id)}
+    assert (states["rerank"], states["publish"]) == ("queued", None)
+
+    worker.touch()
+    assert airflow.wait_run(unserved, run_id, timeout_seconds=240) == "success"
+    assert [(row.version, row.degraded) for row in publications(news, run_id)] == [(1, True), (2, False)]
+    assert page_of(news, "unserved").blocks == ["model"]

@@ -48,6 +48,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "gpu",
         "memory",
         "recall",
+        "times",
         "metrics",
         "variables",
     ]

@@ -40,7 +40,15 @@ def test_a_ranked_article_is_explained_by_its_score_its_age_and_its_neighbours(r
     assert f"The article before it has {first.rank_score:+.3f}." in last.sentence
     facts = dict(last.facts)
     assert facts["recalled by"] == "bm25, place 1 in its best search"
-    assert facts["age"] == "costs 0.693 at a half-life of 24 h"
+    assert re.fullmatch(r"0\.693 = ln 2 × 24\.0\d h ÷ 24 h, age by half-life", facts["decay"])
+    assert facts["rank score"] == f"{second.rank_score:+.3f} = logit − decay"
+    assert facts["block"] == "the first, scored by the model"
+    assert facts["cluster"] == "no other article has this text or a near-copy of it"
+    document = room.sql("SELECT document_id, digest FROM rerank.document WHERE text = 'solar wind'")[0]
+    assert facts["document"] == (
+        f"{document.document_id}, sha256 {bytes(document.digest).hex()[:12]}…, 10 characters"
+    )
+    assert facts["language"].startswith("en, confidence ")
     assert facts["score"].startswith(f"logit {second.logit:+.3f}")
     assert facts["publication"] == "version 1, the current page"
 
@@ -117,6 +125,7 @@ def test_a_copy_names_the_article_that_stands_for_it(room: Newsroom) -> None:
         "It has the very text of article first, which stands at rank 1.",
     )
     assert dict(ask(room, "first").facts)["cluster"].startswith("2 articles with this text")
+    assert dict(ask(room, "second").facts)["cluster"].endswith("article first stands for them")
 
 
 def test_a_near_copy_names_the_article_that_stands_for_it_and_its_rank(room: Newsroom) -> None:
@@ -209,6 +218,7 @@ def test_what_was_not_among_the_candidates_is_explained_and_is_not_looked_at_aga
     first = narrow.open("a")
     narrow.run("a")
     assert reason(narrow, "solar wind", run=first)[0] == "not_recalled"
+    assert dict(ask(narrow, "solar wind", run=first).facts)["recalled"] == "no"
     narrow.add("solar power news")
     narrow.run("b")
     assert reason(narrow, "solar wind")[0] == "searched_before"
@@ -258,6 +268,9 @@ def test_what_has_no_score_yet_stands_in_the_second_block_or_below_it(room: News
     room.run()
     assert reason(room, "solar power")[0] == "ranked"
     assert "second block" in reason(room, "solar power")[1]
+    facts = dict(ask(room, "solar power").facts)
+    assert facts["block"] == "the second, below it: not scored by the model"
+    assert "score" not in facts
     assert reason(room, "solar wind")[0] == "unscored_below_page"
 
 

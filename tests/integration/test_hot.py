@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import sys
 import threading
 import time
@@ -455,30 +456,70 @@ class TestFailure:
             assert sync(room).written == 2
             assert_right(room, client)
 
-    def test_control_without_a_timeout_it_is(
+    @pytest.fixture
+    def unresolved(
+        self, hot_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[tuple[Newsroom, threading.Event]]:
+        """A newsroom whose Redis has a name that nobody resolves until the event is set."""
+        resolve, event = socket.getaddrinfo, threading.Event()
+
+        def hang(host: Any, *arguments: Any, **options: Any) -> Any:
+            if host != "redis.example":
+                return resolve(host, *arguments, **options)
+            event.wait()
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        yield hot_room.tuned(redis_url="redis://redis.example:6379/0", redis_timeout_seconds=0.4), event
+        event.set()
+        for thread in threading.enumerate():
+            if thread.name == "rerank-redis":
+                thread.join(timeout=30)
+
+    def test_a_name_that_is_not_resolved_is_not_waited_for(
+        self, unresolved: tuple[Newsroom, threading.Event], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        room, resolved = unresolved
+        self.assert_page_without_copy(room, caplog, "Redis at redis.example:6379 does not answer in time")
+        assert not resolved.is_set()
+        (finding,) = (one for one in examine(room.settings) if one.name == "redis")
+        assert (finding.state, finding.found) == (
+            "warn",
+            "Redis at redis.example:6379 does not answer in time",
+        )
+
+    @pytest.mark.parametrize("hanging", ["server", "name"])
+    def test_control_without_a_thread_of_its_own_and_a_timeout_it_is(
         self,
         hot_room: Newsroom,
         redis_server: RedisServer,
+        unresolved: tuple[Newsroom, threading.Event],
         monkeypatch: pytest.MonkeyPatch,
+        hanging: str,
     ) -> None:
         hot_room.run()
+        room, resolved = unresolved
+        room = room if hanging == "name" else hot_room.tuned(redis_timeout_seconds=0.4)
         from_url = redis.ConnectionPool.from_url
 
         def patient(url: str, **options: Any) -> Any:
-            return from_url(url, **{**options, "socket_timeout": None, "socket_connect_timeout": None})
+            without = {"socket_timeout": None, "socket_connect_timeout": None} if hanging == "server" else {}
+            return from_url(url, **{**options, **without})
 
         monkeypatch.setattr(redis.ConnectionPool, "from_url", patient)
+        monkeypatch.setattr(Server, "_in_time", lambda _, work: work())
         redis_server.freeze()
 
         def write() -> None:
             with suppress(RedisUnavailable):
-                sync(hot_room.tuned(redis_timeout_seconds=0.4))
+                sync(room)
 
         writer = threading.Thread(target=write)
         writer.start()
         writer.join(timeout=2)
         assert writer.is_alive()
         redis_server.thaw()
+        resolved.set()
         writer.join(timeout=30)
         assert not writer.is_alive()
 
@@ -487,7 +528,8 @@ class TestFailure:
     ) -> None:
         seconds = iter(range(1_000))
         monkeypatch.setattr(hot_server, "monotonic", lambda: next(seconds))  # each answer takes a second
-        self.assert_page_without_copy(hot_room, caplog, "too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
+        room = hot_room.tuned(redis_timeout_seconds=3)
+        self.assert_page_without_copy(room, caplog, "too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
 
     @pytest.mark.parametrize("given", ["wr0ng-secret", ""])
     def test_a_wrong_password_fails_no_run_and_is_shown_nowhere(

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pytest
 from factories import Newsroom, make_topic
@@ -202,3 +203,23 @@ class TestPlan:
         with pytest.raises(InputError):
             pipeline.plan(room.resources, topics=("unknown",))
         assert everything(room) == before
+
+
+def test_shards_that_are_scored_one_after_the_other_share_the_time_for_scoring(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.follow("solar", "wind", "tide")
+    room.add("solar wind tide")
+    given: list[float] = []
+    score = pipeline.rerank.rerank
+
+    def recording(**values: Any) -> Any:
+        given.append(values["settings"].scoring_minutes)
+        return score(**values)
+
+    monkeypatch.setattr(pipeline.rerank, "rerank", recording)
+    room.tuned(shards=3, scoring_minutes=30).run()
+    assert given[0] == pytest.approx(10, abs=0.5)
+    assert len(given) == 3
+    assert given == sorted(given)  # what one leaves is there for the others
+    assert given[2] <= 30

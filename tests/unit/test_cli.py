@@ -318,8 +318,16 @@ def test_a_page_that_the_engine_failed_on_is_shown_as_degraded(
     assert ended.code == 0
     assert "no engine today" in ended.err
     shown = page("show").out
-    assert "degraded" in shown
+    assert re.search(r"ai-chips · degraded · 1 ranked · \d not scored yet\n", shown)
     assert "bm25 " in shown
+
+
+def test_pairs_over_the_budget_are_counted_in_the_page_that_is_shown(page: Rerank) -> None:
+    page("run", max_pairs="2")
+    shown = page("show").out
+    assert re.search(r"rates · partial · 1 ranked · 2 left out over the budget\n", shown)
+    page("run", max_pairs="100")
+    assert "over the budget" not in page("show").out
 
 
 def test_a_title_can_neither_steer_the_terminal_nor_style_the_table(page: Rerank, database_url: str) -> None:

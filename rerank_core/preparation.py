@@ -1,0 +1,141 @@
+"""What each step of prepare makes of one article, told line by line.
+
+The steps are taken again on the raw text, by the settings as they are now, and nothing is stored; `is_stored` says
+whether they give the very document that the article has.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from rerank_core import database as db
+from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
+from rerank_core.database import Database
+from rerank_core.documents import TITLE_STEPS, Unpreparable, assembled, to_document
+from rerank_core.errors import InputError
+from rerank_core.settings import Settings
+
+MAX_CHANGES = 12  # that are told of one step and field
+CONTEXT = 24  # characters of a line that are shown on either side of what changed in it
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of prepare."""
+
+    name: str
+    did: tuple[str, ...]  # a line for each change; none: it left the article as it was
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How an article became a document."""
+
+    number: int  # of the revision: the latest
+    claimed_by: int  # run
+    raw: tuple[tuple[str, str], ...]  # field and text as they were claimed; none: past retention
+    steps: tuple[Step, ...]
+    document_id: int | None  # null: in quarantine, or not prepared yet
+    text: str | None  # of this document
+    is_stored: bool  # the steps give the text that is stored
+
+
+def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
+    """How the latest revision of an article was prepared. Raises InputError where no run has claimed the article."""
+    with database.transaction(read_only=True) as connection:
+        row = db.one(connection, "preparation", pipeline=settings.pipeline, article_id=article_id)
+    if row is None:
+        raise InputError(
+            f"article {article_id!r} was never claimed in pipeline {settings.pipeline}; the next run claims what is new"
+        )
+    raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
+    cleaning = Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
+    steps, digest = trace(
+        title=row["title"], summary=row["summary"], body=row["body"], lang=row["lang"], cleaning=cleaning
+    )
+    return Preparation(
+        number=row["number"],
+        claimed_by=row["run_id"],
+        raw=raw,
+        steps=steps if row["has_raw"] else (),
+        document_id=row["document_id"],
+        text=row["text"],
+        is_stored=row["document_id"] is not None and bytes(row["digest"]) == digest,
+    )
+
+
+def trace(
+    *, title: str | None, summary: str | None, body: str | None, lang: str | None, cleaning: Cleaning
+) -> tuple[tuple[Step, ...], bytes | None]:
+    """What each step does to an article, and the digest of the document; None where it goes to quarantine."""
+    texts = {"title": title or "", "summary": summary or "", "body": body or ""}
+    steps = []
+    for name in STEPS:
+        did: list[str] = []
+        for field, before in texts.items():
+            if field == "title" and name not in TITLE_STEPS:
+                continue
+            texts[field] = clean(before, cleaning=cleaning, tally=Tally(), steps=(name,))
+            did += (f"{field}: {told}" for told in _told(name, before, texts[field]))
+        steps.append(Step(name, tuple(did)))
+    try:
+        document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
+    except Unpreparable as reason:
+        return (*steps, Step("quarantine", (str(reason),))), None
+    parts = [field for field, text in texts.items() if text]
+    if texts["summary"] and assembled(**texts) == assembled(**{**texts, "summary": ""}):
+        parts.remove("summary")  # the title or the body says it
+    claim = f"; the source claims {lang}" if lang else "; the source claims none"
+    confidence = "" if document.lang_confidence is None else f", confidence {document.lang_confidence:.2f}"
+    return (
+        *steps,
+        Step("assembly", (f"{', '.join(parts)}: {len(document.text):,} characters",)),
+        Step("language", (f"{document.lang}{confidence}{claim}",)),
+        Step("flags", document.flags),
+        Step("digest", (document.digest.hex(),)),
+    ), document.digest
+
+
+def _told(name: str, before: str, after: str) -> Iterator[str]:
+    """What a step did to a text, in a few lines."""
+    if before == after:
+        return
+    if name == "extract" and "<" in before:
+        yield f"{len(before):,} characters of markup → {len(after):,} of text, a line a block"
+        return
+    changes = list(_changes(before.split("\n"), after.split("\n")))
+    yield from changes[:MAX_CHANGES]
+    if len(changes) > MAX_CHANGES:
+        yield f"… and {len(changes) - MAX_CHANGES:,} further lines"
+
+
+def _changes(before: list[str], after: list[str]) -> Iterator[str]:
+    for what, start, stop, begin, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if what == "replace" and stop - start == end - begin:
+            for old, new in zip(before[start:stop], after[begin:end], strict=True):
+                yield _within(old, new)
+        elif what != "equal":
+            yield from (f"− {_visible(line)}" for line in before[start:stop])
+            yield from (f"+ {_visible(line)}" for line in after[begin:end])
+
+
+def _within(old: str, new: str) -> str:
+    """The words of a line that changed, before and after."""
+    shorter = min(len(old), len(new))
+    start = next((at for at in range(shorter) if old[at] != new[at]), shorter)
+    end = next((at for at in range(shorter - start) if old[-1 - at] != new[-1 - at]), shorter - start)
+    left = next((at + 1 for at in range(start - 1, -1, -1) if old[at].isspace()), 0)
+    right = next((end - at for at in range(end) if old[len(old) - end + at].isspace()), 0)
+    left, right = max(left, start - CONTEXT), max(right, end - CONTEXT)
+    return f"{_visible(old[left : len(old) - right])} → {_visible(new[left : len(new) - right])}"
+
+
+def _visible(text: str) -> str:
+    """Text whose odd spaces and invisible characters can be seen."""
+    shown = "".join(
+        character
+        if character == " " or (character.isprintable() and not character.isspace())
+        else f"\\u{ord(character):04x}"
+        for character in text
+    )
+    return f"“{shown}”"

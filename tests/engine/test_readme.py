@@ -1,0 +1,91 @@
+"""The article that README follows through every step: what stands there is what the commands print."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from rerank_core import settings as settings_module
+from rerank_core.articles import load_articles
+from rerank_core.cli import main
+from rerank_core.database import Database
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SAMPLE = ROOT / "rerank_core" / "demo" / "sample"
+AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # of the run in README: an hour after the newest article
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?= UTC)")
+NUMBER = re.compile(r"[-+]?\d+\.\d+")
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+
+def block(command: str) -> str:
+    """What README shows of a command: the block after its name."""
+    found = re.search(rf"`{re.escape(command)}`[^`]*?\n```\n(.*?)```", README, re.DOTALL)
+    assert found is not None, f"README does not show `{command}`"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def printed(postgres, _migrated_template, tmp_path_factory) -> Callable[..., str]:
+    """Runs a command on the sample after one run, and gives what it prints, as if the run had been README's."""
+    pytest.importorskip("vllm", reason="the engine is not installed (extra `cpu` or `gpu`)")
+    database = Database(postgres.create("news_of_readme", template=_migrated_template))
+    # On a clock of any date: times are moved to the past hours, and back in what is printed.
+    moved = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) - AS_OF
+    load_articles(database, SAMPLE / "articles.jsonl")
+    with database.transaction() as connection:
+        connection.execute(
+            text(
+                "UPDATE rerank.article SET published_at = published_at + :moved, ingested_at = published_at + :moved"
+            ),
+            {"moved": moved},
+        )
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RERANK_DATABASE_URL", database.url)
+    patch.setenv("RERANK_STORE_URL", tmp_path_factory.mktemp("store").as_uri())
+    patch.setenv("RERANK_FILL_FACTOR", "1")
+    settings_module.settings.cache_clear()
+
+    def back(moment: re.Match[str]) -> str:
+        form = "%Y-%m-%d %H:%M:%S" if moment[0].count(":") == 2 else "%Y-%m-%d %H:%M"
+        return f"{datetime.fromisoformat(moment[0]).replace(tzinfo=UTC) - moved:{form}}"
+
+    def run(*arguments: str) -> None:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code in (0, None)
+
+    def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+        capsys.readouterr()
+        run(*arguments)
+        return MOMENT.sub(back, capsys.readouterr().out)
+
+    run("topics", "apply", str(SAMPLE / "topics.yaml"))
+    run("run", "--until", (AS_OF + moved).isoformat(), "--key", "readme")
+    yield shown
+    patch.undo()
+    settings_module.settings.cache_clear()
+    postgres.drop("news_of_readme")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["rerank articles show en-0005", "rerank explain new-iphone en-0005", "rerank show new-iphone --limit 4"],
+)
+def test_the_readme_shows_what_the_command_prints(
+    printed: Callable[..., str], capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    found = "\n".join(
+        line.rstrip()
+        for line in printed(capsys, *command.split()[1:]).split("\n")
+        if not line.startswith("/")
+    )
+    wanted = block(command)
+    assert NUMBER.sub("#", found).strip() == NUMBER.sub("#", wanted).strip(), found
+    numbers = [[float(number) for number in NUMBER.findall(text)] for text in (found, wanted)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.003), found
