@@ -25,9 +25,9 @@ KINDS = ("lines", "ends", "headings")
 MAX_LINE = 240  # characters; a longer line is prose, whatever it begins with
 MAX_LINK = 120  # characters of a line in a list of links
 
-_QUOTES = dict.fromkeys(map(ord, "\"'“”‘’„«»「」『』〝〞`"))
-_EDGES = re.compile(r"^(?:[^\w()\[\]【】©]|_)+|(?:[^\w()\[\]【】©]|_)+$")
-_RULE_EDGES = re.compile(r"^[^\w()\[\]【】©*#]+|[^\w()\[\]【】©*#]+$")
+_QUOTES = re.compile("[\"'“”‘’„«»「」『』〝〞`]")
+_EDGE = re.compile(r"[^\w()\[\]【】©]|_")
+_RULE_EDGE = re.compile(r"[^\w()\[\]【】©*#]")
 _BRACKETED = re.compile(r"[(\[【]([^()\[\]【】]*)[)\]】]")
 _PIECES = re.compile(r"\s+[|·•▪]\s+|\s*[|｜]\s*")
 _BRACKET = re.compile(r"\s*[(（\[【]([^()（）\[\]【】]{2,120})[)）\]】]\s*$")
@@ -38,33 +38,48 @@ _NUMBER = r"\d+(?:[., ]\d+)*(?:万|萬|亿|億|千|k|m)?\+?"
 
 def folded(line: str) -> str:
     """The form in which lines and rules are compared: NFKC, no case, no quotation marks, nothing around it."""
-    return _bare(line, _EDGES)
+    return _bare(line, _EDGE)
 
 
-def _bare(line: str, edges: re.Pattern[str]) -> str:
-    text = _SPACES.sub(" ", unicodedata.normalize("NFKC", line).casefold().translate(_QUOTES))
-    text = edges.sub("", text)
+def _bare(line: str, edge: re.Pattern[str]) -> str:
+    text = _SPACES.sub(" ", _QUOTES.sub("", unicodedata.normalize("NFKC", line).casefold()))
+    text = _stripped(text, edge)
     bracketed = _BRACKETED.fullmatch(text)
-    return edges.sub("", bracketed.group(1)) if bracketed else text
+    return _stripped(bracketed.group(1), edge) if bracketed else text
+
+
+def _stripped(text: str, edge: re.Pattern[str]) -> str:
+    start, end = 0, len(text)
+    while start < end and edge.match(text[start]):
+        start += 1
+    while start < end and edge.match(text[end - 1]):
+        end -= 1
+    return text[start:end]
 
 
 class Rules:
     """Rules of one kind. `match` says whether a folded text, as a whole, is what one of them describes."""
 
     def __init__(self, rules: Iterable[str]) -> None:
-        wanted = {_bare(rule, _RULE_EDGES) for rule in rules}
+        wanted = {_bare(rule, _RULE_EDGE) for rule in rules}
         self._plain = frozenset(rule for rule in wanted if not re.search(r"[*#]", rule))
         # A rule's longest piece of text is looked for first: almost no text has it, and that is told at once.
         self._patterns = [
             (max(re.split(r"[*#]", rule), key=len), re.compile(_pattern(rule)))
             for rule in sorted(wanted - self._plain)
         ]
+        # And before that its first character: most rules are in another language.
+        self._by_first: dict[str, list[tuple[str, re.Pattern[str] | None]]] = {}
+        for piece, pattern in (*((rule, None) for rule in self._plain), *self._patterns):
+            self._by_first.setdefault(piece[:1], []).append((piece, pattern))
 
     def within(self, text: str) -> "Rules":
         """Those of the rules that can match a part of this folded text."""
         narrowed = Rules(())
-        narrowed._plain = frozenset(rule for rule in self._plain if rule in text)
-        narrowed._patterns = [(piece, pattern) for piece, pattern in self._patterns if piece in text]
+        firsts = self._by_first.keys() & {*text, ""}
+        possible = [rule for first in firsts for rule in self._by_first[first] if rule[0] in text]
+        narrowed._plain = frozenset(piece for piece, pattern in possible if pattern is None)
+        narrowed._patterns = [(piece, pattern) for piece, pattern in possible if pattern is not None]
         return narrowed
 
     def __bool__(self) -> bool:

@@ -81,6 +81,8 @@ class Tally:
 def clean(raw: str | None, *, cleaning: Cleaning, tally: Tally, steps: Iterable[str] | None = None) -> str:
     """HTML page, HTML fragment or plain text → text, by these of the steps. Raises what a parser raises."""
     text = (raw or "")[:MAX_RAW]
+    if not text:
+        return ""
     for name in STEPS if steps is None else steps:
         if name in cleaning.without:
             continue
@@ -147,7 +149,7 @@ def _from_fragment(markup: str) -> str:
         return ""
     tree = _pruned(tree, _lists_of_links(tree))
     # A fragment is all content: the extractor is told so, and to keep every block.
-    found = _extracted(tree, favor_recall=True, config=_every_length())
+    found = _extracted(tree, is_fragment=True)
     if found:
         return found
     from lxml.etree import strip_elements
@@ -156,32 +158,23 @@ def _from_fragment(markup: str) -> str:
     return str(tree.text_content())
 
 
-@cache
-def _every_length() -> Any:
-    """Settings of the extractor under which a short text is a text, and not a failure to find more."""
-    from trafilatura.settings import use_config
-
-    config = use_config()
-    for name in ("MIN_EXTRACTED_SIZE", "MIN_OUTPUT_SIZE"):
-        config.set("DEFAULT", name, "1")
-    return config
-
-
-def _extracted(tree: Any, *, favor_recall: bool = False, config: Any = None) -> str:
+def _extracted(tree: Any, *, is_fragment: bool = False) -> str:
     import trafilatura
-    from trafilatura.settings import DEFAULT_CONFIG
 
+    return trafilatura.extract(tree, options=_options(is_fragment)) or ""
+
+
+@cache
+def _options(is_fragment: bool) -> Any:
+    from trafilatura.settings import DEFAULT_CONFIG, Extractor, use_config
+
+    config = DEFAULT_CONFIG
+    if is_fragment:  # of which a short text is a text, and not a failure to find more
+        config = use_config()
+        for name in ("MIN_EXTRACTED_SIZE", "MIN_OUTPUT_SIZE"):
+            config.set("DEFAULT", name, "1")
     # Without its second opinions from other libraries it is quicker, and no worse on the pages measured.
-    return (
-        trafilatura.extract(
-            tree,
-            fast=True,
-            include_comments=False,
-            favor_recall=favor_recall,
-            config=config or DEFAULT_CONFIG,
-        )
-        or ""
-    )
+    return Extractor(fast=True, comments=False, recall=is_fragment, config=config)
 
 
 def _lists_of_links(tree: Any) -> list[Any]:

@@ -3,22 +3,23 @@ the new texts are placed among their near-copies (clusters.py).
 
 The raw text is never altered. An article without readable text goes to quarantine with a reason, alone: no
 article can take the others of its batch with it. What the steps did is counted with the batch that they did it to.
+Where there are many batches, helpers on the host's other cores prepare them (batches.py); they are saved here, in their order.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from rerank_core import boilerplate, clusters, runs
+from rerank_core import batches, boilerplate, clusters, runs
 from rerank_core import database as db
+from rerank_core.batches import Outcome, Raw
 from rerank_core.cleaning import MAX_RAW, Cleaning
 from rerank_core.database import Database
-from rerank_core.documents import Unpreparable, to_document
 from rerank_core.errors import CorruptError
 from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
@@ -47,52 +48,81 @@ def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> 
     """
     cleaning = Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
     boilerplate.load(cleaning.rules)  # a fault in the rules is one of the settings, not of every article
+    after, result = 0, None
+    while result is None:
+        after = _prepare_pending(database, settings, run, fence, cleaning, after)
+        result = _finish(database, settings, run, fence, cleaning, after)
+    return result
+
+
+def _prepare_pending(
+    database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
+) -> int:
+    """Prepare and save what waits behind this revision. Returns the last one."""
     month = run.window.until.date().replace(day=1)
-    after, vetoed = 0, 0
+    # Prepared outside of any transaction: a batch of large pages takes longer than one may idle.
+    pending = batches.outcomes(
+        _batches(database, run, after), cleaning=cleaning, workers=settings.prepare_workers
+    )
+    with closing(pending):
+        for batch, made in pending:
+            with database.transaction() as connection:
+                runs.hold_fence(connection, run.run_id, fence)
+                _save(connection, _still_there(connection, made), run.run_id, month)
+            after = batch[-1].revision_id
+            for revision, failure in made.failures.items():
+                log.error("revision %d could not be prepared\n%s", revision, failure)
+            log.info(
+                "prepared up to %d: %d documents, %d refused", after, len(made.documents), len(made.refused)
+            )
+    return after
+
+
+def _finish(
+    database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
+) -> Prepared | None:
+    """Place what is prepared among its near-copies, and close the stage; None where there is more to prepare first."""
+    unplaced = None
+    vetoed = 0
+    if "syndication" not in cleaning.without:
+        with database.transaction(read_only=True) as connection:
+            unplaced = clusters.find(connection, settings=settings, run=run)
+    places = None if unplaced is None else clusters.place(unplaced, settings=settings)
+    with database.transaction() as connection:
+        runs.hold_fence(connection, run.run_id, fence)
+        # No claim is under way while the run says that it has prepared all that was claimed. Claims go
+        # one at a time, so what came since has higher numbers.
+        db.rows(connection, "extract_lock", pipeline=run.pipeline)
+        if _pending(connection, run, after):
+            return None
+        if unplaced is not None and places is not None:
+            db.execute(connection, "prepare_hold")
+            if not clusters.keep(connection, pipeline=run.pipeline, found=unplaced, joined=places):
+                return None
+            vetoed = int(places.vetoed.sum())
+        if "syndication" not in cleaning.without:
+            clusters.begin_anew(connection, settings=settings, run=run)
+        counts = db.one(connection, "prepare_count", run_id=run.run_id)
+        assert counts is not None
+        result = Prepared(**counts, vetoed=vetoed)
+        if result.revisions != result.documents + result.copies + result.quarantined:
+            raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
+        db.execute(connection, "prepare_done", run_id=run.run_id)
+        return result
+
+
+def _batches(database: Database, run: Run, after: int) -> Iterator[Sequence[Raw]]:
     while True:
         with database.transaction(read_only=True) as connection:
             found = _pending(connection, run, after)
-            unplaced = None
-            if not found and "syndication" not in cleaning.without:
-                unplaced = clusters.find(connection, settings=settings, run=run)
-        # Parsed outside of any transaction: a batch of large pages takes longer than one may idle.
-        batch = _Batch.of(found, cleaning)
-        places = None if unplaced is None else clusters.place(unplaced, settings=settings)
-        with database.transaction() as connection:
-            runs.hold_fence(connection, run.run_id, fence)
-            if found:
-                batch.still_there(connection).save(connection, run.run_id, month)
-                after = found[-1]["revision_id"]
-                log.info(
-                    "prepared up to %d: %d documents, %d refused",
-                    after,
-                    len(batch.documents),
-                    len(batch.refused),
-                )
-                continue
-            # No claim is under way while the run says that it has prepared all that was claimed. Claims go
-            # one at a time, so what came since has higher numbers.
-            db.rows(connection, "extract_lock", pipeline=run.pipeline)
-            if _pending(connection, run, after):
-                continue
-            if unplaced is not None and places is not None:
-                db.execute(connection, "prepare_hold")
-                if not clusters.keep(connection, pipeline=run.pipeline, found=unplaced, joined=places):
-                    continue
-                vetoed = int(places.vetoed.sum())
-            if "syndication" not in cleaning.without:
-                clusters.begin_anew(connection, settings=settings, run=run)
-            counts = db.one(connection, "prepare_count", run_id=run.run_id)
-            assert counts is not None
-            result = Prepared(**counts, vetoed=vetoed)
-            if result.revisions != result.documents + result.copies + result.quarantined:
-                raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
-            db.execute(connection, "prepare_done", run_id=run.run_id)
-            return result
+        if not found:
+            return
+        yield found
+        after = found[-1].revision_id
 
 
-def _pending(connection: Connection, run: Run, after: int) -> Sequence[RowMapping]:
-    return db.rows(
+def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
+    rows = db.rows(
         connection,
         "prepare_pending",
         pipeline=run.pipeline,
@@ -102,66 +132,40 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[RowMappin
         batch=BATCH,
         characters=MAX_RAW,
     )
+    return [Raw(**row) for row in rows]
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """What became of some revisions."""
+def _still_there(connection: Connection, made: Outcome) -> Outcome:
+    """What was made, without what was forgotten while it was prepared."""
+    db.execute(connection, "prepare_hold")
+    found = db.rows(connection, "prepare_there", revision_ids=[*made.documents, *made.refused])
+    there = {row["revision_id"] for row in found}
+    return replace(
+        made,
+        documents={revision: one for revision, one in made.documents.items() if revision in there},
+        refused={revision: reason for revision, reason in made.refused.items() if revision in there},
+    )
 
-    documents: dict[int, Document]  # by revision
-    refused: dict[int, str]  # revision → reason
-    counts: Counter[str]  # what the steps did
 
-    @classmethod
-    def of(cls, found: Sequence[RowMapping], cleaning: Cleaning) -> "_Batch":
-        batch = cls({}, {}, Counter())
-        for row in found:
-            revision = row["revision_id"]
-            try:
-                batch.documents[revision] = to_document(
-                    title=row["title"],
-                    summary=row["summary"],
-                    body=row["body"],
-                    lang=row["lang"],
-                    cleaning=cleaning,
-                    counts=batch.counts,
-                )
-            except Unpreparable as reason:
-                batch.refused[revision] = str(reason)
-            except Exception as error:
-                # Whatever a parser does with it, one article must not stop all later ones.
-                log.exception("revision %d could not be prepared", revision)
-                batch.refused[revision] = f"unreadable: {type(error).__name__} in its preparation"
-        return batch
-
-    def still_there(self, connection: Connection) -> "_Batch":
-        """The batch without what was forgotten while it was prepared."""
-        db.execute(connection, "prepare_hold")
-        found = db.rows(connection, "prepare_there", revision_ids=[*self.documents, *self.refused])
-        there = {row["revision_id"] for row in found}
-        documents = {revision: one for revision, one in self.documents.items() if revision in there}
-        refused = {revision: reason for revision, reason in self.refused.items() if revision in there}
-        return _Batch(documents, refused, self.counts)
-
-    def save(self, connection: Connection, run_id: int, month: date) -> None:
-        if self.documents:
-            _save_documents(connection, self.documents, month)
-        if self.refused:
-            db.execute(
-                connection,
-                "prepare_quarantine",
-                revision_ids=list(self.refused),
-                reasons=list(self.refused.values()),
-            )
-        counts = sorted(+self.counts)
-        if counts:
-            db.execute(
-                connection,
-                "prepare_tally",
-                run_id=run_id,
-                names=counts,
-                values=[self.counts[name] for name in counts],
-            )
+def _save(connection: Connection, made: Outcome, run_id: int, month: date) -> None:
+    if made.documents:
+        _save_documents(connection, made.documents, month)
+    if made.refused:
+        db.execute(
+            connection,
+            "prepare_quarantine",
+            revision_ids=list(made.refused),
+            reasons=list(made.refused.values()),
+        )
+    counts = sorted(+made.counts)
+    if counts:
+        db.execute(
+            connection,
+            "prepare_tally",
+            run_id=run_id,
+            names=counts,
+            values=[made.counts[name] for name in counts],
+        )
 
 
 def _save_documents(connection: Connection, documents: dict[int, Document], month: date) -> None:

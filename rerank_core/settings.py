@@ -93,6 +93,10 @@ class Settings(BaseSettings):
         default=None,
         description="File, or folder of *.txt files, with further rules of advertising and boilerplate lines.",
     )
+    prepare_workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None,
+        description="Processes that prepare more than 400 revisions side by side; none: one a core, at most 4. 1: the task alone.",
+    )
     light_order: Literal["bm25", "embeddings"] = Field(
         default="bm25",
         description="How pairs that stay unscored are ordered: by words, or by a sentence-embedding model on the CPU.",

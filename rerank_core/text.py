@@ -1,12 +1,13 @@
 """The language of a text, and its BM25 terms. Pure functions."""
 
-import logging
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from rerank_core.words import search_words
 
 SAMPLE = 2_000  # characters that a language is told from
 PLAIN_LETTERS = 200  # letters of a text that can contradict the source's claim
@@ -87,15 +88,6 @@ def _likely(sample: str) -> dict[str, float]:
     return {code: float(likely) for code, likely in _identifier().rank(sample)}
 
 
-@cache
-def _segmenter() -> Any:
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    jieba.initialize()
-    return jieba
-
-
 def terms(text: str, *, lang: str) -> Iterator[str]:
     """BM25 terms: words of alphabets, jieba's search words of Chinese, bigrams of Japanese and Korean.
 
@@ -106,6 +98,6 @@ def terms(text: str, *, lang: str) -> Iterator[str]:
         if _IS_BIGRAM_SCRIPT.search(run) or (lang == "ja" and _IS_HAN.match(run)):
             yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
         elif _IS_HAN.match(run):
-            yield from (word for word in _segmenter().cut_for_search(run) if word.strip())
+            yield from search_words(run)
         else:
             yield run

@@ -7,7 +7,7 @@ from sqlalchemy import create_engine
 
 import rerank_core.pipeline
 from faults import attempt, controls, points, stub, traffic  # noqa: F401
-from rerank_core import prepare, text
+from rerank_core import documents, text
 from rerank_core.scorers import registry  # noqa: F401
 
 for name in (
@@ -22,6 +22,6 @@ for name in (
     with suppress(ImportError):  # a library that is no longer used costs nothing
         import_module(name)
 create_engine("postgresql+psycopg2://").dialect  # noqa: B018
-prepare.to_document(title="solar power", summary=None, body="solar power and wind", lang="en")
+documents.to_document(title="solar power", summary=None, body="solar power and wind", lang="en")
 list(text.terms("solar power", lang="en"))
 assert rerank_core.pipeline.STAGES

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from factories import Newsroom, statement_replaced
+from helper_processes import helpers
 
-from rerank_core import documents, pipeline, prepare, runs
+from rerank_core import batches, documents, pipeline, prepare, runs
 from rerank_core.errors import CorruptError, FencedError, SettingsError
+from rerank_core.records import Run
 
 
 def test_equal_texts_share_one_document_and_the_counts_add_up(room: Newsroom) -> None:
@@ -90,7 +92,7 @@ def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
     prepared: list[str] = []
-    original = prepare.to_document
+    original = batches.to_document
 
     def at_most_three(**parts: Any) -> Any:
         if len(prepared) == 3:
@@ -98,13 +100,13 @@ def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
         prepared.append(parts["title"])
         return original(**parts)
 
-    monkeypatch.setattr(prepare, "to_document", at_most_three)
+    monkeypatch.setattr(batches, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
     assert prepared == ["a", "b", "c"]
     assert room.value("SELECT count(document_id) FROM rerank.revision") == 2
     monkeypatch.setattr(
-        prepare, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
+        batches, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
     )
     assert room.stage("prepare", run)["documents"] == 5
     assert prepared[3:] == ["c", "d", "e"]
@@ -198,7 +200,7 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
     monkeypatch.setattr(prepare, "BATCH", 2)
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
-    original, titles = prepare.to_document, []
+    original, titles = batches.to_document, []
 
     def at_most_three(**parts: Any) -> Any:
         titles.append(parts["title"])
@@ -206,7 +208,7 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
             raise KeyboardInterrupt
         return original(**parts)
 
-    monkeypatch.setattr(prepare, "to_document", at_most_three)
+    monkeypatch.setattr(batches, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
     assert metrics(room) == {"lang_en": 2, "signature_short": 2}
@@ -306,3 +308,74 @@ def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
     room.add("solar news")
     pipeline.plan(room.resources)
     assert metrics(room) == {}
+
+
+def helped(monkeypatch: pytest.MonkeyPatch, room: Newsroom, workers: int) -> Newsroom:
+    """The newsroom with so many workers, for which three revisions are many."""
+    monkeypatch.setattr(prepare, "BATCH", 3)
+    monkeypatch.setattr(batches, "MANY", 1)
+    return room.tuned(prepare_workers=workers)
+
+
+def left(room: Newsroom) -> list[Any]:
+    """What prepare has left in the tables, in the order of revisions."""
+    rows = room.sql(
+        "SELECT r.article_id, r.title, d.digest, d.text, d.terms, d.lang, d.lang_confidence, d.flags, d.signature, d.marks, q.reason"
+        " FROM rerank.revision r LEFT JOIN rerank.document d USING (document_id)"
+        " LEFT JOIN rerank.quarantine q USING (revision_id) ORDER BY r.revision_id"
+    )
+    return [tuple(row) for row in rows]
+
+
+def prepared_with(room: Newsroom, run: Run) -> tuple[dict[str, Any], list[Any], dict[str, float]]:
+    """What the stage counts, and what it leaves in the tables."""
+    found = room.stage("prepare", run)
+    counts = {name: value for name, value in found.items() if name not in {"seconds", "run_id"}}
+    return counts, left(room), metrics(room)
+
+
+def fill(room: Newsroom) -> None:
+    """Articles of every kind: two prints of each text, some that are refused."""
+    for number in range(16):
+        room.add(f"en{number}", title=f"Bridge {number // 2}", body=f"<p>{PROSE}</p><p>1,204 views</p>")
+        room.add(f"zh{number}", title="中国发布新一代人工智能发展规划", lang="zh", body=f"第{number}期")
+    room.add("garbled", title="烫烫烫", body="烫烫烫")
+    room.add("empty", title="")
+
+
+def test_helpers_leave_in_the_tables_what_the_task_alone_leaves(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(room)
+    run = room.until("prepare")
+    alone = prepared_with(helped(monkeypatch, room, 1), run)
+    room.sql("UPDATE rerank.revision SET document_id = NULL")
+    for table in ("quarantine", "near_copy", "document", "run_metric"):
+        room.sql(f"DELETE FROM rerank.{table}")
+    assert not any(row[2] or row[-1] for row in left(room))
+    assert prepared_with(helped(monkeypatch, room, 2), run) == alone
+    assert alone[0]["quarantined"] == 2
+    assert alone[0]["revisions"] == 34
+
+
+def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(room)
+    killed: list[int] = []
+    original = prepare._still_there
+
+    def killing(connection: Any, made: Any) -> Any:
+        for helper in helpers():
+            if len(killed) < 3:
+                helper.kill()
+                killed.append(helper.pid)
+        return original(connection, made)
+
+    monkeypatch.setattr(prepare, "_still_there", killing)
+    counts, rows, tallied = prepared_with(helped(monkeypatch, room, 2), room.until("prepare"))
+    assert len(killed) >= 2
+    assert "a helper is gone" in caplog.text
+    assert (counts["revisions"], counts["quarantined"]) == (34, 2)
+    assert all((row[2] is None) != (row[-1] is None) for row in rows)
+    assert tallied["lang_en"] + tallied["lang_zh"] == 32

@@ -8,8 +8,19 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
+from rerank_core import (
+    batches,
+    ledger,
+    maintain,
+    pages,
+    pointer,
+    prepare,
+    publications,
+    publish,
+    recall,
+    removal,
+)
 from rerank_core import database as db
-from rerank_core import ledger, maintain, pages, pointer, prepare, publications, publish, recall, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError
 
@@ -395,16 +406,16 @@ class TestRace:
 
     def preparing(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """The article is forgotten after prepare has read its text and before it saves."""
-        of = prepare._Batch.of
+        outcome = batches.outcome
         run = room.until("prepare", "k")
 
         def read_and_then_forgotten(*arguments: Any) -> Any:
-            batch = of(*arguments)
+            made = outcome(*arguments)
             if not room.value("SELECT count(*) FROM rerank.tombstone"):
                 forget(room)
-            return batch
+            return made
 
-        monkeypatch.setattr(prepare._Batch, "of", read_and_then_forgotten)
+        monkeypatch.setattr(batches, "outcome", read_and_then_forgotten)
         return room.stage("prepare", run)
 
     def test_what_is_forgotten_while_it_is_prepared_is_not_saved(
@@ -417,7 +428,7 @@ class TestRace:
     def test_control_a_prepare_that_does_not_look_again_brings_it_back(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(prepare._Batch, "still_there", lambda batch, connection: batch)
+        monkeypatch.setattr(prepare, "_still_there", lambda connection, made: made)
         with pytest.raises(prepare.CorruptError, match="do not add up"):
             self.preparing(room, monkeypatch)
         assert tables_with_mark(room) == {"document", "revision"}
