@@ -4,6 +4,7 @@ Prevents a frozen and resumed try from overwriting what its successor has commit
 fenced stage takes the next number, and commits only while that number is still the run's.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from rerank_core.database import Database
 from rerank_core.errors import FencedError, InputError, RetryableError
 from rerank_core.records import Run, Window
 from rerank_core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def open_run(
@@ -63,7 +66,17 @@ def open_run(
         connection, "runs_by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
     )
     assert row is not None
-    return _record(row)
+    run = _record(row)
+    if (run.topics, run.rescore) != (topics, rescore) or (until is not None and end < run.window.until):
+        log.warning(
+            "run %d (%s) keeps what it was opened with: until %s, topics %s, rescore %s; another key makes another run",
+            run.run_id,
+            run.key,
+            run.window.until.isoformat(),
+            "all" if run.topics is None else ", ".join(run.topics),
+            run.rescore,
+        )
+    return run
 
 
 def get(connection: Connection, run_id: int) -> Run:

@@ -351,10 +351,10 @@ def _write_local(target: Path, content: pa.Buffer) -> None:
     draft = target.with_name(f".{target.name}.{_token()}.tmp")
     try:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
             stream = draft.open("xb")
         except FileNotFoundError:  # a clean-up has just removed the folder, which was empty
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
             stream = draft.open("xb")
         with stream:
             stream.write(content)
@@ -363,11 +363,25 @@ def _write_local(target: Path, content: pa.Buffer) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
+    _flush_names(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _flush_names(folder.parent)
+
+
+def _flush_names(folder: Path) -> None:
+    """What was made in a folder, or renamed, is there after a power cut, too."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the name, too, survives a power cut
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def _remove_empty(file: Path, *, top: Path) -> None:

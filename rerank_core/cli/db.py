@@ -9,7 +9,7 @@ app = typer.Typer(help="The database schema and its roles.", no_args_is_help=Tru
 
 @app.command()
 def upgrade() -> None:
-    """Bring the schema to this version; safe to repeat, and at any time."""
+    """Bring the schema to this version; safe to repeat. Pause the DAGs first, and let their runs end."""
     from rerank_core import database as db
     from rerank_core.cli.printing import say
     from rerank_core.settings import settings

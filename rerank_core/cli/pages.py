@@ -32,7 +32,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     # One snapshot: a publication between the two queries is not seen by the second alone.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
         topics = db.rows(connection, "show_topics", pipeline=pipeline, topic=topic)
-        current = db.one(connection, "announce_current", pipeline=pipeline)
+        current = db.one(connection, "pointer_standing", pipeline=pipeline)
         articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
         blocked = db.one(connection, "show_blocked", pipeline=pipeline)
     if not topics and topic is not None:
@@ -61,6 +61,8 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         )
     page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
+    if current is not None and current["held"]:
+        say("a rollback holds the page here; `rerank publish --release` lets it go on", style="yellow")
     if blocked is not None:
         say(f"the gate has blocked this run: {blocked['blocked']}", style="bold red")
         say(
@@ -90,7 +92,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
             _state(row),
             "" if row["version"] is None else f"{row['version']}",
             "" if row["row_count"] is None else f"{row['row_count']:,}",
-            "current" if row["is_current"] else "",
+            _page(row),
             "" if row["drift_psi"] is None else f"{row['drift_psi']:.2f}",
             row["key"],
             row["difference"] or "",
@@ -112,6 +114,14 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
                 f"run {row['run_id']}: its logits have drifted ({row['drift_psi']:.2f}, from {SHIFT} on)",
                 style="yellow",
             )
+
+
+def _page(row: "Mapping[Any, Any]") -> str:
+    """Whether readers see the run."""
+    if not row["is_current"]:
+        return ""
+    shown = "held" if row["held"] else "current"
+    return shown if row["page_version"] == row["version"] else f"{shown}, version {row['page_version']}"
 
 
 def _state(row: "Mapping[Any, Any]") -> str:

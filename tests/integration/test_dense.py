@@ -12,7 +12,7 @@ from sqlalchemy import text
 from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force, unit_vectors
 
 from rerank_core import database as db
-from rerank_core import embed
+from rerank_core import embed, removal
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
 from rerank_core.retrieval import dense, pgvector
@@ -280,6 +280,27 @@ def test_what_the_time_limit_leaves_is_counted_recalled_by_words_and_taken_up_by
     healed = room.run("whole")
     assert healed["embed"]["embedded"] == 2
     assert room.page() == ["solar"]  # though it was claimed by the run before
+
+
+def test_a_forgotten_article_takes_its_vector_with_it(dense_room: Newsroom) -> None:
+    room = dense_room
+    room.follow(make_topic(query="solar", candidate_limit=1))
+    room.add("solar", "apples")
+    room.run()
+    (table,) = (
+        row.name
+        for row in room.sql("SELECT format('rerank.vector_%s', embedder_id) AS name FROM rerank.embedder")
+    )
+    removal.forget(
+        database=room.database,
+        store=room.resources.store,
+        settings=room.settings,
+        article_id="solar",
+        reason="asked for",
+    )
+    kept = room.sql(f"SELECT r.article_id FROM {table} JOIN rerank.revision r USING (document_id)")
+    assert [row.article_id for row in kept] == ["apples"]
+    assert room.value(f"SELECT count(*) FROM {table}") == 1
 
 
 @pytest.mark.parametrize("error", [EngineError("no device"), ModelError("no weights here")], ids=type)

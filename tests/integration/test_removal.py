@@ -307,6 +307,18 @@ class TestForget:
         assert forget(room).pipelines == ("news", "shadow")
         assert tables_with_mark(room) == set()
 
+    def test_a_pipeline_that_keeps_its_articles_longer_forgets_it_too(self, room: Newsroom) -> None:
+        room.run("first")
+        shadow = room.tuned(pipeline="shadow")
+        shadow.follow("solar")
+        shadow.run("first")
+        room.sql(
+            "DELETE FROM rerank.revision_text USING rerank.revision r WHERE r.pipeline = 'news' AND revision_text.revision_id = r.revision_id"
+        )
+        room.sql("DELETE FROM rerank.revision WHERE pipeline = 'news'")
+        assert forget(room).pipelines == ("news", "shadow")
+        assert tables_with_mark(room) == set()
+
     def test_it_may_be_repeated_and_finds_nothing_left(self, room: Newsroom) -> None:
         room.run("first")
         forget(room)

@@ -101,6 +101,22 @@ def test_a_run_keeps_the_window_topics_and_rescore_that_it_was_opened_with(room:
     assert second == first
 
 
+@pytest.mark.parametrize(
+    "asked", [{"topics": None}, {"rescore": True}, {"topics": ("solar",), "hours": 3}], ids=str
+)
+def test_what_is_asked_for_in_vain_of_a_run_that_exists_is_told(
+    room: Newsroom, caplog: pytest.LogCaptureFixture, asked: dict[str, Any]
+) -> None:
+    asked = dict(asked)
+    room.open("k", until=room.ago(hours=1), topics=("solar",))
+    room.open("k", until=room.ago(hours=1), topics=("solar",))
+    room.open("k", until=room.ago(hours=-1), topics=("solar",))  # what is to come is cut off anyway
+    assert caplog.text == ""
+    room.open("k", until=room.ago(hours=asked.pop("hours", 1)), **{"topics": ("solar",), **asked})
+    assert "(k) keeps what it was opened with" in caplog.text
+    assert "topics solar, rescore False" in caplog.text
+
+
 def test_the_time_of_a_run_is_never_later_than_the_databases_clock(room: Newsroom) -> None:
     run = room.open("k", until=room.ago(hours=-5))
     assert room.now <= run.window.until <= room.value("SELECT now()")

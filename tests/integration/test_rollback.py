@@ -10,6 +10,7 @@ from factories import Newsroom
 from rerank_core import pages, pointer
 from rerank_core.cli import main
 from rerank_core.errors import FencedError, InputError
+from rerank_core.settings import settings as process_settings
 
 
 @pytest.fixture
@@ -189,11 +190,23 @@ def test_the_commands_say_where_the_page_is(
         said = capsys.readouterr()
         return int(ended.value.code or 0), " ".join((said.out + said.err).split())
 
+    def shown(what: str) -> str:
+        with pytest.raises(SystemExit):
+            main([what])
+        return " ".join(capsys.readouterr().out.split())
+
+    process_settings.cache_clear()
+    assert "current" in shown("runs")
     code, said = command("--rollback", str(first["run_id"]), "--reason", "wrong")
     assert code == 0
     assert f"is at run {first['run_id']}, version 1" in said
     assert "stays there until `rerank publish --release`" in said
     assert first["parquet"] in said
+    assert "a rollback holds the page here" in shown("show")
+    assert " held " in shown("runs")
+    published(room, "first")
+    assert "held, version 1" in shown("runs")
+    process_settings.cache_clear()
     code, said = command("--release")
     assert (code, f"is at run {second['run_id']}" in said, "follows the runs again" in said) == (
         0,

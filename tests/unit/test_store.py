@@ -269,6 +269,23 @@ def test_what_a_killed_write_leaves_is_known_as_a_draft(
     assert seen[0] != "news/latest.json"
 
 
+def test_a_file_and_every_new_folder_above_it_are_flushed_before_it_counts_as_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+
+    def noted(number: int) -> None:
+        path = Path(f"/proc/self/fd/{number}").resolve().relative_to(tmp_path)
+        flushed.append("draft" if path.suffix == ".tmp" else str(path))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    store.write("news/rankings/2026/a.parquet", TABLE)
+    assert flushed == [".", "news", "news/rankings", "draft", "news/rankings/2026"]
+    flushed.clear()
+    store.write("news/rankings/2026/b.parquet", TABLE)
+    assert flushed == ["draft", "news/rankings/2026"]
+
+
 def torn_reads(store: Store, rewrites: int = 300) -> int:
     """How many reads found less than one whole version, while a writer replaced a file so many times."""
     content = [json.dumps([number] * 20_000).encode() for number in range(2)]
