@@ -35,6 +35,7 @@ BEGIN
     -- What PUBLIC may do, frontends may do.
     {exclusive}EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
     {exclusive}IF to_regnamespace('public') IS NOT NULL THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
+    {exclusive}REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
 END $roles$;
 
 -- ── The schema and its owner ────────────────────────────────────────────────────────────────────

@@ -40,7 +40,7 @@ def roles(
         typer.Option(
             "--shared",
             help="Leave what PUBLIC may do in the database as it is: other programs use it, too. Frontends may"
-            " then make temporary tables.",
+            " then make temporary tables and large objects.",
         ),
     ] = False,
 ) -> None:
