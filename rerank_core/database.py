@@ -156,12 +156,12 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         code = getattr(error.orig, "pgcode", None)
         if not _may_pass(code):
             raise
+        advice = "check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
         if code == LOCK_NOT_AVAILABLE:
             database.end_frozen()
+            advice = "another task keeps what this one has waited for; try again"
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
-        raise DatabaseUnavailable(
-            f"{database!r}: {reason}; check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
-        ) from error
+        raise DatabaseUnavailable(f"{database!r}: {reason}; {advice}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"{database!r}: the connection was lost; try again") from error

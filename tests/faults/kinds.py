@@ -220,6 +220,8 @@ def draw(rng: Random, fire: Fire, kind: str) -> list[Fault]:
         return [Fault(kind, point=_point(rng, fire, ("extract", "prepare", "recall", "rerank", "publish")))]
     if kind == "freeze in publish":  # its file is written, and its successor publishes first
         return [Fault("freeze", point=rng.choice(("publish/rename/1", "publish/written/1")))]
+    if kind == "freeze in a copy":  # no timeout of Postgres ends its session
+        return [Fault("freeze", point=rng.choice(("prepare/copy/1", "rerank/copy/1", "publish/copy/1")))]
     if kind == "freeze":
         stages = ("extract", "prepare", "recall", "rerank", "publish", "publish")
         return [Fault(kind, point=_point(rng, fire, stages))]
@@ -235,7 +237,11 @@ def draw(rng: Random, fire: Fire, kind: str) -> list[Fault]:
 def _point(rng: Random, fire: Fire, stages: Sequence[str], kinds: Sequence[str] | None = None) -> str:
     """One of the points that a good run passes."""
     stage = rng.choice(stages)
-    passed = [point for point in fire.points[stage] if kinds is None or point.split("/")[1] in kinds]
+    passed = [
+        point
+        for point in fire.points[stage]
+        if (point.split("/")[1] in kinds if kinds else point.split("/")[1] != "copy")
+    ]
     # A run that scores less than the first one passes fewer chunks.
     near = [point for point in passed if int(point.split("/")[2]) <= 6]
     return rng.choice(near)

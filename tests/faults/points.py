@@ -117,11 +117,13 @@ def install_in_tasks(folder: Path) -> None:
 
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
+    from rerank_core import database
     from rerank_core.database import Database
     from rerank_core.scorers import registry
     from rerank_core.store import Store
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, registry.load
+    read = database._Parts.read
 
     @contextmanager
     def pointed_transaction(self: Database, *, read_only: bool = False) -> Iterator[Any]:
@@ -143,6 +145,10 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
         points.reach("rename")
         replace(*args, **options)
 
+    def pointed_read(self: Any, size: int) -> bytes:
+        points.reach("copy")  # the server waits for rows, in the middle of a statement
+        return read(self, size)
+
     def pointed_load(*args: Any, **options: Any) -> Any:
         scorer = load(*args, **options)
         score = scorer.score
@@ -161,6 +167,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
 
     Database.transaction = pointed_transaction  # type: ignore[method-assign]
     Store.write = pointed_write  # type: ignore[method-assign, assignment]
+    database._Parts.read = pointed_read  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]
     registry.load = pointed_load
 

@@ -16,6 +16,7 @@ KINDS = (
     "terminate",
     "freeze",
     "freeze in publish",
+    "freeze in a copy",
     "cut off",
     "database crash",
     "disk full",

@@ -212,7 +212,8 @@ def test_a_lock_that_is_not_to_be_had_is_retryable(room: Newsroom, monkeypatch: 
     monkeypatch.setattr(db, "LOCK_TIMEOUT", "50ms")
     with room.database.transaction() as holder:
         holder.execute(text("LOCK TABLE rerank.article"))
-        with pytest.raises(DatabaseUnavailable, match="lock timeout"), room.database.transaction() as other:
+        told = "lock timeout; another task keeps what this one has waited for; try again"
+        with pytest.raises(DatabaseUnavailable, match=told), room.database.transaction() as other:
             other.execute(text("LOCK TABLE rerank.article"))
 
 
