@@ -45,7 +45,9 @@ _PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
 _BLOCK = re.compile(
     r"<(?:p|div|h[1-6]|ul|ol|li|table|section|article|blockquote|pre|figure|dl)[\s>]", re.IGNORECASE
 )
-_MISREAD = re.compile("[\u00c2-\u00f4][\u0080-\u009f]")  # a byte that HTML takes for a control character
+_MISREAD = re.compile(
+    "[\u00c2-\u00f4][\u0080-\u00a0]"
+)  # a byte that HTML takes for a control character or a space
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"  # control, surrogate, private use
     "\u00ad\u200b\u2060\ufeff\U000e0000-\U000e007f"  # of no width

@@ -67,6 +67,9 @@ Reason = Literal[
 ]
 
 
+NAMED = 5  # articles of a cluster that are named
+
+
 @dataclass(frozen=True)
 class Explanation:
     """The answer."""
@@ -258,10 +261,12 @@ class _Case:
         shown = [one["article_id"] for one in here if one["article_id"] not in hidden]
         stands = row["article_id"] if row is not None and row["article_id"] in shown else shown[0]
         texts = len({one["document_id"] for one in here})
+        names = [one["article_id"] for one in here]
+        named = ", ".join(names[:NAMED]) + ("" if len(names) <= NAMED else f" and {len(names) - NAMED} more")
         who = "this one" if stands == self._article_id else f"article {stands}"
         self.note(
             "cluster",
-            f"{len(here)} articles with this text or a near-copy of it, {texts} texts; {who} stands for them"
+            f"{len(here)} articles with this text or a near-copy of it, {texts} texts: {named}; {who} stands for them"
             if len(here) > 1
             else "no other article has this text or a near-copy of it",
         )

@@ -142,7 +142,7 @@ def test_a_near_copy_names_the_article_that_stands_for_it_and_its_rank(room: New
         sentence,
     )
     assert dict(ask(room, "first").facts)["cluster"] == (
-        "3 articles with this text or a near-copy of it, 3 texts; this one stands for them"
+        "3 articles with this text or a near-copy of it, 3 texts: first, second, third; this one stands for them"
     )
     assert "scored text" not in dict(ask(room, "first").facts)
     room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'first', 'libel')")

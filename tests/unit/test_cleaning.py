@@ -115,6 +115,7 @@ def test_what_postgres_cannot_hold_goes_even_where_no_step_is_taken() -> None:
 
 def test_bytes_that_were_misread_are_mended_before_the_parser_loses_them() -> None:
     assert plain_text("<p>itâ\x80\x99s cafÃ© time</p>") == "it’s café time"
+    assert plain_text("<p>up to 33\u00c2\u00a0hours, voil\u00c3\u00a0</p>") == "up to 33 hours, voilà"
 
 
 @pytest.mark.parametrize(

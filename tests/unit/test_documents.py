@@ -1,6 +1,7 @@
 """A raw article becomes the document that the model and BM25 read."""
 
 import hashlib
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -140,11 +141,16 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
     }
 
 
-def test_the_article_in_the_readme_becomes_the_text_in_the_readme() -> None:
+def test_the_sample_article_that_the_readme_follows_becomes_the_text_in_the_readme() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## How an article becomes a rank")[2]
-    body, text = re.findall(r"```(?:html)?\n(.*?)\n```", section, re.DOTALL)[:2]
-    title, summary = re.findall(r"title\n`(.+?)`, the summary `(.+?)`", section)[0]
-    document = made(title, summary, body.replace("\\x80\\x99", "\x80\x99"))
-    assert document.text == text
-    assert (document.lang, round(document.lang_confidence, 2), document.flags) == ("en", 1.0, ())
+    sample = Path(__file__).parents[2] / "rerank_core/demo/sample/articles.jsonl"
+    article = next(
+        row
+        for row in map(json.loads, sample.read_text(encoding="utf-8").splitlines())
+        if row["article_id"] == "en-0005"
+    )
+    document = to_document(**{name: article[name] for name in ("title", "summary", "body", "lang")})
+    assert f"body: {article['body']}\n" in section
+    assert f"as the model reads it\n{document.text}\n```" in section
+    assert f"digest        {document.digest.hex()}\n" in section
