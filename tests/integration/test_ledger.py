@@ -1,12 +1,18 @@
-"""What the ledger is asked for: the documents of a window, month by month."""
+"""What the ledger is asked for: the documents of a window, month by month. And two that write the same pairs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from time import sleep
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from factories import Newsroom, make_pair, make_score
+import pytest
+from factories import Newsroom, make_pair, make_score, statement_replaced
 
+from rerank_core import database as db
 from rerank_core import ledger
+from rerank_core.errors import DatabaseUnavailable
 from rerank_core.ledger import Lookup
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import FakeScorer
@@ -55,3 +61,45 @@ def test_an_old_text_in_the_window_does_not_bring_all_since_then(room: Newsroom)
 
 def test_an_empty_window_has_no_scores(room: Newsroom) -> None:
     assert looked_up(room, {}).logit.tolist() == []
+
+
+def meet(room: Newsroom) -> list[int]:
+    """One writer has the first of two pairs, another one brings both, and the first one goes on to the second pair."""
+    first, second = (make_pair(document_id=number, month=MARCH) for number in (1, 2))
+    with room.database.transaction() as connection:
+        scorer_id = registry.register(connection, FakeScorer().identity)
+        ledger.ensure_months(connection, [MARCH])
+
+    def keep(connection: Any, *pairs: Any) -> int:
+        values = {"scorer_id": scorer_id, "run_id": 1, "shard": 0, "engine": "fake", "device": "none"}
+        return ledger.write(connection, [make_score(pair) for pair in pairs], replace=False, **values)
+
+    def keep_both() -> int:
+        with room.database.transaction() as connection:
+            return keep(connection, second, first)
+
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with ThreadPoolExecutor(1) as pool:
+        with room.database.transaction() as connection:
+            written = [keep(connection, first)]
+            both = pool.submit(keep_both)
+            while not (room.value(waits) or both.done()):
+                sleep(0.01)
+            written.append(keep(connection, second))
+        return [*written, both.result()]
+
+
+def test_two_that_write_the_same_pairs_wait_for_each_other_in_one_order_alone(room: Newsroom) -> None:
+    assert meet(room) == [1, 1, 0]
+    assert room.value("SELECT count(*) FROM rerank.pair_score") == 2
+
+
+def test_control_in_another_order_they_lock_each_other_out(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_given = (db.sql_folder() / "queries" / "ledger_add.sql").read_text("utf-8")
+    backwards = as_given.replace("ORDER BY query_id, document_id", "ORDER BY query_id, document_id DESC")
+    assert backwards != as_given
+    statement_replaced(monkeypatch, "ledger_add", backwards)
+    with pytest.raises(DatabaseUnavailable, match="deadlock"):
+        meet(room)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import publish, runs, schemas
+from rerank_core import pages, publish, runs, schemas
 from rerank_core.errors import FencedError
 from rerank_core.records import Run
 
@@ -229,6 +229,26 @@ def test_the_views_hide_a_blocked_article_at_once(room: Newsroom) -> None:
     assert "solar" in room.page()
     block(room, "solar")
     assert "solar" not in room.page()
+
+
+def test_a_deactivated_topic_leaves_the_page_and_comes_back_with_its_scores(room: Newsroom) -> None:
+    room.follow("solar", "wind")
+    room.add("solar 1", "wind 1")
+    room.run()
+    before = [(row.article_id, row.logit) for row in room.ranking("wind")]
+    room.follow("solar")
+    published = room.run()["publish"]
+    assert [row.topic for row in room.sql("SELECT topic FROM rerank.current_topic")] == ["solar"]
+    assert room.page("wind") == []
+    assert set(room.parquet(published).column("topic").to_pylist()) == {"solar"}
+    latest = pages.read_latest(room.resources.store, "news")
+    assert latest is not None
+    assert set(latest["topics"]) == {"solar"}
+    room.follow("solar", "wind")
+    room.engines.built.clear()
+    room.run()
+    assert [(row.article_id, row.logit) for row in room.ranking("wind")] == before
+    assert room.engines.built == []
 
 
 def test_pipelines_have_pages_of_their_own(room: Newsroom) -> None:
