@@ -20,6 +20,12 @@ def upgrade() -> None:
         if before == after
         else f"schema brought from {before or 'nothing'} to {after}"
     )
+    if before not in (None, after):
+        say(
+            "no task of the version before may work beside this one: install it everywhere before the DAGs go on; where"
+            " `rerank db roles` made the roles, apply its script again",
+            style="yellow",
+        )
 
 
 @app.command()

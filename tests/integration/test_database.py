@@ -16,8 +16,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from rerank_core import database as db
+from rerank_core.cli import main
 from rerank_core.database import Database
 from rerank_core.errors import DatabaseUnavailable
+from rerank_core.settings import settings as process_settings
 
 ODD = [
     "plain",
@@ -53,6 +55,27 @@ def test_two_upgrades_at_once_both_succeed_and_one_of_them_does_the_work(empty_d
     assert sorted(found, key=str) == sorted(
         [(None, db.head_revision()), (db.head_revision(), db.head_revision())], key=str
     )
+
+
+def test_the_command_says_what_a_newer_schema_asks_for(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
+
+    def upgraded() -> str:
+        process_settings.cache_clear()
+        with pytest.raises(SystemExit):
+            main(["db", "upgrade"])
+        process_settings.cache_clear()
+        return " ".join(capsys.readouterr().out.split())
+
+    said = upgraded()
+    assert "already" in said
+    assert "no task" not in said
+    monkeypatch.setattr(db, "upgrade", lambda _: ("0001", "0002"))
+    said = upgraded()
+    assert "schema brought from 0001 to 0002" in said
+    assert "no task of the version before may work beside this one" in said
 
 
 def test_an_empty_database_has_no_revision(empty_database_url: str) -> None:
