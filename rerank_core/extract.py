@@ -77,18 +77,18 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
         # Before the snapshot is taken: a claim from an older snapshot, after one from a newer, would take an article
         # back to an older version.
         _hold(connection, run, fence)
-        # The snapshot stays open until exactly its rows are claimed.
         with Database(settings.source_url).transaction(read_only=True) as source:
             check_contract(source, settings.source_view)
             _copy_source(source, connection, settings.source_view, run)
-            return _claim(
-                connection,
-                run,
-                fence,
-                view=settings.source_view,
-                keys="pg_temp.source_key",
-                rows="pg_temp.source_row",
-            )
+        # Exactly the snapshot's rows are claimed, however long that takes: the source is not waited with.
+        return _claim(
+            connection,
+            run,
+            fence,
+            view=settings.source_view,
+            keys="pg_temp.source_key",
+            rows="pg_temp.source_row",
+        )
 
 
 def check_contract(connection: Connection, view: str) -> None:

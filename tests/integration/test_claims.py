@@ -228,6 +228,21 @@ class TestSnapshot:
             far_wire.claim()
         assert far_wire.revisions() == []
 
+    def test_the_source_is_let_go_before_the_claim_which_may_take_long(
+        self, far_wire: Wire, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = db.one
+        monkeypatch.setattr(db, "IDLE_TIMEOUT", "300ms")
+
+        def slow(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
+            if name == "extract_claim":
+                connection.exec_driver_sql("SELECT pg_sleep(0.8)")
+            return one(connection, name, *arguments, **values)
+
+        monkeypatch.setattr(db, "one", slow)
+        far_wire.put("a")
+        assert far_wire.claim() == {"claimed": 1}
+
     def overtaken(self, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
         """A claim has taken its snapshot; the story is edited; another run claims before the first one goes on."""
         copy_out, has_snapshot, go_on = db.copy_out, threading.Event(), threading.Event()
