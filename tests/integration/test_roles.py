@@ -3,7 +3,9 @@
 import itertools
 import re
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -376,6 +378,40 @@ def test_an_error_tells_a_frontend_nothing_of_rows_that_its_view_leaves_out(
         except psycopg2.errors.InvalidTextRepresentation as error:
             told.append(str(error).strip().rpartition(" integer: ")[2])
     assert told == (['"solar one!"'] if spoil is None else ['"solar one!"', '"solar two!"'])
+
+
+class Frozen:
+    """A file that a COPY reads: one row, and then nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def read(self, _: int) -> bytes:
+        if self.begun.is_set():
+            self.go.wait()
+            return b""
+        self.begun.set()
+        return b"a\n"
+
+
+def test_the_writer_may_end_a_session_of_its_own_that_is_frozen_in_a_copy(
+    office: Callable[..., Office], newsroom: Callable[..., Newsroom], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = office()
+    monkeypatch.setattr(db, "IDLE_TIMEOUT", "0s")
+    monkeypatch.setattr(db, "COPY_LOOK_SECONDS", 0.1)
+    file = Frozen()
+    with closing(made.login(made.roles.writer)) as connection, ThreadPoolExecutor(1) as pool:
+        cursor = connection.cursor()
+        cursor.execute("SET application_name = 'news-rerank'")
+        copying = pool.submit(cursor.copy_expert, "COPY rerank.article (article_id) FROM STDIN", file)
+        file.begun.wait()
+        newsroom(made).database.end_frozen()
+        left = made.sql("postgres", "SELECT count(*) FROM pg_stat_progress_copy")
+        file.go.set()
+        with pytest.raises(psycopg2.OperationalError):
+            copying.result()
+    assert left == [(0,)]
 
 
 def test_rollback_forgetting_and_the_clean_up_work_for_the_writer(
