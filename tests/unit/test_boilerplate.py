@@ -1,12 +1,19 @@
 """Lines that advertise, count or link are left out; ordinary sentences stay."""
 
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from rerank_core import boilerplate
+from rerank_core.cleaning import Cleaning, Tally, clean
 from rerank_core.errors import SettingsError
 
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data"
 SHIPPED = boilerplate.load()
 
 
@@ -156,3 +163,57 @@ def test_rules_that_are_not_there_or_cannot_be_read_are_named(tmp_path: Path) ->
 def test_no_shipped_rule_stands_twice(file: Path) -> None:
     rules = [(kind, " ".join(rule.casefold().split())) for kind, rule in boilerplate.read(file)]
     assert sorted(rule for rule in set(rules) if rules.count(rule) > 1) == []
+
+
+# Of the bundled sample, whose advertising and boilerplate lines say one of these.
+MARKS = re.compile(
+    "责任编辑：|点击下载APP|更多精彩内容请关注|转载请注明出处|Subscribe now to our newsletter|^Advertisement$|^Read more: "
+)
+
+
+def lines_of(texts: Iterable[str]) -> tuple[Counter[str], Counter[str]]:
+    """Lines of prepared texts, and those of them that the rules leave out."""
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    for text in texts:
+        before.update(text.split("\n"))
+        after.update(stripped(text).split("\n"))
+    return before, before - after
+
+
+def test_of_the_sample_nearly_every_advertising_line_goes_and_no_other_line() -> None:
+    without = Cleaning(without=frozenset({"boilerplate"}))
+    bodies = [
+        clean(json.loads(line)["body"], cleaning=without, tally=Tally())
+        for name in ("articles.jsonl", "more_articles.jsonl")
+        for line in (ROOT / "rerank_core/demo/sample" / name).read_text(encoding="utf-8").splitlines()
+    ]
+    lines, removed = lines_of(bodies)
+    labelled = Counter({line: times for line, times in lines.items() if MARKS.search(line)})
+    assert lines.total() > 450
+    assert labelled.total() == 30
+    taken = removed & labelled
+    assert taken.total() == 28  # of the others one ends a sentence, one a list of sources
+    assert removed - labelled == Counter()
+
+
+def is_prose(line: str) -> bool:
+    return len(line) >= 80 and not line.startswith(("http", "©"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the data are not beside this repository")
+def test_of_real_stories_and_paragraphs_less_than_one_ordinary_line_in_a_thousand_goes() -> None:
+    pages = json.loads(
+        (SHARED / "html/article_extraction_benchmark/ground-truth.json").read_text(encoding="utf-8")
+    )
+    stories = ["\n".join(filter(str.strip, page["articleBody"].split("\n"))) for page in pages.values()]
+    lines, removed = lines_of(stories)
+    prose, lost = (
+        sum(times for line, times in found.items() if is_prose(line)) for found in (lines, removed)
+    )
+    assert prose > 2_000
+    assert lost < prose / 1_000
+    corpus = (SHARED / "relevance/xquad_multi/corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    paragraphs, removed = lines_of(json.loads(line)["text"] for line in corpus)
+    assert paragraphs.total() > 1_400
+    assert removed == Counter()
