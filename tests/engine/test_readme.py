@@ -20,7 +20,11 @@ AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # of the run in README: an hour a
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?= UTC)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # vLLM and torch warn of their own code
+]
 
 
 def block(command: str) -> str:
