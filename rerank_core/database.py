@@ -33,7 +33,7 @@ LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
 WORK_TIMEOUT = "1h"  # of a transaction whose caller computes between two statements
 COPY_LOOK_SECONDS = 1.0  # between two looks at one that seems to stand still
-LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"  # SQLSTATE
 COPY_ROWS = 20_000  # that are written as CSV at a time
 COPY_BYTES = 1 << 16  # that the driver sends at a time
 # Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
@@ -160,6 +160,8 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         if code == LOCK_NOT_AVAILABLE:
             database.end_frozen()
             advice = "another task keeps what this one has waited for; try again"
+        elif code == QUERY_CANCELED:
+            advice = "a limit of this role or server ended it, or somebody; `rerank doctor` names such limits"
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(f"{database!r}: {reason}; {advice}") from error
     except DBAPIError as error:

@@ -71,6 +71,13 @@ def _database(settings: Settings) -> Finding:
     found = f"PostgreSQL {server['version']}, database {server['name']}"
     if server["version_number"] < OLDEST_POSTGRES * 10_000:
         return Finding("database", "fail", found, f"upgrade it to PostgreSQL {OLDEST_POSTGRES} or newer")
+    if server["limits"]:
+        advice = (
+            "take the limit from the role of RERANK_DATABASE_URL, or make it an hour: ALTER ROLE … SET … = 0"
+        )
+        return Finding(
+            "database", "warn", f"{found}; {server['limits']} ends a long claim or publication", advice
+        )
     return Finding("database", "ok", found)
 
 

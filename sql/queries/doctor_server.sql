@@ -1,5 +1,8 @@
--- What the database server says of itself: its version, the name of the database, its clock.
+-- What the database server says of itself: its version, the name of the database, its clock, and limits that end a long
+-- claim or publication (null: none is set).
 SELECT current_setting('server_version_num')::integer AS version_number,
        current_setting('server_version') AS version,
        current_database() AS name,
+       (SELECT string_agg(name || ' = ' || current_setting(name), ', ' ORDER BY name) FROM pg_settings
+        WHERE name IN ('statement_timeout', 'transaction_timeout') AND setting <> '0') AS limits,
        clock_timestamp() AS now

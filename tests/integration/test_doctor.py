@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from factories import Newsroom, statement_replaced
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from tiny_sentences import make_checkpoint
 
 from rerank_core import doctor, doctor_host
 from rerank_core.database import Database
 from rerank_core.doctor import Finding, examine
+from rerank_core.errors import DatabaseUnavailable
 from rerank_core.scorers import embedding
 from rerank_core.scorers.embedding import FakeEmbedder
 from rerank_core.settings import Settings
@@ -63,6 +64,18 @@ def test_a_server_that_is_away_is_told_once_and_without_the_password(store_url: 
     assert {found[name].state for name in ("schema", "article source", "clock")} == {"warn"}
     assert found["store"].state == "ok"
     assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize("limit", ["statement_timeout", "transaction_timeout"])
+def test_a_limit_that_ends_long_work_is_told_and_so_is_what_it_ended(
+    database_url: str, store_url: str, limit: str
+) -> None:
+    run(database_url, f"ALTER DATABASE {make_url(database_url).database} SET {limit} = '200ms'")
+    found = findings(settings(database_url, store_url))["database"]
+    assert found.state == "warn"
+    assert f"{limit} = 200ms ends a long claim or publication" in found.found
+    with pytest.raises(DatabaseUnavailable, match="doctor" if limit == "statement_timeout" else "closed"):
+        run(database_url, "SELECT pg_sleep(5)")
 
 
 def test_an_empty_database_needs_an_upgrade(empty_database_url: str, store_url: str) -> None:
