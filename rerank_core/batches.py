@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import traceback
@@ -158,7 +157,11 @@ class _Helper:
         try:
             if self._process is None:
                 self._process = subprocess.Popen(
-                    _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+                    _COMMAND,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=_environment(),
+                    process_group=0,  # a terminal's Ctrl-C goes to its owner alone, which ends it
                 )
                 _send(self._cleaning, self._process.stdin)
             _send(batch, self._process.stdin)
@@ -193,7 +196,6 @@ def _send(message: object, to: IO[bytes] | None) -> None:
 
 def help_owner() -> None:
     """A helper's process, from its first batch to the end of its input."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal: its owner ends it
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints is taken for an answer
     with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):  # the owner is gone

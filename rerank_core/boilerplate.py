@@ -12,13 +12,13 @@ Rules come from rerank_core/rules, a file a language; those of all languages hol
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from rerank_core.errors import SettingsError
+from rerank_core.text import caseless
 
 RULES = Path(__file__).parent / "rules"
 KINDS = ("lines", "ends", "headings")
@@ -42,7 +42,7 @@ def folded(line: str) -> str:
 
 
 def _bare(line: str, edge: re.Pattern[str]) -> str:
-    text = _SPACES.sub(" ", _QUOTES.sub("", unicodedata.normalize("NFKC", line).casefold()))
+    text = _SPACES.sub(" ", _QUOTES.sub("", caseless(line)))
     text = _stripped(text, edge)
     bracketed = _BRACKETED.fullmatch(text)
     return _stripped(bracketed.group(1), edge) if bracketed else text

@@ -12,7 +12,6 @@ that share 0.8 of their shingles share a band but for one in ten million, those 
 """
 
 import re
-import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from rerank_core.text import caseless
 
 PLACES = 128  # of a signature; the estimate is off by 0.035 at a similarity of 0.8
 ROWS = 4  # places of a band
@@ -81,7 +82,7 @@ def _within(some: Sequence[str], others: Sequence[str]) -> bool:
 
 def signature(text: str) -> npt.NDArray[np.uint32] | None:
     """The MinHash of a document's text, PLACES long; None where the text is too short to be compared."""
-    hashes = _shingles(unicodedata.normalize("NFKC", text).casefold())
+    hashes = _shingles(caseless(text))
     if len(hashes) < LEAST_SHINGLES:
         return None
     from datasketch import MinHash  # brings scipy and redis: only the stage that signs texts waits for them
@@ -201,7 +202,7 @@ _ISSUE = re.compile(
 
 def marks(text: str) -> Marks:
     """The marks of a document's text, whose first line is its title where it is no longer than a title can be."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = caseless(text)
     title = folded.partition("\n")[0]
     if len(title) > MAX_TITLE:
         title = ""

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from rerank_core.words import search_words
@@ -88,13 +88,18 @@ def _likely(sample: str) -> dict[str, float]:
     return {code: float(likely) for code, likely in _identifier().rank(sample)}
 
 
+@lru_cache(maxsize=1)  # a document is asked for by terms, flags, signature and marks in turn
+def caseless(text: str) -> str:
+    """The form in which texts are compared: NFKC, no case."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
 def terms(text: str, *, lang: str) -> Iterator[str]:
     """BM25 terms: words of alphabets, jieba's search words of Chinese, bigrams of Japanese and Korean.
 
     `lang` is the document's language, for a query too: Chinese characters alone do not tell which of the two they are.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    for run in _RUNS.findall(folded):
+    for run in _RUNS.findall(caseless(text)):
         if _IS_BIGRAM_SCRIPT.search(run) or (lang == "ja" and _IS_HAN.match(run)):
             yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
         elif _IS_HAN.match(run):

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import bench_scale, bench_scoring, bench_syndication, report, scale_runs, workloads
+from benchmarks import (
+    bench_prepare,
+    bench_scale,
+    bench_scoring,
+    bench_syndication,
+    report,
+    scale_runs,
+    workloads,
+)
 from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
 from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
@@ -213,7 +221,7 @@ def test_the_page_says_which_bars_are_missed() -> None:
     assert "| 4.00 | 4.00–4.00 | at most 3 | **missed** |" in text
 
 
-def test_the_page_of_syndication_is_made_from_its_figures() -> None:
-    figures = bench_syndication.RESULTS
-    made = bench_syndication.report(json.loads(figures.read_text(encoding="utf-8")))
-    assert made == figures.with_suffix(".md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("part", [bench_prepare, bench_syndication], ids=["prepare", "syndication"])
+def test_a_page_of_results_is_made_from_its_figures(part: Any) -> None:
+    made = part.report(json.loads(part.RESULTS.read_text(encoding="utf-8")))
+    assert made == part.RESULTS.with_suffix(".md").read_text(encoding="utf-8")
