@@ -298,7 +298,7 @@ def test_every_writing_runs_in_its_own_direction(visit, site):
 
 def test_the_screenshots_of_the_readme_are_small_pictures():
     names = re.findall(r"\(tests/browser/screenshots/(\w+)\.png\)", (REPOSITORY / "README.md").read_text())
-    assert {"rankings", "degraded", "health", "playground", "eval"} == set(names)
+    assert {"rankings", "degraded", "health", "blocked", "playground", "eval"} == set(names)
     for name in names:
         picture = (Path(__file__).parent / "screenshots" / f"{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")

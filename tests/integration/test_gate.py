@@ -9,7 +9,7 @@ import pytest
 from factories import FakeEngines, Newsroom, make_pair, make_score, make_topic, statement_replaced
 
 from rerank_core import database as db
-from rerank_core import gate, ledger, pipeline, pointer
+from rerank_core import gate, ledger, pipeline, pointer, reading
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError, InputError
@@ -334,6 +334,27 @@ class TestABlock:
         assert standing.value("SELECT publication_id FROM rerank.pointer") == before
         with pytest.raises(BlockedError, match="the page that readers see stays as it is"):
             pipeline.raise_blocked(published, pipeline="news")
+
+    def test_a_page_that_was_kept_from_readers_is_not_the_one_that_ranks_are_compared_with(
+        self, standing: Newsroom
+    ) -> None:
+        before = standing.value("SELECT publication_id FROM rerank.pointer")
+        room = standing.tuned(freshness_hours=1.0)  # a window in which nothing came in
+        kept = room.stage("publish", room.until("publish", "bad", until=room.ago(minutes=30)))
+        assert (kept["blocked"] is not None, kept["is_current"]) == (True, False)
+        standing.run("good", until=standing.ago(minutes=20))
+        with reading.reading(standing.database) as connection:
+            shown = reading.find_publication(connection, pipeline="news", publication_id=None)
+        assert shown is not None
+        assert shown.before_id == before
+        standing.flood("new")
+        seen = blocked_run(standing, "seen")  # a degraded page that readers see is one to be compared with
+        standing.add("solar last")
+        standing.run("last")
+        with reading.reading(standing.database) as connection:
+            shown = reading.find_publication(connection, pipeline="news", publication_id=None)
+        assert shown is not None
+        assert shown.before_id == seen["publication_id"]
 
     def test_scores_that_a_rescoring_run_replaced_come_back(self, standing: Newsroom) -> None:
         standing.flood("new")

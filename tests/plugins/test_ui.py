@@ -636,7 +636,7 @@ def test_health_shows_every_published_run_and_marks_the_degraded(get, news):
     assert "1 of 4 runs degraded" in text
     assert page.count('class="chart"') == 8
     assert "shifted from 0.25 on– no run had 500 new scores, with as many before it, to tell" in text
-    assert re.search(r"Scoring latency of a pair ?p50 [\d.]+ p99 [\d.]+ ms", text)
+    assert re.search(r"Latency of a pair ?p50 [\d.]+ p99 [\d.]+ ms", text)
     observed = news.room.value(
         "SELECT value FROM rerank.run_metric m JOIN rerank.run r USING (run_id) WHERE r.pipeline = 'news'"
         " AND stage = 'observe' AND name = 'latency_ms_p99' ORDER BY run_id LIMIT 1"
@@ -685,7 +685,7 @@ def test_an_article_says_where_it_stands_and_why(get, news):
             "less 1.00 for 24 h of age at a half-life of 24 h",
         ),
         ({"refused": "too long"}, "refused it: too long"),
-        ({}, "never a candidate"),
+        ({}, "never among its candidates"),
         ({"languages": ["zh"]}, "takes zh only"),
         ({"logit": -2.0, "min_score": 0.0}, "below the topic's least logit, +0.00"),
         ({"logit": 1.0, "last_rank_score": 2.0}, "outranked: +0.31 after decay"),
@@ -885,3 +885,7 @@ def test_numbers_below_zero_have_one_sign_everywhere():
     assert "−3k" in drawn
     assert "x −2.5" in drawn
     assert render.number(-3.25, 2) == "−3.25"
+
+
+def test_what_stands_in_backticks_becomes_code_and_nothing_else_markup():
+    assert render.in_code("see `<b>` & go") == "see <code>&lt;b&gt;</code> &amp; go"

@@ -95,7 +95,7 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
     if standing.logit is None:
         if standing.languages and revision.document_lang not in standing.languages:
             return f"the topic takes {', '.join(standing.languages)} only"
-        return "never a candidate: other articles share more words with the query"
+        return "not scored: never among its candidates, or over the budget; `rerank explain` says which"
     if standing.min_score is not None and standing.logit < standing.min_score:
         return f"below the topic's least logit, {logit(standing.min_score)}"
     age = as_of - revision.began_at

@@ -74,7 +74,7 @@ def health(
         behind=datetime.now(UTC) - current.as_of,
         shown=shown,
         unpublished=[run for run in found if run.publication_id is None and run.run_id > last.run_id],
-        degraded=[run for run in reversed(shown) if run.degraded],
+        degraded=[run for run in reversed(shown) if run.degraded and run.verdict != "blocked"],
         blocked=[run for run in reversed(shown) if run.verdict == "blocked"],
         drifted=[
             (run, psi)
@@ -144,7 +144,7 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
 
     return [
         chart(
-            "Scoring latency of a pair",
+            "Latency of a pair",
             "ms",
             Line("p50", series("p50"), "b", unit=" ms"),
             Line("p99", series("p99"), "a", unit=" ms"),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from rerank_airflow.ui import static
 from rerank_core.gate import advice, command
@@ -38,7 +39,7 @@ def environment() -> Environment:
     found.globals |= {
         "probability": probability,
         "approval": command,
-        "gate_advice": advice,
+        "gate_advice": lambda blocked: in_code(advice(blocked)),
         "now": lambda: datetime.now(UTC),
     }
     return found
@@ -69,6 +70,14 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         )
     )
     return Response(text, status_code=status, media_type="text/html; charset=utf-8")
+
+
+def in_code(text: str) -> Markup:
+    """Text with what stands in backticks as code."""
+    return Markup("").join(
+        Markup("<code>{}</code>" if place % 2 else "{}").format(part)
+        for place, part in enumerate(text.split("`"))
+    )
 
 
 def address(path: str, query: Mapping[str, Any]) -> str:

@@ -267,7 +267,8 @@ def total_seconds(recorded: Metrics) -> float | None:
 def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tuple[str, str]]:
     """(kind, sentence): what was out of the ordinary."""
     found = []
-    if run.missing:
+    is_told = run.verdict == "blocked"  # by a note of its own
+    if run.missing and not is_told:
         found.append(
             (
                 "bad",
@@ -275,7 +276,7 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
                 " after the scored ones; the next good run scores them.",
             )
         )
-    elif run.degraded:
+    elif run.degraded and not is_told:
         found.append(("bad", "The run was published degraded."))
     if run.left_out:
         found.append(
