@@ -1,4 +1,4 @@
-"""Chinese words, exactly those of jieba's `cut_for_search`, in half of its time.
+"""Chinese words, exactly those of jieba's `cut_for_search`, in three fifths of its time.
 
 jieba looks for the likeliest way through all words that a text can be made of, and lets a hidden Markov model put characters
 together that stand alone on it. Here the dictionary, the probabilities and the model are jieba's own; what differs is one
