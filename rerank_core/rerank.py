@@ -3,15 +3,16 @@
 Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
 stopped, and a rerun with nothing missing does not load the engine. Where another try, or another run,
 scores the same pairs at the same time, the one that notices reads the ledger anew and goes on at the other
-end (attempts.py): two tries side by side score at most a chunk each that the other has scored, one where they
-began and one where they meet at last. Pairs that the deadline leaves unscored are left to the light order;
-the next run takes them up.
+end (attempts.py). It notices when the ledger has what it has scored, or what comes next: two tries side by side score
+at most a chunk each that the other has scored, one where they began and one where they meet at last. Pairs that the
+deadline leaves unscored are left to the light order; the next run takes them up.
 """
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from time import monotonic, sleep
 
 import pyarrow as pa
@@ -169,9 +170,20 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
 class _Round:
     """Pairs that go into the engine together, until it turns out that another try or run scores them, too."""
 
-    pairs: int
+    left: dict[tuple[int, int], Pair]  # not done yet, by query and document, in the order that they go in
     chunks: Generator[ScoredChunk]
-    met: list[Pair] = field(default_factory=list)  # the chunk in which it turned out
+    met: list[Pair] = field(default_factory=list)  # among which it turned out
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], chunks: Generator[ScoredChunk]) -> "_Round":
+        return cls({(pair.query_id, pair.document_id): pair for pair in pairs}, chunks)
+
+    def take(self, chunk: ScoredChunk) -> list[Pair]:
+        """The chunk is done; returns the pairs that come next, as many as it had."""
+        done = [score.pair for score in chunk.scores] + [refusal.pair for refusal in chunk.refused]
+        for pair in done:
+            del self.left[pair.query_id, pair.document_id]
+        return list(islice(self.left.values(), len(done)))
 
 
 def _rounds(
@@ -187,8 +199,8 @@ def _rounds(
 ) -> Iterator[_Round]:
     """One round, and a further one with what is still missing each time that it is asked for."""
     assert run.scorer_id is not None
-    here = _Round(
-        len(wanted),
+    here = _Round.of(
+        wanted,
         attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline),
     )
     yield here
@@ -205,7 +217,7 @@ def _rounds(
             sleep(settings.flush_seconds)  # so few are left that the other one has them in its engine
         ordered = _placed(left, meetings)
         chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
-        here = _Round(len(left), _closable(chunks))
+        here = _Round.of(ordered, _closable(chunks))
         yield here
 
 
@@ -235,13 +247,14 @@ def _write(
     scored = refused = unscored = truncated = neutralised = prompt_tokens = cached_tokens = 0
     began = said = monotonic()
     for one in rounds:
-        unscored = one.pairs
+        unscored = len(one.left)
         with closing(one.chunks) as chunks:
             for chunk in chunks:
                 written = _keep(database, run, shard, chunk, engine=engine, device=device)
                 scored += written
                 refused += len(chunk.refused)
-                unscored -= len(chunk.scores) + len(chunk.refused)
+                following = one.take(chunk)
+                unscored = len(one.left)
                 neutralised += len(chunk.neutralised)
                 truncated += sum(score.truncated for score in chunk.scores)
                 prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
@@ -259,9 +272,10 @@ def _write(
                         rate,
                         left,
                     )
-                if written < len(chunk.scores):
+                overtaken = written < len(chunk.scores)
+                if overtaken or _has_any(database, run, following):
                     log.info("shard %d: another try or run scores these pairs, too", shard)
-                    one.met.extend(score.pair for score in chunk.scores)
+                    one.met.extend([score.pair for score in chunk.scores] if overtaken else following)
                     unscored = 0
                     break
             else:
@@ -280,6 +294,22 @@ def _write(
         load_seconds=load_seconds,
         score_seconds=monotonic() - began,
     )
+
+
+def _has_any(database: Database, run: Run, pairs: Sequence[Pair]) -> bool:
+    """Whether the ledger has a score of one of these pairs that counts for the run."""
+    with database.transaction(read_only=True) as connection:
+        row = db.one(
+            connection,
+            "rerank_has_any",
+            scorer_id=run.scorer_id,
+            only_run_id=run.run_id if run.rescore else None,
+            query_ids=[pair.query_id for pair in pairs],
+            document_ids=[pair.document_id for pair in pairs],
+            months=[pair.month for pair in pairs],
+        )
+    assert row is not None
+    return bool(row["found"])
 
 
 def _keep(database: Database, run: Run, shard: int, chunk: ScoredChunk, *, engine: str, device: str) -> int:

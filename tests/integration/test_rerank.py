@@ -240,6 +240,31 @@ def test_two_tries_side_by_side_go_to_opposite_ends_each_time_that_they_meet(
     assert rival.written[3] == given[11:13]  # of a third one: from the middle of what is left
 
 
+@pytest.mark.parametrize("rescore", [False, True])
+def test_what_comes_next_and_was_scored_by_another_meanwhile_does_not_go_into_the_engine(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, rescore: bool
+) -> None:
+    run = frozen(room, *TITLES, rescore=rescore)
+    room.engines.options = {"pairs_per_chunk": 2}
+    write = ledger.write
+
+    def beside(connection: Any, scores: Any, **options: Any) -> int:
+        monkeypatch.setattr(ledger, "write", write)
+        with room.database.transaction() as other:
+            write(other, [make_score(pair) for pair in room.engines.asked[3:4]], **options)
+        return write(connection, scores, **options)
+
+    monkeypatch.setattr(ledger, "write", beside)
+    monkeypatch.setattr("rerank_core.rerank.sleep", lambda seconds: None)
+    found = room.stage("rerank", run, shard=0)
+    assert (found["scored"], found["elsewhere"], found["unscored"]) == (5, 1, 0)
+    assert [pair.document for pair in room.engines.asked[6:]] == [
+        pair.document for pair in reversed([*room.engines.asked[2:3], *room.engines.asked[4:6]])
+    ]
+    assert [scorer.chunks for scorer in room.engines.built] == [3]
+    assert scored(room) == set(TITLES)
+
+
 @pytest.mark.parametrize("alive", [True, False])
 def test_what_the_other_try_has_in_its_engine_at_last_is_waited_for_and_scored_where_it_does_not_come(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, alive: bool
