@@ -87,8 +87,8 @@ def _try(
         if wanted:
             assert run.scorer_id is not None
             registry.expect(connection, settings, run.scorer_id)
-    if not wanted:
-        return Reranked(shard, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+    if not wanted or monotonic() >= deadline:  # in time for nothing: the engine need not start
+        return Reranked(shard, len(wanted), 0, 0, len(wanted), 0, 0, 0, 0, 0, 0.0, 0.0)
     attempt = Attempt.begin(database, run_id=run.run_id, shard=shard)
     culprits = [pair for pair in wanted if (pair.query_id, pair.document_id) == attempt.culprit]
     if culprits:

@@ -88,6 +88,13 @@ def test_the_deadline_stops_scoring_and_what_was_scored_is_kept(room: Newsroom) 
     assert len(scored(room)) == found["scored"]
 
 
+def test_a_shard_whose_time_is_over_before_it_begins_starts_no_engine(room: Newsroom) -> None:
+    run = frozen(room, *TITLES)
+    found = room.tuned(scoring_minutes=1e-9).stage("rerank", run, shard=0)
+    assert (found["pairs"], found["unscored"]) == (6, 6)
+    assert room.engines.built == []
+
+
 def test_a_run_that_rescores_replaces_every_score_once(room: Newsroom) -> None:
     frozen(room, *TITLES)
     room.run("first")

@@ -119,12 +119,49 @@ def test_a_helper_that_is_killed_loses_and_doubles_nothing(caplog: pytest.LogCap
 def test_where_no_helper_can_start_this_process_does_it_all(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given = some(7)
-    for command in (["/no/such/program"], [sys.executable, "-c", "raise SystemExit(1)"]):
+    given = some(9)
+    silent, noisy = "raise SystemExit(1)", "print('could not load x'); input()"
+    for command in (["/no/such/program"], [sys.executable, "-c", silent], [sys.executable, "-c", noisy]):
         caplog.clear()
         monkeypatch.setattr(batches, "_COMMAND", command)
         assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
-        assert caplog.text.count("a helper is gone") == 7
+        assert caplog.text.count("a helper is gone") == 9
+
+
+def test_a_helper_that_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Counted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            started.append(self)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(batches, "_COMMAND", [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(batches.subprocess, "Popen", Counted)
+    given = some(20)
+    assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
+    assert len(started) <= 2 * batches.GIVE_UP
+
+
+def test_a_helper_that_starts_while_its_owner_ends_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = batches._Helper(Cleaning())
+    helper.kill()
+    assert helper.prepare([raw(0)]) is None
+    assert not helpers()
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), (None, 8)],
+)
+def test_as_many_cores_count_as_the_container_grants(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, cores: int
+) -> None:
+    monkeypatch.setattr(batches, "CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(batches.os, "sched_getaffinity", lambda process: set(range(8)))
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert batches._cores() == cores
 
 
 def test_a_caller_that_stops_early_leaves_no_helper_behind() -> None:
@@ -152,6 +189,7 @@ def test_what_a_library_prints_in_a_helper_is_no_answer(capfd: pytest.CaptureFix
 def test_a_helper_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_DATABASE_URL", "postgresql://user:hunter2@host/news")
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://user:hunter2@host/airflow")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     monkeypatch.setenv("LANG", "C.UTF-8")
     with closing(outcomes(iter(some(20)), cleaning=Cleaning(), workers=2)) as found:
         next(found)
