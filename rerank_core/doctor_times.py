@@ -35,11 +35,13 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     scoring, deadline = settings.scoring_minutes, settings.page_deadline_minutes
     needed = scoring + START_MINUTES
     if 0 < deadline <= needed:
+        advice = f"set RERANK_PAGE_DEADLINE_MINUTES above {needed:g}"
+        if deadline > START_MINUTES:
+            advice += f", or RERANK_SCORING_MINUTES below {deadline - START_MINUTES:g}"
         yield (
             f"the page deadline ({deadline:g} min) comes before the end of a long scoring ({scoring:g} min, and about"
             f" {START_MINUTES:g} before it): such a run's page comes out degraded first, and again when it is scored",
-            f"set RERANK_PAGE_DEADLINE_MINUTES above {needed:g}, or RERANK_SCORING_MINUTES below"
-            f" {max(0.0, deadline - START_MINUTES):g}",
+            advice,
         )
     pause = _longest_pause(settings)
     if settings.lookback_days * timedelta(days=1) < pause:

@@ -37,7 +37,7 @@ def deleted_articles(
         with source.transaction(read_only=True) as connection:
             view = (("view", settings.source_view),)
             found = db.rows(connection, "publish_absent", view, article_ids=list(article_ids))
-            has_any = bool(db.rows(connection, "publish_source", view))
+            has_any = not found or bool(db.rows(connection, "publish_source", view))
     except DatabaseUnavailable as error:
         if source is database:
             raise

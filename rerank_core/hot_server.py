@@ -158,7 +158,11 @@ class Server:
         started = monotonic()
         thread = Thread(target=worked, name="rerank-redis", daemon=True)
         thread.start()
-        thread.join(self._left)
+        try:
+            thread.join(self._left)
+        except BaseException:  # the task was killed
+            self._left, self._left_behind = 0.0, True
+            raise
         self._left -= monotonic() - started
         if errors:
             raise errors[0]

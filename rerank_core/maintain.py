@@ -331,11 +331,21 @@ def _vectors(work: _Work) -> dict[str, int]:
     removed = 0
     try:
         for embedder in embedders:
-            with MilvusVectors(work.settings.milvus_url, **embedder) as vectors:
+            opened = MilvusVectors(
+                work.settings.milvus_url,
+                digest=embedder["digest"],
+                dimensions=embedder["dimensions"],
+                make=False,
+            )
+            with opened as vectors:
+                if not vectors.is_there:  # its vectors are in Postgres
+                    continue
                 gone = _gone(work, vectors.ids())
                 if not work.dry_run:
                     vectors.drop(gone)
                 removed += len(gone)
+                if not embedder["in_use"]:
+                    vectors.release()
     except (StoreUnavailable, SettingsError) as error:
         log.warning("Milvus keeps vectors of texts that are gone: %s", error)
         return {"vectors_removed": removed, "vectors_failed": 1}

@@ -12,7 +12,7 @@ from rerank_core import database as db
 from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.database import Database
 from rerank_core.documents import TITLE_STEPS, Unpreparable, assembled, to_document
-from rerank_core.errors import InputError
+from rerank_core.errors import InputError, RerankError
 from rerank_core.settings import Settings
 
 MAX_CHANGES = 12  # that are told of one step and field
@@ -69,19 +69,28 @@ def trace(
 ) -> tuple[tuple[Step, ...], bytes | None]:
     """What each step does to an article, and the digest of the document; None where it goes to quarantine."""
     texts = {"title": title or "", "summary": summary or "", "body": body or ""}
-    steps = []
+    steps: list[Step] = []
     for name in STEPS:
         did: list[str] = []
         for field, before in texts.items():
             if field == "title" and name not in TITLE_STEPS:
                 continue
-            texts[field] = clean(before, cleaning=cleaning, tally=Tally(), steps=(name,))
+            try:
+                texts[field] = clean(before, cleaning=cleaning, tally=Tally(), steps=(name,))
+            except RerankError:  # of a setting, not of the article
+                raise
+            except Exception as error:
+                return (*steps, _unreadable(error, name)), None
             did += (f"{field}: {told}" for told in _told(name, before, texts[field]))
         steps.append(Step(name, tuple(did)))
     try:
         document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
     except Unpreparable as reason:
         return (*steps, Step("quarantine", (str(reason),))), None
+    except RerankError:
+        raise
+    except Exception as error:
+        return (*steps, _unreadable(error, "its preparation")), None
     parts = [field for field, text in texts.items() if text]
     if texts["summary"] and assembled(**texts) == assembled(**{**texts, "summary": ""}):
         parts.remove("summary")  # the title or the body says it
@@ -94,6 +103,11 @@ def trace(
         Step("flags", document.flags),
         Step("digest", (document.digest.hex(),)),
     ), document.digest
+
+
+def _unreadable(error: Exception, where: str) -> Step:
+    """A parser broke on the article, as it did when it was prepared."""
+    return Step("quarantine", (f"unreadable: {type(error).__name__} in {where}",))
 
 
 def _told(name: str, before: str, after: str) -> Iterator[str]:

@@ -83,7 +83,8 @@ def forget(
     """Remove an article's text everywhere; may be repeated, and then finds nothing left.
 
     In this pipeline, and in every other one that has claimed the same row of the source. Raises
-    InputError without a reason, CorruptError where the page that shows it is past retention.
+    InputError without a reason, CorruptError where the page that shows it is past retention, SettingsError
+    where the settings of one of these pipelines are wrong; nothing is removed then.
     """
     _check(article_id, reason)
     forgotten = None
@@ -93,10 +94,11 @@ def forget(
                 connection, "removal_pipelines", pipeline=settings.pipeline, article_id=article_id
             )
             pipelines = [row["pipeline"] for row in found]
+            followed = [settings.of(pipeline) for pipeline in pipelines]
             if _hold(connection, pipelines):
                 forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
-    for pipeline in forgotten.pipelines:
-        followers.follow(database=database, store=store, settings=settings.of(pipeline))
+    for one in followed:
+        followers.follow(database=database, store=store, settings=one)
     return forgotten
 
 

@@ -35,8 +35,11 @@ def server_version(url: str) -> str:
 class MilvusVectors:
     """The vectors of one embedder; a context manager."""
 
-    def __init__(self, url: str, *, digest: str, dimensions: int) -> None:
-        """Connect, and make the embedder's collection where it is missing. Raises SettingsError, StoreUnavailable."""
+    def __init__(self, url: str, *, digest: str, dimensions: int, make: bool = True) -> None:
+        """Connect, and make the embedder's collection where it is missing. Raises SettingsError, StoreUnavailable.
+
+        Without `make`, `is_there` says whether there is one; only then may more be asked.
+        """
         try:
             import pymilvus
         except ImportError as error:
@@ -47,9 +50,12 @@ class MilvusVectors:
         self._collection = f"rerank_{digest[:16]}"
         self._dimensions = dimensions
         self._client: Any = self._asked(pymilvus.MilvusClient, uri=url)
-        if not self._asked(self._client.has_collection, self._collection):
+        self.is_there = bool(self._asked(self._client.has_collection, self._collection))
+        if make and not self.is_there:
             self._create()
-        self._asked(self._client.load_collection, self._collection)
+            self.is_there = True
+        if self.is_there:
+            self._asked(self._client.load_collection, self._collection)
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +98,11 @@ class MilvusVectors:
         asked = {"batch_size": BATCH, "filter": "", "output_fields": ["document_id"]}
         pages = self._asked(self._client.query_iterator, self._collection, **asked)
         found: list[int] = []
-        while rows := self._asked(pages.next):
-            found += [row["document_id"] for row in rows]
-        pages.close()
+        try:
+            while rows := self._asked(pages.next):
+                found += [row["document_id"] for row in rows]
+        finally:
+            pages.close()
         return np.asarray(found, dtype=np.int64)
 
     def drop(self, document_ids: Ids) -> None:
@@ -102,6 +110,10 @@ class MilvusVectors:
         for start in range(0, len(document_ids), BATCH):
             part = document_ids[start : start + BATCH].tolist()
             self._asked(self._client.delete, self._collection, ids=part)
+
+    def release(self) -> None:
+        """Let the server forget the collection's index until it is opened again; its vectors stay."""
+        self._asked(self._client.release_collection, self._collection)
 
     def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
         """See Vectors.read."""

@@ -7,6 +7,7 @@ import pytest
 from factories import Newsroom
 from sqlalchemy import text
 
+from rerank_core import database as db
 from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import SourceError
@@ -63,6 +64,24 @@ def test_a_deleted_article_leaves_the_page_at_the_next_publication_and_is_counte
         "SELECT value FROM rerank.run_metric WHERE stage = 'publish' AND name = 'hidden' ORDER BY run_id"
     )
     assert [row.value for row in room.sql(metrics)] == [0, 1]
+
+
+def test_whether_the_source_has_any_article_is_asked_only_where_one_is_gone(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, asked = db.rows, []
+
+    def told(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
+        asked.append(name)
+        return rows(connection, name, *arguments, **values)
+
+    monkeypatch.setattr(db, "rows", told)
+    room.run("first")
+    assert asked.count("publish_absent") == 1
+    assert "publish_source" not in asked
+    delete(room, "solar 2")
+    room.run("second")
+    assert asked.count("publish_source") == 1
 
 
 def test_where_deletes_are_ignored_it_stays_and_nothing_is_noted(room: Newsroom) -> None:

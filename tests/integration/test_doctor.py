@@ -78,6 +78,12 @@ def test_a_limit_that_ends_long_work_is_told_and_so_is_what_it_ended(
         run(database_url, "SELECT pg_sleep(5)")
 
 
+@pytest.mark.parametrize(("limit", "state"), [("3599999ms", "warn"), ("1h", "ok"), ("1d", "ok"), ("0", "ok")])
+def test_a_limit_of_an_hour_is_long_enough(database_url: str, store_url: str, limit: str, state: str) -> None:
+    run(database_url, f"ALTER DATABASE {make_url(database_url).database} SET statement_timeout = '{limit}'")
+    assert findings(settings(database_url, store_url))["database"].state == state
+
+
 def test_an_empty_database_needs_an_upgrade(empty_database_url: str, store_url: str) -> None:
     found = findings(settings(empty_database_url, store_url))
     assert (found["schema"].state, found["schema"].advice) == ("fail", "run `rerank db upgrade`")

@@ -626,6 +626,30 @@ class TestFailure:
         assert "hunter2" not in caplog.text
 
 
+def test_a_caller_that_is_interrupted_waits_no_more_and_leaves_the_connection_to_its_thread(
+    redis_server: RedisServer, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    disconnected, waits = [], []
+    key = hot.Keys("news").page
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Server.open(room.tuned(redis_url=redis_server.url).settings, key, 30) as server,
+    ):
+        pool = server._client.connection_pool
+        monkeypatch.setattr(pool, "disconnect", lambda: disconnected.append(True))
+        monkeypatch.setattr(hot_server, "Thread", Interrupted)
+        try:
+            server.ask(("BLPOP", "nothing", 1))
+        finally:
+            monkeypatch.setattr(hot_server, "Thread", lambda **_: waits.append(True))
+            server.drop(["draft"])
+    assert (disconnected, waits) == ([], [])
+
+
 class TestOvertaken:
     """A writer that wakes up late does not put the copy back to the page before, not for a moment."""
 

@@ -49,6 +49,26 @@ class TestStore(VectorsContract):
         with MilvusVectors(url, digest="cd" * 32, dimensions=8) as second:
             assert second.missing(ids[:3]).tolist() == ids[:3].tolist()
 
+    def test_a_server_that_fails_while_ids_are_read_is_left_with_no_open_cursor(
+        self, vectors: MilvusVectors, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from pymilvus import MilvusException
+
+        class Cursor:
+            closed = False
+
+            def next(self) -> list[Any]:
+                raise MilvusException(message="away")
+
+            def close(self) -> None:
+                self.closed = True
+
+        cursor = Cursor()
+        monkeypatch.setattr(vectors._client, "query_iterator", lambda *_, **__: cursor)
+        with pytest.raises(StoreUnavailable, match="away"):
+            vectors.ids()
+        assert cursor.closed
+
 
 def test_a_chinese_topic_finds_an_english_article(
     room: Newsroom, url: str, monkeypatch: pytest.MonkeyPatch
@@ -148,6 +168,42 @@ class TestTextsThatAreGone:
         assert self.kept(forgotten) == there
         assert len(there) == 2
         assert self.clean_up(forgotten) == (0, 0)
+
+    def collections(self, room: Newsroom) -> dict[str, bool]:
+        """Each collection, and whether it is loaded."""
+        from pymilvus import MilvusClient
+
+        client = MilvusClient(uri=str(room.settings.milvus_url))
+        try:
+            return {
+                name: str(client.get_load_state(name)["state"]) == "Loaded"
+                for name in client.list_collections()
+            }
+        finally:
+            client.close()
+
+    def retire(self, room: Newsroom) -> None:
+        """A later run has embedded with another one, whose vectors are not in Milvus."""
+        columns = (
+            "family, weights_digest, prompt_digest, precision, max_document_tokens, dimensions, location"
+        )
+        room.sql(
+            f"WITH made AS (INSERT INTO rerank.embedder (digest, {columns}) SELECT repeat('cd', 32), {columns}"
+            " FROM rerank.embedder RETURNING embedder_id)"
+            " UPDATE rerank.run SET embedder_id = made.embedder_id FROM made WHERE run_id = :run_id",
+            run_id=room.until("recall", "later").run_id,
+        )
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_no_collection_is_made_and_only_the_current_embedders_stays_loaded(
+        self, forgotten: Newsroom, *, dry_run: bool
+    ) -> None:
+        (name,) = self.collections(forgotten)
+        assert self.clean_up(forgotten, dry_run=dry_run) == (1, 0)
+        assert self.collections(forgotten) == {name: True}
+        self.retire(forgotten)
+        assert self.clean_up(forgotten, dry_run=dry_run) == (int(dry_run), 0)
+        assert self.collections(forgotten) == {name: False}
 
     def test_where_milvus_is_away_the_rest_is_cleaned_up_and_the_next_one_tries_again(
         self, forgotten: Newsroom, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from rerank_core import (
 )
 from rerank_core import database as db
 from rerank_core.cli import main
-from rerank_core.errors import DatabaseUnavailable, InputError
+from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
 
 MARK = "Zanzibarite"  # stands in every text of the article that is forgotten, and nowhere else
 
@@ -306,6 +306,20 @@ class TestForget:
         shadow.run("first")
         assert forget(room).pipelines == ("news", "shadow")
         assert tables_with_mark(room) == set()
+
+    def test_where_the_settings_of_such_a_pipeline_are_wrong_nothing_is_forgotten_until_they_are_mended(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        room.run("first")
+        shadow = room.tuned(pipeline="shadow")
+        shadow.follow("solar")
+        shadow.run("first")
+        monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {"freshness": 1}}')
+        with pytest.raises(SettingsError, match="pipeline 'shadow' has no setting 'freshness'"):
+            forget(room)
+        assert room.value("SELECT count(*) FROM rerank.tombstone") == 0
+        monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", "{}")
+        assert forget(room).pipelines == ("news", "shadow")
 
     def test_a_pipeline_that_keeps_its_articles_longer_forgets_it_too(self, room: Newsroom) -> None:
         room.run("first")

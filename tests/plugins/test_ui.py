@@ -757,6 +757,12 @@ def test_from_an_error_one_gets_back_to_the_pipelines_rankings(get, anonymous):
     assert 'href="/">Log in to Airflow' in anonymous.get(f"{PREFIX}/rankings").text
 
 
+def test_what_does_not_exist_is_said_where_the_pipelines_settings_are_wrong(monkeypatch):
+    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", "nonsense")
+    answer = TestClient(build()).get("/nowhere?pipeline=shadow")
+    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+
+
 def test_a_page_beyond_the_last_is_empty_and_no_error(get):
     for path in ("/rankings", "/topic?slug=ai-policy", "/runs", "/health", "/compare"):
         get(f"{path}{'&' if '?' in path else '?'}page=5000")

@@ -29,6 +29,18 @@ def test_a_page_deadline_that_a_long_scoring_cannot_keep_is_told_with_what_to_se
     assert "set RERANK_PAGE_DEADLINE_MINUTES above 25" in found.advice
 
 
+@pytest.mark.parametrize(
+    ("deadline", "advice"),
+    [
+        (10, "set RERANK_PAGE_DEADLINE_MINUTES above 25, or RERANK_SCORING_MINUTES below 5"),
+        (5, "set RERANK_PAGE_DEADLINE_MINUTES above 25"),
+        (1, "set RERANK_PAGE_DEADLINE_MINUTES above 25"),
+    ],
+)
+def test_no_scoring_is_short_enough_for_a_deadline_within_the_start(deadline: float, advice: str) -> None:
+    assert check(scoring_minutes=20, page_deadline_minutes=deadline).advice == advice
+
+
 @pytest.mark.parametrize("deadline", [0, 25.1, 600])
 def test_one_that_leaves_room_and_none_at_all_are_fine(deadline: float) -> None:
     assert check(scoring_minutes=20, page_deadline_minutes=deadline).state == "ok"

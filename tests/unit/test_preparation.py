@@ -5,8 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from rerank_core import documents, preparation
 from rerank_core.cleaning import Cleaning
 from rerank_core.documents import Unpreparable, to_document
+from rerank_core.errors import SettingsError
 from rerank_core.preparation import MAX_CHANGES, trace
 
 SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core/demo/sample/articles.jsonl"
@@ -55,6 +59,31 @@ def test_an_article_for_the_quarantine_says_why() -> None:
     found, digest = trace(title="<p> </p>", summary=None, body="---", lang=None, cleaning=Cleaning())
     assert (found[-1].name, digest) == ("quarantine", None)
     assert found[-1].did == ("empty: no letter or digit in title, summary and body",)
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise RecursionError("too deep")
+
+
+def test_an_article_that_breaks_a_step_shows_those_before_it_and_which_one_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(preparation.STEPS, "repair", broken)
+    found = steps(title="A bridge")
+    assert list(found) == ["decode", "extract", "quarantine"]
+    assert found["quarantine"] == ("unreadable: RecursionError in repair",)
+
+
+def test_an_article_that_breaks_what_comes_after_the_steps_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "flags", broken)
+    found = steps(title="A bridge")
+    assert list(found)[-2:] == ["boilerplate", "quarantine"]
+    assert found["quarantine"] == ("unreadable: RecursionError in its preparation",)
+
+
+def test_rules_that_cannot_be_read_are_no_fault_of_the_article(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        steps(body="A bridge", cleaning=Cleaning(rules=tmp_path / "nowhere"))
 
 
 def test_many_changes_are_counted_and_not_all_told() -> None:

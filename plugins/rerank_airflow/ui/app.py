@@ -107,7 +107,6 @@ def _failed(request: Request, error: Exception) -> Response:
 
 
 def _error_page(request: Request, status: int, heading: str, said: str, advice: str) -> Response:
-    asked = request.query_params.get("pipeline")
     return render(
         request,
         "error.html",
@@ -117,5 +116,14 @@ def _error_page(request: Request, status: int, heading: str, said: str, advice: 
         heading=heading,
         said=said,
         advice=advice,
-        pipeline_name=asked if status == 404 and asked and asked in pipelines() else None,
+        pipeline_name=_asked_pipeline(request) if status == 404 else None,
     )
+
+
+def _asked_pipeline(request: Request) -> str | None:
+    """The pipeline that the address names, if there is one; a setting that is wrong is told elsewhere."""
+    asked = request.query_params.get("pipeline")
+    try:
+        return asked if asked and asked in pipelines() else None
+    except RerankError:
+        return None
