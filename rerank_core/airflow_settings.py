@@ -18,7 +18,9 @@ from rerank_core.settings import Cron, PositiveFloat, Settings, plain
 class AirflowSettings(BaseSettings):
     """Settings of the DAGs. Dotted names are of objects that every worker can import."""
 
-    model_config = SettingsConfigDict(env_prefix="RERANK_AIRFLOW_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RERANK_AIRFLOW_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     pipelines: dict[str, dict[str, Any]] = Field(
         default_factory=dict,

@@ -51,6 +51,10 @@ def read(folder: Path, *, queries: int | None = None) -> Corpus:
 
     Raises InputError naming the file and line that is wrong.
     """
+    if not folder.is_dir():
+        raise InputError(
+            f"corpus {str(folder)!r} is no folder here; name one with corpus.jsonl, queries.jsonl and qrels.tsv"
+        )
     documents = _texts(folder / "corpus.jsonl")
     asked = _texts(folder / "queries.jsonl")
     judgements = read_file(folder / "qrels.tsv")
@@ -130,7 +134,7 @@ def _texts(file: Path) -> list[Text]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -28,6 +28,7 @@ OLDEST_POSTGRES = 14
 SKEW_WARN_SECONDS = 2.0
 SKEW_FAIL_SECONDS = 60.0
 GIB = 1 << 30
+GRANTS = "where `rerank db roles --print` made the roles, apply it again, as after every upgrade; else grant the right"
 ENGINE_GIB = 2.5  # of a process with the engine in it, beside weights and key-value cache
 
 __all__ = ["Finding", "examine"]
@@ -62,6 +63,9 @@ def _guarded(name: str, check: Check, settings: Settings) -> Finding | None:
         found, advice = clauses if len(clauses) == 2 else (str(error), "")
         return Finding(name, "fail", found, advice)
     except Exception as error:  # a check that breaks is itself a finding
+        if getattr(getattr(error, "orig", None), "pgcode", None) == "42501":
+            reason = str(getattr(error, "orig", "")).strip().splitlines()[0]
+            return Finding(name, "fail", f"the database refuses this role: {reason}", GRANTS)
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         return Finding(name, "fail", f"the check broke: {type(error).__name__}: {reason}", "mend the cause")
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rerank_core import database as db
-from rerank_core import frozen, ledger, runs
+from rerank_core import frozen, ledger, runs, topics
 from rerank_core.database import Database
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.judgements import RELEVANT, Judgements
@@ -307,6 +307,8 @@ def current_run(database: Database, pipeline: str) -> int:
     """The run behind a pipeline's page. Raises InputError where it has none."""
     with database.transaction(read_only=True) as connection:
         row = db.one(connection, "evaluate_current_run", pipeline=pipeline)
+        if row is None:
+            topics.check_pipeline(connection, pipeline)
     if row is None:
         raise InputError(f"pipeline {pipeline!r} has no page yet; `rerank run` publishes one")
     return int(row["run_id"])
@@ -343,11 +345,18 @@ def orders(
         scores = _some(first.by_model(scorer_id=number), f"scorer {number}")
         made.append(first.order(f"scorer {number}", scores, judgements))
     elif against is not None:
-        other = _number(against) if against.startswith("run:") else current_run(database, against)
+        other = _number(against) if against.startswith("run:") else _run_of(database, against)
         second = RunPairs(database, store, other)
         name = f"{second.run.pipeline}, run {second.run.run_id}"
         made.append(second.order(name, _some(second.by_model(), name), judgements))
     return made
+
+
+def _run_of(database: Database, against: str) -> int:
+    try:
+        return current_run(database, against)
+    except InputError as error:
+        raise InputError(f"against {against!r} is not bm25, none, scorer:N or run:N; {error}") from None
 
 
 def _some(scores: Scores, name: str) -> Scores:

@@ -18,7 +18,7 @@ from rerank_core import runs, schemas
 from rerank_core.database import Database
 from rerank_core.errors import SourceError
 from rerank_core.records import Run
-from rerank_core.settings import Settings
+from rerank_core.settings import DEFAULT_SOURCE, Settings
 
 # Columns of the source view and the Postgres types they may have. The first three are required.
 CONTRACT: dict[str, tuple[str, ...]] = {
@@ -95,7 +95,9 @@ def check_contract(connection: Connection, view: str) -> None:
     """Raises SourceError that says which column of the view is missing or of a wrong type."""
     found = {row["name"]: row["type"] for row in db.rows(connection, "extract_columns", view=view)}
     if not found:
-        raise SourceError(f"source view {view} does not exist; create it, or set RERANK_SOURCE_VIEW")
+        upgrade = "run `rerank db upgrade`, which makes it in the database of RERANK_DATABASE_URL"
+        advice = upgrade if view == DEFAULT_SOURCE else "create it, or set RERANK_SOURCE_VIEW"
+        raise SourceError(f"source view {view} does not exist; {advice}")
     problems = []
     for name, types in CONTRACT.items():
         if name not in found:

@@ -40,7 +40,9 @@ def read_file(file: Path) -> Judgements:
         content = file.read_bytes()
         text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"qrels {file} cannot be read: {error}") from error
+        raise InputError(
+            f"qrels {file} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         cells = [cell.strip() for cell in (line.strip("\r\n").split("\t") if "\t" in line else line.split())]
@@ -58,10 +60,10 @@ def read_table(table: str, connection: Connection) -> Judgements:
     """A table with the columns topic, article_id and relevance. Raises InputError where it has others."""
     columns = {row["name"] for row in db.rows(connection, "judgements_columns", relation=table)}
     missing = [name for name in _COLUMNS if name not in columns]
-    if not columns or missing:
-        raise InputError(
-            f"qrels table {table} " + (f"lacks {', '.join(missing)}" if columns else "does not exist")
-        )
+    if not columns:
+        raise InputError(f"qrels {table!r} is neither a file here nor a table of the database")
+    if missing:
+        raise InputError(f"qrels table {table} lacks {', '.join(missing)}")
     found = []
     for row in db.rows(connection, "judgements_rows", (("table", table),)):
         if any(row[name] is None for name in _COLUMNS) or row["relevance"] != int(row["relevance"]):

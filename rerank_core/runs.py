@@ -46,6 +46,12 @@ def open_run(
     now = db.one(connection, "runs_now")
     assert now is not None
     end = min(until.astimezone(UTC), now["now"]) if until else now["now"]
+    if until is not None and end < until:
+        log.warning(
+            "until %s is in the future by the database's clock: now is taken, %s",
+            until.isoformat(),
+            end.isoformat(),
+        )
     begin = since.astimezone(UTC) if since else end - timedelta(days=settings.lookback_days)
     if begin >= end:
         raise InputError(

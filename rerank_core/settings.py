@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableValue
 from rerank_core.errors import SettingsError
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
+DEFAULT_SOURCE = "rerank.source_article"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Positive = Annotated[int, Field(gt=0)]
@@ -28,6 +30,21 @@ def _check_cron(value: str) -> str:
         croniter(value).get_next()  # the 31st of February is read, and never comes
     except (ValueError, KeyError):
         raise ValueError("this is no cron expression of five fields, such as 0 * * * *, or @hourly") from None
+    return value
+
+
+def _check_slug(value: str) -> str:
+    if not re.fullmatch(SLUG, value):
+        raise ValueError("this is not 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit")
+    return value
+
+
+def _check_relation(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", value):
+        raise ValueError(
+            "this is not a view's or table's name of letters a-z, digits and _ that begins with no digit, with or"
+            " without its schema and a dot before it"
+        )
     return value
 
 
@@ -49,17 +66,16 @@ class Settings(BaseSettings):
         repr=False,
         description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
     )
-    pipeline: str = Field(
-        default="news", pattern=SLUG, description="Name that topics, runs and pages are kept under."
+    pipeline: Annotated[str, AfterValidator(_check_slug)] = Field(
+        default="news", description="Name that topics, runs and pages are kept under."
     )
     source_url: str | None = Field(
         default=None,
         repr=False,
         description="Database that holds the article source, when it is not `database_url`.",
     )
-    source_view: str = Field(
-        default="rerank.source_article",
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+    source_view: Annotated[str, AfterValidator(_check_relation)] = Field(
+        default=DEFAULT_SOURCE,
         description="View or table that articles are claimed from, with or without its schema.",
     )
     source_deletes: Literal["hide", "ignore"] = Field(
@@ -230,6 +246,21 @@ class Settings(BaseSettings):
     def recall_needs_vectors(self) -> bool:
         """Whether documents and queries are embedded before recall."""
         return self.recall in {"dense", "milvus", "hybrid"}
+
+    @field_validator(
+        "source_url",
+        "boilerplate_rules",
+        "prepare_workers",
+        "milvus_url",
+        "redis_url",
+        "min_score",
+        "gpu_queue",
+        mode="before",
+    )
+    @classmethod
+    def _unset_where_empty(cls, value: Any) -> Any:
+        """An empty value counts as unset only where unset is the default: a page by another model must not come of one."""
+        return None if value == "" else value
 
     @field_validator("database_url", "source_url")
     @classmethod

@@ -22,6 +22,7 @@ __all__ = [
     "TopicPlan",
     "apply",
     "check_active",
+    "check_pipeline",
     "current_topics",
     "load_topics",
     "plan",
@@ -107,6 +108,20 @@ def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) ->
                 f"pipeline {pipeline} has no active topic {slug!r}{or_perhaps(slug, active)};"
                 f" `rerank topics list` shows the {len(active)} that it has"
             )
+
+
+def check_pipeline(connection: Connection, pipeline: str) -> None:
+    """Raise InputError where the pipeline has neither topics nor runs: its name is probably another one's, misspelt."""
+    known = [row["pipeline"] for row in db.rows(connection, "topics_pipelines")]
+    if pipeline not in known:
+        raise InputError(
+            f"pipeline {pipeline!r} has no topics and no runs{or_perhaps(pipeline, known)}; "
+            + (
+                f"those with some are {', '.join(known)}"
+                if known
+                else "`rerank topics apply FILE` brings topics"
+            )
+        )
 
 
 def plan(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> TopicPlan:

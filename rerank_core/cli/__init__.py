@@ -123,5 +123,8 @@ def _sentence(error: Exception) -> str | None:
     if code in {"42P01", "42703", "42883", "3F000"}:  # undefined table, column, function, schema
         return f"the database lacks what this version needs ({reason}); run `rerank db upgrade`"
     if code == "42501":
-        return f"the database refuses this role: {reason}; grant it the right, or take another role"
+        return (
+            f"the database refuses this role: {reason}; where `rerank db roles --print` made the roles, apply it again, as"
+            " after every upgrade; else grant it the right, or take another role"
+        )
     return f"the database refuses: {reason}; set RERANK_DEBUG=1 to see where"

@@ -82,23 +82,31 @@ def load(
             f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20]
         )
         say(f"fields that the article source does not have, left out: {fields}")
-    if not report.complete or report.bad == report.lines - report.blank > 0:
+    if not report.bad and report.blank == report.lines:
+        say(f"{name} holds no article", style="yellow")
+    if not report.complete or report.bad + report.blank == report.lines:
         raise typer.Exit(1)
 
 
 @app.command()
 def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> None:
     """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
+    from rerank_core import database as db
     from rerank_core import preparation
     from rerank_core.cli.printing import clean, console, print_table, say
-    from rerank_core.database import Database
     from rerank_core.settings import settings
 
-    found = preparation.show(
-        database=Database(settings().database_url), settings=settings(), article_id=article
-    )
+    database, pipeline = db.Database(settings().database_url), settings().pipeline
+    found = preparation.show(database=database, settings=settings(), article_id=article)
+    with database.transaction(read_only=True) as connection:
+        hidden = db.one(connection, "explain_hidden", pipeline=pipeline, article_id=article)
     say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")
-    if not found.steps:
+    if hidden is not None and hidden["why"] == "forgotten":
+        say(
+            f"it was forgotten ({hidden['reason']}): its text is gone and it is not claimed again",
+            style="yellow",
+        )
+    elif not found.steps:
         say("its raw text is past retention", style="yellow")
     for field, text in found.raw:
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)"

@@ -39,9 +39,9 @@ def settings() -> None:
     for name, field in AirflowSettings.model_fields.items():
         # As written: what a dotted name stands for may not be importable here.
         variable, default = f"RERANK_AIRFLOW_{name.upper()}", field.get_default(call_default_factory=True)
-        default = None if default in ((), {}) else default
-        rows.append((variable, os.environ.get(variable, default), default, field.description or ""))
-    same = [_shown(value) == _shown(default) for _, value, default, _ in rows]
+        default = None if default in ((), {}) else str(default)
+        rows.append((variable, os.environ.get(variable) or default, default, field.description or ""))
+    same = [value == default for _, value, default, _ in rows]
     print_table(
         ("variable", "value", "default", "meaning"),
         [
@@ -57,4 +57,4 @@ def settings() -> None:
 def _shown(value: Any) -> str:
     from rerank_core.cli.printing import hide_password
 
-    return "none" if value is None else hide_password(str(value))
+    return "unset" if value is None else hide_password(str(value))

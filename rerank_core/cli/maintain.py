@@ -14,21 +14,28 @@ def maintain(
     ] = None,
 ) -> None:
     """Delete what is past its time, and repair latest.json; never what the page or a reader needs."""
-    from rerank_core import maintain
-    from rerank_core.cli.printing import print_table
+    from rerank_core import maintain, topics
+    from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.runs import log_on_screen
     from rerank_core.database import Database
+    from rerank_core.errors import InputError
     from rerank_core.settings import Settings
     from rerank_core.store import Store
 
     settings = Settings.load(pipeline=pipeline)
+    database = Database(settings.database_url)
     with log_on_screen():
         done = maintain.maintain(
-            database=Database(settings.database_url),
+            database=database,
             store=Store(settings.store_url),
             settings=settings,
             dry_run=dry_run,
         )
+    try:
+        with database.transaction(read_only=True) as connection:
+            topics.check_pipeline(connection, settings.pipeline)
+    except InputError as error:  # zeros alone would look as if all were well
+        say(str(error), style="yellow")
     numbers = {name: value for name, value in vars(done).items() if name != "dry_run"}
     print_table(
         ("would be" if dry_run else "clean-up", "number"),

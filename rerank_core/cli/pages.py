@@ -35,6 +35,8 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         current = db.one(connection, "pointer_standing", pipeline=pipeline)
         articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
         blocked = db.one(connection, "show_blocked", pipeline=pipeline)
+    if topic is not None and current is None:
+        raise InputError(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
     if not topics and topic is not None:
         raise InputError(
             f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists those that are"

@@ -7,7 +7,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rerank_core.database import Database
     from rerank_core.removal import Blocked, Forgotten
+    from rerank_core.settings import Settings
 
 Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
@@ -18,13 +20,12 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Hide an article: from the views at once, from files and pages that are published from now on."""
     from rerank_core import removal
     from rerank_core.cli.printing import say
-    from rerank_core.database import Database
     from rerank_core.settings import Settings
     from rerank_core.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     found = removal.block(
-        database=Database(settings.database_url),
+        database=_database(settings),
         store=Store(settings.store_url),
         settings=settings,
         article_id=article,
@@ -56,14 +57,13 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text everywhere, for good; later claims of its id never bring it back."""
     from rerank_core import removal
-    from rerank_core.database import Database
     from rerank_core.settings import Settings
     from rerank_core.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     store = Store(settings.store_url)
     found = removal.forget(
-        database=Database(settings.database_url),
+        database=_database(settings),
         store=store,
         settings=settings,
         article_id=article,
@@ -76,10 +76,25 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         say(f"the source {settings.source_view} was not touched: delete the article there, too")
 
 
+def _database(settings: "Settings") -> "Database":
+    """The database. Raises InputError where it knows no such pipeline: what is taken away there stays on the page."""
+    from rerank_core import topics
+    from rerank_core.database import Database
+
+    database = Database(settings.database_url)
+    with database.transaction(read_only=True) as connection:
+        topics.check_pipeline(connection, settings.pipeline)
+    return database
+
+
 def _where(found: "Blocked", stands: str) -> str:
     if found.topics:
         return f"{stands} the page under {', '.join(found.topics)}"
-    return "it is not on the page" if found.claimed else "no run has claimed it yet"
+    return (
+        "it is not on the page"
+        if found.claimed
+        else "no run has claimed an article of this id: nothing is hidden now; check the id"
+    )
 
 
 def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str], str]") -> None:

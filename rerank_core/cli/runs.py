@@ -55,6 +55,7 @@ def run(
 
 
 def _run(resources: "Resources", **choices: Any) -> None:
+    from rerank_core import database as db
     from rerank_core import pipeline
     from rerank_core.cli.printing import print_table, say
 
@@ -87,7 +88,17 @@ def _run(resources: "Resources", **choices: Any) -> None:
     say(
         f"run {done.run_id} of pipeline {done.pipeline}, until {done.window.until:%Y-%m-%d %H:%M:%S} UTC, key {done.key}"
     )
-    say("`rerank show` prints the page")
+    with resources.database.transaction(read_only=True) as connection:
+        page = db.one(connection, "pointer_standing", pipeline=done.pipeline)
+    if page is None or page["run_id"] == done.run_id:
+        say("`rerank show` prints the page")
+    elif page["held"]:
+        say(
+            f"a rollback holds the page at run {page['run_id']}; `rerank publish --release` lets it go on",
+            style="yellow",
+        )
+    else:
+        say(f"the page stays at run {page['run_id']}; `rerank runs` shows both", style="yellow")
 
 
 @contextmanager

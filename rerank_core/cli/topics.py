@@ -37,6 +37,12 @@ def apply(
         right=("version",),
         styles=[STYLES[change.action] for change in done.changes],
     )
+    if not wanted:
+        say(
+            f"{file.name} has no topic: {done.count('deactivate')} that pipeline {pipeline} had in use"
+            f" {'would be' if dry_run else 'are'} deactivated, and its next page shows none",
+            style="yellow",
+        )
     say(
         f"pipeline {pipeline}: {done.count('create')} created, {done.count('new version')} with a new version,"
         f" {done.count('deactivate')} deactivated, {done.count('unchanged')} unchanged"

@@ -23,7 +23,7 @@ content = (Path(sys.argv[1]) / path).read_bytes()
 if hashlib.sha256(content).hexdigest() != sha256:
     raise ValueError(f"{path} is not the file that was published")
 
-age = pl.col("as_of") - pl.min_horizontal("published_at", "first_ingested_at")
+age = pl.col("as_of") - pl.col("began_at")
 topics = (
     pl.read_parquet(io.BytesIO(content))
     .group_by("topic")

@@ -301,7 +301,7 @@ class TestParquet:
             expected = reader.room.sql(
                 "SELECT slug, count(*), count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE ranked_by <> 'model'),"
                 " percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(0, trunc(extract(epoch FROM"
-                "   p.as_of - least(r.published_at, r.first_ingested_at)) / 60)))"
+                "   p.as_of - r.began_at) / 60)))"
                 " FROM rerank.ranking r JOIN rerank.publication p USING (publication_id)"
                 " WHERE publication_id = :p GROUP BY slug ORDER BY slug",
                 p=publication_id,

@@ -88,6 +88,21 @@ def test_an_empty_database_needs_an_upgrade(empty_database_url: str, store_url: 
     found = findings(settings(empty_database_url, store_url))
     assert (found["schema"].state, found["schema"].advice) == ("fail", "run `rerank db upgrade`")
     assert found["article source"].state == "fail"
+    assert found["article source"].advice.startswith("run `rerank db upgrade`, which makes it")
+
+
+def test_a_role_that_got_its_rights_before_the_schema_came_is_told_to_apply_the_script_again(
+    database_url: str, store_url: str
+) -> None:
+    run(database_url, "DROP ROLE IF EXISTS doctor_writer; CREATE ROLE doctor_writer LOGIN")
+    try:
+        other = database_url.replace("postgres:@", "doctor_writer:@").replace("postgres@", "doctor_writer@")
+        found = findings(settings(other, store_url))
+        for name in ("schema", "topics", "article source"):
+            assert found[name].found == "the database refuses this role: permission denied for schema rerank"
+            assert "`rerank db roles --print` made the roles, apply it again" in found[name].advice
+    finally:
+        run(database_url, "DROP ROLE doctor_writer")
 
 
 @pytest.mark.parametrize(

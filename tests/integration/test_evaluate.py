@@ -103,11 +103,17 @@ def test_another_scorer_another_run_and_another_pipeline_can_be_compared_with(ju
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"against": "nobody"}, "pipeline 'nobody' has no page"),
+        (
+            {"against": "bm52"},
+            "against 'bm52' is not bm25, none, scorer:N or run:N; pipeline 'bm52' has no topics and no runs",
+        ),
         ({"against": "scorer:999"}, "scorer 999 is not registered"),
         ({"against": "scorer:x"}, "names no scorer"),
         ({"against": "run:999999"}, "run 999999 does not exist"),
-        ({"pipeline": "nobody"}, "has no page"),
+        (
+            {"pipeline": "new"},
+            r"pipeline 'new' has no topics and no runs \(perhaps 'news' is meant\); those with some are news",
+        ),
         ({"run_id": 999999}, "run 999999 does not exist"),
     ],
 )
@@ -129,8 +135,8 @@ def test_a_table_of_judgements_is_read(judged: Newsroom) -> None:
         assert found == {"solar": {"copy": 2, "wind plant": 0}}
         with pytest.raises(InputError, match=r"rerank\.run lacks topic, article_id, relevance"):
             judgements.read("rerank.run", connection)
-        with pytest.raises(InputError, match=r"public\.none does not exist"):
-            judgements.read("public.none", connection)
+        with pytest.raises(InputError, match=r"'none\.tsv' is neither a file here nor a table"):
+            judgements.read("none.tsv", connection)
         with pytest.raises(InputError, match="neither a file here nor a table"):
             judgements.read("qrels; DROP TABLE rerank.run", connection)
     judged.sql("INSERT INTO public.qrels VALUES ('solar', 'power station', 0.5)")

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from factories import Newsroom
 
-from rerank_core import preparation
+from rerank_core import preparation, removal
 from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.settings import settings as process_settings
@@ -84,6 +84,21 @@ def test_raw_text_past_retention_is_told_and_the_document_still_shown(room: News
     _, out, _ = show("bridge")
     assert "its raw text is past retention" in out
     assert "as the model reads it\nbridge\n" in out
+
+
+def test_an_article_that_was_forgotten_says_so_and_why(room: Newsroom, show: Show) -> None:
+    room.add("bridge")
+    room.until("recall")
+    removal.forget(
+        database=room.database,
+        store=room.resources.store,
+        settings=room.settings,
+        article_id="bridge",
+        reason="a letter",
+    )
+    _, out, _ = show("bridge")
+    assert "it was forgotten (a letter): its text is gone and it is not claimed again" in out
+    assert "past retention" not in out
 
 
 def test_an_article_that_nobody_claimed_is_an_error(room: Newsroom, show: Show) -> None:

@@ -255,7 +255,9 @@ def test_bad_lines_are_reported_and_the_others_kept(page: Rerank, tmp_path: Path
     assert "more.jsonl.gz, line 4: article_id stands on line 1 already" in ended.err
 
 
-@pytest.mark.parametrize("content", [b"id,title\n1,x\n", gzip.compress(b'{"id": "1"}\n')[:-4]])
+@pytest.mark.parametrize(
+    "content", [b"id,title\n1,x\n", gzip.compress(b'{"id": "1"}\n')[:-4], b"", b"\n\n", gzip.compress(b"")]
+)
 def test_a_file_without_a_good_line_or_without_an_end_exits_with_1(
     page: Rerank, tmp_path: Path, content: bytes
 ) -> None:
@@ -338,6 +340,8 @@ def test_a_title_can_neither_steer_the_terminal_nor_style_the_table(page: Rerank
 
 
 def test_show_says_when_there_is_no_page(page: Rerank) -> None:
+    said = "rerank: pipeline news has no page yet; `rerank run` publishes one\n"
+    assert page("show", "rates") == Ended(1, "", said)
     assert page("show") == Ended(0, "pipeline news has no page yet; `rerank run` publishes one\n", "")
 
 
@@ -470,6 +474,78 @@ def test_a_run_that_exists_goes_on_though_its_topic_is_gone(page: Rerank, tmp_pa
     (tmp_path / "topics.yaml").write_text(TOPICS.replace("slug: rates", "slug: other"), encoding="utf-8")
     assert page("topics", "apply", str(tmp_path / "topics.yaml")).code == 0
     assert page("run", "--topics", "rates", "--key", "k").code == 0
+
+
+@pytest.mark.parametrize("command", ["block", "forget"])
+def test_nothing_is_taken_away_in_a_pipeline_that_is_not_there(
+    page: Rerank, database_url: str, command: str
+) -> None:
+    ended = page(command, "en-1", "--reason", "a letter", "--pipeline", "new")
+    assert (ended.code, ended.err) == (
+        1,
+        "rerank: pipeline 'new' has no topics and no runs (perhaps 'news' is meant); those with some are news\n",
+    )
+    with Database(database_url).transaction(read_only=True) as connection:
+        for table in ("block", "tombstone"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM rerank.{table}").scalar() == 0
+
+
+def test_a_clean_up_of_a_pipeline_that_is_not_there_says_so(page: Rerank) -> None:
+    said = "pipeline 'new' has no topics and no runs"
+    assert said in page("maintain", "--dry-run", "--pipeline", "new").out
+    assert said not in page("maintain", "--dry-run").out
+
+
+def test_blocking_an_id_that_no_run_has_claimed_says_that_nothing_is_hidden(page: Rerank) -> None:
+    ended = page("block", "en-9", "--reason", "a letter")
+    assert (ended.code, ended.out) == (
+        0,
+        "article en-9 is blocked in pipeline news: no run has claimed an article of this id: nothing is hidden now;"
+        " check the id\n",
+    )
+
+
+def test_a_file_without_topics_says_how_many_it_deactivates(page: Rerank, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("topics: []\n", encoding="utf-8")
+    for options, said in ((("--dry-run",), "would be"), ((), "are")):
+        ended = page("topics", "apply", str(tmp_path / "none.yaml"), *options)
+        assert f"none.yaml has no topic: 2 that pipeline news had in use {said} deactivated" in ended.out
+    assert "topics:" not in page("run").out
+
+
+def test_a_window_that_ends_in_the_future_ends_now_and_says_so(page: Rerank) -> None:
+    ended = page("run", "--until", "2999-01-01T00:00:00Z")
+    assert (
+        "until 2999-01-01T00:00:00+00:00 is in the future by the database's clock: now is taken" in ended.err
+    )
+    assert "in the future" not in page("run", "--until", "2020-01-01T00:00:00Z").err
+
+
+def test_a_run_that_does_not_move_the_page_names_the_one_that_it_stays_at(page: Rerank) -> None:
+    first = page("run").out
+    number = re.search(r"\nrun (\d+) of pipeline", first)
+    assert number is not None
+    assert first.endswith("`rerank show` prints the page\n")
+    older = page("run", "--until", "2020-01-01T00:00:00Z").out
+    assert older.endswith(f"the page stays at run {number[1]}; `rerank runs` shows both\n")
+    page("run")
+    assert page("publish", "--rollback", number[1], "--reason", "a test").code == 0
+    assert page("run").out.endswith(
+        f"a rollback holds the page at run {number[1]}; `rerank publish --release` lets it go on\n"
+    )
+
+
+def test_a_text_that_reads_like_no_value_is_not_taken_for_the_default(rerank: Rerank) -> None:
+    def row(name: str) -> list[str]:
+        lines = rerank("settings").out.splitlines()
+        return next(line for line in lines if line.startswith(f"{name} ")).split()[1:4]
+
+    assert row("RERANK_GPU_QUEUE") == ["unset", "the", "same"]
+    for name in ("gpu_queue", "boilerplate_rules", "airflow_executor_config"):
+        rerank("settings", **{name: "none"})
+        assert row(f"RERANK_{name.upper()}")[:2] == ["none", "unset"]
+        rerank("settings", **{name: ""})
+        assert row(f"RERANK_{name.upper()}") == ["unset", "the", "same"]
 
 
 def test_forgetting_an_id_that_nobody_knows_says_so(page: Rerank) -> None:

@@ -85,8 +85,13 @@ def test_a_damaged_corpus_is_named(folder: Path, name: str, content: str, said: 
 
 
 def test_a_folder_without_a_corpus_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.jsonl cannot be read"):
+    with pytest.raises(InputError, match=r"corpus\.jsonl cannot be read: No such file or directory$"):
         corpus.read(tmp_path)
+
+
+def test_a_corpus_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"corpus '{tmp_path}/none' is no folder here; name one with"):
+        corpus.read(tmp_path / "none")
 
 
 def test_bm25_finds_the_paragraphs_of_a_multilingual_set() -> None:

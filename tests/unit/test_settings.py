@@ -52,7 +52,7 @@ def test_a_wrong_value_is_named_with_its_variable(
         "me:hunter2@host/db",
         "postgresql://me:hunter2@host:port/db",
         "hunter2",
-        "",
+        " ",
     ],
 )
 def test_a_wrong_url_is_refused_without_showing_a_part_of_it(name: str, url: str) -> None:
@@ -69,7 +69,7 @@ def test_a_wrong_url_is_refused_without_showing_a_part_of_it(name: str, url: str
         "redis://me:hunter2@host:port/0",
         "redis://",
         "unix://",
-        "",
+        " ",
     ],
 )
 def test_a_wrong_redis_url_is_refused_without_showing_a_part_of_it(url: str) -> None:
@@ -93,6 +93,33 @@ def test_a_password_is_in_no_repr() -> None:
     url = "postgresql://me:hunter2@host/db"
     settings = Settings.load(database_url=url, source_url=url, redis_url="redis://me:hunter2@host")
     assert "hunter2" not in repr(settings) + str(settings) + repr(Database(settings.database_url))
+
+
+def test_an_empty_variable_is_unset_where_unset_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    optional = [name for name, field in Settings.model_fields.items() if field.default is None]
+    assert len(optional) > 5
+    for name in optional:
+        monkeypatch.setenv(f"RERANK_{name.upper()}", "")
+    found = Settings.load()
+    assert [getattr(found, name) for name in optional] == [None] * len(optional)
+
+
+def test_an_empty_variable_is_refused_where_there_is_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SHARDS", "DATABASE_URL", "PRECISION"):
+        monkeypatch.setenv(f"RERANK_{name}", "")
+        with pytest.raises(SettingsError, match=f"RERANK_{name} = "):
+            Settings.load()
+        monkeypatch.delenv(f"RERANK_{name}")
+
+
+@pytest.mark.parametrize(("name", "value"), [("PIPELINE", "My News"), ("SOURCE_VIEW", "my view")])
+def test_a_name_that_cannot_be_one_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RERANK_{name}", value)
+    with pytest.raises(SettingsError, match=f"RERANK_{name} = '{value}': this is not .*digit") as caught:
+        Settings.load()
+    assert "[" not in str(caught.value)
 
 
 def test_settings_cannot_be_changed() -> None:
