@@ -542,8 +542,9 @@ def test_a_text_that_reads_like_no_value_is_not_taken_for_the_default(rerank: Re
 
     assert row("RERANK_GPU_QUEUE") == ["unset", "the", "same"]
     for name in ("gpu_queue", "boilerplate_rules", "airflow_executor_config"):
-        rerank("settings", **{name: "none"})
-        assert row(f"RERANK_{name.upper()}")[:2] == ["none", "unset"]
+        for text_given in ("none", "unset"):
+            rerank("settings", **{name: text_given})
+            assert row(f"RERANK_{name.upper()}")[:2] == [text_given, "unset"]
         rerank("settings", **{name: ""})
         assert row(f"RERANK_{name.upper()}") == ["unset", "the", "same"]
 
