@@ -17,10 +17,8 @@ from rerank_core import clusters, followers, publications
 from rerank_core import database as db
 from rerank_core.database import Database
 from rerank_core.errors import InputError
-from rerank_core.settings import Settings
+from rerank_core.settings import DEFAULT_SOURCE, Settings
 from rerank_core.store import Store
-
-DEFAULT_SOURCE = "rerank.source_article"
 
 
 @dataclass(frozen=True)
