@@ -328,9 +328,8 @@ def run_all(
             )
         shards = perform("recall")["shards"]
         ends = monotonic() + resources.settings.scoring_minutes * 60
-        for done, shard in enumerate(
-            shards
-        ):  # one after the other: they share the time that tasks would have each
+        # One after the other they share the time that tasks would have each.
+        for done, shard in enumerate(shards):
             left = max(0.0, ends - monotonic()) / 60
             try:
                 perform("rerank", shard["shard"], minutes=left / (len(shards) - done))

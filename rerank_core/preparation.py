@@ -13,6 +13,7 @@ from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.database import Database
 from rerank_core.documents import TITLE_STEPS, Unpreparable, assembled, to_document
 from rerank_core.errors import InputError, RerankError
+from rerank_core.prepare import cleaning_of
 from rerank_core.settings import Settings
 
 MAX_CHANGES = 12  # that are told of one step and field
@@ -49,9 +50,12 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
             f"article {article_id!r} was never claimed in pipeline {settings.pipeline}; the next run claims what is new"
         )
     raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
-    cleaning = Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
     steps, digest = trace(
-        title=row["title"], summary=row["summary"], body=row["body"], lang=row["lang"], cleaning=cleaning
+        title=row["title"],
+        summary=row["summary"],
+        body=row["body"],
+        lang=row["lang"],
+        cleaning=cleaning_of(settings),
     )
     return Preparation(
         number=row["number"],

@@ -41,12 +41,17 @@ class Prepared:
     vetoed: int = 0  # texts placed now that were like a leader, and whose marks contradicted its own
 
 
+def cleaning_of(settings: Settings) -> Cleaning:
+    """The steps and the rules that the settings name."""
+    return Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
+
+
 def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> Prepared:
     """Prepare what the run, or an earlier one that was never published, has claimed; a batch a transaction.
 
     Raises FencedError where a newer try has begun, SettingsError for rules that cannot be read.
     """
-    cleaning = Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
+    cleaning = cleaning_of(settings)
     boilerplate.load(cleaning.rules)  # a fault in the rules is one of the settings, not of every article
     after, result = 0, None
     while result is None:
