@@ -21,10 +21,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerank_core import database as db
 from rerank_core.articles_file import NAMES, Line, read_lines
-from rerank_core.database import Database
 from rerank_core.errors import InputError
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 BATCH_ROWS = 1_000
 BATCH_CHARACTERS = 8 * 1024 * 1024

@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
 from rerank_core import syndication
 from rerank_core.records import Run
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
 from rerank_core.syndication import BANDS, PLACES, Joined, Marks, Signatures, Texts
 
 log = logging.getLogger(__name__)

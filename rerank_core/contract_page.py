@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rerank_core import contract, schemas
+from rerank_core import contract
 from rerank_core.contract import Column
+from rerank_core.storage import schemas
 
 CHECKOUT = Path(__file__).parent.parent
 PROSE = Path(__file__).parent / "contract_page.md"

@@ -8,10 +8,10 @@ import logging
 from dataclasses import dataclass
 
 from rerank_core import light
-from rerank_core.database import Database
 from rerank_core.records import Run
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 

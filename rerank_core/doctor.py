@@ -13,16 +13,17 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from rerank_core import database as db
-from rerank_core import extract, hot, topics
-from rerank_core.database import Database
+from rerank_core import extract, hot
 from rerank_core.doctor_host import check_disk, check_metrics, check_variables
 from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
 from rerank_core.doctor_times import check_times
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.findings import Finding, State
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 OLDEST_POSTGRES = 14
 SKEW_WARN_SECONDS = 2.0

@@ -10,7 +10,7 @@ from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
 from rerank_core.findings import Finding
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage.store import Store
 
 GIB = 1 << 30
 DISK_WARN_GIB = 2.0

@@ -6,12 +6,12 @@ None of them is a failure: what has no vector is recalled by words, and the page
 import importlib.util
 from collections.abc import Callable
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.findings import Finding
 from rerank_core.retrieval.opening import in_postgres
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 OLDEST_PGVECTOR = (0, 8)
 WORDS = "until then articles without a vector are recalled by words"

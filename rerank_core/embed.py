@@ -14,9 +14,6 @@ from time import monotonic
 import numpy as np
 from sqlalchemy import RowMapping
 
-from rerank_core import database as db
-from rerank_core import topics
-from rerank_core.database import Database
 from rerank_core.records import Run
 from rerank_core.retrieval import pgvector
 from rerank_core.retrieval.base import Ids
@@ -27,6 +24,9 @@ from rerank_core.retrieval.search import read_members
 from rerank_core.scorers import embedding
 from rerank_core.scorers.embedding import Embedder
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

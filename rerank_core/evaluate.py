@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rerank_core import database as db
-from rerank_core import frozen, ledger, runs, topics
-from rerank_core.database import Database
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.judgements import RELEVANT, Judgements
-from rerank_core.ledger import Ids
 from rerank_core.ranking import clusters_of
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger, runs, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.ledger import Ids
+from rerank_core.storage.store import Store
 
 MEASURES = ("nDCG@10", "RR", "R@50")
 RESAMPLES = 2_000  # of the topics, for an interval
@@ -225,10 +225,10 @@ class RunPairs:
         with database.transaction(read_only=True) as connection:
             self.run = runs.get(connection, run_id)
             self.topics = [row["slug"] for row in db.rows(connection, "evaluate_topics", run_id=run_id)]
-        pairs = frozen.read_pairs(store, self.run)
+        pairs = artifacts.read_pairs(store, self.run)
         own = pc.equal(pairs.column("scorer_id"), pa.scalar(self.run.scorer_id, pa.int32()))
         self._pairs = pairs.filter(pc.fill_null(own, False))
-        members = frozen.read_members(store, self.run)
+        members = artifacts.read_members(store, self.run)
         texts = members.take(pa.array(clusters_of(members)[0]))
         scored_ids, standing = (
             texts.column(name).to_pylist() for name in ("scored_document_id", "article_id")

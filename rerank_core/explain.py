@@ -16,16 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
-from rerank_core import frozen, gate, ledger, runs, topics
-from rerank_core.database import Database
+from rerank_core import gate
 from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
 from rerank_core.ranking import Page, rank_topic
 from rerank_core.records import Run
 from rerank_core.retrieval.search import pattern
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger, runs, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 from rerank_core.text import language
 
 Reason = Literal[
@@ -243,7 +244,7 @@ class _Case:
                 f"It was first ingested at {_moment(revision['first_ingested_at'])}, before the freshness window began at"
                 f" {_moment(window.fresh_since)}.",
             )
-        self._members = frozen.read_members(self._store, self._run)
+        self._members = artifacts.read_members(self._store, self._run)
         found = self._members.filter(pc.equal(self._members.column("article_id"), self._article_id))
         if not found.num_rows:
             raise _Answer("not_a_member", "It was not among the run's articles when it was frozen.")
@@ -303,7 +304,7 @@ class _Case:
 
     def look_at_pairs(self) -> None:
         """Whether it was recalled, and its score."""
-        pairs = frozen.read_pairs(self._store, self._run)
+        pairs = artifacts.read_pairs(self._store, self._run)
         self._pairs = pairs.filter(pc.equal(pairs.column("topic"), self._slug))
         mine = self._pairs.filter(
             pc.equal(self._pairs.column("document_id"), self._member["scored_document_id"])

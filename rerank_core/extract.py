@@ -13,12 +13,12 @@ import pyarrow as pa
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from rerank_core import database as db
-from rerank_core import runs, schemas
-from rerank_core.database import Database
 from rerank_core.errors import SourceError
 from rerank_core.records import Run
 from rerank_core.settings import DEFAULT_SOURCE, Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import runs, schemas
+from rerank_core.storage.database import Database
 
 # Columns of the source view and the Postgres types they may have. The first three are required.
 CONTRACT: dict[str, tuple[str, ...]] = {

@@ -21,10 +21,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerank_core import database as db
-from rerank_core import schemas
-from rerank_core.database import Database
 from rerank_core.errors import InputError
+from rerank_core.storage import database as db
+from rerank_core.storage import schemas
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

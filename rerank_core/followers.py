@@ -7,9 +7,9 @@ forgetting. A failure of one stops neither the other nor what moved the page: it
 from sqlalchemy import RowMapping
 
 from rerank_core import hot, pages
-from rerank_core.database import Database
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 
 def follow(

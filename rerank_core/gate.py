@@ -17,12 +17,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core import ledger, runs
-from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.records import RankedTopic, Run
 from rerank_core.standings import Standings
+from rerank_core.storage import database as db
+from rerank_core.storage import ledger, runs
+from rerank_core.storage.database import Database
 
 SPREAD_PAIRS = 200  # fewer scores may be alike by chance
 LEAST_DEVIATION = 1e-3  # logits; batches and the prefix cache alone move one by less than a hundredth of this

@@ -12,10 +12,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import DatabaseUnavailable, SourceError
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -25,12 +25,12 @@ from uuid import uuid4
 
 from sqlalchemy import RowMapping
 
-from rerank_core import database as db
 from rerank_core import pages
-from rerank_core.database import Database
 from rerank_core.errors import RedisUnavailable, RerankError
 from rerank_core.hot_server import Server
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

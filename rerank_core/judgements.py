@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core.errors import InputError
+from rerank_core.storage import database as db
 
 RELEVANT = 1  # least grade that counts as relevant
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from rerank_core import database as db
-from rerank_core import frozen, ledger, runs, schemas
-from rerank_core.database import Database
 from rerank_core.errors import CorruptError, RerankError
 from rerank_core.records import Run
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger, runs, schemas
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
 
     Raises FencedError where a newer try has begun.
     """
-    pairs = frozen.read_pairs(store, run)
+    pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         settled = ledger.settled(connection, run, work, rescore=False)
@@ -47,7 +47,7 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
     light = _by_embedding(database, settings, run, missing) if settings.light_order == "embeddings" else None
     fell_back = light is None and settings.light_order == "embeddings"
     if light is None:
-        light = frozen.labelled(missing.select(schemas.LIGHT.names).cast(schemas.LIGHT), "bm25")
+        light = artifacts.labelled(missing.select(schemas.LIGHT.names).cast(schemas.LIGHT), "bm25")
     written = store.write(store.light_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), light)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
@@ -58,7 +58,7 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
 def _is_ordered(store: Store, run: Run, missing: pa.Table) -> bool:
     """Whether an earlier try has made a light order of all these pairs."""
     try:
-        before = frozen.read_light(store, run)
+        before = artifacts.read_light(store, run)
     except CorruptError as error:
         log.warning("run %d: its light order is made anew: %s", run.run_id, error)
         return False
@@ -94,4 +94,4 @@ def _by_embedding(database: Database, settings: Settings, run: Run, missing: pa.
         log.warning("run %d: %s; the light order is BM25", run.run_id, error)
         return None
     light = missing.select(["topic", "document_id"]).append_column("light_score", pa.array(scores))
-    return frozen.labelled(light.cast(schemas.LIGHT), "embedding")
+    return artifacts.labelled(light.cast(schemas.LIGHT), "embedding")

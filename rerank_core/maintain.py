@@ -19,13 +19,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from rerank_core import clusters, hot, pages
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError, StoreUnavailable
 from rerank_core.retrieval.base import Ids
 from rerank_core.retrieval.milvus import MilvusVectors
 from rerank_core.settings import Settings
-from rerank_core.store import Name, Store, StoredFile
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Name, Store, StoredFile
 
 log = logging.getLogger(__name__)
 

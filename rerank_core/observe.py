@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core import drift
-from rerank_core.database import Database
 from rerank_core.drift import Drift, Ids, Logits
 from rerank_core.records import Run
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

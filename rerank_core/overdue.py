@@ -9,13 +9,14 @@ publishes its next version by itself.
 import logging
 from time import sleep
 
-from rerank_core import database as db
-from rerank_core import degrade, publish, recall, runs
-from rerank_core.database import Database
+from rerank_core import degrade, publish, recall
 from rerank_core.errors import FencedError, InputError
 from rerank_core.publish import Published
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage import runs
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import DatabaseUnavailable, StoreUnavailable
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 

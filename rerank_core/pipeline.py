@@ -20,7 +20,6 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core import (
     degrade,
     embed,
@@ -33,14 +32,15 @@ from rerank_core import (
     publish,
     recall,
     rerank,
-    runs,
 )
-from rerank_core import topics as stored
-from rerank_core.database import Database
 from rerank_core.errors import BlockedError, InputError, RerankError
 from rerank_core.records import Run
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage import runs
+from rerank_core.storage import topics as stored
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-from rerank_core import database as db
-from rerank_core import topics
-from rerank_core.database import Database
 from rerank_core.errors import EngineError, InputError, RerankError, SettingsError
 from rerank_core.prompt import Prompter
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import Scorer
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
 from rerank_core.text import language
 
 MOST_TEXTS = 10

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
 from rerank_core import followers, publications
-from rerank_core.database import Database
 from rerank_core.errors import CorruptError, InputError
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from datetime import date
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core import batches, boilerplate, clusters, runs
-from rerank_core import database as db
+from rerank_core import batches, boilerplate, clusters
 from rerank_core.batches import Outcome, Raw
 from rerank_core.cleaning import MAX_RAW, Cleaning
-from rerank_core.database import Database
 from rerank_core.errors import CorruptError
 from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import runs
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from datetime import datetime
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core import schemas
 from rerank_core.errors import CorruptError
-from rerank_core.store import Artifact, Store
+from rerank_core.storage import database as db
+from rerank_core.storage import schemas
+from rerank_core.storage.store import Artifact, Store
 
 
 @dataclass(frozen=True)

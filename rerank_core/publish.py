@@ -19,15 +19,16 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
-from rerank_core import frozen, gate, hidden, light, publications, runs, schemas, standings, topics
-from rerank_core.database import Database
+from rerank_core import gate, hidden, light, publications, standings
 from rerank_core.errors import NoLightOrder
 from rerank_core.publications import Draft
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.standings import Standings
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, runs, schemas, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def publish(*, database: Database, store: Store, settings: Settings, run: Run, f
     Raises FencedError where a newer try has begun, CorruptError where pairs are missing that no light
     order was made for, SourceError where the source has lost too much of the window at once.
     """
-    article_ids = frozen.read_members(store, run).column("article_id").to_pylist()
+    article_ids = artifacts.read_members(store, run).column("article_id").to_pylist()
     deleted = hidden.deleted_articles(database, settings, article_ids)
     while True:
         page = _prepare(database, store, settings, run, fence, article_ids, deleted)

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rerank_core import schemas
 from rerank_core.errors import CorruptError
 from rerank_core.records import Topic
+from rerank_core.storage import schemas
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -17,11 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core import frozen, ledger, runs, schemas, topics
-from rerank_core.database import Database
 from rerank_core.errors import InputError
-from rerank_core.ledger import Lookup
 from rerank_core.ranking import clusters_of
 from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Ids, Mask, Retriever
@@ -39,7 +35,11 @@ from rerank_core.retrieval.search import (
 )
 from rerank_core.scorers import registry
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger, runs, schemas, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.ledger import Lookup
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         _freeze(database=database, store=store, settings=settings, run=run, fence=fence)
         with database.transaction(read_only=True) as connection:
             run = runs.get(connection, run.run_id)
-    members = frozen.read_members(store, run)
+    members = artifacts.read_members(store, run)
     texts = members.take(pa.array(clusters_of(members)[0]))
-    pairs = frozen.read_pairs(store, run)
+    pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rerank_core import clusters, followers, publications
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.settings import DEFAULT_SOURCE, Settings
-from rerank_core.store import Store
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,17 @@ from time import monotonic, sleep
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rerank_core import database as db
-from rerank_core import frozen, ledger, unsettled
+from rerank_core import unsettled
 from rerank_core.attempts import Attempt
-from rerank_core.database import Database
 from rerank_core.errors import CorruptError, InputError, RetryableError
 from rerank_core.records import Pair, Run
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def _try(
 ) -> Reranked | None:
     """Score with one engine; None where it failed and another may be built."""
     started = monotonic()
-    pairs = frozen.read_pairs(store, run)
+    pairs = artifacts.read_pairs(store, run)
     mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     with database.transaction(read_only=True) as connection:
         wanted = unsettled.unsettled_pairs(connection, run, mine)
@@ -149,7 +150,7 @@ class Workload:
 
 def workload(*, database: Database, store: Store, settings: Settings, run: Run) -> Workload:
     """Count what the run's shards would score, without an engine. Raises ModelError as `rerank` does."""
-    pairs = frozen.read_pairs(store, run)
+    pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         wanted = unsettled.unsettled_pairs(connection, run, work)

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
-from rerank_core import frozen, ledger, schemas, topics
 from rerank_core.errors import NoLightOrder
-from rerank_core.ledger import Ids
 from rerank_core.ranking import Page, Ranked, rank_topic
 from rerank_core.records import RankedTopic, Run, Topic, TopicState
-from rerank_core.store import Store
+from rerank_core.storage import artifacts, ledger, schemas, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.ledger import Ids
+from rerank_core.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Standings:
     """The page that a run makes."""
 
     rows: pa.Table  # schemas.RANKING, in (topic, rank) order
-    frozen: tuple["FrozenTopic", ...]
+    artifacts: tuple["FrozenTopic", ...]
     topics: dict[str, RankedTopic]  # by slug
     lost: int  # pairs that had a score when the run was frozen and have none now
     forgotten: int  # pairs of articles that were forgotten, which count for nothing
@@ -88,14 +88,14 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     Raises CorruptError where an artifact is gone or a score is no number, NoLightOrder where pairs are missing
     that no light order was made for.
     """
-    members = frozen.read_members(store, run)
-    frozen_pairs = frozen.read_pairs(store, run)
+    members = artifacts.read_members(store, run)
+    frozen_pairs = artifacts.read_pairs(store, run)
     pairs = _without_forgotten(connection, frozen_pairs, members, hidden)
-    light = frozen.read_light(store, run)
+    light = artifacts.read_light(store, run)
     wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
     page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
     scored = _ScoredPairs(connection, run, pairs)
-    label = frozen.label_of(light)
+    label = artifacts.label_of(light)
     ranked = {one.topic.slug: _rank(one, run, page, scored, light, label) for one in wanted}
     return Standings(
         rows=_rows(connection, members, page, ranked, label),

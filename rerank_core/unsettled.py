@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core import ledger
 from rerank_core.records import Pair, Run
+from rerank_core.storage import database as db
+from rerank_core.storage import ledger
 
 SLICE_PAIRS = 16
 

@@ -76,7 +76,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def _migrated_template(postgres: EmbeddedPostgres) -> str:
-    from rerank_core import database
+    from rerank_core.storage import database
 
     database.upgrade(postgres.create("template_news"))
     return "template_news"

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from rerank_core import pipeline, runs, schemas, topics
-from rerank_core.database import Database
+from rerank_core import pipeline
 from rerank_core.records import Article, Pair, Run, Score, Topic
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import FakeScorer
 from rerank_core.settings import Settings
+from rerank_core.storage import runs, schemas, topics
+from rerank_core.storage.database import Database
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -245,7 +246,7 @@ def never(*_: Any, **__: Any) -> Any:
 
 def statement_replaced(monkeypatch: pytest.MonkeyPatch, name: str, sql: str) -> None:
     """Break a named statement, for the control of a fault test."""
-    from rerank_core import database
+    from rerank_core.storage import database
 
     original: Callable[..., Any] = database.statement
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
 
-from rerank_core import runs, topics
 from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY
 from rerank_core.errors import BlockedError
 from rerank_core.settings import Settings
+from rerank_core.storage import runs, topics
 
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
 KEYS = ("2026-03-01T09:00:00Z", "2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z", "2026-03-01T12:00:00Z")

@@ -60,7 +60,7 @@ class CurrentPageOperator(BaseOperator):
 
     def standing(self) -> dict[str, Any]:
         """What the pointer points to, as an event says it. Raises AirflowSkipException where there is no page yet."""
-        from rerank_core import database as db
+        from rerank_core.storage import database as db
 
         with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
             row = db.one(connection, "announce_current", pipeline=self.pipeline)

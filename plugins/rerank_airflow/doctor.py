@@ -17,7 +17,7 @@ def examine(settings: Settings, identity: RunIdentity) -> dict[str, str]:
     limited to a topic that is not there.
     """
     from rerank_core import doctor, pipeline
-    from rerank_core.database import Database
+    from rerank_core.storage.database import Database
 
     findings = doctor.examine(settings)
     failed = {finding.name: finding for finding in findings if finding.state == "fail"}

@@ -46,8 +46,8 @@ def _tell(pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
 
 
 def _standing(pipeline: str) -> str:
-    from rerank_core import database as db
     from rerank_core.errors import RerankError
+    from rerank_core.storage import database as db
 
     try:
         with db.Database(settings_of(pipeline).database_url).transaction(read_only=True) as connection:

@@ -18,9 +18,9 @@ class MaintainOperator(BaseOperator):
         self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
-        from rerank_core.database import Database
         from rerank_core.maintain import maintain
-        from rerank_core.store import Store
+        from rerank_core.storage.database import Database
+        from rerank_core.storage.store import Store
 
         settings = settings_of(self.pipeline)
         done = maintain(

@@ -139,7 +139,7 @@ class WatchOperator(BaseOperator):
         self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from rerank_core import database as db
+        from rerank_core.storage import database as db
 
         with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
             page = db.one(connection, "announce_current", pipeline=self.pipeline)

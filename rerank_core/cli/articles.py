@@ -39,8 +39,8 @@ def load(
 
     from rerank_core.articles import load_articles
     from rerank_core.cli.printing import clean, console, say
-    from rerank_core.database import Database
     from rerank_core.settings import settings
+    from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
     name = "standard input" if file == "-" else clean(Path(file).name)
@@ -91,10 +91,10 @@ def load(
 @app.command()
 def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> None:
     """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
-    from rerank_core import database as db
     from rerank_core import preparation
     from rerank_core.cli.printing import clean, console, print_table, say
     from rerank_core.settings import settings
+    from rerank_core.storage import database as db
 
     database, pipeline = db.Database(settings().database_url), settings().pipeline
     found = preparation.show(database=database, settings=settings(), article_id=article)

@@ -10,9 +10,9 @@ app = typer.Typer(help="The database schema and its roles.", no_args_is_help=Tru
 @app.command()
 def upgrade() -> None:
     """Bring the schema to this version; safe to repeat. Pause the DAGs first, and let their runs end."""
-    from rerank_core import database as db
     from rerank_core.cli.printing import say
     from rerank_core.settings import settings
+    from rerank_core.storage import database as db
 
     before, after = db.upgrade(settings().database_url)
     say(
@@ -56,8 +56,8 @@ def roles(
     rerank db roles --print | psql -v ON_ERROR_STOP=1 DATABASE
     """
     from rerank_core.errors import InputError
-    from rerank_core.roles import Roles, script
     from rerank_core.settings import settings
+    from rerank_core.storage.roles import Roles, script
 
     if not print_script:
         raise InputError("rerank db roles makes no role by itself; print its script with --print")

@@ -21,8 +21,8 @@ def load(
     """
     from rerank_core import feedback
     from rerank_core.cli.printing import clean, console, say
-    from rerank_core.database import Database
     from rerank_core.settings import settings
+    from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
 

@@ -14,13 +14,14 @@ def maintain(
     ] = None,
 ) -> None:
     """Delete what is past its time, and repair latest.json; never what the page or a reader needs."""
-    from rerank_core import maintain, topics
+    from rerank_core import maintain
     from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.runs import log_on_screen
-    from rerank_core.database import Database
     from rerank_core.errors import InputError
     from rerank_core.settings import Settings
-    from rerank_core.store import Store
+    from rerank_core.storage import topics
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     database = Database(settings.database_url)

@@ -22,12 +22,12 @@ def show(
 
 def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
     """Print the current page of a pipeline. Raises InputError where `topic` is not on it."""
-    from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
     from rerank_core.errors import InputError
     from rerank_core.gate import advice, command
     from rerank_core.settings import settings
-    from rerank_core.store import Store
+    from rerank_core.storage import database as db
+    from rerank_core.storage.store import Store
 
     # One snapshot: a publication between the two queries is not seen by the second alone.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
@@ -75,11 +75,11 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
 
 def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20) -> None:
     """The latest runs: how far each came, and what it published."""
-    from rerank_core import database as db
     from rerank_core.cli.printing import print_table, say
     from rerank_core.drift import SHIFT
     from rerank_core.gate import advice, command
     from rerank_core.settings import settings
+    from rerank_core.storage import database as db
 
     pipeline = settings().pipeline
     with db.Database(settings().database_url).transaction(read_only=True) as connection:

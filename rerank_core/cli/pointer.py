@@ -31,9 +31,9 @@ def publish(
         raise typer.BadParameter("give one of --rollback RUN, --approve RUN and --release")
     from rerank_core import pointer
     from rerank_core.cli.printing import say
-    from rerank_core.database import Database
     from rerank_core.settings import Settings
-    from rerank_core.store import Store
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     if approve is not None:

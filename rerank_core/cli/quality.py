@@ -96,10 +96,10 @@ def calibrate(
 
 def _of_run(qrels: str, against: str | None, *, pipeline: str | None, run_id: int | None) -> "list[Order]":
     from rerank_core import judgements
-    from rerank_core.database import Database
     from rerank_core.evaluate import orders
     from rerank_core.settings import settings
-    from rerank_core.store import Store
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
 
     chosen = settings()
     database = Database(chosen.database_url)

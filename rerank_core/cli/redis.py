@@ -18,8 +18,8 @@ def sync(
     """Write the whole copy anew, as frontends see the page now; at any time, beside anything."""
     from rerank_core import hot
     from rerank_core.cli.printing import say
-    from rerank_core.database import Database
     from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
 
     settings = Settings.load(pipeline=pipeline)
     done = hot.sync(

@@ -7,9 +7,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rerank_core.database import Database
     from rerank_core.removal import Blocked, Forgotten
     from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
 
 Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
@@ -21,7 +21,7 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     from rerank_core import removal
     from rerank_core.cli.printing import say
     from rerank_core.settings import Settings
-    from rerank_core.store import Store
+    from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     found = removal.block(
@@ -38,9 +38,9 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
     """Show a blocked article again."""
     from rerank_core import removal
     from rerank_core.cli.printing import say
-    from rerank_core.database import Database
     from rerank_core.settings import Settings
-    from rerank_core.store import Store
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     found = removal.unblock(
@@ -58,7 +58,7 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text everywhere, for good; later claims of its id never bring it back."""
     from rerank_core import removal
     from rerank_core.settings import DEFAULT_SOURCE, Settings
-    from rerank_core.store import Store
+    from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
     store = Store(settings.store_url)
@@ -78,8 +78,8 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
 
 def _database(settings: "Settings") -> "Database":
     """The database. Raises InputError where it knows no such pipeline: what is taken away there stays on the page."""
-    from rerank_core import topics
-    from rerank_core.database import Database
+    from rerank_core.storage import topics
+    from rerank_core.storage.database import Database
 
     database = Database(settings.database_url)
     with database.transaction(read_only=True) as connection:

@@ -55,9 +55,9 @@ def run(
 
 
 def _run(resources: "Resources", **choices: Any) -> None:
-    from rerank_core import database as db
     from rerank_core import pipeline
     from rerank_core.cli.printing import print_table, say
+    from rerank_core.storage import database as db
 
     rows: list[tuple[str, str, str]] = []
     counts: dict[str, dict[str, Any]] = {}

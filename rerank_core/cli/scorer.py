@@ -20,9 +20,9 @@ def register(
     where their path, size, time or inode has changed.
     """
     from rerank_core.cli.printing import say
-    from rerank_core.database import Database
     from rerank_core.scorers import registry
     from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
 
     chosen = Settings.load(model=path)
     found = registry.identity(chosen, verify=True)
@@ -52,9 +52,9 @@ def show(
 def list_scorers() -> None:
     """The registered scorers, the newest first."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.database import Database
     from rerank_core.scorers.registry import known
     from rerank_core.settings import settings
+    from rerank_core.storage.database import Database
 
     with Database(settings().database_url).transaction(read_only=True) as connection:
         scorers = known(connection)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rerank_core.topics import TopicChange
+    from rerank_core.storage.topics import TopicChange
 
 app = typer.Typer(help="Stored topic queries, as versions.", no_args_is_help=True)
 
@@ -19,10 +19,10 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
 ) -> None:
     """Make the topics of a file the pipeline's topics, all or none."""
-    from rerank_core import topics
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.database import Database
     from rerank_core.settings import settings
+    from rerank_core.storage import topics
+    from rerank_core.storage.database import Database
 
     wanted = topics.load_topics(file)
     pipeline = settings().pipeline
@@ -53,10 +53,10 @@ def apply(
 @app.command("list")
 def list_topics() -> None:
     """The newest version of every topic."""
-    from rerank_core import topics
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.database import Database
     from rerank_core.settings import settings
+    from rerank_core.storage import topics
+    from rerank_core.storage.database import Database
 
     pipeline = settings().pipeline
     with Database(settings().database_url).transaction(read_only=True) as connection:

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from rerank_core.database import Database
 from rerank_core.demo import show
 from rerank_core.demo._supervise import PR_SET_PDEATHSIG
 from rerank_core.demo.airflow import PASSWORD, USER, TaskState
@@ -25,7 +24,8 @@ from rerank_core.demo.sitting import Sitting, demo_folder
 from rerank_core.errors import RerankError
 from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 DAG = "rank_new_articles"
 SAMPLE = Path(__file__).parent / "sample"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rerank_core.database import Database
 from rerank_core.errors import InputError
 from rerank_core.evaluate import SEED, Order, RunPairs, Scores, interval, measure
 from rerank_core.judgements import Judgements, read_file
-from rerank_core.store import Store
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 RANDOM_ORDERS = 50  # whose mean stands for random order
 

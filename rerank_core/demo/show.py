@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import text
 
-from rerank_core.database import Database
 from rerank_core.demo.airflow import TaskState
 from rerank_core.demo.evaluate import Quality
+from rerank_core.storage.database import Database
 
 WIDTH_OF_A_FILE = 110
 ROWS_A_TOPIC = 5

@@ -12,8 +12,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import SettingsError
 from rerank_core.reading.records import (
     Copy,
@@ -35,6 +33,8 @@ from rerank_core.reading.records import (
     Version,
 )
 from rerank_core.records import TopicState
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 STATEMENT_SECONDS = 5
 SHOWN_CHARACTERS = 20_000  # of a raw or prepared text

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.records import Run
 from rerank_core.retrieval.base import Ids, Retriever
@@ -19,6 +17,8 @@ from rerank_core.retrieval.exhaustive import Exhaustive
 from rerank_core.retrieval.hybrid import Hybrid
 from rerank_core.retrieval.pgvector import PgVectors
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

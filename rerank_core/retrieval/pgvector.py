@@ -12,11 +12,11 @@ import pyarrow as pa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import SettingsError
 from rerank_core.retrieval.base import Ids, Scores
 from rerank_core.retrieval.dense import Matrix, Vector
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 BATCH = 5_000  # vectors that one statement reads
 SETS = 4  # of wanted documents that are kept at hand: one a language of a topic, as a rule

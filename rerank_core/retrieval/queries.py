@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from rerank_core import database as db
-from rerank_core import topics
 from rerank_core.records import Topic
+from rerank_core.storage import database as db
+from rerank_core.storage import topics
 
 
 def store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core.encoding import Encoder, read_tokenizer, sanitise
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.prompt import QWEN3, RULES
 from rerank_core.scorers.identity import Checkpoint, Family, read_checkpoint, weights_digest
 from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
 
 FAMILY = "qwen3-embedding"
 END = "<|endoftext|>"  # the token whose last hidden state is the embedding

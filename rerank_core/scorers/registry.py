@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core.errors import ModelError
 from rerank_core.prompt import Prompter
 from rerank_core.scorers.base import Scorer
 from rerank_core.scorers.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
 
 CAREFUL_TOKENS = 16_384  # inside the engine at once; the first failure halves this
 

@@ -41,8 +41,8 @@ from rerank_core.retrieval.dense import Dense, Matrix, Vectors
 from rerank_core.retrieval.exhaustive import Exhaustive
 from rerank_core.retrieval.hybrid import Hybrid
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.storage.topics_file import load_topics
 from rerank_core.text import terms
-from rerank_core.topics_file import load_topics
 
 XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"
@@ -227,9 +227,9 @@ def _judged(
 
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
-    from rerank_core import database as db
     from rerank_core.retrieval import pgvector
     from rerank_core.scorers import embedding
+    from rerank_core.storage import database as db
 
     if not postgres.exists("template_bench"):
         db.upgrade(postgres.create("template_bench"))
@@ -300,7 +300,7 @@ def _embedder(folder: Path) -> tuple[Embed, str]:
 def measure_scale(documents: int, topics: int, words: int) -> dict[str, Any]:
     """Seconds and peak memory of the stage `recall` by BM25, where every topic is new and searches the whole window."""
     with EmbeddedPostgres(folder=Path(tempfile.mkdtemp(prefix="recall-")) / "postgres") as postgres:
-        from rerank_core import database as db
+        from rerank_core.storage import database as db
 
         url = postgres.create("scale")
         db.upgrade(url)
@@ -317,8 +317,8 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
     """A run that has claimed and prepared documents of words that are as frequent as Zipf's law says."""
     from factories import make_topic
 
-    from rerank_core import database as db
-    from rerank_core import topics as topic_store
+    from rerank_core.storage import database as db
+    from rerank_core.storage import topics as topic_store
 
     draw = np.random.default_rng(0)
     frequency = 1 / np.arange(1, 200_001) ** 1.0

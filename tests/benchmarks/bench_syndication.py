@@ -37,13 +37,14 @@ from sqlalchemy import text
 from benchmarks.bench_prepare import DATA, table
 from benchmarks.machine import apart, describe
 from benchmarks.workloads import SAMPLE, corpus, raw_articles
-from rerank_core import clusters, database, pipeline, schemas, syndication, topics
-from rerank_core import database as db
+from rerank_core import clusters, pipeline, syndication
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.documents import Unpreparable, to_document
 from rerank_core.settings import Settings
+from rerank_core.storage import database, schemas, topics
+from rerank_core.storage import database as db
+from rerank_core.storage.topics_file import load_topics
 from rerank_core.syndication import BANDS, PLACES, Texts
-from rerank_core.topics_file import load_topics
 
 NEWS = ("zh_broadcast_2024-10_2025-10.jsonl.gz", "en_reuters21578.jsonl.gz")
 RESULTS = Path(__file__).parent / "results" / "syndication.json"

@@ -64,7 +64,7 @@ def measure(
     postgres: EmbeddedPostgres, folder: Path, *, topics: int, rows: int, rounds: int
 ) -> list[dict[str, Any]]:
     """One row a page: its median time and its ratio to the no-op."""
-    from rerank_core import database
+    from rerank_core.storage import database
 
     news = postgres.create("news")
     database.upgrade(news)

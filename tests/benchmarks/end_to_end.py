@@ -15,12 +15,13 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import workloads
-from rerank_core import database, pipeline, schemas, topics
+from rerank_core import pipeline
 from rerank_core.articles import load_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.records import Run
 from rerank_core.settings import Settings
-from rerank_core.topics_file import load_topics
+from rerank_core.storage import database, schemas, topics
+from rerank_core.storage.topics_file import load_topics
 
 
 @dataclass(frozen=True)

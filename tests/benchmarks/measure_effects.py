@@ -33,7 +33,7 @@ from rerank_core.records import Document, Pair, Topic
 from rerank_core.scorers.quantise import quantise
 from rerank_core.scorers.vllm import VllmScorer
 from rerank_core.settings import DEMO_CHECKPOINT
-from rerank_core.topics_file import load_topics
+from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"
 RESULTS = Path(__file__).parent / "results"

@@ -21,7 +21,7 @@ from rerank_core.documents import Unpreparable, to_document
 from rerank_core.prompt import Prompter
 from rerank_core.records import Document, Pair
 from rerank_core.settings import DEMO_CHECKPOINT
-from rerank_core.topics_file import load_topics
+from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"
 NEWS = DATA / "news"

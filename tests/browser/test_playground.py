@@ -17,10 +17,11 @@ import pytest
 from factories import make_topic
 from playwright.sync_api import Browser, Page, expect
 
-from rerank_core import pipeline, topics
+from rerank_core import pipeline
 from rerank_core.articles import load_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.settings import Settings
+from rerank_core.storage import topics
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 

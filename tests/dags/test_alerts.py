@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from listeners import OtlpListener, StatsdListener, wait_until
 
-from rerank_core import topics
 from rerank_core.articles import load_articles
-from rerank_core.database import Database
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
 
 DAG = "rank_new_articles"
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"

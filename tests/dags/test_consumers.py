@@ -13,11 +13,11 @@ from factories import FakeEngines, Newsroom
 from sqlalchemy import make_url
 
 from rerank_airflow import assets
-from rerank_core import topics
-from rerank_core.database import Database
 from rerank_core.demo.airflow import AirflowSandbox
-from rerank_core.roles import Roles, script
 from rerank_core.settings import Settings
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
+from rerank_core.storage.roles import Roles, script
 
 DAGS = airflow_home.REPOSITORY / "dags"
 SAMPLE = airflow_home.REPOSITORY / "rerank_core" / "demo" / "sample"

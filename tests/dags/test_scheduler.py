@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from unserved_queue import QUEUE, WORKER
 
-from rerank_core import topics
 from rerank_core.articles import load_articles
-from rerank_core.database import Database
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
 
 DAG = "rank_new_articles"
 LATE = {"gpu_pool": "away", "page_deadline_minutes": 0.1}  # a second pipeline, whose device is taken away

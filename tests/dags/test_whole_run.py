@@ -5,10 +5,10 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from rerank_core import topics
 from rerank_core.articles import load_articles
-from rerank_core.database import Database
 from rerank_core.demo.airflow import REPOSITORY
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
 
 SAMPLE = REPOSITORY / "rerank_core" / "demo" / "sample"
 

@@ -16,7 +16,7 @@ from rerank_core.documents import Unpreparable, to_document
 from rerank_core.records import Document, Pair
 from rerank_core.scorers.canary import read_canary
 from rerank_core.scorers.vllm import VllmScorer
-from rerank_core.topics_file import load_topics
+from rerank_core.storage.topics_file import load_topics
 
 pytestmark = [
     pytest.mark.engine,

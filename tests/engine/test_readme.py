@@ -11,7 +11,7 @@ from sqlalchemy import text
 from rerank_core import settings as settings_module
 from rerank_core.articles import load_articles
 from rerank_core.cli import main
-from rerank_core.database import Database
+from rerank_core.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

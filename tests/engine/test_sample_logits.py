@@ -9,11 +9,11 @@ from sqlalchemy import text
 
 from rerank_core import pipeline
 from rerank_core.articles import load_articles
-from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.settings import Settings
-from rerank_core.topics import apply
-from rerank_core.topics_file import load_topics
+from rerank_core.storage.database import Database
+from rerank_core.storage.topics import apply
+from rerank_core.storage.topics_file import load_topics
 
 pytestmark = [
     pytest.mark.engine,
@@ -21,7 +21,9 @@ pytestmark = [
 ]
 
 SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core" / "demo" / "sample"
-EXPECTED = Path(__file__).with_name("sample_logits.json")  # topic → [[article, logit], …], in the order of the page
+EXPECTED = Path(__file__).with_name(
+    "sample_logits.json"
+)  # topic → [[article, logit], …], in the order of the page
 AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # an hour after the newest article
 
 

@@ -27,8 +27,8 @@ from sqlalchemy import make_url
 
 from rerank_core import hot
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
-from rerank_core.roles import Roles, script
 from rerank_core.settings import Settings
+from rerank_core.storage.roles import Roles, script
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = Path(__file__).resolve().parent

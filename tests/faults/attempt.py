@@ -71,9 +71,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _perform(asked: Try) -> dict[str, Any]:
     from faults import controls, points, stub
-    from rerank_core import database, pipeline
+    from rerank_core import pipeline
     from rerank_core.scorers import registry
     from rerank_core.settings import Settings
+    from rerank_core.storage import database
 
     database.LOCK_TIMEOUT, database.IDLE_TIMEOUT = LOCK_TIMEOUT, IDLE_TIMEOUT
     orders = asked.folder / "orders"

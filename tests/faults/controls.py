@@ -44,7 +44,7 @@ def _watermark() -> None:
 
 
 def _no_fence() -> None:
-    from rerank_core import runs
+    from rerank_core.storage import runs
 
     def anyone(*_: Any, **__: Any) -> None:
         """Every try may commit."""
@@ -54,7 +54,7 @@ def _no_fence() -> None:
 
 
 def _in_place() -> None:
-    from rerank_core.store import Store
+    from rerank_core.storage.store import Store
 
     write, full = Store.write, Store.full_path
 
@@ -79,7 +79,7 @@ def _in_place() -> None:
 def _rewrite(name: str, change: Callable[[str], str]) -> None:
     from sqlalchemy import text
 
-    from rerank_core import database
+    from rerank_core.storage import database
 
     original = database.statement
 

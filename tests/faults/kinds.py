@@ -15,7 +15,7 @@ from faults.conductor import Conductor
 from faults.points import Order
 from faults.stub import PAIRS_PER_CHUNK
 from faults.world import TOPICS, Fire, Running, World
-from rerank_core import database, topics
+from rerank_core.storage import database, topics
 
 STRIKES = ("kill", "terminate", "freeze", "cut off", "database crash", "disk full", "topic edit")
 FENCED = ("extract", "prepare", "recall", "degrade", "publish")

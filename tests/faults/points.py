@@ -117,10 +117,10 @@ def install_in_tasks(folder: Path) -> None:
 
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
-    from rerank_core import database
-    from rerank_core.database import Database
     from rerank_core.scorers import registry
-    from rerank_core.store import Store
+    from rerank_core.storage import database
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, registry.load
     read = database._Parts.read

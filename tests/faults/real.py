@@ -26,11 +26,11 @@ from faults import oracle, traffic
 from faults.oracle import Verdict
 from faults.points import Order
 from faults.world import AUDIT, TOPICS, CrashingPostgres
-from rerank_core import database, topics
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RetryableError
+from rerank_core.storage import database, topics
 
 DAG = "rank_new_articles"
 LOWERED = {

@@ -23,9 +23,9 @@ import psycopg2
 
 from faults import attempt, traffic
 from faults.attempt import Try
-from rerank_core import database, topics
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.records import Topic
+from rerank_core.storage import database, topics
 
 AUDIT = Path(__file__).with_name("audit.sql")
 TEMPLATE = "template_fire"

@@ -6,9 +6,9 @@ import pytest
 from factories import FakeEngines, Newsroom
 from sqlalchemy import text
 
-from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.settings import Settings
+from rerank_core.storage.database import Database
 
 
 @pytest.fixture(scope="session")

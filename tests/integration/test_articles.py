@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from rerank_core import articles
 from rerank_core.articles import LoadProgress, LoadReport, load_articles
-from rerank_core.database import Database
 from rerank_core.errors import DatabaseUnavailable, InputError
+from rerank_core.storage.database import Database
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy import text
 
-from rerank_core import database as db
 from rerank_core import pipeline
 from rerank_core.cli import main
-from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import InputError, SourceError
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 TABLE = (
     "CREATE TABLE story (id text PRIMARY KEY, body text, changed bigint DEFAULT 1,"

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import clusters, evaluate, frozen, maintain, pages, prepare, removal
+from rerank_core import clusters, evaluate, maintain, pages, prepare, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
 from rerank_core.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
+from rerank_core.storage import artifacts
 
 STORY = (
     "The solar park on the old airfield was opened on Monday by the mayor, who thanked the people of the valley for their"
@@ -214,13 +215,13 @@ def test_control_where_a_page_knows_the_first_article_alone_its_hiding_takes_the
     story(room, "courier", REPRINT, hours=2)
     story(room, "boat", OTHER)
     room.until("publish", "k")
-    original = frozen.read_members
+    original = artifacts.read_members
 
     def first_alone(*run: Any) -> Any:
         members = original(*run)
         return members.take(clusters_of(members)[0])
 
-    monkeypatch.setattr(frozen, "read_members", first_alone)
+    monkeypatch.setattr(artifacts, "read_members", first_alone)
     block(room, "agency")
     room.run("k")
     assert room.page() == ["boat"]

@@ -16,11 +16,12 @@ from factories import Newsroom, make_topic
 from redis_servers import RedisServer, needs_redis
 from sqlalchemy import text
 
-from rerank_core import contract, database, hot, schemas
+from rerank_core import contract, hot
 from rerank_core.contract import Column
-from rerank_core.database import Database
 from rerank_core.errors import StoreUnavailable
-from rerank_core.store import Store
+from rerank_core.storage import database, schemas
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 VIEWS = sorted(contract.VIEWS)
 ARROW = {

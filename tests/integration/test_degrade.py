@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import degrade, frozen, runs
+from rerank_core import degrade
 from rerank_core.errors import FencedError
 from rerank_core.explain import explain
+from rerank_core.storage import artifacts, runs
 
 DOWN = {"fail_at_chunk": 0}
 
@@ -153,14 +154,14 @@ class TestNothingRelevant:
     ) -> None:
         room.follow("solar")
         room.add("photovoltaik", "solar 1")
-        read = frozen.read_pairs
+        read = artifacts.read_pairs
 
         def by_meaning(store: Any, run: Any) -> pa.Table:
             table = read(store, run)
             place = table.column_names.index("recalled_by")
             return table.set_column(place, "recalled_by", pa.array(["bm25+dense"] * table.num_rows))
 
-        monkeypatch.setattr(frozen, "read_pairs", by_meaning)
+        monkeypatch.setattr(artifacts, "read_pairs", by_meaning)
         room.engines.options = DOWN
         room.run()
         assert rows(room) == [("solar 1", "bm25"), ("photovoltaik", "bm25")]

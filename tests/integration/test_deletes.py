@@ -7,10 +7,10 @@ import pytest
 from factories import Newsroom
 from sqlalchemy import text
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import SourceError
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 VIEW = (
     "SELECT article_id, version, ingested_at, NULL::text AS url, title, NULL::text AS summary, NULL::text AS body,"

@@ -11,7 +11,6 @@ from factories import FakeEngines, Newsroom, make_topic, never, statement_replac
 from sqlalchemy import text
 from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force, unit_vectors
 
-from rerank_core import database as db
 from rerank_core import embed, removal
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
@@ -19,6 +18,7 @@ from rerank_core.retrieval import dense, pgvector
 from rerank_core.retrieval.pgvector import PgVectors
 from rerank_core.scorers import embedding
 from rerank_core.scorers.embedding import FakeEmbedder
+from rerank_core.storage import database as db
 
 SAME = {"太阳能": "solar", "发电": "power", "太阳能发电": "solar"}
 
@@ -145,7 +145,7 @@ class TestStore(VectorsContract):
 def test_without_the_right_to_make_the_extension_the_error_says_what_to_do(
     room: Newsroom, postgres: EmbeddedPostgres, empty_database_url: str
 ) -> None:
-    from rerank_core.database import Database, upgrade
+    from rerank_core.storage.database import Database, upgrade
 
     upgrade(empty_database_url)
     with pytest.raises(
@@ -399,7 +399,7 @@ def test_recall_without_vectors_needs_no_model_and_no_extension(
 
 
 def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
-    from rerank_core.database import Database, upgrade
+    from rerank_core.storage.database import Database, upgrade
 
     upgrade(empty_database_url)
     with Database(empty_database_url).transaction() as connection:

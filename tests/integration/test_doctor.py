@@ -12,12 +12,12 @@ from sqlalchemy import make_url, text
 from tiny_sentences import make_checkpoint
 
 from rerank_core import doctor, doctor_host
-from rerank_core.database import Database
 from rerank_core.doctor import Finding, examine
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.scorers import embedding
 from rerank_core.scorers.embedding import FakeEmbedder
 from rerank_core.settings import Settings
+from rerank_core.storage.database import Database
 
 
 def settings(database_url: str, store_url: str, **others: Any) -> Settings:

@@ -9,9 +9,9 @@ import pytest
 from factories import Newsroom, never
 from tiny_sentences import make_checkpoint
 
-from rerank_core import frozen
 from rerank_core.errors import EngineError
 from rerank_core.scorers import sentences
+from rerank_core.storage import artifacts
 
 DOWN = {"fail_at_chunk": 0}
 
@@ -188,11 +188,11 @@ def test_a_frozen_light_order_that_was_lost_is_made_anew(
 
 
 def test_a_light_order_that_says_nothing_of_what_made_it_is_by_words(room: Newsroom) -> None:
-    from rerank_core import schemas
+    from rerank_core.storage import schemas
 
     table = schemas.LIGHT.empty_table()
-    assert frozen.label_of(table) == "bm25"
-    assert frozen.label_of(frozen.labelled(table, "embedding")) == "embedding"
+    assert artifacts.label_of(table) == "bm25"
+    assert artifacts.label_of(artifacts.labelled(table, "embedding")) == "embedding"
 
 
 def test_a_page_by_embeddings_is_shown_and_explained_as_that(

@@ -11,14 +11,15 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy.exc import OperationalError
 
-from rerank_core import maintain, pages, pipeline, publish, removal, runs
+from rerank_core import maintain, pages, pipeline, publish, removal
 from rerank_core.cli import main
-from rerank_core.database import Database, sql_folder
 from rerank_core.errors import CorruptError, FencedError, StoreUnavailable
 from rerank_core.maintain import Maintained
 from rerank_core.records import Run
 from rerank_core.settings import settings as current_settings
-from rerank_core.store import Store
+from rerank_core.storage import runs
+from rerank_core.storage.database import Database, sql_folder
+from rerank_core.storage.store import Store
 
 TIMES = {
     "article": ("ingested_at",),

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from factories import Newsroom, statement_replaced
 
-from rerank_core import overdue, pipeline, runs
+from rerank_core import overdue, pipeline
 from rerank_core.errors import FencedError, InputError
 from rerank_core.records import Run
+from rerank_core.storage import runs
 
 NEVER_SCORED = {"fail_at_chunk": 0}
 BUSY = "UPDATE rerank.run SET fence = fence + 1, busy_since = clock_timestamp() - make_interval(secs => :age) WHERE run_id = :run"

@@ -11,7 +11,7 @@ from factories import Newsroom, make_topic
 
 from rerank_core import pages
 from rerank_core.errors import StoreUnavailable
-from rerank_core.store import Store
+from rerank_core.storage.store import Store
 
 
 def strict(content: bytes) -> Any:

@@ -9,7 +9,7 @@ from factories import Newsroom
 from sqlalchemy import text
 
 from rerank_core import pointer, removal
-from rerank_core.database import Database
+from rerank_core.storage.database import Database
 
 SIZE = 3
 

@@ -7,9 +7,10 @@ import pytest
 from factories import Newsroom, statement_replaced
 from helper_processes import helpers
 
-from rerank_core import batches, documents, pipeline, prepare, runs
+from rerank_core import batches, documents, pipeline, prepare
 from rerank_core.errors import CorruptError, FencedError, SettingsError
 from rerank_core.records import Run
+from rerank_core.storage import runs
 
 
 def test_equal_texts_share_one_document_and_the_counts_add_up(room: Newsroom) -> None:

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import pages, publish, runs, schemas
+from rerank_core import pages, publish
 from rerank_core.errors import FencedError
 from rerank_core.records import Run
+from rerank_core.storage import runs, schemas
 
 MOVE_ALWAYS = (
     "INSERT INTO rerank.pointer (pipeline, publication_id) VALUES (:pipeline, :publication_id)"

@@ -8,21 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import (
-    batches,
-    ledger,
-    maintain,
-    pages,
-    pointer,
-    prepare,
-    publications,
-    publish,
-    recall,
-    removal,
-)
-from rerank_core import database as db
+from rerank_core import batches, maintain, pages, pointer, prepare, publications, publish, recall, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
+from rerank_core.storage import database as db
+from rerank_core.storage import ledger
 
 MARK = "Zanzibarite"  # stands in every text of the article that is forgotten, and nowhere else
 

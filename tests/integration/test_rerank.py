@@ -6,12 +6,12 @@ import pytest
 from factories import Newsroom, make_pair, make_score, make_topic, never
 from sqlalchemy.exc import IntegrityError
 
-from rerank_core import ledger
 from rerank_core.attempts import Attempt
 from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.records import Run
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import ChunkFailed
+from rerank_core.storage import ledger
 
 TITLES = [f"solar {number}" for number in range(6)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from factories import Newsroom
 
 from rerank_core.articles import load_articles
-from rerank_core.topics_file import load_topics
+from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core" / "demo" / "sample"
 AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # an hour after the newest article
@@ -26,7 +26,12 @@ def test_the_sample_gives_the_same_rows_as_ever(room: Newsroom) -> None:
     rows = Counter(room.parquet(published).column("topic").to_pylist())
     assert (results["extract"]["claimed"], results["extract"]["invalid"]) == (167, 0)
     prepared = results["prepare"]
-    assert (prepared["documents"], prepared["copies"], prepared["near_copies"], prepared["quarantined"]) == (163, 3, 6, 1)
+    assert (prepared["documents"], prepared["copies"], prepared["near_copies"], prepared["quarantined"]) == (
+        163,
+        3,
+        6,
+        1,
+    )
     assert (results["rerank[0]"]["pairs"], results["rerank[0]"]["scored"]) == (1797, 1797)
     assert rows == {
         "ai-policy": 10,

@@ -9,10 +9,10 @@ import pytest
 
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
-from rerank_core.database import Database
 from rerank_core.errors import ModelError
 from rerank_core.scorers import registry
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.storage.database import Database
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -8,9 +8,9 @@ import pytest
 from factories import Newsroom
 from sqlalchemy import text
 
-from rerank_core.database import Database
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import SourceError
+from rerank_core.storage.database import Database
 
 # As README shows it: the user's names and types on the right, the contract's on the left.
 VIEW = """

@@ -21,12 +21,12 @@ from rerank_core import __version__, doctor, pipeline
 from rerank_core import settings as settings_module
 from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.cli import main, printing
-from rerank_core.database import Database
 from rerank_core.doctor import Finding
 from rerank_core.errors import EngineError
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import FakeScorer
 from rerank_core.settings import Settings
+from rerank_core.storage.database import Database
 
 TOPICS = """
 topics:

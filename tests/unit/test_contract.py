@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core import contract, contract_page, pages, schemas
+from rerank_core import contract, contract_page, pages
 from rerank_core.records import TopicState
+from rerank_core.storage import schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "CONTRACT.md").read_text(encoding="utf-8")

@@ -159,7 +159,7 @@ def test_imports_point_one_way(part: str, file: Path) -> None:
     [
         ("recall", "from rerank_core.prepare import to_document"),
         ("publish", "from rerank_core import ledger, degrade"),
-        ("database", "import rerank_core.ledger"),
+        ("database", "import rerank_core.storage.ledger"),
         ("records", "def f():\n    from rerank_core.settings import Settings"),
         ("ledger", "from rerank_core import pipeline"),
         ("pipeline", "from rerank_core.cli import main"),

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from factories import NOON, make_topic
 
-from rerank_core import schemas
 from rerank_core.errors import CorruptError
 from rerank_core.ranking import Page, Ranked, rank_topic
+from rerank_core.storage import schemas
 
 
 def page(*articles: str, hours_old: dict[str, float] | None = None, blocked: set[str] | None = None) -> Page:

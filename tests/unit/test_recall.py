@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 from factories import make_topic
 
-from rerank_core import recall, schemas
+from rerank_core import recall
 from rerank_core.recall import _fair_shares, _Recalled, _with_shards, _within_budget
 from rerank_core.retrieval.base import Asked, Found, Ids, Mask
 from rerank_core.retrieval.search import Buckets, pattern
 from rerank_core.retrieval.search import search as search_window
+from rerank_core.storage import schemas
 
 
 class Told:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rerank_core.database import Database
 from rerank_core.errors import SettingsError
 from rerank_core.settings import Settings
+from rerank_core.storage.database import Database
 
 
 def test_the_defaults_are_valid() -> None:

@@ -15,8 +15,8 @@ from fastapi import Depends, HTTPException, Query
 
 from rerank_airflow.defaults import dag_id
 from rerank_airflow.settings import pipelines, settings_of
-from rerank_core.database import Database
 from rerank_core.settings import SLUG, Settings
+from rerank_core.storage.database import Database
 
 LOGIN = requires_access_view(AccessView.PLUGINS)
 

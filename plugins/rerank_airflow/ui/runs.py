@@ -18,7 +18,7 @@ from rerank_airflow.ui.render import address, render
 from rerank_core import reading
 from rerank_core.errors import CorruptError
 from rerank_core.reading import RunRow, ShardScores, SourceCounts, Unfinished, Version
-from rerank_core.store import Store
+from rerank_core.storage.store import Store
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
 SHARD = re.compile(r"rerank\[(\d+)\]")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from rerank_core.ledger import SCORES, Lookup
+from rerank_core.storage.ledger import SCORES, Lookup
 
 
 def lookup(*pairs: tuple[int, int]) -> Lookup:

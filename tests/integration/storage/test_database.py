@@ -15,11 +15,11 @@ from factories import Newsroom, never, statement_replaced
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from rerank_core import database as db
 from rerank_core.cli import main
-from rerank_core.database import Database
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.settings import settings as process_settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 ODD = [
     "plain",

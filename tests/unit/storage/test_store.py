@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from factories import NOON
 
-from rerank_core import store as store_module
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
-from rerank_core.store import Name, Store, StoredFile
+from rerank_core.storage import store as store_module
+from rerank_core.storage.store import Name, Store, StoredFile
 
 TABLE = pa.table({"n": pa.array([1, 2, 3], pa.int64())})
 

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
 from rerank_core.errors import InputError, or_perhaps
 from rerank_core.records import Topic
-from rerank_core.topics_file import load_topics
+from rerank_core.storage import database as db
+from rerank_core.storage.topics_file import load_topics
 
 __all__ = [
     "TopicChange",

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from rerank_core import schemas
+from rerank_core.storage import schemas
 
 
 def test_the_published_columns_are_those_that_frontends_rely_on() -> None:

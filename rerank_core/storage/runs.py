@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import database as db
-from rerank_core.database import Database
 from rerank_core.errors import FencedError, InputError, RetryableError
 from rerank_core.records import Run, Window
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rerank_core.errors import InputError
 from rerank_core.records import DEFAULT_INSTRUCTION, Topic
-from rerank_core.topics import load_topics, query_digest, recall_digest
+from rerank_core.storage.topics import load_topics, query_digest, recall_digest
 
 ErrorsOf = Callable[[str | bytes], str]
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

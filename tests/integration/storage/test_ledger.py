@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from factories import Newsroom, make_pair, make_score, statement_replaced
 
-from rerank_core import database as db
-from rerank_core import ledger
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.ledger import Lookup
 from rerank_core.scorers import registry
 from rerank_core.scorers.base import FakeScorer
+from rerank_core.storage import database as db
+from rerank_core.storage import ledger
+from rerank_core.storage.ledger import Lookup
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from rerank_core import topics
-from rerank_core.database import Database
 from rerank_core.records import Topic
-from rerank_core.topics import TopicPlan, current_topics
+from rerank_core.storage import topics
+from rerank_core.storage.database import Database
+from rerank_core.storage.topics import TopicPlan, current_topics
 
 
 def make_topic(**fields: Any) -> Topic:

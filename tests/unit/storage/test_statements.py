@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.database import sql_folder
+from rerank_core.storage.database import sql_folder
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PACKAGES = ("rerank_core", "plugins", "dags")
 FILES = sorted((sql_folder() / "queries").glob("*.sql"))
 STAYS = (

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from rerank_core import database as db
 from rerank_core.errors import FencedError
 from rerank_core.records import Pair, Run, Score
+from rerank_core.storage import database as db
 
 Ids = npt.NDArray[np.int64]
 

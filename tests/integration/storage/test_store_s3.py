@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
 
-from rerank_core import maintain, pages, schemas
+from rerank_core import maintain, pages
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.doctor import examine
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
 from rerank_core.settings import Settings
-from rerank_core.store import Store
+from rerank_core.storage import schemas
+from rerank_core.storage.store import Store
 
 pytestmark = pytest.mark.filterwarnings("default")  # the server's libraries warn on their own account
 TABLE = pa.table({"n": pa.array([1, 2, 3], pa.int64())})

@@ -4,10 +4,10 @@ from typing import Literal
 
 import pyarrow as pa
 
-from rerank_core import schemas
 from rerank_core.errors import CorruptError
 from rerank_core.records import Run
-from rerank_core.store import Store
+from rerank_core.storage import schemas
+from rerank_core.storage.store import Store
 
 LightLabel = Literal["bm25", "embedding"]
 _LABEL = b"ranked_by"  # in the Parquet file's metadata

@@ -7,8 +7,8 @@ three views, and the role that runs the pipeline moves the pointer only through 
 import re
 from dataclasses import dataclass, fields
 
-from rerank_core.database import sql_folder
 from rerank_core.errors import InputError
+from rerank_core.storage.database import sql_folder
 
 LONGEST_NAME = 63  # bytes; Postgres would cut a longer one without a word
 

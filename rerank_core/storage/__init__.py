@@ -1,0 +1,1 @@
+"""Storage: where the stages meet (database, store, and the records that they share)."""
