@@ -20,20 +20,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from rerank_core import (
-    degrade,
-    embed,
-    extract,
-    followers,
-    gate,
-    observe,
-    overdue,
-    prepare,
-    publish,
-    recall,
-    rerank,
-)
+from rerank_core import degrade, embed, followers, gate, observe, overdue, prepare, publish, recall, rerank
 from rerank_core.errors import BlockedError, InputError, RerankError
+from rerank_core.extract import extract
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db

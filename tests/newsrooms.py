@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
 
-from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY
 from rerank_core.errors import BlockedError
+from rerank_core.extract.articles import load_articles
 from rerank_core.settings import Settings
 from rerank_core.storage import runs, topics
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rerank_core.articles import LoadProgress
+    from rerank_core.extract.articles import LoadProgress
 
 SHOWN = 4_000  # characters of a raw text that are printed
 
@@ -37,8 +37,8 @@ def load(
     """
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from rerank_core.articles import load_articles
     from rerank_core.cli.printing import clean, console, say
+    from rerank_core.extract.articles import load_articles
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 

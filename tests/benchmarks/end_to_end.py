@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks import workloads
 from rerank_core import pipeline
-from rerank_core.articles import load_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.extract.articles import load_articles
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database, schemas, topics

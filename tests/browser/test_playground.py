@@ -18,8 +18,8 @@ from factories import make_topic
 from playwright.sync_api import Browser, Page, expect
 
 from rerank_core import pipeline
-from rerank_core.articles import load_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.extract.articles import load_articles
 from rerank_core.settings import Settings
 from rerank_core.storage import topics
 

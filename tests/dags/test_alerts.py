@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from listeners import OtlpListener, StatsdListener, wait_until
 
-from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.extract.articles import load_articles
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
 

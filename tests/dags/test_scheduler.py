@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from unserved_queue import QUEUE, WORKER
 
-from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.extract.articles import load_articles
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
 

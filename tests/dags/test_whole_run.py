@@ -5,8 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from rerank_core.articles import load_articles
 from rerank_core.demo.airflow import REPOSITORY
+from rerank_core.extract.articles import load_articles
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
 

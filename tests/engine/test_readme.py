@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from rerank_core import settings as settings_module
-from rerank_core.articles import load_articles
 from rerank_core.cli import main
+from rerank_core.extract.articles import load_articles
 from rerank_core.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from rerank_core import pipeline
-from rerank_core.articles import load_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.extract.articles import load_articles
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 from rerank_core.storage.topics import apply

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from factories import Newsroom
 
-from rerank_core.articles import load_articles
+from rerank_core.extract.articles import load_articles
 from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core" / "demo" / "sample"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_core import articles_file
-from rerank_core.articles_file import Line, read_line, read_lines
+from rerank_core.extract import articles_file
+from rerank_core.extract.articles_file import Line, read_line, read_lines
 
 
 def read(content: bytes, *, assume_utc: bool = False) -> list[Line]:

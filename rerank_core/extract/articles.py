@@ -21,8 +21,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerank_core.articles_file import NAMES, Line, read_lines
 from rerank_core.errors import InputError
+from rerank_core.extract.articles_file import NAMES, Line, read_lines
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from rerank_core import articles
-from rerank_core.articles import LoadProgress, LoadReport, load_articles
 from rerank_core.errors import DatabaseUnavailable, InputError
+from rerank_core.extract import articles
+from rerank_core.extract.articles import LoadProgress, LoadReport, load_articles
 from rerank_core.storage.database import Database
 
 

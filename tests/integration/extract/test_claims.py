@@ -334,7 +334,7 @@ class TestKill:
             env=environment,
             capture_output=True,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
         )
         assert done.returncode == -signal.SIGKILL, done.stderr
 

@@ -12,8 +12,8 @@ from factories import Newsroom, statement_replaced
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from rerank_core import extract
 from rerank_core.errors import FencedError, SourceError
+from rerank_core.extract import extract
 from rerank_core.records import Run
 from rerank_core.storage import runs
 

@@ -1,0 +1,1 @@
+"""Extract: claims what is new in the source, and loads articles from files."""
