@@ -19,6 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from rerank_core import gate
 from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
+from rerank_core.prepare.language import language
 from rerank_core.ranking import Page, rank_topic
 from rerank_core.records import Run
 from rerank_core.retrieval.search import pattern
@@ -27,7 +28,6 @@ from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
-from rerank_core.text import language
 
 Reason = Literal[
     "ranked",

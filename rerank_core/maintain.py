@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from rerank_core import clusters, hot, pages
+from rerank_core import hot, pages
 from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError, StoreUnavailable
+from rerank_core.prepare import clusters
 from rerank_core.retrieval.base import Ids
 from rerank_core.retrieval.milvus import MilvusVectors
 from rerank_core.settings import Settings

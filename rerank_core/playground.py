@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rerank_core.errors import EngineError, InputError, RerankError, SettingsError
+from rerank_core.prepare.language import language
 from rerank_core.prompt import Prompter
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
 from rerank_core.scorers import registry
@@ -22,7 +23,6 @@ from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
-from rerank_core.text import language
 
 MOST_TEXTS = 10
 SECONDS = 120.0  # that one request may score

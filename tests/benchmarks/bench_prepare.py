@@ -94,7 +94,7 @@ def extractors() -> dict[str, Callable[[str], str]]:
     """Ways that this library's own environment can extract."""
     import trafilatura
 
-    from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
+    from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
 
     def prepared(*without: str) -> Callable[[str], str]:
         cleaning = Cleaning(without=frozenset(without))
@@ -179,7 +179,7 @@ def measure_extraction(others: Mapping[str, str]) -> dict[str, Any]:
 
 def measure_lines(files: Sequence[Path]) -> dict[str, Any]:
     """Of labelled texts (JSON lines: `lines`, a list of [text, is boilerplate]): what the rules take and lose."""
-    from rerank_core import boilerplate
+    from rerank_core.prepare import boilerplate
 
     rules = boilerplate.load()
     rows = {}
@@ -218,8 +218,8 @@ def articles(file: str) -> Iterator[dict[str, Any]]:
 
 def measure_news() -> dict[str, Any]:
     """What each step did to the news sets; languages also where the source's claim is withheld."""
-    from rerank_core.documents import Unpreparable, to_document
-    from rerank_core.text import language
+    from rerank_core.prepare.documents import Unpreparable, to_document
+    from rerank_core.prepare.language import language
 
     rows = {}
     for file in NEWS:
@@ -268,7 +268,7 @@ def measure_speed(rounds: int, only: str | None = None) -> dict[str, Any]:
 
 
 def _speed(sample: Sequence[dict[str, Any]]) -> float:
-    from rerank_core.documents import Unpreparable, to_document
+    from rerank_core.prepare.documents import Unpreparable, to_document
 
     started = time.process_time()
     for article in sample:
@@ -281,9 +281,9 @@ def _speed(sample: Sequence[dict[str, Any]]) -> float:
 
 def _helped_speed(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     from benchmarks.machine import cores
-    from rerank_core.batches import Raw, outcomes
-    from rerank_core.cleaning import Cleaning
-    from rerank_core.prepare import BATCH
+    from rerank_core.prepare.cleaning import Cleaning
+    from rerank_core.prepare.helpers import Raw, outcomes
+    from rerank_core.prepare.prepare import BATCH
 
     raw = [Raw(number, **article) for number, article in enumerate(found)]
     batches = (raw[first : first + BATCH] for first in range(0, len(raw), BATCH))

@@ -32,7 +32,8 @@ from benchmarks.machine import apart, describe
 from benchmarks.report import table as markdown_table
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.documents import Unpreparable, to_document
+from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.language import terms
 from rerank_core.records import Document, Topic
 from rerank_core.retrieval import dense as dense_module
 from rerank_core.retrieval.base import Asked, Ids, Retriever
@@ -42,7 +43,6 @@ from rerank_core.retrieval.exhaustive import Exhaustive
 from rerank_core.retrieval.hybrid import Hybrid
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage.topics_file import load_topics
-from rerank_core.text import terms
 
 XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"

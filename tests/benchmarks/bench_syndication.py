@@ -37,14 +37,15 @@ from sqlalchemy import text
 from benchmarks.bench_prepare import DATA, table
 from benchmarks.machine import apart, describe
 from benchmarks.workloads import SAMPLE, corpus, raw_articles
-from rerank_core import clusters, pipeline, syndication
+from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.documents import Unpreparable, to_document
+from rerank_core.prepare import clusters, near_copies
+from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
 from rerank_core.settings import Settings
 from rerank_core.storage import database, schemas, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.topics_file import load_topics
-from rerank_core.syndication import BANDS, PLACES, Texts
 
 NEWS = ("zh_broadcast_2024-10_2025-10.jsonl.gz", "en_reuters21578.jsonl.gz")
 RESULTS = Path(__file__).parent / "results" / "syndication.json"
@@ -95,10 +96,10 @@ def measure_speed(documents: int) -> Figures:
 
 def _speed(documents: int) -> Figures:
     texts = list(made_texts(documents))
-    syndication.signature(texts[0])  # imports
+    near_copies.signature(texts[0])  # imports
     before = _peak_mib()
-    signatures, signing = _timed(lambda: [syndication.signature(one) for one in texts])
-    marks, marking = _timed(lambda: [syndication.marks(one) for one in texts])
+    signatures, signing = _timed(lambda: [near_copies.signature(one) for one in texts])
+    marks, marking = _timed(lambda: [near_copies.marks(one) for one in texts])
     kept = [number for number, one in enumerate(signatures) if one is not None]
     every = Texts(
         np.asarray([signatures[number] for number in kept], dtype=np.uint32),
@@ -107,7 +108,7 @@ def _speed(documents: int) -> Figures:
         np.zeros(len(kept)),
     )
     nothing = Texts(np.zeros((0, PLACES), dtype=np.uint32), [], [], np.zeros(0))
-    joined, joining = _timed(lambda: syndication.join(nothing, every, similarity=0.7, hours=72.0))
+    joined, joining = _timed(lambda: near_copies.join(nothing, every, similarity=0.7, hours=72.0))
     copies = int((joined.leader != np.arange(len(kept))).sum())
     return {
         "documents": documents,
@@ -212,7 +213,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
     }
     db.copy_in(connection, "rerank.revision", pa.table(revisions))
     old = numbers < leaders
-    bands = syndication.bands(signatures).astype("<u4")
+    bands = near_copies.bands(signatures).astype("<u4")
     if old.any():
         places = {
             "pipeline": ["news"] * int(old.sum()),

@@ -14,12 +14,12 @@ import pytest
 from factories import FakeEngines, Newsroom, make_topic
 from sqlalchemy import text
 
+from rerank_core.prepare.language import terms
 from rerank_core.records import Topic
 from rerank_core.retrieval.queries import store_queries
 from rerank_core.scorers import registry
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
-from rerank_core.text import terms
 
 WORDS, PARAGRAPHS, LENGTH = 3_000, 500, 70  # different words and paragraphs; words in a paragraph
 SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo zu".split()

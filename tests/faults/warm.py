@@ -7,7 +7,7 @@ from sqlalchemy import create_engine
 
 import rerank_core.pipeline
 from faults import attempt, controls, points, stub, traffic  # noqa: F401
-from rerank_core import documents, text
+from rerank_core.prepare import documents, language
 from rerank_core.scorers import registry  # noqa: F401
 
 for name in (
@@ -23,5 +23,5 @@ for name in (
         import_module(name)
 create_engine("postgresql+psycopg2://").dialect  # noqa: B018
 documents.to_document(title="solar power", summary=None, body="solar power and wind", lang="en")
-list(text.terms("solar power", lang="en"))
+list(language.terms("solar power", lang="en"))
 assert rerank_core.pipeline.STAGES

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import batches, maintain, pages, pointer, prepare, publications, publish, recall, removal
+from rerank_core import maintain, pages, pointer, publications, publish, recall, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
+from rerank_core.prepare import helpers, prepare
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger
 
@@ -422,7 +423,7 @@ class TestRace:
 
     def preparing(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """The article is forgotten after prepare has read its text and before it saves."""
-        outcome = batches.outcome
+        outcome = helpers.outcome
         run = room.until("prepare", "k")
 
         def read_and_then_forgotten(*arguments: Any) -> Any:
@@ -431,7 +432,7 @@ class TestRace:
                 forget(room)
             return made
 
-        monkeypatch.setattr(batches, "outcome", read_and_then_forgotten)
+        monkeypatch.setattr(helpers, "outcome", read_and_then_forgotten)
         return room.stage("prepare", run)
 
     def test_what_is_forgotten_while_it_is_prepared_is_not_saved(

@@ -157,7 +157,7 @@ def test_imports_point_one_way(part: str, file: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "source"),
     [
-        ("recall", "from rerank_core.prepare import to_document"),
+        ("recall", "from rerank_core.prepare.prepare import to_document"),
         ("publish", "from rerank_core import ledger, degrade"),
         ("database", "import rerank_core.storage.ledger"),
         ("records", "def f():\n    from rerank_core.settings import Settings"),

@@ -9,11 +9,11 @@ import hashlib
 import re
 from collections import Counter
 
-from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
-from rerank_core.flags import flags
+from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.flags import flags
+from rerank_core.prepare.language import Language, language, terms
+from rerank_core.prepare.near_copies import marks, signature
 from rerank_core.records import Document
-from rerank_core.syndication import marks, signature
-from rerank_core.text import Language, language, terms
 
 MAX_TITLE = 300  # characters
 MAX_SUMMARY = 2_000

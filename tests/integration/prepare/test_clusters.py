@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import clusters, evaluate, maintain, pages, prepare, removal
+from rerank_core import evaluate, maintain, pages, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
+from rerank_core.prepare import clusters, prepare
 from rerank_core.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
 from rerank_core.storage import artifacts

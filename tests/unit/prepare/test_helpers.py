@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from helper_processes import has_ended, helpers
 
-from rerank_core import batches
-from rerank_core.batches import Raw, outcome, outcomes
-from rerank_core.cleaning import Cleaning
+from rerank_core.prepare import helpers
+from rerank_core.prepare.cleaning import Cleaning
+from rerank_core.prepare.helpers import Raw, outcome, outcomes
 
 CHINESE = "交通部门周一表示，两座城市之间的新线路将于春季开通，车票一月起发售，首班列车清晨出发。"
 ENGLISH = "The new line between the two cities opens in the spring; tickets go on sale in January. "
@@ -72,15 +72,15 @@ def refused(*_: Any, **__: Any) -> Any:
 
 
 def test_few_batches_start_no_helper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches.subprocess, "Popen", refused)
-    given = some(batches.MANY - 1)
+    monkeypatch.setattr(helpers.subprocess, "Popen", refused)
+    given = some(helpers.MANY - 1)
     assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
     assert list(outcomes(iter([]), cleaning=Cleaning(), workers=2)) == []
 
 
 def test_one_worker_is_the_task_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches.subprocess, "Popen", refused)
-    given = some(batches.MANY + 2)
+    monkeypatch.setattr(helpers.subprocess, "Popen", refused)
+    given = some(helpers.MANY + 2)
     assert list(outcomes(iter(given), cleaning=Cleaning(), workers=1)) == alone(given)
 
 
@@ -94,7 +94,7 @@ def test_helpers_read_one_batch_more_ahead_than_they_are() -> None:
 
     with closing(outcomes(reading(), cleaning=Cleaning(), workers=2)) as found:
         for number, _ in enumerate(found):
-            assert len(read) <= max(batches.MANY, number + 3)
+            assert len(read) <= max(helpers.MANY, number + 3)
     assert len(read) == 12
 
 
@@ -103,9 +103,9 @@ def test_a_helper_that_is_killed_loses_and_doubles_nothing(caplog: pytest.LogCap
 
     def killing() -> Iterator[list[Raw]]:
         for number, batch in enumerate(given):
-            if number == batches.MANY + 1:
+            if number == helpers.MANY + 1:
                 assert eventually(lambda: len(helpers()) == 2)
-            if number in (batches.MANY + 1, batches.MANY + 4):
+            if number in (helpers.MANY + 1, helpers.MANY + 4):
                 for helper in helpers():
                     helper.kill()
                     killed.append(helper.pid)
@@ -123,7 +123,7 @@ def test_where_no_helper_can_start_this_process_does_it_all(
     silent, noisy = "raise SystemExit(1)", "print('could not load x'); input()"
     for command in (["/no/such/program"], [sys.executable, "-c", silent], [sys.executable, "-c", noisy]):
         caplog.clear()
-        monkeypatch.setattr(batches, "_COMMAND", command)
+        monkeypatch.setattr(helpers, "_COMMAND", command)
         assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
         assert caplog.text.count("a helper is gone") == 9
 
@@ -136,15 +136,15 @@ def test_a_helper_that_dies_again_and_again_is_given_up(monkeypatch: pytest.Monk
             started.append(self)
             super().__init__(*arguments, **options)
 
-    monkeypatch.setattr(batches, "_COMMAND", [sys.executable, "-c", "raise SystemExit(1)"])
-    monkeypatch.setattr(batches.subprocess, "Popen", Counted)
+    monkeypatch.setattr(helpers, "_COMMAND", [sys.executable, "-c", "raise SystemExit(1)"])
+    monkeypatch.setattr(helpers.subprocess, "Popen", Counted)
     given = some(20)
     assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
-    assert len(started) <= 2 * batches.GIVE_UP
+    assert len(started) <= 2 * helpers.GIVE_UP
 
 
 def test_a_helper_that_starts_while_its_owner_ends_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    helper = batches._Helper(Cleaning())
+    helper = helpers._Helper(Cleaning())
     helper.kill()
     assert helper.prepare([raw(0)]) is None
     assert not helpers()
@@ -157,11 +157,11 @@ def test_a_helper_that_starts_while_its_owner_ends_is_killed(monkeypatch: pytest
 def test_as_many_cores_count_as_the_container_grants(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, cores: int
 ) -> None:
-    monkeypatch.setattr(batches, "CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(batches.os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setattr(helpers, "CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(helpers.os, "sched_getaffinity", lambda process: set(range(8)))
     if quota is not None:
         (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert batches._cores() == cores
+    assert helpers._cores() == cores
 
 
 def test_a_caller_that_stops_early_leaves_no_helper_behind() -> None:
@@ -200,8 +200,8 @@ def test_a_helper_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OWNER = """
 import itertools, logging, sys
-from rerank_core.batches import Raw, outcomes
-from rerank_core.cleaning import Cleaning
+from rerank_core.prepare.helpers import Raw, outcomes
+from rerank_core.prepare.cleaning import Cleaning
 
 many = ([Raw(n, "A title", None, "Some text. " * 50, "en")] * 20 for n in itertools.count())
 for number, (batch, made) in enumerate(outcomes(many, cleaning=Cleaning(), workers=2)):
@@ -236,8 +236,8 @@ def test_helpers_end_with_their_owner_however_it_ends(how: signal.Signals) -> No
 
 DAEMON = """
 import multiprocessing, os, sys
-from rerank_core.batches import Raw, outcomes
-from rerank_core.cleaning import Cleaning
+from rerank_core.prepare.helpers import Raw, outcomes
+from rerank_core.prepare.cleaning import Cleaning
 
 def work():
     many = [[Raw(n, f"Title {n}", None, None, "en")] for n in range(9)]

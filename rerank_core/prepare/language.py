@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from rerank_core.words import search_words
+from rerank_core.prepare.chinese import search_words
 
 SAMPLE = 2_000  # characters that a language is told from
 PLAIN_LETTERS = 200  # letters of a text that can contradict the source's claim

@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import syndication
+from rerank_core.prepare import near_copies
+from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Marks, Signatures, Texts
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
-from rerank_core.syndication import BANDS, PLACES, Joined, Marks, Signatures, Texts
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def find(connection: Connection, *, settings: Settings, run: Run) -> Found | Non
         "until": new[-1]["first_ingested_at"] + near,
     }
     leaders = db.copy_out(connection, "clusters_leaders", LEADERS, pipeline=run.pipeline, **span)
-    alike = syndication.may_be_alike(_decoded(leaders), syndication.bands(_signatures(new)))
+    alike = near_copies.may_be_alike(_decoded(leaders), near_copies.bands(_signatures(new)))
     ids = leaders.column("document_id").to_numpy()[alike].tolist()
     found = db.rows(connection, "clusters_alike", pipeline=run.pipeline, document_ids=ids) if ids else []
     return Found(new, found, leaders.num_rows, span)
@@ -64,7 +64,7 @@ def find(connection: Connection, *, settings: Settings, run: Run) -> Found | Non
 
 def place(found: Found, *, settings: Settings) -> Joined:
     """Where each new text goes; see syndication.join."""
-    return syndication.join(
+    return near_copies.join(
         _texts(found.alike),
         _texts(found.new),
         similarity=settings.syndication_similarity,
@@ -93,7 +93,7 @@ def keep(connection: Connection, *, pipeline: str, found: Found, joined: Joined)
     if changed["changed"]:
         log.info("clusters of pipeline %s have changed meanwhile; %d texts again", pipeline, len(new_ids))
         return False
-    bands = syndication.bands(_signatures(found.new)).astype("<u4")
+    bands = near_copies.bands(_signatures(found.new)).astype("<u4")
     columns = {
         "pipeline": [pipeline] * len(new_ids),
         "document_id": new_ids,

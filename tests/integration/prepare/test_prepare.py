@@ -7,8 +7,9 @@ import pytest
 from factories import Newsroom, statement_replaced
 from helper_processes import helpers
 
-from rerank_core import batches, documents, pipeline, prepare
+from rerank_core import pipeline
 from rerank_core.errors import CorruptError, FencedError, SettingsError
+from rerank_core.prepare import documents, helpers, prepare
 from rerank_core.records import Run
 from rerank_core.storage import runs
 
@@ -93,7 +94,7 @@ def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
     prepared: list[str] = []
-    original = batches.to_document
+    original = helpers.to_document
 
     def at_most_three(**parts: Any) -> Any:
         if len(prepared) == 3:
@@ -101,13 +102,13 @@ def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
         prepared.append(parts["title"])
         return original(**parts)
 
-    monkeypatch.setattr(batches, "to_document", at_most_three)
+    monkeypatch.setattr(helpers, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
     assert prepared == ["a", "b", "c"]
     assert room.value("SELECT count(document_id) FROM rerank.revision") == 2
     monkeypatch.setattr(
-        batches, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
+        helpers, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
     )
     assert room.stage("prepare", run)["documents"] == 5
     assert prepared[3:] == ["c", "d", "e"]
@@ -201,7 +202,7 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
     monkeypatch.setattr(prepare, "BATCH", 2)
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
-    original, titles = batches.to_document, []
+    original, titles = helpers.to_document, []
 
     def at_most_three(**parts: Any) -> Any:
         titles.append(parts["title"])
@@ -209,7 +210,7 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
             raise KeyboardInterrupt
         return original(**parts)
 
-    monkeypatch.setattr(batches, "to_document", at_most_three)
+    monkeypatch.setattr(helpers, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
     assert metrics(room) == {"lang_en": 2, "signature_short": 2}
@@ -314,7 +315,7 @@ def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
 def helped(monkeypatch: pytest.MonkeyPatch, room: Newsroom, workers: int) -> Newsroom:
     """The newsroom with so many workers, for which three revisions are many."""
     monkeypatch.setattr(prepare, "BATCH", 3)
-    monkeypatch.setattr(batches, "MANY", 1)
+    monkeypatch.setattr(helpers, "MANY", 1)
     return room.tuned(prepare_workers=workers)
 
 

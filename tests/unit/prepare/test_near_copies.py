@@ -6,8 +6,18 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from rerank_core import syndication
-from rerank_core.syndication import BANDS, CROWD, LEAST_SHINGLES, PLACES, Marks, Texts, join, marks, signature
+from rerank_core.prepare import near_copies
+from rerank_core.prepare.near_copies import (
+    BANDS,
+    CROWD,
+    LEAST_SHINGLES,
+    PLACES,
+    Marks,
+    Texts,
+    join,
+    marks,
+    signature,
+)
 
 BRIDGE = (
     "Bridge over the Lys opens at last\n\nThe bridge over the Lys opened on Monday, four years after work began. The mayor"
@@ -240,21 +250,21 @@ def test_places_depend_on_the_order_of_turns_alone() -> None:
 def test_texts_that_share_most_shingles_share_a_band() -> None:
     one, other = texts(BRIDGE), texts(BRIDGE + " More follows.")
     far = texts(meeting("10月8日"))
-    both = np.concatenate([syndication.bands(one.signatures), syndication.bands(far.signatures)])
+    both = np.concatenate([near_copies.bands(one.signatures), near_copies.bands(far.signatures)])
     assert both.shape == (2, BANDS)
-    alike = syndication.may_be_alike(both, syndication.bands(other.signatures))
+    alike = near_copies.may_be_alike(both, near_copies.bands(other.signatures))
     assert alike.tolist() == [True, False]
 
 
 def test_a_crowd_of_form_letters_is_not_compared_one_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    original = syndication._by_likeness
+    original = near_copies._by_likeness
 
     def counting(every: Texts, position: int, candidates: Sequence[int], *limits: float) -> object:
         compared.append(len(candidates))
         return original(every, position, candidates, *limits)
 
-    monkeypatch.setattr(syndication, "_by_likeness", counting)
+    monkeypatch.setattr(near_copies, "_by_likeness", counting)
     letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 3 * CROWD)]
     assert leaders(*letters) == list(range(len(letters)))
     assert max(compared) < 2.5 * CROWD

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_core import words
-from rerank_core.words import search_words
+from rerank_core.prepare import chinese
+from rerank_core.prepare.chinese import search_words
 
-NEWS = Path(__file__).parents[3] / "shared" / "data" / "news" / "zh_broadcast_2024-10_2025-10.jsonl.gz"
+NEWS = Path(__file__).parents[4] / "shared" / "data" / "news" / "zh_broadcast_2024-10_2025-10.jsonl.gz"
 SENTENCES = (
     "中国发布新一代人工智能发展规划",
     "小明硕士毕业于中国科学院计算所后在日本京都大学深造",
@@ -85,7 +85,7 @@ def _even() -> jieba.Tokenizer:
     return found
 
 
-EVEN = words.Words(_even())
+EVEN = chinese.Words(_even())
 
 
 def real_texts() -> Iterator[str]:
@@ -97,7 +97,7 @@ def real_texts() -> Iterator[str]:
 @pytest.mark.skipif(not NEWS.exists(), reason="the news sets are not beside this repository")
 def test_words_of_real_news_are_jiebas() -> None:
     texts = random.Random(7).sample(list(real_texts()), 200)
-    runs = [run for text in texts for run in words._HAN.findall(text)]
+    runs = [run for text in texts for run in chinese._HAN.findall(text)]
     assert len(runs) > 5_000
     for run in runs:
         assert search_words(run) == jieba.lcut_for_search(run)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
 
 
 def plain_text(raw: str | None) -> str:

@@ -24,8 +24,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import IO, Any, cast
 
-from rerank_core.cleaning import Cleaning
-from rerank_core.documents import Unpreparable, to_document
+from rerank_core.prepare.cleaning import Cleaning
+from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.records import Document
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ GIVE_UP = 3  # times in a row that a helper died: another one would, too
 _PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|TEMP|TMP|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*")
 
 # Not by multiprocessing: that imports the owner's main module anew, and Airflow's forbids it, as it does to daemons.
-_COMMAND = [sys.executable, "-P", "-c", "from rerank_core.batches import help_owner; help_owner()"]
+_COMMAND = [sys.executable, "-P", "-c", "from rerank_core.prepare.helpers import help_owner; help_owner()"]
 
 
 @dataclass(frozen=True)

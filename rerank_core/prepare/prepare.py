@@ -15,10 +15,10 @@ from datetime import date
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core import batches, boilerplate, clusters
-from rerank_core.batches import Outcome, Raw
-from rerank_core.cleaning import MAX_RAW, Cleaning
 from rerank_core.errors import CorruptError
+from rerank_core.prepare import boilerplate, clusters, helpers
+from rerank_core.prepare.cleaning import MAX_RAW, Cleaning
+from rerank_core.prepare.helpers import Outcome, Raw
 from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -67,7 +67,7 @@ def _prepare_pending(
     """Prepare and save what waits behind this revision. Returns the last one."""
     month = run.window.until.date().replace(day=1)
     # Prepared outside of any transaction: a batch of large pages takes longer than one may idle.
-    pending = batches.outcomes(
+    pending = helpers.outcomes(
         _batches(database, run, after), cleaning=cleaning, workers=settings.prepare_workers
     )
     with closing(pending):

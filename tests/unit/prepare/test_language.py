@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.text import language, terms
+from rerank_core.prepare.language import language, terms
 
 ENGLISH = (
     "The ministry of transport said on Monday that the new line between the two cities would open in the spring. "

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rerank_core.flags import flags
-from rerank_core.text import terms
+from rerank_core.prepare.flags import flags
+from rerank_core.prepare.language import terms
 
 NEWS = (
     "The harbour reopened on Monday after two days of storm. Pilots brought in eleven ships before noon, and the "

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core import boilerplate
-from rerank_core.cleaning import Cleaning, Tally, clean
 from rerank_core.errors import SettingsError
+from rerank_core.prepare import boilerplate
+from rerank_core.prepare.cleaning import Cleaning, Tally, clean
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / "shared" / "data"
 SHIPPED = boilerplate.load()
 

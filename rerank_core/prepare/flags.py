@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from rerank_core import boilerplate
+from rerank_core.prepare import boilerplate
 
 PLEAS = boilerplate.RULES / "pleas.txt"
 STUFFED_TERMS = 40  # terms of a text that can be called stuffed

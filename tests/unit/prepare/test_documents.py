@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.cleaning import Cleaning
-from rerank_core.documents import MAX_SUMMARY, MAX_TEXT, MAX_TITLE, Unpreparable, to_document
+from rerank_core.prepare.cleaning import Cleaning
+from rerank_core.prepare.documents import MAX_SUMMARY, MAX_TEXT, MAX_TITLE, Unpreparable, to_document
 from rerank_core.records import Document
 
 PROSE = (
@@ -141,9 +141,9 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
 
 
 def test_the_sample_article_that_the_readme_follows_becomes_the_text_in_the_readme() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## How an article becomes a rank")[2]
-    sample = Path(__file__).parents[2] / "rerank_core/demo/sample/articles.jsonl"
+    sample = Path(__file__).parents[3] / "rerank_core/demo/sample/articles.jsonl"
     article = next(
         row
         for row in map(json.loads, sample.read_text(encoding="utf-8").splitlines())

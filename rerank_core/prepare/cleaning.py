@@ -21,7 +21,7 @@ from typing import Any
 
 import ftfy
 
-from rerank_core import boilerplate
+from rerank_core.prepare import boilerplate
 
 LINK_SHARE = 0.95  # of a list's letters; such a list leads to other articles
 WRAPPED = 40  # characters of many a line, where text was broken at a fixed width

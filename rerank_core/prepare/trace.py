@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from rerank_core.cleaning import STEPS, Cleaning, Tally, clean
-from rerank_core.documents import TITLE_STEPS, Unpreparable, assembled, to_document
 from rerank_core.errors import InputError, RerankError
-from rerank_core.prepare import cleaning_of
+from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, to_document
+from rerank_core.prepare.prepare import cleaning_of
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rerank_core import documents, preparation
-from rerank_core.cleaning import Cleaning
-from rerank_core.documents import Unpreparable, to_document
 from rerank_core.errors import SettingsError
-from rerank_core.preparation import MAX_CHANGES, trace
+from rerank_core.prepare import documents, trace
+from rerank_core.prepare.cleaning import Cleaning
+from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.trace import MAX_CHANGES, trace
 
-SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core/demo/sample/articles.jsonl"
+SAMPLE = Path(__file__).resolve().parents[3] / "rerank_core/demo/sample/articles.jsonl"
 BODY = (
     "<p>The bridge opened on Monday.</p><p>It isn\u00e2\u20ac\u2122t finished, say\u00a0engineers.</p>"
     "<p>Subscribe now</p>"
@@ -68,7 +68,7 @@ def broken(*_: Any, **__: Any) -> Any:
 def test_an_article_that_breaks_a_step_shows_those_before_it_and_which_one_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(preparation.STEPS, "repair", broken)
+    monkeypatch.setitem(trace.STEPS, "repair", broken)
     found = steps(title="A bridge")
     assert list(found) == ["decode", "extract", "quarantine"]
     assert found["quarantine"] == ("unreadable: RecursionError in repair",)

@@ -1,0 +1,1 @@
+"""Prepare: turns raw text into documents."""
