@@ -10,8 +10,8 @@ alone, or two tries in a row vanished with it (one may have been killed for anot
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+from rerank_core.models.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.records import Pair
-from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 

@@ -185,7 +185,7 @@ def _redis(settings: Settings) -> Finding | None:
 
 
 def _scorer(settings: Settings) -> Finding:
-    from rerank_core.scorers.registry import identity
+    from rerank_core.models.scorers import identity
 
     try:
         found = identity(settings)
@@ -212,7 +212,7 @@ def _light(settings: Settings) -> Finding | None:
     folder = Path(settings.light_model).expanduser()
     if not folder.is_dir():
         return Finding("light order", "ok", f"{settings.light_model}, from the hub when it is needed")
-    from rerank_core.scorers import sentences
+    from rerank_core.models import sentences
 
     try:
         sentences.check(folder)

@@ -29,7 +29,7 @@ def check_embedding_model(settings: Settings) -> Finding | None:
     """The embedding checkpoint; nothing where none is needed."""
     if not settings.recall_needs_vectors:
         return None
-    from rerank_core.scorers import embedding
+    from rerank_core.models import embedding
 
     try:
         found = embedding.identity(settings)

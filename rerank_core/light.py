@@ -72,7 +72,7 @@ def _is_ordered(store: Store, run: Run, missing: pa.Table) -> bool:
 
 def _by_embedding(database: Database, settings: Settings, run: Run, missing: pa.Table) -> pa.Table | None:
     """The light order by cosine similarity; None where it cannot be had."""
-    from rerank_core.scorers import sentences
+    from rerank_core.models import sentences
 
     query_ids, query_places = np.unique(missing.column("query_id").to_numpy(), return_inverse=True)
     document_ids, document_places = np.unique(missing.column("document_id").to_numpy(), return_inverse=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rerank_core.errors import EngineError, InputError, RerankError, SettingsError
+from rerank_core.models import scorers
+from rerank_core.models.base import Scorer
+from rerank_core.models.prompt import Prompter
 from rerank_core.prepare.language import language
-from rerank_core.prompt import Prompter
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import Scorer
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
@@ -193,7 +193,7 @@ class Playground:
         return Entry(number, row["text"], row["lang"])
 
     def _load(self) -> None:
-        self._scorer = registry.load(self.settings)
+        self._scorer = scorers.load(self.settings)
 
     def _score(self, topic: Topic, entries: Sequence[Entry]) -> Answer:
         if self._scorer is None:
@@ -204,7 +204,7 @@ class Playground:
                 self._scorer,
                 topic=topic,
                 entries=entries,
-                prompter=lambda: registry.prompter(self.settings),
+                prompter=lambda: scorers.prompter(self.settings),
             )
         except EngineError:
             failed, self._scorer = self._scorer, None  # finished: the next request builds another
@@ -368,7 +368,7 @@ def run(
     except OSError as error:
         raise InputError(f"port {port} is taken: {error.strerror}; take another --port") from error
     with listener:
-        identity = registry.identity(settings)
+        identity = scorers.identity(settings)
         page = Playground(settings)
         try:
             name = Path(settings.model).name if Path(settings.model).is_dir() else settings.model

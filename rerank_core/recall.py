@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
+from rerank_core.models import scorers
 from rerank_core.ranking import clusters_of
 from rerank_core.records import Run, Topic
 from rerank_core.retrieval.base import Ids, Mask, Retriever
@@ -33,7 +34,6 @@ from rerank_core.retrieval.search import (
     search,
     tally,
 )
-from rerank_core.scorers import registry
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, schemas, topics
 from rerank_core.storage import database as db
@@ -141,7 +141,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 " `rerank topics list` shows those that are"
             )
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
-        scorer_id = registry.scorer_id(connection, settings) if wanted and members.num_rows else None
+        scorer_id = scorers.scorer_id(connection, settings) if wanted and members.num_rows else None
         query_ids = store_queries(connection, wanted)
     with database.transaction(read_only=True) as connection:
         db.may_idle(connection)  # a large window is indexed meanwhile, and nothing is locked

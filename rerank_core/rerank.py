@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from rerank_core import unsettled
 from rerank_core.attempts import Attempt
 from rerank_core.errors import CorruptError, InputError, RetryableError
+from rerank_core.models import scorers
+from rerank_core.models.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.records import Pair, Run
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger
 from rerank_core.storage import database as db
@@ -87,7 +87,7 @@ def _try(
         wanted = unsettled.unsettled_pairs(connection, run, mine)
         if wanted:
             assert run.scorer_id is not None
-            registry.expect(connection, settings, run.scorer_id)
+            scorers.expect(connection, settings, run.scorer_id)
     if not wanted or monotonic() >= deadline:  # in time for nothing: the engine need not start
         return Reranked(shard, len(wanted), 0, 0, len(wanted), 0, 0, 0, 0, 0, 0.0, 0.0)
     attempt = Attempt.begin(database, run_id=run.run_id, shard=shard)
@@ -96,7 +96,7 @@ def _try(
         _refuse(database, run, culprits[0])
         wanted.remove(culprits[0])
     log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
-    with closing(registry.load(settings, failures=attempt.failures, pairs=len(wanted))) as scorer:
+    with closing(scorers.load(settings, failures=attempt.failures, pairs=len(wanted))) as scorer:
         loaded = monotonic()
         _keep_canary(database, run, shard, scorer)
         rounds = _rounds(database, settings, run, mine, attempt, scorer, wanted, deadline=deadline)
@@ -157,7 +157,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
         speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
-    prompter = registry.prompter(settings)
+    prompter = scorers.prompter(settings)
     tokens = 0
     for pair in wanted:
         with suppress(InputError):  # its query is too long: the scorer will refuse the pair

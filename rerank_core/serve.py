@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import EngineError, InputError, ModelError
-from rerank_core.prompt import Format
+from rerank_core.models import scorers
+from rerank_core.models.canary import Canary, read_canary
+from rerank_core.models.identity import read_checkpoint, resolve_precision
+from rerank_core.models.prompt import Format
+from rerank_core.models.weights import resolve_model
 from rerank_core.records import DEFAULT_INSTRUCTION
-from rerank_core.scorers import registry
-from rerank_core.scorers.canary import Canary, read_canary
-from rerank_core.scorers.identity import read_checkpoint, resolve_precision
-from rerank_core.scorers.weights import resolve_model
 from rerank_core.settings import Settings
 
 START_SECONDS = 1_800.0  # large weights come from slow disks
@@ -72,9 +72,9 @@ def command(settings: Settings, *, host: str, port: int) -> list[str]:
     if settings.passages != "lead":
         raise InputError("the server reads the lead of a document only; set RERANK_PASSAGES=lead")
     folder = resolve_model(settings.model)
-    registry.identity(settings)
+    scorers.identity(settings)
     checkpoint = read_checkpoint(folder)
-    longest = min(registry.prompter(settings).max_prompt_tokens, checkpoint.max_positions)
+    longest = min(scorers.prompter(settings).max_prompt_tokens, checkpoint.max_positions)
     written = template(checkpoint.family.form)
     options: dict[str, Any] = {
         "model": folder,

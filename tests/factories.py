@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from rerank_core import pipeline
+from rerank_core.models import scorers
+from rerank_core.models.base import FakeScorer
 from rerank_core.records import Article, Pair, Run, Score, Topic
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import FakeScorer
 from rerank_core.settings import Settings
 from rerank_core.storage import runs, schemas, topics
 from rerank_core.storage.database import Database
@@ -78,8 +78,8 @@ class FakeEngines:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every run in this process gets its scorers here, until the test ends."""
-        monkeypatch.setattr(registry, "identity", lambda settings: FakeScorer(name=self.name).identity)
-        monkeypatch.setattr(registry, "load", lambda settings, failures=0, pairs=0: self._load())
+        monkeypatch.setattr(scorers, "identity", lambda settings: FakeScorer(name=self.name).identity)
+        monkeypatch.setattr(scorers, "load", lambda settings, failures=0, pairs=0: self._load())
 
     def _load(self) -> FakeScorer:
         scorer = FakeScorer(name=self.name, **self.options)

@@ -122,7 +122,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
 
     from rerank_core import corpus as judged
     from rerank_core.cli.printing import console
-    from rerank_core.scorers import registry
+    from rerank_core.models import scorers
     from rerank_core.settings import Settings
 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -135,7 +135,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
     for model in models:
         settings = chosen.model_copy(update={"model": model})
         name = Path(model).name if Path(model).is_dir() else model
-        with closing(registry.load(settings)) as scorer:
+        with closing(scorers.load(settings)) as scorer:
             orders.append(
                 judged.by_scorer(
                     texts,

@@ -22,8 +22,8 @@ def quantise(
     Measure its order on your own topics before you trust it: its scores are not mixed with those of the source.
     """
     from rerank_core.cli.printing import say
-    from rerank_core.scorers import quantise as work
-    from rerank_core.scorers.weights import resolve_model
+    from rerank_core.models import quantise as work
+    from rerank_core.models.weights import resolve_model
 
     reported = time.monotonic()
 

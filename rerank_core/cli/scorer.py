@@ -20,18 +20,18 @@ def register(
     where their path, size, time or inode has changed.
     """
     from rerank_core.cli.printing import say
-    from rerank_core.scorers import registry
+    from rerank_core.models import scorers
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
     chosen = Settings.load(model=path)
-    found = registry.identity(chosen, verify=True)
+    found = scorers.identity(chosen, verify=True)
     if not canary:
         say(f"{found.digest} (computed only: not stored, and the canary was not run)")
         return
-    registry.load(chosen).close()
+    scorers.load(chosen).close()
     with Database(chosen.database_url).transaction() as connection:
-        number = registry.place(connection, found)
+        number = scorers.place(connection, found)
     say(f"{found.digest} is scorer {number}; RERANK_MODEL={found.location} makes runs use it")
 
 
@@ -41,7 +41,7 @@ def show(
 ) -> None:
     """The scorer that the settings name, and what its id is made of."""
     from rerank_core.cli.printing import print_table
-    from rerank_core.scorers.registry import identity
+    from rerank_core.models.scorers import identity
     from rerank_core.settings import settings
 
     found = identity(settings(), verify=verify)
@@ -52,7 +52,7 @@ def show(
 def list_scorers() -> None:
     """The registered scorers, the newest first."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.scorers.registry import known
+    from rerank_core.models.scorers import known
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 

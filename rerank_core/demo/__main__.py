@@ -22,7 +22,7 @@ from rerank_core.demo.evaluate import evaluate
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
 from rerank_core.errors import RerankError
-from rerank_core.scorers.weights import resolve_model
+from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store

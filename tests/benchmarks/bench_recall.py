@@ -227,8 +227,8 @@ def _judged(
 
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
+    from rerank_core.models import embedding
     from rerank_core.retrieval import pgvector
-    from rerank_core.scorers import embedding
     from rerank_core.storage import database as db
 
     if not postgres.exists("template_bench"):
@@ -281,7 +281,7 @@ def _embedder(folder: Path) -> tuple[Embed, str]:
             ),
             "all-MiniLM-L6-v2 (English), by sentence-transformers",
         )
-    from rerank_core.scorers.embedder import VllmEmbedder
+    from rerank_core.models.vllm_embedder import VllmEmbedder
 
     engine = VllmEmbedder(folder)
     instruction = "Given a web search query, retrieve relevant passages that answer the query"
@@ -368,12 +368,12 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
 
 
 def _recall(url: str, store: str, run_id: int) -> dict[str, Any]:
-    from rerank_core.scorers import registry
-    from rerank_core.scorers.base import FakeScorer
+    from rerank_core.models import scorers
+    from rerank_core.models.base import FakeScorer
 
     resources = pipeline.Resources.of(Settings.load(database_url=url, store_url=store))
     before = resource.getrusage(resource.RUSAGE_SELF)
-    with mock.patch.object(registry, "identity", return_value=FakeScorer().identity):
+    with mock.patch.object(scorers, "identity", return_value=FakeScorer().identity):
         result = pipeline.run_stage("recall", resources=resources, run_id=run_id)
     after = resource.getrusage(resource.RUSAGE_SELF)
     return {

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import checkpoints, end_to_end, machine, report, small, speed, workloads
 from benchmarks.contenders import Options
-from rerank_core.prompt import Prompter
+from rerank_core.models.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
 PARTS = ("speed", "start", "overhead", "cost", "ledger")

@@ -84,7 +84,7 @@ def random_checkpoint() -> Path:
 
 def int8_checkpoint(source: Path) -> Path:
     """A W8A8 copy of a checkpoint, made once by this project's own quantiser."""
-    from rerank_core.scorers.quantise import quantise
+    from rerank_core.models.quantise import quantise
 
     target = cache() / f"{source.name}-int8"
     if not target.is_dir():

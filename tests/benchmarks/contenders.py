@@ -53,7 +53,7 @@ class Ours:
     """This project's scorer."""
 
     def __init__(self, options: Options) -> None:
-        from rerank_core.scorers.vllm import VllmScorer
+        from rerank_core.models.vllm import VllmScorer
 
         self._scorer = VllmScorer(
             options.folder,
@@ -120,7 +120,7 @@ class Ours:
 
     def canary(self, pairs: Sequence[Pair]) -> Result:
         """The four pairs of the built-in canary; `pairs` is not looked at."""
-        from rerank_core.scorers.canary import DEFAULT
+        from rerank_core.models.canary import DEFAULT
 
         return self.score(DEFAULT.pairs())
 

@@ -17,9 +17,9 @@ from benchmarks import checkpoints
 from benchmarks.contenders import Options
 from benchmarks.process import Engine
 from benchmarks.workloads import build, corpus
-from rerank_core.prompt import Prompter
+from rerank_core.models.prompt import Prompter
+from rerank_core.models.quantise import quantise
 from rerank_core.records import Pair
-from rerank_core.scorers.quantise import quantise
 
 MAX_DOCUMENT_TOKENS = 512
 TIMED = 3  # pairs a round

@@ -28,10 +28,10 @@ from typing import Any
 from benchmarks.effects_report import markdown
 from benchmarks.effects_speed import MAX_DOCUMENT_TOKENS, differences, kendall, measure_speed
 from benchmarks.pleas import additions
+from rerank_core.models.quantise import quantise
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.records import Document, Pair, Topic
-from rerank_core.scorers.quantise import quantise
-from rerank_core.scorers.vllm import VllmScorer
 from rerank_core.settings import DEMO_CHECKPOINT
 from rerank_core.storage.topics_file import load_topics
 

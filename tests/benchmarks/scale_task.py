@@ -29,15 +29,15 @@ def main() -> None:
 def perform(stage: str, key: str) -> Any:
     """Run the stage as its operator does; returns its result."""
     from rerank_core import pipeline
-    from rerank_core.scorers import registry
-    from rerank_core.scorers.base import FakeScorer
+    from rerank_core.models import scorers
+    from rerank_core.models.base import FakeScorer
     from rerank_core.settings import Settings
 
     def no_engine(*_: Any, **__: Any) -> Any:
         raise SystemExit("an engine was asked for")
 
-    registry.identity = lambda settings, **_: FakeScorer(name="fake").identity
-    registry.load = no_engine
+    scorers.identity = lambda settings, **_: FakeScorer(name="fake").identity
+    scorers.load = no_engine
     settings = Settings.load()
     if stage == "doctor":
         from rerank_core.doctor import examine

@@ -14,10 +14,10 @@ import pytest
 from factories import FakeEngines, Newsroom, make_topic
 from sqlalchemy import text
 
+from rerank_core.models import scorers
 from rerank_core.prepare.language import terms
 from rerank_core.records import Topic
 from rerank_core.retrieval.queries import store_queries
-from rerank_core.scorers import registry
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
@@ -95,7 +95,7 @@ class World:
         per_run = max(1, round(revisions / (days * 24)))
         with self.room.database.transaction() as connection:
             connection.exec_driver_sql("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
-            scorer_id = registry.scorer_id(connection, self.room.settings)
+            scorer_id = scorers.scorer_id(connection, self.room.settings)
             query_ids = sorted(store_queries(connection, topics).values())
             values = {
                 "revisions": revisions,

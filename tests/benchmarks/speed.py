@@ -12,7 +12,7 @@ from benchmarks.checkpoints import computed_flops
 from benchmarks.contenders import Options
 from benchmarks.process import Engine, EngineFailed
 from benchmarks.workloads import Workload
-from rerank_core.scorers.identity import read_checkpoint
+from rerank_core.models.identity import read_checkpoint
 
 Say = Callable[[str], None]
 

@@ -21,8 +21,8 @@ from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.prompt import Prompter
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
+from rerank_core.models.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
 
@@ -152,7 +152,7 @@ TINY = (
 def _engines_of_a_test_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A benchmark replaces the engines of its whole process."""
     for name in ("identity", "load"):
-        monkeypatch.setattr(registry, name, getattr(registry, name))
+        monkeypatch.setattr(scorers, name, getattr(scorers, name))
 
 
 def scaled(part: str, postgres: EmbeddedPostgres, folder: Path) -> dict[str, Any]:

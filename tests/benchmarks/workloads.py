@@ -17,8 +17,8 @@ from typing import Any
 
 from real_vocabulary import DATA
 
+from rerank_core.models.prompt import Prompter
 from rerank_core.prepare.documents import Unpreparable, to_document
-from rerank_core.prompt import Prompter
 from rerank_core.records import Document, Pair
 from rerank_core.settings import DEMO_CHECKPOINT
 from rerank_core.storage.topics_file import load_topics

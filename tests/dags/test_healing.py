@@ -4,7 +4,7 @@ import pytest
 from factories import FakeEngines, Newsroom
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
 from rerank_core.settings import Settings
 
 TITLES = ("solar 1", "solar 2", "wind 3", "wind 4")
@@ -63,7 +63,7 @@ def test_the_page_is_up_when_every_shard_fails_and_the_next_good_run_heals_it(
         if isinstance(failure, dict):
             engines.options = failure
         else:
-            patch.setattr(registry, "load", raising(failure))
+            patch.setattr(scorers, "load", raising(failure))
         outcome = run_dag(dag)
     assert (outcome.state, outcome.tasks["rerank"]) == ("success", ["failed", "failed"])
     assert (outcome.tasks["degrade"], outcome.tasks["publish"]) == (["success"], ["success"])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from rerank_core.prompt import QWEN3
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models.prompt import QWEN3
+from rerank_core.models.vllm import VllmScorer
 
 MAX_DOCUMENT_TOKENS = 96
 TEXTS = [

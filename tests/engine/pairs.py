@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from rerank_core.models.base import Scorer
 from rerank_core.records import Pair, Score
-from rerank_core.scorers.base import Scorer
 
 DOCUMENTS = [
     "The central bank cut its key rate by half a point.",

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from engine.pairs import all_scores, make_pairs
 
-from rerank_core.scorers import registry
-from rerank_core.scorers import vllm as scorer_module
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models import scorers
+from rerank_core.models import vllm as scorer_module
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
@@ -37,7 +37,7 @@ def test_the_setting_and_the_pairs_reach_the_engine(
 ) -> None:
     built: list[dict[str, Any]] = []
     monkeypatch.setattr(scorer_module, "VllmScorer", lambda folder, **options: built.append(options))
-    registry.load(Settings.load(model=str(DEMO_CHECKPOINT), compile=compile), pairs=321)
+    scorers.load(Settings.load(model=str(DEMO_CHECKPOINT), compile=compile), pairs=321)
     assert built[0]["eager"] is eager
     assert built[0]["expected_pairs"] == 321
 

@@ -12,10 +12,10 @@ import ir_measures
 import pytest
 
 from rerank_core.demo.make_checkpoint import CHECKPOINT, build
+from rerank_core.models.canary import read_canary
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.records import Document, Pair
-from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.vllm import VllmScorer
 from rerank_core.storage.topics_file import load_topics
 
 pytestmark = [

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.scorers.embedder import VllmEmbedder
-from rerank_core.scorers.embedding import END, EmbeddingPrompter, identify
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models.embedding import END, EmbeddingPrompter, identify
+from rerank_core.models.vllm import VllmScorer
+from rerank_core.models.vllm_embedder import VllmEmbedder
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

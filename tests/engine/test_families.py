@@ -12,9 +12,9 @@ from unigram_vocabulary import write_unigram_tokenizer
 
 from rerank_core.demo.make_checkpoint import CHECKPOINT
 from rerank_core.errors import ModelError
-from rerank_core.prompt import BGE_M3, Prompter
-from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models.canary import read_canary
+from rerank_core.models.prompt import BGE_M3, Prompter
+from rerank_core.models.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

@@ -7,8 +7,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from engine.pairs import all_scores, make_pairs
 
-from rerank_core.scorers import vllm as scorer_module
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models import vllm as scorer_module
+from rerank_core.models.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

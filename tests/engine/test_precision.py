@@ -12,9 +12,9 @@ import pytest
 from engine.pairs import all_scores, make_pairs
 
 from rerank_core.demo.make_checkpoint import CHECKPOINT
+from rerank_core.models.canary import read_canary
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import Pair
-from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

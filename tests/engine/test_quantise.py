@@ -11,10 +11,10 @@ from engine.pairs import all_scores, make_pairs
 
 from rerank_core.demo.make_checkpoint import CHECKPOINT
 from rerank_core.errors import ModelError
-from rerank_core.scorers import quantise as module
-from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.quantise import quantise
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models import quantise as module
+from rerank_core.models.canary import read_canary
+from rerank_core.models.quantise import quantise
+from rerank_core.models.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

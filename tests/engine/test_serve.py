@@ -16,9 +16,9 @@ import pytest
 
 from rerank_core import serve
 from rerank_core.errors import EngineError
+from rerank_core.models import scorers
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
-from rerank_core.scorers import registry
-from rerank_core.scorers.vllm import VllmScorer
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 
 pytestmark = [
@@ -121,7 +121,7 @@ def test_rerank_gives_probabilities_best_first(url: str, scorer: VllmScorer) -> 
 
 def tokens(url: str, query: str, document: str) -> tuple[int, int]:
     """Tokens of the prompt, in a run and by the server."""
-    prompter = registry.prompter(Settings.load())
+    prompter = scorers.prompter(Settings.load())
     here = prompter.prompt(instruction=DEFAULT_INSTRUCTION, query=query, document=document).tokens
     answer = serve.post(f"{url}/v1/score", {"queries": query, "documents": document})
     return here, answer["usage"]["prompt_tokens"]

@@ -11,9 +11,9 @@ import pytest
 from engine.pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.scorers.base import ChunkFailed
-from rerank_core.scorers.canary import FILE_NAME
-from rerank_core.scorers.vllm import VllmScorer
+from rerank_core.models.base import ChunkFailed
+from rerank_core.models.canary import FILE_NAME
+from rerank_core.models.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

@@ -9,9 +9,9 @@ import pytest
 from engine.pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
 
 from rerank_core.errors import EngineError
-from rerank_core.prompt import Prompter
+from rerank_core.models.prompt import Prompter
+from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import Pair
-from rerank_core.scorers.vllm import VllmScorer
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 

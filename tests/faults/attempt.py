@@ -72,14 +72,14 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def _perform(asked: Try) -> dict[str, Any]:
     from faults import controls, points, stub
     from rerank_core import pipeline
-    from rerank_core.scorers import registry
+    from rerank_core.models import scorers
     from rerank_core.settings import Settings
     from rerank_core.storage import database
 
     database.LOCK_TIMEOUT, database.IDLE_TIMEOUT = LOCK_TIMEOUT, IDLE_TIMEOUT
     orders = asked.folder / "orders"
-    registry.identity = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders).identity
-    registry.load = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders)
+    scorers.identity = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders).identity
+    scorers.load = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders)
     if asked.control is not None:
         controls.install(asked.control)
     here = points.Points(orders, asked.stage)

@@ -117,12 +117,12 @@ def install_in_tasks(folder: Path) -> None:
 
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
-    from rerank_core.scorers import registry
+    from rerank_core.models import scorers
     from rerank_core.storage import database
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    transaction, write, replace, load = Database.transaction, Store.write, os.replace, registry.load
+    transaction, write, replace, load = Database.transaction, Store.write, os.replace, scorers.load
     read = database._Parts.read
 
     @contextmanager
@@ -169,7 +169,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
     Store.write = pointed_write  # type: ignore[method-assign, assignment]
     database._Parts.read = pointed_read  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]
-    registry.load = pointed_load
+    scorers.load = pointed_load
 
 
 def note_pairs(log: Path, pairs: Sequence[Any]) -> None:

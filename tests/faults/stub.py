@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faults.points import note_pairs
+from rerank_core.models.base import ChunkFailed, FakeScorer, ScoredChunk
 from rerank_core.records import Pair
-from rerank_core.scorers.base import ChunkFailed, FakeScorer, ScoredChunk
 
 PAIRS_PER_CHUNK = 4
 SECONDS_PER_PAIR = 0.0015

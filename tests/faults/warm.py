@@ -7,8 +7,8 @@ from sqlalchemy import create_engine
 
 import rerank_core.pipeline
 from faults import attempt, controls, points, stub, traffic  # noqa: F401
+from rerank_core.models import scorers  # noqa: F401
 from rerank_core.prepare import documents, language
-from rerank_core.scorers import registry  # noqa: F401
 
 for name in (
     "bm25s",

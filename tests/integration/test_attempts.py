@@ -7,7 +7,7 @@ from factories import Newsroom, make_pair
 
 from rerank_core import attempts
 from rerank_core.errors import EngineError
-from rerank_core.scorers.base import FakeScorer
+from rerank_core.models.base import FakeScorer
 
 TITLES = [f"solar {number}" for number in range(6)]
 POISON = "solar 3"

@@ -14,10 +14,10 @@ from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force
 from rerank_core import embed, removal
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
+from rerank_core.models import embedding
+from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.retrieval import dense, pgvector
 from rerank_core.retrieval.pgvector import PgVectors
-from rerank_core.scorers import embedding
-from rerank_core.scorers.embedding import FakeEmbedder
 from rerank_core.storage import database as db
 
 SAME = {"太阳能": "solar", "发电": "power", "太阳能发电": "solar"}

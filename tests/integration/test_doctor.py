@@ -14,8 +14,8 @@ from tiny_sentences import make_checkpoint
 from rerank_core import doctor, doctor_host
 from rerank_core.doctor import Finding, examine
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.scorers import embedding
-from rerank_core.scorers.embedding import FakeEmbedder
+from rerank_core.models import embedding
+from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 

@@ -10,7 +10,7 @@ from factories import Newsroom, never
 from tiny_sentences import make_checkpoint
 
 from rerank_core.errors import EngineError
-from rerank_core.scorers import sentences
+from rerank_core.models import sentences
 from rerank_core.storage import artifacts
 
 DOWN = {"fail_at_chunk": 0}

@@ -12,9 +12,9 @@ from vectors_contract import DIMENSIONS, VectorsContract, unit_vectors
 
 from rerank_core import maintain, removal
 from rerank_core.errors import SettingsError, StoreUnavailable
+from rerank_core.models import embedding
+from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.retrieval.milvus import MilvusVectors
-from rerank_core.scorers import embedding
-from rerank_core.scorers.embedding import FakeEmbedder
 
 pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
 pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")

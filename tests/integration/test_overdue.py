@@ -203,7 +203,7 @@ class TestWithoutAirflow:
             raise RuntimeError("the driver is gone")
 
         patience = pytest.MonkeyPatch()
-        patience.setattr("rerank_core.scorers.registry.load", hang)
+        patience.setattr("rerank_core.models.scorers.load", hang)
         try:
             room.tuned(page_deadline_minutes=0.01).run("k")
         finally:
@@ -234,7 +234,7 @@ class TestWithoutAirflow:
         def fail(*_: Any, **__: Any) -> Any:
             raise ImportError("libcuda.so.1: cannot open shared object file")
 
-        monkeypatch.setattr("rerank_core.scorers.registry.load", fail)
+        monkeypatch.setattr("rerank_core.models.scorers.load", fail)
         room.follow("solar")
         room.add("solar 1")
         assert room.run("k")["publish"]["degraded"]

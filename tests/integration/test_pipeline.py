@@ -9,7 +9,7 @@ from factories import Newsroom, make_topic
 
 from rerank_core import pipeline
 from rerank_core.errors import CorruptError, InputError, ModelError
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
 
 
 def test_the_stages_run_in_the_order_that_is_stated(room: Newsroom) -> None:
@@ -100,7 +100,7 @@ def test_a_model_that_fails_its_canary_scores_nothing_and_the_page_is_up_all_the
     def canary_fails(*_: object, **__: object) -> None:
         raise ModelError("the canary sings another song")
 
-    monkeypatch.setattr(registry, "load", canary_fails)
+    monkeypatch.setattr(scorers, "load", canary_fails)
     room.follow("solar")
     room.add("solar 1")
     assert room.run()["publish"]["degraded"]
@@ -167,7 +167,7 @@ class TestPlan:
             def prompt(self, *, instruction: str, query: str, document: str) -> object:
                 return type("Prompt", (), {"tokens": len([*query.split(), *document.split()])})
 
-        monkeypatch.setattr(registry, "prompter", lambda settings: Words())
+        monkeypatch.setattr(scorers, "prompter", lambda settings: Words())
 
     def test_it_counts_what_the_run_then_does(self, room: Newsroom) -> None:
         room.follow("solar", "wind")

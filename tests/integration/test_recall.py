@@ -6,7 +6,7 @@ import pytest
 from factories import Newsroom, make_topic, never
 
 from rerank_core.errors import CorruptError, FencedError, InputError
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
 
 
 def recall(room: Newsroom, key: str | None = None, **options: Any) -> tuple[Any, dict[str, Any]]:
@@ -363,8 +363,8 @@ def test_a_run_whose_topics_are_deactivated_before_recall_is_refused(room: Newsr
 def test_without_articles_or_topics_no_scorer_is_even_looked_for(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    monkeypatch.setattr(registry, "identity", never)
-    monkeypatch.setattr(registry, "load", never)
+    monkeypatch.setattr(scorers, "identity", never)
+    monkeypatch.setattr(scorers, "load", never)
     if what == "articles":
         room.add("solar 1")
     else:

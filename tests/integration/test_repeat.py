@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, never
 
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_a_rerun_gives_the_same_rows_as_a_new_version_and_loads_no_engine(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = publish(room)
-    monkeypatch.setattr(registry, "load", never)
+    monkeypatch.setattr(scorers, "load", never)
     room.add("solar 4")
     room.follow("rain")
     second = publish(room)

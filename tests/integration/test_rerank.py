@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError
 
 from rerank_core.attempts import Attempt
 from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.models import scorers
+from rerank_core.models.base import ChunkFailed
 from rerank_core.records import Run
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import ChunkFailed
 from rerank_core.storage import ledger
 
 TITLES = [f"solar {number}" for number in range(6)]
@@ -52,7 +52,7 @@ def test_a_failure_loses_only_the_step_and_the_next_try_scores_only_the_rest(roo
 def test_with_nothing_to_score_no_engine_is_built(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
     run = frozen(room, *TITLES)
     room.stage("rerank", run, shard=0)
-    monkeypatch.setattr(registry, "load", never)
+    monkeypatch.setattr(scorers, "load", never)
     for shard in (0, 1):
         assert room.stage("rerank", run, shard=shard)["pairs"] == 0
 
@@ -60,7 +60,7 @@ def test_with_nothing_to_score_no_engine_is_built(room: Newsroom, monkeypatch: p
 def test_control_with_something_to_score_one_is_built(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "load", never)
+    monkeypatch.setattr(scorers, "load", never)
     with pytest.raises(AssertionError):
         room.stage("rerank", frozen(room, *TITLES), shard=0)
 

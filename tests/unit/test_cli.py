@@ -23,8 +23,8 @@ from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.cli import main, printing
 from rerank_core.doctor import Finding
 from rerank_core.errors import EngineError
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import FakeScorer
+from rerank_core.models import scorers
+from rerank_core.models.base import FakeScorer
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
@@ -93,7 +93,7 @@ def page(
     """`rerank` beside a database with two topics and three articles."""
     (tmp_path / "topics.yaml").write_text(TOPICS, encoding="utf-8")
     (tmp_path / "news.jsonl").write_text("".join(json.dumps(article) + "\n" for article in ARTICLES))
-    monkeypatch.setattr(registry, "load", lambda settings, failures=0, pairs=0: FakeScorer())
+    monkeypatch.setattr(scorers, "load", lambda settings, failures=0, pairs=0: FakeScorer())
     assert (
         rerank(
             "topics", "apply", str(tmp_path / "topics.yaml"), database_url=database_url, store_url=store_url
@@ -315,7 +315,7 @@ def test_a_page_that_the_engine_failed_on_is_shown_as_degraded(
     def broken(settings: Settings, failures: int = 0, pairs: int = 0) -> FakeScorer:
         raise EngineError("no engine today; try again")
 
-    monkeypatch.setattr(registry, "load", broken)
+    monkeypatch.setattr(scorers, "load", broken)
     ended = page("run")
     assert ended.code == 0
     assert "no engine today" in ended.err

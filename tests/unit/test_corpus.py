@@ -8,7 +8,7 @@ import pytest
 from rerank_core import corpus
 from rerank_core.errors import InputError
 from rerank_core.evaluate import report
-from rerank_core.scorers.base import FakeScorer
+from rerank_core.models.base import FakeScorer
 
 XQUAD = Path(__file__).parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
 

@@ -7,10 +7,10 @@ import pytest
 
 from rerank_core import playground
 from rerank_core.errors import EngineError, InputError
+from rerank_core.models import scorers
+from rerank_core.models.base import FakeScorer
 from rerank_core.playground import Entry, Playground, rows, score, summary
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import FakeScorer
 from rerank_core.settings import Settings
 
 TOPIC = Topic(slug="solar", query="solar power", queries={"zh": "太阳能"}, instruction="judge")
@@ -42,7 +42,7 @@ def test_a_refused_text_stands_last_with_its_reason() -> None:
 
 
 def test_what_was_cut_is_said_in_characters() -> None:
-    prompter = registry.prompter(Settings.load(max_document_tokens=16))
+    prompter = scorers.prompter(Settings.load(max_document_tokens=16))
     text = "The central bank cut its key rate by half a point. " * 4
     answer = score(
         FakeScorer(max_document_tokens=16), topic=TOPIC, entries=entries(text), prompter=lambda: prompter
@@ -89,7 +89,7 @@ class Engines:
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     found = Engines()
-    monkeypatch.setattr(registry, "load", found.load)
+    monkeypatch.setattr(scorers, "load", found.load)
     return found
 
 

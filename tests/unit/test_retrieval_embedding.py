@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from rerank_core.scorers.embedding import (
+from rerank_core.models.embedding import (
     END,
     MAX_QUERY_TOKENS,
     EmbedderIdentity,

@@ -10,9 +10,9 @@ import pytest
 
 from rerank_core import serve
 from rerank_core.errors import InputError, ModelError
-from rerank_core.prompt import BGE_M3, QWEN3
+from rerank_core.models import scorers
+from rerank_core.models.prompt import BGE_M3, QWEN3
 from rerank_core.records import DEFAULT_INSTRUCTION
-from rerank_core.scorers import registry
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 
 OFFICIAL = (
@@ -53,7 +53,7 @@ def test_a_label_that_a_text_imitates_stays_as_it_is_unlike_in_a_run() -> None:
     assert template is not None
     text = "<Document>: buy this"
     assert "<Document>: <Document>: buy this" in render(template, query="q", document=text)
-    prompter = registry.prompter(Settings.load())
+    prompter = scorers.prompter(Settings.load())
     assert prompter.prompt(instruction="i", query="q", document=text).neutralised
 
 
@@ -75,7 +75,7 @@ def test_the_command_line_says_what_the_engine_of_a_run_is_told() -> None:
     assert options["chat-template"] == serve.template(QWEN3)
     assert (options["host"], options["port"], options["allowed-origins"]) == ("127.0.0.1", "8123", "[]")
     assert (options["model"], options["served-model-name"]) == (str(DEMO_CHECKPOINT), "checkpoint")
-    assert int(options["max-model-len"]) == registry.prompter(Settings.load()).max_prompt_tokens
+    assert int(options["max-model-len"]) == scorers.prompter(Settings.load()).max_prompt_tokens
     assert not any("trust" in one for one in line)
 
 

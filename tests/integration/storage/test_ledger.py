@@ -11,8 +11,8 @@ import pytest
 from factories import Newsroom, make_pair, make_score, statement_replaced
 
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.scorers import registry
-from rerank_core.scorers.base import FakeScorer
+from rerank_core.models import scorers
+from rerank_core.models.base import FakeScorer
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger
 from rerank_core.storage.ledger import Lookup
@@ -24,7 +24,7 @@ def looked_up(room: Newsroom, documents: dict[int, date]) -> Lookup:
     """What is found for query 1 of these documents, when 1 to 9 of March and 10 to 19 of April are scored."""
     scored = {**dict.fromkeys(range(1, 10), MARCH), **dict.fromkeys(range(10, 20), APRIL)}
     with room.database.transaction() as connection:
-        scorer_id = registry.register(connection, FakeScorer().identity)
+        scorer_id = scorers.register(connection, FakeScorer().identity)
         scores = [
             make_score(make_pair(document_id=number, month=month), logit=float(number))
             for number, month in scored.items()
@@ -67,7 +67,7 @@ def meet(room: Newsroom) -> list[int]:
     """One writer has the first of two pairs, another one brings both, and the first one goes on to the second pair."""
     first, second = (make_pair(document_id=number, month=MARCH) for number in (1, 2))
     with room.database.transaction() as connection:
-        scorer_id = registry.register(connection, FakeScorer().identity)
+        scorer_id = scorers.register(connection, FakeScorer().identity)
         ledger.ensure_months(connection, [MARCH])
 
     def keep(connection: Any, *pairs: Any) -> int:

@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.errors import InputError, ModelError
-from rerank_core.scorers.canary import FILE_NAME as CANARY
-from rerank_core.scorers.identity import read_checkpoint
-from rerank_core.scorers.weights import weight_files
+from rerank_core.models.canary import FILE_NAME as CANARY
+from rerank_core.models.identity import read_checkpoint
+from rerank_core.models.weights import weight_files
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rerank_core.errors import ModelError
-from rerank_core.prompt import Prompter
-from rerank_core.scorers.base import Scorer
-from rerank_core.scorers.identity import ScorerIdentity, identify, read_checkpoint
-from rerank_core.scorers.weights import resolve_model
+from rerank_core.models.base import Scorer
+from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
+from rerank_core.models.prompt import Prompter
+from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
@@ -121,7 +121,7 @@ def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
         raise ModelError(
             "vllm is not installed: this host cannot score; install news-rerank[gpu], or [cpu] without a GPU"
         )
-    from rerank_core.scorers.vllm import VllmScorer
+    from rerank_core.models.vllm import VllmScorer
 
     return VllmScorer(
         resolve_model(settings.model),

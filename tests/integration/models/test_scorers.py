@@ -10,7 +10,7 @@ import pytest
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import ModelError
-from rerank_core.scorers import registry
+from rerank_core.models import scorers
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage.database import Database
 
@@ -37,7 +37,7 @@ class Canary:
 @pytest.fixture
 def canary(monkeypatch: pytest.MonkeyPatch) -> Canary:
     found = Canary()
-    monkeypatch.setattr(registry, "load", found.load)
+    monkeypatch.setattr(scorers, "load", found.load)
     return found
 
 
@@ -70,13 +70,13 @@ def scorer(database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 def known(database_url: str) -> list[dict[str, Any]]:
     with Database(database_url).transaction(read_only=True) as connection:
-        return registry.known(connection)
+        return scorers.known(connection)
 
 
 def register(url: str, settings: Settings) -> int:
     """The number that a run gets for these settings."""
     with Database(url).transaction() as connection:
-        return registry.scorer_id(connection, settings)
+        return scorers.scorer_id(connection, settings)
 
 
 def test_a_checkpoint_is_registered_after_its_canary(
@@ -106,7 +106,7 @@ def test_a_failed_canary_registers_nothing(
 def test_without_an_engine_the_canary_is_a_clear_error(
     scorer: Command, checkpoint: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr(scorers, "find_spec", lambda name: None)
     code, _, err = scorer("register", str(checkpoint))
     assert code == 1
     assert "vllm is not installed" in err
@@ -118,7 +118,7 @@ def test_without_the_canary_the_id_is_only_computed(
 ) -> None:
     code, out, _ = scorer("register", str(checkpoint), "--no-canary")
     assert code == 0
-    assert out.split()[0] == registry.identity(Settings.load(model=str(checkpoint))).digest
+    assert out.split()[0] == scorers.identity(Settings.load(model=str(checkpoint))).digest
     assert canary.started == []
     assert known(database_url) == []
 
@@ -186,14 +186,14 @@ def test_a_hub_name_is_the_place_that_hosts_without_the_files_know(
 ) -> None:
     settings = Settings.load(model="owner/name@abc")
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "resolve_model", lambda name: checkpoint)
+        patch.setattr(scorers, "resolve_model", lambda name: checkpoint)
         number = register(database_url, settings)
     assert known(database_url)[0]["location"] == "owner/name@abc"
 
     def offline(name: str) -> Path:
         raise ModelError("could not be downloaded")
 
-    monkeypatch.setattr(registry, "resolve_model", offline)
+    monkeypatch.setattr(scorers, "resolve_model", offline)
     assert register(database_url, settings) == number
     with pytest.raises(ModelError, match="could not be downloaded"):
         register(database_url, Settings.load(model="owner/other"))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rerank_core.errors import EngineError
+from rerank_core.models.identity import ScorerIdentity
 from rerank_core.records import Pair, Score
-from rerank_core.scorers.identity import ScorerIdentity
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from unigram_vocabulary import TEXTS, write_unigram_tokenizer
 
-from rerank_core.encoding import Encoder
 from rerank_core.errors import InputError, ModelError
-from rerank_core.prompt import BGE_M3, MAX_WINDOWS, QWEN3, Format, Prompter, prompt_digest
-from rerank_core.scorers.identity import FAMILIES, identify, read_checkpoint
+from rerank_core.models.encoding import Encoder
+from rerank_core.models.identity import FAMILIES, identify, read_checkpoint
+from rerank_core.models.prompt import BGE_M3, MAX_WINDOWS, QWEN3, Format, Prompter, prompt_digest
 
 FORMATS = {form.name: form for form in (QWEN3, BGE_M3)}
 WRITERS: dict[str, Callable[[Path], Any]] = {

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.prompt import QWEN3
+from rerank_core.models.base import ChunkFailed, FakeScorer, Scorer, name_pairs
+from rerank_core.models.canary import DEFAULT, Canary, Case, read_canary
+from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
+from rerank_core.models.prompt import QWEN3
+from rerank_core.models.weights import resolve_model, weight_files
 from rerank_core.records import Pair
-from rerank_core.scorers.base import ChunkFailed, FakeScorer, Scorer, name_pairs
-from rerank_core.scorers.canary import DEFAULT, Canary, Case, read_canary
-from rerank_core.scorers.identity import ScorerIdentity, identify, read_checkpoint
-from rerank_core.scorers.weights import resolve_model, weight_files
 
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],
@@ -135,7 +135,7 @@ def test_a_damaged_or_unwritable_cache_costs_time_only(
 
 def test_identity_needs_neither_torch_nor_vllm(checkpoint: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rerank_core.scorers.identity import identify\n"
+        "import sys; from pathlib import Path; from rerank_core.models.identity import identify\n"
         "identify(Path(sys.argv[1]), precision='auto', max_document_tokens=512)\n"
         "assert not {'torch', 'vllm', 'transformers', 'huggingface_hub'} & set(sys.modules)"
     )

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
-from rerank_core.encoding import Encoder, read_tokenizer, sanitise
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.prompt import QWEN3, RULES
-from rerank_core.scorers.identity import Checkpoint, Family, read_checkpoint, weights_digest
-from rerank_core.scorers.weights import resolve_model
+from rerank_core.models.encoding import Encoder, read_tokenizer, sanitise
+from rerank_core.models.identity import Checkpoint, Family, read_checkpoint, weights_digest
+from rerank_core.models.prompt import QWEN3, RULES
+from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
@@ -186,7 +186,7 @@ def load(settings: Settings) -> Embedder:
         raise ModelError(
             "vllm is not installed: this host cannot embed; install news-rerank[gpu], or [cpu] without a GPU"
         )
-    from rerank_core.scorers.embedder import VllmEmbedder
+    from rerank_core.models.vllm_embedder import VllmEmbedder
 
     return VllmEmbedder(
         resolve_model(settings.embedding_model),

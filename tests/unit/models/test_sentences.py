@@ -12,7 +12,7 @@ import pytest
 from tiny_sentences import make_checkpoint
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.scorers import sentences
+from rerank_core.models import sentences
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +180,6 @@ def test_a_text_without_such_a_name_stays_as_it_is(made: Path) -> None:
 
 
 def test_looking_for_the_model_loads_neither_torch_nor_transformers() -> None:
-    script = "import sys, rerank_core.scorers.sentences; print({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules))"
+    script = "import sys, rerank_core.models.sentences; print({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.scorers.embedding import EmbeddingPrompter, Matrix, identify, read_embedder
-from rerank_core.scorers.vllm import check_vocabulary, open_engines, open_vllm, start_llm
+from rerank_core.models.embedding import EmbeddingPrompter, Matrix, identify, read_embedder
+from rerank_core.models.vllm import check_vocabulary, open_engines, open_vllm, start_llm
 
 logger = logging.getLogger(__name__)
 

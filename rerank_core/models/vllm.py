@@ -20,12 +20,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from rerank_core.errors import EngineError, ModelError
-from rerank_core.prompt import Passages, Prompter
+from rerank_core.models.base import ScoredChunk
+from rerank_core.models.canary import read_canary
+from rerank_core.models.identity import Checkpoint, identify, read_checkpoint, resolve_precision
+from rerank_core.models.prompt import Passages, Prompter
+from rerank_core.models.submission import Submission
 from rerank_core.records import Pair
-from rerank_core.scorers.base import ScoredChunk
-from rerank_core.scorers.canary import read_canary
-from rerank_core.scorers.identity import Checkpoint, identify, read_checkpoint, resolve_precision
-from rerank_core.scorers.submission import Submission
 
 logger = logging.getLogger(__name__)
 

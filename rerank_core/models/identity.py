@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from rerank_core.encoding import read_tokenizer
 from rerank_core.errors import ModelError
-from rerank_core.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
-from rerank_core.scorers.weights import hash_weights, tensor_shapes
+from rerank_core.models.encoding import read_tokenizer
+from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
+from rerank_core.models.weights import hash_weights, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from real_vocabulary import DATA, SPLIT, real_specification, specification
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from rerank_core.encoding import Encoder, sanitise
 from rerank_core.errors import InputError, ModelError
-from rerank_core.prompt import QWEN3, Prompter, neutralise, prompt_digest
+from rerank_core.models.encoding import Encoder, sanitise
+from rerank_core.models.prompt import QWEN3, Prompter, neutralise, prompt_digest
 
 OFFICIAL_PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "

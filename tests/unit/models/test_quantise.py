@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rerank_core.errors import InputError, ModelError
-from rerank_core.scorers import quantise as module
-from rerank_core.scorers.identity import identify, read_checkpoint
-from rerank_core.scorers.quantise import int8_rows, quantise
+from rerank_core.models import quantise as module
+from rerank_core.models.identity import identify, read_checkpoint
+from rerank_core.models.quantise import int8_rows, quantise
 
 Floats = npt.NDArray[np.float32]
 HIDDEN, LAYERS, VOCABULARY = 8, 2, 6

@@ -5,7 +5,7 @@ download, run out of memory, crash), the caller has an answer or an error within
 modules are those of sentence-transformers that only compute, and no code of a checkpoint runs. No text becomes a
 control token: their names are taken out of it first.
 
-    python -m rerank_core.scorers.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
+    python -m rerank_core.models.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
 """
 
 import json
@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.encoding import read_tokenizer, sanitise
 from rerank_core.errors import EngineError, ModelError, RerankError
-from rerank_core.scorers.weights import resolve_model, weight_files
+from rerank_core.models.encoding import read_tokenizer, sanitise
+from rerank_core.models.weights import resolve_model, weight_files
 
 MAX_TOKENS = 256  # that the model reads of a text, at most
 MAX_CHARACTERS = 4_000  # of a text; more than the tokens take up

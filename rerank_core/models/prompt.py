@@ -23,8 +23,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from rerank_core.encoding import Encoder, read_tokenizer, sanitise
 from rerank_core.errors import InputError, ModelError
+from rerank_core.models.encoding import Encoder, read_tokenizer, sanitise
 
 MAX_QUERY_TOKENS = 256
 MAX_INSTRUCTION_TOKENS = 256

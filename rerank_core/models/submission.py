@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rerank_core.errors import EngineError, InputError
-from rerank_core.prompt import Prompt, Prompter
+from rerank_core.models.base import ChunkFailed, Refusal, ScoredChunk, name_pairs
+from rerank_core.models.prompt import Prompt, Prompter
 from rerank_core.records import Pair, Score
-from rerank_core.scorers.base import ChunkFailed, Refusal, ScoredChunk, name_pairs
 
 _STEP_SECONDS = 1.0  # work that the engine is filled with
 _ENCODED_AHEAD = 64  # pairs

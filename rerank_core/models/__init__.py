@@ -1,0 +1,1 @@
+"""Models: checkpoints and the engines that run them."""
