@@ -22,8 +22,8 @@ from rerank_core.evaluate import SEED, Order, Scores
 from rerank_core.judgements import Judgements, read_file
 from rerank_core.models.base import Scorer
 from rerank_core.prepare.language import terms
+from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
-from rerank_core.retrieval.bm25 import Bm25
 
 SAY_PAIRS = 200  # between two words of progress
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.findings import Finding
-from rerank_core.retrieval.opening import in_postgres
+from rerank_core.recall.strategy import in_postgres
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
@@ -80,6 +80,6 @@ def _milvus(settings: Settings) -> Finding:
     if importlib.util.find_spec("pymilvus") is None:
         advice = "pip install 'news-rerank[milvus]'"
         return Finding("vectors", "warn", "Milvus's client is not installed here", f"{advice}; {WORDS}")
-    from rerank_core.retrieval.milvus import server_version
+    from rerank_core.recall.milvus import server_version
 
     return Finding("vectors", "ok", f"Milvus {server_version(settings.milvus_url)}")

@@ -21,8 +21,8 @@ from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
 from rerank_core.prepare.language import language
 from rerank_core.ranking import Page, rank_topic
+from rerank_core.recall.window import pattern
 from rerank_core.records import Run
-from rerank_core.retrieval.search import pattern
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db

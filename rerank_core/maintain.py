@@ -21,8 +21,8 @@ from sqlalchemy import Connection
 from rerank_core import hot, pages
 from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError, StoreUnavailable
 from rerank_core.prepare import clusters
-from rerank_core.retrieval.base import Ids
-from rerank_core.retrieval.milvus import MilvusVectors
+from rerank_core.recall.base import Ids
+from rerank_core.recall.milvus import MilvusVectors
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

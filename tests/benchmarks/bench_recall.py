@@ -34,13 +34,13 @@ from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.language import terms
+from rerank_core.recall import dense as dense_module
+from rerank_core.recall.base import Asked, Ids, Retriever
+from rerank_core.recall.bm25 import Bm25, Words
+from rerank_core.recall.dense import Dense, Matrix, Vectors
+from rerank_core.recall.exhaustive import Exhaustive
+from rerank_core.recall.hybrid import Hybrid
 from rerank_core.records import Document, Topic
-from rerank_core.retrieval import dense as dense_module
-from rerank_core.retrieval.base import Asked, Ids, Retriever
-from rerank_core.retrieval.bm25 import Bm25, Words
-from rerank_core.retrieval.dense import Dense, Matrix, Vectors
-from rerank_core.retrieval.exhaustive import Exhaustive
-from rerank_core.retrieval.hybrid import Hybrid
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage.topics_file import load_topics
 
@@ -228,7 +228,7 @@ def _judged(
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
     from rerank_core.models import embedding
-    from rerank_core.retrieval import pgvector
+    from rerank_core.recall import pgvector
     from rerank_core.storage import database as db
 
     if not postgres.exists("template_bench"):
@@ -251,7 +251,7 @@ def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterat
 
 @contextmanager
 def _in_milvus(_: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
-    from rerank_core.retrieval.milvus import MilvusVectors
+    from rerank_core.recall.milvus import MilvusVectors
 
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         url = str(Path(folder) / "vectors.db")

@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from rerank_core.models import scorers
 from rerank_core.prepare.language import terms
+from rerank_core.recall.queries import store_queries
 from rerank_core.records import Topic
-from rerank_core.retrieval.queries import store_queries
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 

@@ -476,7 +476,7 @@ def test_judgements_of_near_copies_count_once_through_the_article_that_stands(ro
 
 
 def test_dense_recall_embeds_the_text_that_is_scored_and_no_other(room: Newsroom) -> None:
-    from rerank_core.retrieval.search import Window, read_members
+    from rerank_core.recall.window import Window, read_members
 
     story(room, "agency", hours=3)
     story(room, "courier", REPRINT, hours=2)

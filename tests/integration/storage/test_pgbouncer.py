@@ -22,7 +22,7 @@ from rerank_core.demo.servers import Server
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
-from rerank_core.retrieval import dense
+from rerank_core.recall import dense
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
 

@@ -11,13 +11,13 @@ from factories import FakeEngines, Newsroom, make_topic, never, statement_replac
 from sqlalchemy import text
 from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force, unit_vectors
 
-from rerank_core import embed, removal
+from rerank_core import removal
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
-from rerank_core.retrieval import dense, pgvector
-from rerank_core.retrieval.pgvector import PgVectors
+from rerank_core.recall import dense, embed, pgvector
+from rerank_core.recall.pgvector import PgVectors
 from rerank_core.storage import database as db
 
 SAME = {"太阳能": "solar", "发电": "power", "太阳能发电": "solar"}

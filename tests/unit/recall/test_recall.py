@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 from factories import make_topic
 
-from rerank_core import recall
-from rerank_core.recall import _fair_shares, _Recalled, _with_shards, _within_budget
-from rerank_core.retrieval.base import Asked, Found, Ids, Mask
-from rerank_core.retrieval.search import Buckets, pattern
-from rerank_core.retrieval.search import search as search_window
+from rerank_core.recall import recall
+from rerank_core.recall.base import Asked, Found, Ids, Mask
+from rerank_core.recall.recall import _fair_shares, _Recalled, _with_shards, _within_budget
+from rerank_core.recall.window import Buckets, pattern
+from rerank_core.recall.window import search as search_window
 from rerank_core.storage import schemas
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rerank_core.retrieval.base import Asked, Found, Ids, Mask, fuse
-from rerank_core.retrieval.bm25 import Words
-from rerank_core.retrieval.dense import Dense
+from rerank_core.recall.base import Asked, Found, Ids, Mask, fuse
+from rerank_core.recall.bm25 import Words
+from rerank_core.recall.dense import Dense
 
 DEPTH = 2  # each list is this many times as long as what is wanted
 

@@ -479,12 +479,12 @@ class TestEveryDocumentIsCounted:
     def test_buckets_that_do_not_add_up_stop_the_run(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from rerank_core.retrieval import search
+        from rerank_core.recall import window
 
         room.follow("solar")
         room.add("solar", "apples")
         run = room.until("recall")
-        monkeypatch.setattr(search, "asdict", lambda _: {"wanted": 5})
+        monkeypatch.setattr(window, "asdict", lambda _: {"wanted": 5})
         with pytest.raises(CorruptError, match="do not add up"):
             room.stage("recall", run)
 

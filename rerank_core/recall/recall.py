@@ -20,11 +20,10 @@ from sqlalchemy import Connection
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
 from rerank_core.ranking import clusters_of
-from rerank_core.records import Run, Topic
-from rerank_core.retrieval.base import Ids, Mask, Retriever
-from rerank_core.retrieval.opening import open_retriever
-from rerank_core.retrieval.queries import store_queries
-from rerank_core.retrieval.search import (
+from rerank_core.recall.base import Ids, Mask, Retriever
+from rerank_core.recall.queries import store_queries
+from rerank_core.recall.strategy import open_retriever
+from rerank_core.recall.window import (
     Buckets,
     Window,
     ask,
@@ -34,6 +33,7 @@ from rerank_core.retrieval.search import (
     search,
     tally,
 )
+from rerank_core.records import Run, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, schemas, topics
 from rerank_core.storage import database as db

@@ -16,13 +16,13 @@ from sqlalchemy import RowMapping
 
 from rerank_core.models import embedding
 from rerank_core.models.embedding import Embedder
+from rerank_core.recall import pgvector
+from rerank_core.recall.base import Ids
+from rerank_core.recall.dense import Vectors
+from rerank_core.recall.queries import store_queries
+from rerank_core.recall.strategy import KnownEmbedder, in_postgres, open_vectors
+from rerank_core.recall.window import read_members
 from rerank_core.records import Run
-from rerank_core.retrieval import pgvector
-from rerank_core.retrieval.base import Ids
-from rerank_core.retrieval.dense import Vectors
-from rerank_core.retrieval.opening import KnownEmbedder, in_postgres, open_vectors
-from rerank_core.retrieval.queries import store_queries
-from rerank_core.retrieval.search import read_members
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics

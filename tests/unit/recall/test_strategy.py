@@ -7,12 +7,12 @@ import pytest
 from factories import make_topic, never
 from vectors_contract import brute_force, unit_vectors
 
-from rerank_core.retrieval import dense
-from rerank_core.retrieval.base import Asked, Ids, Scores, fuse, top
-from rerank_core.retrieval.bm25 import Words
-from rerank_core.retrieval.dense import Dense, Matrix, Vector
-from rerank_core.retrieval.exhaustive import Exhaustive
-from rerank_core.retrieval.hybrid import Hybrid
+from rerank_core.recall import dense
+from rerank_core.recall.base import Asked, Ids, Scores, fuse, top
+from rerank_core.recall.bm25 import Words
+from rerank_core.recall.dense import Dense, Matrix, Vector
+from rerank_core.recall.exhaustive import Exhaustive
+from rerank_core.recall.hybrid import Hybrid
 
 
 def ids(*values: int) -> Ids:

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.retrieval.base import Asked, Found, Ids, Mask, Scores, fuse, top
-from rerank_core.retrieval.bm25 import Words
+from rerank_core.recall.base import Asked, Found, Ids, Mask, Scores, fuse, top
+from rerank_core.recall.bm25 import Words
 
 Vector = npt.NDArray[np.float16]  # of length 1, so that the inner product is the cosine
 Matrix = npt.NDArray[np.float16]  # one vector a row

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from rerank_core.errors import SettingsError
-from rerank_core.retrieval.base import Ids, Scores
-from rerank_core.retrieval.dense import Matrix, Vector
+from rerank_core.recall.base import Ids, Scores
+from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank_core.retrieval.base import Asked, Found, Ids, Mask, Scores, top
+from rerank_core.recall.base import Asked, Found, Ids, Mask, Scores, top
 
 _OTHER = 0  # id of every term that no query has
 

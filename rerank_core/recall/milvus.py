@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.retrieval.base import Ids, Scores, top
-from rerank_core.retrieval.dense import Matrix, Vector
+from rerank_core.recall.base import Ids, Scores, top
+from rerank_core.recall.dense import Matrix, Vector
 
 BATCH = 1_000  # documents that one request names
 MOST = 16_384  # that Milvus gives to one search

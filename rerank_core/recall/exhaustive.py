@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rerank_core.retrieval.base import Asked, Found, Ids, Mask, top
+from rerank_core.recall.base import Asked, Found, Ids, Mask, top
 
 
 class Exhaustive:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.retrieval.bm25 import Bm25
+from rerank_core.recall.bm25 import Bm25
 
 DOCUMENTS = [
     ["solar", "power", "rises"],

@@ -14,7 +14,7 @@ from rerank_core import maintain, removal
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
-from rerank_core.retrieval.milvus import MilvusVectors
+from rerank_core.recall.milvus import MilvusVectors
 
 pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")
 pytest.importorskip("milvus_lite", reason="the extra `milvus` is not installed")
@@ -120,7 +120,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_without_an_address_the_error_names_the_setting(room: Newsroom) -> None:
-    from rerank_core.retrieval.opening import KnownEmbedder, open_vectors
+    from rerank_core.recall.strategy import KnownEmbedder, open_vectors
 
     with pytest.raises(SettingsError, match="RERANK_MILVUS_URL"):
         with open_vectors(room.tuned(recall="milvus").settings, room.database, KnownEmbedder(1, "ab", 4)):

@@ -9,13 +9,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from rerank_core.errors import SettingsError, StoreUnavailable
+from rerank_core.recall.base import Ids, Retriever
+from rerank_core.recall.bm25 import Words
+from rerank_core.recall.dense import Dense, Vectors
+from rerank_core.recall.exhaustive import Exhaustive
+from rerank_core.recall.hybrid import Hybrid
+from rerank_core.recall.pgvector import PgVectors
 from rerank_core.records import Run
-from rerank_core.retrieval.base import Ids, Retriever
-from rerank_core.retrieval.bm25 import Words
-from rerank_core.retrieval.dense import Dense, Vectors
-from rerank_core.retrieval.exhaustive import Exhaustive
-from rerank_core.retrieval.hybrid import Hybrid
-from rerank_core.retrieval.pgvector import PgVectors
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
@@ -48,7 +48,7 @@ def open_vectors(settings: Settings, database: Database, embedder: KnownEmbedder
             "RERANK_RECALL = milvus needs RERANK_MILVUS_URL: http://user:password@host:19530, or a file that ends in .db"
         )
     if not in_postgres(settings) and settings.milvus_url is not None:
-        from rerank_core.retrieval.milvus import MilvusVectors
+        from rerank_core.recall.milvus import MilvusVectors
 
         with MilvusVectors(
             settings.milvus_url, digest=embedder.digest, dimensions=embedder.dimensions

@@ -1,0 +1,1 @@
+"""Recall: finds the best candidates of each topic and freezes them."""

@@ -1,1 +1,0 @@
-"""Recall strategies behind one small protocol, and the stores of vectors that some of them search."""
