@@ -380,7 +380,7 @@ class TestABlock:
         published = blocked_run(standing)
         late = standing.open("bad")
         old = late.__class__(**{**vars(late), "fence": late.fence - 1})  # as it was when the try began
-        from rerank_core import rerank
+        from rerank_core.rerank import rerank
 
         with pytest.raises(FencedError, match="blocked by its gate while this try scored"):
             rerank.rerank(

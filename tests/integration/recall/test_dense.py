@@ -412,8 +412,9 @@ def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
 def test_the_plan_of_a_dense_run_starts_no_engine(
     dense_room: Newsroom, engines: FakeEngines, embedders: FakeEmbedders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_core import pipeline, rerank
-    from rerank_core.rerank import Workload
+    from rerank_core import pipeline
+    from rerank_core.rerank import rerank
+    from rerank_core.rerank.rerank import Workload
 
     room = dense_room
     room.follow("solar")

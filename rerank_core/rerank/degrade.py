@@ -7,8 +7,8 @@ the new documents still follow on the page, in the light order (light.py) and so
 import logging
 from dataclasses import dataclass
 
-from rerank_core import light
 from rerank_core.records import Run
+from rerank_core.rerank import light
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store

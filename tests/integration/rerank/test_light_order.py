@@ -111,7 +111,7 @@ def test_where_the_model_fails_it_is_words_and_a_warning(
     failure: Exception,
 ) -> None:
     pretend(monkeypatch, raises=failure)
-    with caplog.at_level(logging.WARNING, "rerank_core.degrade"):
+    with caplog.at_level(logging.WARNING, "rerank_core.rerank.degrade"):
         results = light_room.run()
     assert results["degrade"]["fell_back"] is True
     assert f"{failure}; the light order is BM25" in caplog.text

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import degrade
 from rerank_core.errors import FencedError
 from rerank_core.explain import explain
+from rerank_core.rerank import degrade
 from rerank_core.storage import artifacts, runs
 
 DOWN = {"fail_at_chunk": 0}

@@ -18,12 +18,12 @@ from time import monotonic, sleep
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rerank_core import unsettled
-from rerank_core.attempts import Attempt
 from rerank_core.errors import CorruptError, InputError, RetryableError
 from rerank_core.models import scorers
 from rerank_core.models.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.records import Pair, Run
+from rerank_core.rerank import worklist
+from rerank_core.rerank.poison import Attempt
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger
 from rerank_core.storage import database as db
@@ -84,7 +84,7 @@ def _try(
     pairs = artifacts.read_pairs(store, run)
     mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     with database.transaction(read_only=True) as connection:
-        wanted = unsettled.unsettled_pairs(connection, run, mine)
+        wanted = worklist.unsettled_pairs(connection, run, mine)
         if wanted:
             assert run.scorer_id is not None
             scorers.expect(connection, settings, run.scorer_id)
@@ -153,7 +153,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
-        wanted = unsettled.unsettled_pairs(connection, run, work)
+        wanted = worklist.unsettled_pairs(connection, run, work)
         speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
@@ -210,7 +210,7 @@ def _rounds(
         meetings = attempt.meet(here.met, scorer_id=run.scorer_id)
         for wait in range(PATIENCE + 1):
             with database.transaction(read_only=True) as connection:
-                left = unsettled.unsettled_pairs(connection, run, mine)
+                left = worklist.unsettled_pairs(connection, run, mine)
             if not left:
                 return
             if not meetings or len(left) > 2 * len(here.met) or wait == PATIENCE:
