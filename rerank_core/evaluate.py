@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.judgements import RELEVANT, Judgements
-from rerank_core.ranking import clusters_of
+from rerank_core.publish.ranking import clusters_of
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import gate
 from rerank_core.errors import InputError
 from rerank_core.evaluate import current_run
 from rerank_core.prepare.language import language
-from rerank_core.ranking import Page, rank_topic
+from rerank_core.publish import gate
+from rerank_core.publish.ranking import Page, rank_topic
 from rerank_core.recall.window import pattern
 from rerank_core.records import Run
 from rerank_core.settings import Settings

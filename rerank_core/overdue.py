@@ -9,9 +9,9 @@ publishes its next version by itself.
 import logging
 from time import sleep
 
-from rerank_core import publish
 from rerank_core.errors import FencedError, InputError
-from rerank_core.publish import Published
+from rerank_core.publish import publish
+from rerank_core.publish.publish import Published
 from rerank_core.recall import recall
 from rerank_core.rerank import degrade
 from rerank_core.settings import Settings

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rerank_core import followers, publications
+from rerank_core import followers
 from rerank_core.errors import InputError
 from rerank_core.prepare import clusters
+from rerank_core.publish import publications
 from rerank_core.settings import DEFAULT_SOURCE, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

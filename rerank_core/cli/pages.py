@@ -24,7 +24,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     """Print the current page of a pipeline. Raises InputError where `topic` is not on it."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.errors import InputError
-    from rerank_core.gate import advice, command
+    from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
     from rerank_core.storage import database as db
     from rerank_core.storage.store import Store
@@ -77,7 +77,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
     """The latest runs: how far each came, and what it published."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.drift import SHIFT
-    from rerank_core.gate import advice, command
+    from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
     from rerank_core.storage import database as db
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
-from rerank_core.ranking import clusters_of
+from rerank_core.publish.ranking import clusters_of
 from rerank_core.recall.base import Ids, Mask, Retriever
 from rerank_core.recall.queries import store_queries
 from rerank_core.recall.strategy import open_retriever

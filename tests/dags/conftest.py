@@ -13,7 +13,7 @@ import pytest
 from airflow_home import pytest_collection_modifyitems  # noqa: F401
 
 from rerank_core import doctor, pipeline
-from rerank_core.publish import Published
+from rerank_core.publish.publish import Published
 from rerank_core.recall.recall import Recalled, Shard
 from rerank_core.records import Window
 from rerank_core.rerank.degrade import Degraded

@@ -11,10 +11,11 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy.exc import OperationalError
 
-from rerank_core import maintain, pages, pipeline, publish, removal
+from rerank_core import maintain, pages, pipeline, removal
 from rerank_core.cli import main
 from rerank_core.errors import CorruptError, FencedError, StoreUnavailable
 from rerank_core.maintain import Maintained
+from rerank_core.publish import publish
 from rerank_core.records import Run
 from rerank_core.settings import settings as current_settings
 from rerank_core.storage import runs

@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import maintain, pages, pointer, publications, publish, removal
+from rerank_core import maintain, pages, pointer, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
 from rerank_core.prepare import helpers, prepare
+from rerank_core.publish import publications, publish
 from rerank_core.recall import recall
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from rerank_airflow.ui import static
-from rerank_core.gate import advice, command
+from rerank_core.publish.gate import advice, command
 
 
 @cache

@@ -9,7 +9,7 @@ from rerank_core import evaluate, maintain, pages, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
 from rerank_core.prepare import clusters, prepare
-from rerank_core.ranking import clusters_of
+from rerank_core.publish.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
 from rerank_core.storage import artifacts
 

@@ -8,10 +8,11 @@ from time import sleep
 import pytest
 from factories import FakeEngines, Newsroom, make_pair, make_score, make_topic, statement_replaced
 
-from rerank_core import gate, pipeline, pointer, reading
+from rerank_core import pipeline, pointer, reading
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError, InputError
+from rerank_core.publish import gate
 from rerank_core.records import Run
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import NoLightOrder
-from rerank_core.ranking import Page, Ranked, rank_topic
+from rerank_core.publish.ranking import Page, Ranked, rank_topic
 from rerank_core.records import RankedTopic, Run, Topic, TopicState
 from rerank_core.storage import artifacts, ledger, schemas, topics
 from rerank_core.storage import database as db

@@ -18,8 +18,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
+from rerank_core.publish.standings import Standings
 from rerank_core.records import RankedTopic, Run
-from rerank_core.standings import Standings
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger, runs
 from rerank_core.storage.database import Database

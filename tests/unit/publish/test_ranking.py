@@ -10,7 +10,7 @@ import pytest
 from factories import NOON, make_topic
 
 from rerank_core.errors import CorruptError
-from rerank_core.ranking import Page, Ranked, rank_topic
+from rerank_core.publish.ranking import Page, Ranked, rank_topic
 from rerank_core.storage import schemas
 
 

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import gate, hidden, publications, standings
 from rerank_core.errors import NoLightOrder
-from rerank_core.publications import Draft
+from rerank_core.publish import gate, hidden, publications, standings
+from rerank_core.publish.publications import Draft
+from rerank_core.publish.standings import Standings
 from rerank_core.records import Run
 from rerank_core.rerank import light
 from rerank_core.settings import Settings
-from rerank_core.standings import Standings
 from rerank_core.storage import artifacts, runs, schemas, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import pages, publish
+from rerank_core import pages
 from rerank_core.errors import FencedError
+from rerank_core.publish import publish
 from rerank_core.records import Run
 from rerank_core.storage import runs, schemas
 

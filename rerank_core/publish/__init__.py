@@ -1,0 +1,1 @@
+"""Publish: makes a page in one transaction."""
