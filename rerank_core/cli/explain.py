@@ -14,7 +14,7 @@ def explain(
 ) -> None:
     """Say why an article stands where it stands in a topic, or why it does not stand there."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.explain import explain as look
+    from rerank_core.observe.explain import explain as look
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store

@@ -76,7 +76,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
 def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20) -> None:
     """The latest runs: how far each came, and what it published."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.drift import SHIFT
+    from rerank_core.observe.drift import SHIFT
     from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
     from rerank_core.storage import database as db

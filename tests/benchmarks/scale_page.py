@@ -16,8 +16,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from benchmarks.scale_world import World, made_topics, stub_engines
-from rerank_core import observe
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.observe import observe
 from rerank_core.publish import publications, publish
 from rerank_core.records import Run
 from rerank_core.storage import database as db

@@ -22,7 +22,7 @@ import rerank_airflow
 from rerank_airflow.ui import articles, charts, compare, render, runs
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.app import build
-from rerank_core.reading import TopicOrder
+from rerank_core.observe.history import TopicOrder
 
 PREFIX = "/news-rerank"
 
@@ -487,12 +487,12 @@ def test_the_run_page_shows_the_funnel_the_degradation_and_the_resumed_work(get,
 
 
 def test_every_step_of_the_funnel_adds_up(get, news):
-    from rerank_core import reading
+    from rerank_core.observe import history
 
-    with reading.reading(news.room.database) as connection:
-        for row in reading.list_runs(connection, pipeline="news", limit=10):
-            recorded = reading.metrics(connection, run_ids=[row.run_id])[row.run_id]
-            source = reading.source_counts(connection, run_id=row.run_id)
+    with history.reading(news.room.database) as connection:
+        for row in history.list_runs(connection, pipeline="news", limit=10):
+            recorded = history.metrics(connection, run_ids=[row.run_id])[row.run_id]
+            source = history.source_counts(connection, run_id=row.run_id)
             for step in runs.funnel(row, source, recorded):
                 assert step.total == sum(count for _, count, _ in step.parts), (row.run_id, step.name)
 
@@ -795,11 +795,11 @@ def test_a_database_that_is_away_or_empty_is_named_with_what_to_do(client, get, 
 
 
 def test_a_statement_that_takes_too_long_is_ended(news, monkeypatch):
-    from rerank_core import reading
     from rerank_core.errors import DatabaseUnavailable
+    from rerank_core.observe import history
 
-    monkeypatch.setattr(reading, "STATEMENT_SECONDS", 0.05)
-    with pytest.raises(DatabaseUnavailable), reading.reading(news.room.database) as connection:
+    monkeypatch.setattr(history, "STATEMENT_SECONDS", 0.05)
+    with pytest.raises(DatabaseUnavailable), history.reading(news.room.database) as connection:
         connection.exec_driver_sql("SELECT pg_sleep(5)")
 
 

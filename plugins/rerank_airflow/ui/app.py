@@ -13,7 +13,7 @@ from rerank_airflow.ui import articles, compare, health, rankings, runs, static
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.render import render
 from rerank_core.errors import DatabaseUnavailable, RerankError, StoreUnavailable
-from rerank_core.reading import NotMigrated
+from rerank_core.observe.history import NotMigrated
 
 HEADERS = {
     "Content-Security-Policy": (

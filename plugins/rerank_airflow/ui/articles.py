@@ -10,8 +10,8 @@ from rerank_airflow.ui.access import Chosen
 from rerank_airflow.ui.paging import ROWS, Page, pages
 from rerank_airflow.ui.rankings import PublicationId, choose, clean
 from rerank_airflow.ui.render import logit, render
-from rerank_core import reading
-from rerank_core.reading import Revision, Standing
+from rerank_core.observe import history
+from rerank_core.observe.history import Revision, Standing
 
 router = APIRouter()
 
@@ -25,8 +25,8 @@ def article(
     page: Page = 1,
 ) -> Response:
     """The article with this id of the source."""
-    with reading.reading(pipeline.database) as connection:
-        revisions = reading.list_revisions(connection, pipeline=pipeline.name, article_id=clean(id))
+    with history.reading(pipeline.database) as connection:
+        revisions = history.list_revisions(connection, pipeline=pipeline.name, article_id=clean(id))
         if not revisions:
             raise HTTPException(
                 404,
@@ -37,7 +37,7 @@ def article(
         shown = choose(connection, pipeline, publication, None)
         standings: list[Standing] = []
         if shown is not None and revision.scored_document_id is not None:
-            standings = reading.list_standings(
+            standings = history.list_standings(
                 connection,
                 publication_id=shown.publication_id,
                 document_id=revision.scored_document_id,
@@ -54,9 +54,9 @@ def article(
             article_id=clean(id),
             revision=revision,
             revisions=revisions,
-            texts=reading.find_texts(connection, revision_id=revision.revision_id),
+            texts=history.find_texts(connection, revision_id=revision.revision_id),
             copies=(
-                reading.list_copies(
+                history.list_copies(
                     connection, pipeline=pipeline.name, article_id=clean(id), revision=revision
                 )
                 if revision.document_id is not None

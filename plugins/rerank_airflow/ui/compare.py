@@ -11,8 +11,8 @@ from rerank_airflow.ui.access import Chosen, Pipeline, Visible, of_name
 from rerank_airflow.ui.paging import ROWS, Page, Pages
 from rerank_airflow.ui.rankings import PublicationId, choose, clean, nothing
 from rerank_airflow.ui.render import render
-from rerank_core import reading
-from rerank_core.reading import Publication, PublicationChoice, Row, TopicOrder
+from rerank_core.observe import history
+from rerank_core.observe.history import Publication, PublicationChoice, Row, TopicOrder
 from rerank_core.settings import SLUG
 
 DEPTH = 10  # ranks that churn is told over
@@ -84,12 +84,12 @@ def compare(
     beside = of_name(other or pipeline.name, visible)
     name = clean(slug)
     with ExitStack() as stack:
-        connection = stack.enter_context(reading.reading(pipeline.database))
+        connection = stack.enter_context(history.reading(pipeline.database))
         # Two pipelines of one database are read in one snapshot.
         away = (
             connection
             if beside.database is pipeline.database
-            else stack.enter_context(reading.reading(beside.database))
+            else stack.enter_context(history.reading(beside.database))
         )
         right = _side(connection, pipeline, publication, name)
         if right is None:
@@ -130,14 +130,14 @@ def _side(connection: Connection, pipeline: Pipeline, publication: int | None, s
     shown = choose(connection, pipeline, publication, None)
     if shown is None:
         return None
-    orders = reading.list_orders(connection, publication_id=shown.publication_id)
+    orders = history.list_orders(connection, publication_id=shown.publication_id)
     return Side(
         pipeline=pipeline,
         shown=shown,
-        choices=reading.list_publications(connection, pipeline=pipeline.name),
+        choices=history.list_publications(connection, pipeline=pipeline.name),
         orders={order.slug: order for order in orders},
         rows=(
-            reading.list_rows(
+            history.list_rows(
                 connection,
                 pipeline=pipeline.name,
                 publication_id=shown.publication_id,

@@ -13,9 +13,9 @@ from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
 from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import clock, number, render
 from rerank_airflow.ui.runs import total_seconds
-from rerank_core import reading
-from rerank_core.drift import LEAST_PAIRS, SHIFT
-from rerank_core.reading import RunRow
+from rerank_core.observe import history
+from rerank_core.observe.drift import LEAST_PAIRS, SHIFT
+from rerank_core.observe.history import RunRow
 
 TOPICS = 25
 
@@ -32,14 +32,14 @@ def health(
     page: Page = 1,
 ) -> Response:
     """The latest `runs` published runs."""
-    with reading.reading(pipeline.database) as connection:
-        current = reading.find_publication(connection, pipeline=pipeline.name, publication_id=None)
-        found = reading.list_runs(connection, pipeline=pipeline.name, limit=runs)
+    with history.reading(pipeline.database) as connection:
+        current = history.find_publication(connection, pipeline=pipeline.name, publication_id=None)
+        found = history.list_runs(connection, pipeline=pipeline.name, limit=runs)
         shown = [run for run in reversed(found) if run.publication_id is not None]
         if current is None or not shown:
             return render(request, "nothing.html", tab="health", pipeline=pipeline)
-        recorded = reading.metrics(connection, run_ids=[run.run_id for run in shown])
-        topics = reading.list_topics(
+        recorded = history.metrics(connection, run_ids=[run.run_id for run in shown])
+        topics = history.list_topics(
             connection,
             publication_id=current.publication_id,
             limit=TOPICS,
@@ -47,9 +47,9 @@ def health(
         )
         slugs = [topic.slug for topic in topics]
         ids = [run.publication_id for run in shown if run.publication_id is not None]
-        means = reading.topic_means(connection, publication_ids=ids[-24:], slugs=slugs)
-        drifts = reading.topic_drift(connection, publication_ids=ids[-24:], slugs=slugs)
-        spreads = reading.topic_spreads(connection, publication_id=current.publication_id, slugs=slugs)
+        means = history.topic_means(connection, publication_ids=ids[-24:], slugs=slugs)
+        drifts = history.topic_drift(connection, publication_ids=ids[-24:], slugs=slugs)
+        spreads = history.topic_spreads(connection, publication_id=current.publication_id, slugs=slugs)
     rows = [
         (
             topic,

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from rerank_airflow.ui.access import Chosen, Pipeline
 from rerank_airflow.ui.paging import Page, Pages, pages
 from rerank_airflow.ui.render import render
-from rerank_core import reading
-from rerank_core.reading import Publication, Row
+from rerank_core.observe import history
+from rerank_core.observe.history import Publication, Row
 
 TOPICS = 20  # on one page of the overview
 TOP = 3  # articles of each there
@@ -36,13 +36,13 @@ def rankings(
 ) -> Response:
     """All topics with their first articles; with `q` or `lang`, the rows that match."""
     wanted = clean(q)
-    with reading.reading(pipeline.database) as connection:
+    with history.reading(pipeline.database) as connection:
         shown = choose(connection, pipeline, publication, at)
         if shown is None:
             return nothing(request, pipeline)
         frame = around(connection, pipeline, shown)
         if wanted or clean(lang):
-            found = reading.list_rows(
+            found = history.list_rows(
                 connection,
                 pipeline=pipeline.name,
                 publication_id=shown.publication_id,
@@ -52,7 +52,7 @@ def rankings(
                 limit=50,
                 offset=(page - 1) * 50,
             )
-            known = reading.known_topics(
+            known = history.known_topics(
                 connection, publication_id=shown.before_id, slugs=sorted({row.slug for row in found})
             )
             return render(
@@ -65,7 +65,7 @@ def rankings(
                 known=known,
                 pages=pages(found, at=page),
             )
-        topics = reading.list_topics(
+        topics = history.list_topics(
             connection,
             publication_id=shown.publication_id,
             state=state or None,
@@ -74,7 +74,7 @@ def rankings(
         )
         slugs = [topic.slug for topic in topics]
         rows: dict[str, list[Row]] = {slug: [] for slug in slugs}
-        for row in reading.list_rows(
+        for row in history.list_rows(
             connection,
             pipeline=pipeline.name,
             publication_id=shown.publication_id,
@@ -91,10 +91,10 @@ def rankings(
             q="",
             lang="",
             state=state or "",
-            states=reading.count_states(connection, publication_id=shown.publication_id),
+            states=history.count_states(connection, publication_id=shown.publication_id),
             topics=topics,
             rows=rows,
-            known=reading.known_topics(connection, publication_id=shown.before_id, slugs=slugs),
+            known=history.known_topics(connection, publication_id=shown.before_id, slugs=slugs),
             pages=pages(topics, at=page, size=TOPICS),
         )
 
@@ -111,11 +111,11 @@ def topic(
     page: Page = 1,
 ) -> Response:
     """One topic in full."""
-    with reading.reading(pipeline.database) as connection:
+    with history.reading(pipeline.database) as connection:
         shown = choose(connection, pipeline, publication, at)
         if shown is None:
             return nothing(request, pipeline)
-        found = reading.list_topics(
+        found = history.list_topics(
             connection, publication_id=shown.publication_id, slug=clean(slug), limit=1
         )
         if not found:
@@ -123,7 +123,7 @@ def topic(
                 404,
                 f"The page of run {shown.run_id} has no topic {slug}; `rerank topics list` shows those there are.",
             )
-        rows = reading.list_rows(
+        rows = history.list_rows(
             connection,
             pipeline=pipeline.name,
             publication_id=shown.publication_id,
@@ -142,9 +142,9 @@ def topic(
             rows=rows,
             q=q,
             lang=lang,
-            known=reading.known_topics(connection, publication_id=shown.before_id, slugs=[found[0].slug]),
+            known=history.known_topics(connection, publication_id=shown.before_id, slugs=[found[0].slug]),
             pages=pages(rows, at=page),
-            spread=reading.topic_spreads(
+            spread=history.topic_spreads(
                 connection, publication_id=shown.publication_id, slugs=[found[0].slug]
             )[found[0].slug],
         )
@@ -168,10 +168,10 @@ def choose(
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             raise HTTPException(422, f"{at} is no time; write it like 2026-11-22T17:00.") from None
-        publication = reading.publication_at(connection, pipeline=pipeline.name, at=moment)
+        publication = history.publication_at(connection, pipeline=pipeline.name, at=moment)
         if publication is None:
             raise HTTPException(404, f"Nothing was published yet at {at} UTC.")
-    found = reading.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
+    found = history.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
     if found is None and publication is not None:
         raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
     return found
@@ -179,13 +179,13 @@ def choose(
 
 def around(connection: Connection, pipeline: Pipeline, shown: Publication) -> dict[str, Any]:
     """What every page about a publication shows around its rows."""
-    choices = reading.list_publications(connection, pipeline=pipeline.name)
+    choices = history.list_publications(connection, pipeline=pipeline.name)
     return {
         "tab": "rankings",
         "pipeline": pipeline,
         "shown": shown,
         "choices": choices,
-        "languages": reading.list_languages(connection, publication_id=shown.publication_id),
+        "languages": history.list_languages(connection, publication_id=shown.publication_id),
     }
 
 

@@ -15,9 +15,9 @@ from rerank_airflow.ui.access import Chosen, Visible, of_name
 from rerank_airflow.ui.charts import stack
 from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import address, render
-from rerank_core import reading
 from rerank_core.errors import CorruptError
-from rerank_core.reading import RunRow, ShardScores, SourceCounts, Unfinished, Version
+from rerank_core.observe import history
+from rerank_core.observe.history import RunRow, ShardScores, SourceCounts, Unfinished, Version
 from rerank_core.storage.store import Store
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
@@ -61,11 +61,11 @@ class Shard:
 @router.get("/runs")
 def runs(request: Request, pipeline: Chosen, page: Page = 1) -> Response:
     """Every run of the pipeline, the latest first."""
-    with reading.reading(pipeline.database) as connection:
-        found = reading.list_runs(connection, pipeline=pipeline.name, limit=30, offset=(page - 1) * 30)
+    with history.reading(pipeline.database) as connection:
+        found = history.list_runs(connection, pipeline=pipeline.name, limit=30, offset=(page - 1) * 30)
         if not found and page == 1:
             return render(request, "nothing.html", tab="runs", pipeline=pipeline)
-        recorded = reading.metrics(connection, run_ids=[run.run_id for run in found])
+        recorded = history.metrics(connection, run_ids=[run.run_id for run in found])
     return render(
         request,
         "runs.html",
@@ -90,8 +90,8 @@ def of_dag_run(
         return render(request, "no_run.html", bare=True, dag_id=dag_id, dag_run_id=dag_run_id, ranks=False)
     pipeline = of_name(name, visible)
     key = dag_runs.key_of(session, dag_id=dag_id, dag_run_id=dag_run_id)
-    with reading.reading(pipeline.database) as connection:
-        run_id = None if key is None else reading.run_of_key(connection, pipeline=name, key=key)
+    with history.reading(pipeline.database) as connection:
+        run_id = None if key is None else history.run_of_key(connection, pipeline=name, key=key)
     if run_id is None:
         return render(request, "no_run.html", bare=True, dag_id=dag_id, dag_run_id=dag_run_id, ranks=True)
     target = address(f"{request.scope['root_path']}/run", {"pipeline": name, "run_id": run_id})
@@ -107,20 +107,20 @@ def run(
     page: Page = 1,
 ) -> Response:
     """One run."""
-    with reading.reading(pipeline.database) as connection:
-        found = reading.find_run(connection, pipeline=pipeline.name, run_id=run_id)
+    with history.reading(pipeline.database) as connection:
+        found = history.find_run(connection, pipeline=pipeline.name, run_id=run_id)
         if found is None:
             raise HTTPException(
                 404,
                 f"The pipeline {pipeline.name} has no run {run_id}; the list of runs shows those there are.",
             )
-        recorded = reading.metrics(connection, run_ids=[run_id])[run_id]
-        source = reading.source_counts(connection, run_id=run_id)
-        in_ledger = {each.shard: each for each in reading.list_shards(connection, run_id=run_id)}
-        unfinished = {each.shard: each for each in reading.list_unfinished(connection, run_id=run_id)}
-        versions = reading.list_versions(connection, run_id=run_id)
+        recorded = history.metrics(connection, run_ids=[run_id])[run_id]
+        source = history.source_counts(connection, run_id=run_id)
+        in_ledger = {each.shard: each for each in history.list_shards(connection, run_id=run_id)}
+        unfinished = {each.shard: each for each in history.list_unfinished(connection, run_id=run_id)}
+        versions = history.list_versions(connection, run_id=run_id)
         topics = (
-            reading.list_run_topics(
+            history.list_run_topics(
                 connection,
                 run_id=run_id,
                 publication_id=found.publication_id,
@@ -130,8 +130,8 @@ def run(
             if found.publication_id is not None
             else []
         )
-        quarantined = reading.list_quarantined(connection, run_id=run_id)
-        scorer = reading.find_scorer(connection, scorer_id=found.scorer_id)
+        quarantined = history.list_quarantined(connection, run_id=run_id)
+        scorer = history.find_scorer(connection, scorer_id=found.scorer_id)
     shards = _shards(recorded, in_ledger, unfinished)
     return render(
         request,
@@ -159,8 +159,8 @@ def run(
 @router.get("/parquet")
 def parquet(pipeline: Chosen, publication: Annotated[int, Query(ge=1, le=2**62)]) -> Response:
     """The file of a publication, from the store."""
-    with reading.reading(pipeline.database) as connection:
-        found = reading.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
+    with history.reading(pipeline.database) as connection:
+        found = history.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
     if found is None:
         raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
     if found.withdrawn:

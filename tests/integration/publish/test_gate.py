@@ -8,10 +8,11 @@ from time import sleep
 import pytest
 from factories import FakeEngines, Newsroom, make_pair, make_score, make_topic, statement_replaced
 
-from rerank_core import pipeline, pointer, reading
+from rerank_core import pipeline, pointer
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError, InputError
+from rerank_core.observe import history
 from rerank_core.publish import gate
 from rerank_core.records import Run
 from rerank_core.storage import database as db
@@ -345,16 +346,16 @@ class TestABlock:
         kept = room.stage("publish", room.until("publish", "bad", until=room.ago(minutes=30)))
         assert (kept["blocked"] is not None, kept["is_current"]) == (True, False)
         standing.run("good", until=standing.ago(minutes=20))
-        with reading.reading(standing.database) as connection:
-            shown = reading.find_publication(connection, pipeline="news", publication_id=None)
+        with history.reading(standing.database) as connection:
+            shown = history.find_publication(connection, pipeline="news", publication_id=None)
         assert shown is not None
         assert shown.before_id == before
         standing.flood("new")
         seen = blocked_run(standing, "seen")  # a degraded page that readers see is one to be compared with
         standing.add("solar last")
         standing.run("last")
-        with reading.reading(standing.database) as connection:
-            shown = reading.find_publication(connection, pipeline="news", publication_id=None)
+        with history.reading(standing.database) as connection:
+            shown = history.find_publication(connection, pipeline="news", publication_id=None)
         assert shown is not None
         assert shown.before_id == seen["publication_id"]
 

@@ -7,7 +7,7 @@ import pytest
 from factories import Newsroom, make_topic
 
 from rerank_core.errors import FencedError
-from rerank_core.explain import explain
+from rerank_core.observe.explain import explain
 from rerank_core.rerank import degrade
 from rerank_core.storage import artifacts, runs
 

@@ -198,7 +198,7 @@ def test_a_light_order_that_says_nothing_of_what_made_it_is_by_words(room: Newsr
 def test_a_page_by_embeddings_is_shown_and_explained_as_that(
     light_room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_core import explain
+    from rerank_core.observe import explain
 
     pretend(monkeypatch)
     light_room.run()

@@ -4,7 +4,7 @@ import newsrooms
 import pytest
 from factories import Newsroom
 
-from rerank_core import reading
+from rerank_core.observe import history
 
 
 @pytest.fixture
@@ -16,19 +16,19 @@ def wide(room: Newsroom) -> Newsroom:
 
 
 def test_fifty_thousand_rows_are_read_a_page_at_a_time(wide: Newsroom) -> None:
-    with reading.reading(wide.database) as connection:
-        shown = reading.find_publication(connection, pipeline="wide", publication_id=None)
+    with history.reading(wide.database) as connection:
+        shown = history.find_publication(connection, pipeline="wide", publication_id=None)
         assert shown is not None
-        topics = reading.list_topics(connection, publication_id=shown.publication_id, limit=20, offset=980)
+        topics = history.list_topics(connection, publication_id=shown.publication_id, limit=20, offset=980)
         where = {
             "pipeline": "wide",
             "publication_id": shown.publication_id,
             "before_id": shown.before_id,
         }
-        first = reading.list_rows(
+        first = history.list_rows(
             connection, **where, slugs=[topic.slug for topic in topics], top=3, limit=60
         )
-        found = reading.list_rows(connection, **where, q="article", limit=50, offset=49_950)
+        found = history.list_rows(connection, **where, q="article", limit=50, offset=49_950)
     assert (len(topics), topics[0].total) == (20, 1000)
     assert len(first) == 60
     assert (len(found), found[0].total) == (50, 50_000)

@@ -7,7 +7,7 @@ import pytest
 from factories import Newsroom, make_topic
 
 from rerank_core.errors import InputError
-from rerank_core.explain import Explanation, explain
+from rerank_core.observe.explain import Explanation, explain
 
 
 def ask(room: Newsroom, article_id: str, *, topic: str = "solar", run: Any = None) -> Explanation:

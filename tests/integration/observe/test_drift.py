@@ -5,7 +5,8 @@ import logging
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import drift, pipeline
+from rerank_core import pipeline
+from rerank_core.observe import drift
 
 TOPICS = ("solar", "wind", "tide", "wave", "heat", "grid", "coal", "peat")  # eight: 500 pairs are 63 articles
 

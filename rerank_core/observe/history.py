@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import SettingsError
-from rerank_core.reading.records import (
+from rerank_core.observe.history_records import (
     Copy,
     Publication,
     PublicationChoice,

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core import drift
-from rerank_core.drift import Drift, Ids, Logits
+from rerank_core.observe import drift
+from rerank_core.observe.drift import Drift, Ids, Logits
 from rerank_core.records import Run
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database

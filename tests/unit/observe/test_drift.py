@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rerank_core import drift
+from rerank_core.observe import drift
 
 TEN = np.arange(10, dtype=np.float64)
 

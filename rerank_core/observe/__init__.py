@@ -1,0 +1,1 @@
+"""Observe: looks at runs and changes no page."""
