@@ -38,7 +38,7 @@ bench-scale: setup ## Measure claims, publication, a long history, readers and r
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scale $(ARGS)
 
 contract: setup ## Write CONTRACT.md anew from the contract's tables and the examples
-	@$(run) rerank_core.contract_page
+	@$(run) rerank_core.frontends.contract_page
 
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from rerank_core import hot
 from rerank_core.doctor_host import check_disk, check_metrics, check_variables
 from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
 from rerank_core.doctor_times import check_times
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.extract import extract
 from rerank_core.findings import Finding, State
+from rerank_core.frontends import redis_copy
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
@@ -162,7 +162,7 @@ def _redis(settings: Settings) -> Finding | None:
     if settings.redis_url is None:
         return None
     try:
-        copy = hot.examine(database=Database(settings.database_url), settings=settings)
+        copy = redis_copy.examine(database=Database(settings.database_url), settings=settings)
     except RerankError as error:  # runs go on without it
         found, _, advice = str(error).rpartition("; ")
         return Finding("redis", "warn", found, advice)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from rerank_core import hot, pages
 from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError, StoreUnavailable
+from rerank_core.frontends import json_pages, redis_copy
 from rerank_core.prepare import clusters
 from rerank_core.recall.base import Ids
 from rerank_core.recall.milvus import MilvusVectors
@@ -301,12 +301,12 @@ def _drop(work: _Work, row: Mapping[Any, Any]) -> bool:
 
 def _pages(work: _Work) -> dict[str, int]:
     """latest.json, where it does not show the page, or names a file that is not there."""
-    latest = pages.read_latest(work.store, work.pipeline)
+    latest = json_pages.read_latest(work.store, work.pipeline)
     folder = work.store.files(latest["pages"]) if latest else []
-    anew = latest is not None and not {file.path for file in folder}.issuperset(pages.paths(latest))
+    anew = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
     if work.dry_run:
-        return {"repaired": int(anew or not pages.stands(work.database, work.store, work.pipeline))}
-    done = pages.repair(
+        return {"repaired": int(anew or not json_pages.stands(work.database, work.store, work.pipeline))}
+    done = json_pages.repair(
         database=work.database,
         store=work.store,
         pipeline=work.pipeline,
@@ -320,7 +320,7 @@ def _hot(work: _Work) -> dict[str, int]:
     """The copy in Redis, where there is to be one; its time to live begins anew."""
     if work.dry_run:
         return {}
-    return hot.follow(database=work.database, settings=work.settings, pipeline=work.pipeline, topics=0)
+    return redis_copy.follow(database=work.database, settings=work.settings, pipeline=work.pipeline, topics=0)
 
 
 def _vectors(work: _Work) -> dict[str, int]:
@@ -368,7 +368,7 @@ def _gone(work: _Work, document_ids: Ids) -> Ids:
 def _files(work: _Work) -> dict[str, int]:
     """Files that are due, and orphans; where each file of the pipeline stands."""
     listing = {file.path: file for file in work.store.files(f"{work.pipeline}/")}
-    latest = pages.read_latest(work.store, work.pipeline)
+    latest = json_pages.read_latest(work.store, work.pipeline)
     with work.database.transaction(read_only=True) as connection:
         named = {
             row["path"] for row in db.rows(connection, "maintain_named", pipeline=work.pipeline, run_id=None)
@@ -447,7 +447,7 @@ def _remove(
     """Remove what is due, but for what the page needs; returns the bytes that are free now."""
     with work.database.transaction(read_only=True) as connection:
         needed = {row["path"] for row in db.rows(connection, "maintain_needed", pipeline=work.pipeline)}
-    latest = pages.read_latest(work.store, work.pipeline)
+    latest = json_pages.read_latest(work.store, work.pipeline)
     needed |= {str(latest["pages"])} if latest else set()
     inside: dict[str, list[str]] = defaultdict(list)
     for found in listing:

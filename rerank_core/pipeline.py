@@ -20,9 +20,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from rerank_core import followers, overdue
+from rerank_core import overdue
 from rerank_core.errors import BlockedError, InputError, RerankError
 from rerank_core.extract import extract
+from rerank_core.frontends import followers
 from rerank_core.observe import observe
 from rerank_core.prepare import prepare
 from rerank_core.publish import gate, publish

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core import followers
 from rerank_core.errors import CorruptError, InputError
+from rerank_core.frontends import followers
 from rerank_core.publish import publications
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db

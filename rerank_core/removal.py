@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from rerank_core import followers
 from rerank_core.errors import InputError
+from rerank_core.frontends import followers
 from rerank_core.prepare import clusters
 from rerank_core.publish import publications
 from rerank_core.settings import DEFAULT_SOURCE, Settings

@@ -16,13 +16,13 @@ def sync(
     ] = None,
 ) -> None:
     """Write the whole copy anew, as frontends see the page now; at any time, beside anything."""
-    from rerank_core import hot
     from rerank_core.cli.printing import say
+    from rerank_core.frontends import redis_copy
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
     settings = Settings.load(pipeline=pipeline)
-    done = hot.sync(
+    done = redis_copy.sync(
         database=Database(settings.database_url),
         settings=settings,
         pipeline=settings.pipeline,

@@ -24,8 +24,8 @@ from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core import contract
 from rerank_core.errors import DatabaseUnavailable, SettingsError
+from rerank_core.frontends import contract
 
 log = logging.getLogger(__name__)
 

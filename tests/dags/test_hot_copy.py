@@ -6,7 +6,7 @@ import pytest
 from factories import FakeEngines, Newsroom, make_topic
 from redis_servers import needs_redis
 
-from rerank_core import hot
+from rerank_core.frontends import redis_copy
 from rerank_core.settings import Settings
 
 pytestmark = needs_redis
@@ -36,7 +36,7 @@ def room(database_url, store_url, redis_server, monkeypatch, tmp_path):
 
 def copied(server, topic="solar"):
     with server.client() as client:
-        found = client.get(hot.Keys("news").topic(topic))
+        found = client.get(redis_copy.Keys("news").topic(topic))
     return found and [article["article_id"] for article in json.loads(found)["articles"]]
 
 
@@ -47,7 +47,7 @@ def test_a_dag_run_that_loses_its_redis_half_way_ends_green(room, redis_server, 
     assert first.xcom("publish")["redis_written"] == 2
     assert copied(redis_server) == room.page()
 
-    write = hot._write
+    write = redis_copy._write
 
     def write_and_die(*arguments):
         write(*arguments)
@@ -55,7 +55,7 @@ def test_a_dag_run_that_loses_its_redis_half_way_ends_green(room, redis_server, 
 
     room.add("solar again")
     with monkeypatch.context() as patch:
-        patch.setattr(hot, "_write", write_and_die)
+        patch.setattr(redis_copy, "_write", write_and_die)
         second = run_dag(dag)
     assert second.state == "success"
     published = second.xcom("publish")
@@ -65,17 +65,19 @@ def test_a_dag_run_that_loses_its_redis_half_way_ends_green(room, redis_server, 
     assert "solar again" in room.page()
 
     redis_server.start()  # empty
-    hot.sync(database=room.database, settings=room.settings, pipeline="news", anew=True)
+    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news", anew=True)
     assert copied(redis_server) == room.page()
 
 
 def test_control_a_failure_that_is_not_caught_fails_the_dag_run(
     room, redis_server, parse, run_dag, monkeypatch
 ):
-    from rerank_core import followers
+    from rerank_core.frontends import followers
 
     def unguarded(*, database, settings, pipeline, topics):
-        return {"redis_written": hot.sync(database=database, settings=settings, pipeline=pipeline).written}
+        return {
+            "redis_written": redis_copy.sync(database=database, settings=settings, pipeline=pipeline).written
+        }
 
     redis_server.kill()
     monkeypatch.setattr(followers.hot, "follow", unguarded)

@@ -25,8 +25,8 @@ from psycopg2.extras import RealDictCursor
 from redis_servers import RedisServer, needs_redis
 from sqlalchemy import make_url
 
-from rerank_core import hot
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
+from rerank_core.frontends import redis_copy
 from rerank_core.settings import Settings
 from rerank_core.storage.roles import Roles, script
 
@@ -325,7 +325,7 @@ class TestRedis:
         room = reader.room.tuned(redis_url=redis_server.url)
         example = [sys.executable, EXAMPLES / "page_redis.py", "solar"]
         assert "read the view" in reader.fails(*example, REDIS_URL=redis_server.url)
-        hot.sync(database=room.database, settings=room.settings, pipeline="news")
+        redis_copy.sync(database=room.database, settings=room.settings, pipeline="news")
         printed = reader.run(*example, REDIS_URL=redis_server.url).splitlines()
         rows, standing = reader.rows(), reader.room.standing()
         as_of = standing.as_of.isoformat()

@@ -11,9 +11,10 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy.exc import OperationalError
 
-from rerank_core import maintain, pages, pipeline, removal
+from rerank_core import maintain, pipeline, removal
 from rerank_core.cli import main
 from rerank_core.errors import CorruptError, FencedError, StoreUnavailable
+from rerank_core.frontends import json_pages
 from rerank_core.maintain import Maintained
 from rerank_core.publish import publish
 from rerank_core.records import Run
@@ -60,8 +61,8 @@ def files(room: Newsroom) -> set[str]:
 
 def pass_days(room: Newsroom, days: float) -> None:
     """Everything that is there happened so many days earlier."""
-    latest = pages.read_latest(room.resources.store, "news")
-    was_right = latest is not None and pages.stands(room.database, room.resources.store, "news")
+    latest = json_pages.read_latest(room.resources.store, "news")
+    was_right = latest is not None and json_pages.stands(room.database, room.resources.store, "news")
     changes = ["ALTER TABLE rerank.article DISABLE TRIGGER USER"]  # an edit would be a new version
     for table, names in TIMES.items():
         earlier = ", ".join(f"{name} = {name} - make_interval(secs => {days * 86_400})" for name in names)
@@ -70,10 +71,10 @@ def pass_days(room: Newsroom, days: float) -> None:
     with room.database.transaction() as connection:
         connection.exec_driver_sql(";".join(changes))
     if latest is not None and was_right:
-        page = pages.current(room.database, "news")
+        page = json_pages.current(room.database, "news")
         assert page is not None
         file, stood = root(room) / "news/latest.json", (root(room) / "news/latest.json").stat().st_mtime
-        file.write_bytes(pages.to_json({**latest, "content": page["content"]}))
+        file.write_bytes(json_pages.to_json({**latest, "content": page["content"]}))
         os.utime(file, (stood, stood))
     for path in files(room):
         stood = (root(room) / path).stat().st_mtime
@@ -87,11 +88,11 @@ def is_whole(room: Newsroom) -> bool:
     rows = pq.read_table(store.full_path(standing.parquet_path)).num_rows
     with room.database.transaction(read_only=True) as connection:
         run = runs.get(connection, standing.run_id)
-    latest = pages.read_latest(store, "news")
+    latest = json_pages.read_latest(store, "news")
     assert latest is not None
     return (
         rows == room.value("SELECT count(*) FROM rerank.current_ranking") > 0
-        and {str(run.members_path), str(run.pairs_path), *pages.paths(latest)} <= files(room)
+        and {str(run.members_path), str(run.pairs_path), *json_pages.paths(latest)} <= files(room)
         and latest["publication_id"] == standing.publication_id
     )
 
@@ -218,7 +219,7 @@ class TestPage:
             " SELECT unnest(ARRAY[parquet_path, members_path, pairs_path]), now() - interval '1 day', 'by mistake'"
             " FROM rerank.publication JOIN rerank.run USING (run_id)"
         )
-        latest = pages.read_latest(room.resources.store, "news")
+        latest = json_pages.read_latest(room.resources.store, "news")
         assert latest is not None
         room.sql(
             "INSERT INTO rerank.store_removal VALUES (:p, now() - interval '1 day', 'by mistake')",
@@ -268,9 +269,9 @@ class TestReaders:
         room.add("solar 1")
         room.run()
         pass_days(room, 100)
-        latest = pages.read_latest(room.resources.store, "news")
+        latest = json_pages.read_latest(room.resources.store, "news")
         assert latest is not None
-        held = [latest["parquet_path"], *pages.paths(latest)]
+        held = [latest["parquet_path"], *json_pages.paths(latest)]
         room.add("solar 2")
         room.run()
         return held
@@ -700,9 +701,9 @@ def test_latest_json_and_its_pages_are_repaired(room: Newsroom) -> None:
     assert clean(room, dry_run=True).repaired
     assert not latest.exists()
     assert clean(room).repaired
-    found = pages.read_latest(room.resources.store, "news")
+    found = json_pages.read_latest(room.resources.store, "news")
     assert found is not None
-    (root(room) / pages.paths(found)[0]).unlink()
+    (root(room) / json_pages.paths(found)[0]).unlink()
     assert clean(room).repaired
     assert is_whole(room)
     assert not clean(room).repaired

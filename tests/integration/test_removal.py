@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import maintain, pages, pointer, removal
+from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
+from rerank_core.frontends import json_pages
 from rerank_core.prepare import helpers, prepare
 from rerank_core.publish import publications, publish
 from rerank_core.recall import recall
@@ -98,7 +99,7 @@ class TestBlock:
         assert "secret" in room.page()
         assert block(room, "secret") == removal.Blocked(claimed=True, topics=("solar",))
         assert "secret" not in room.page()
-        assert f'"{MARK}' not in str(pages.read_latest(room.resources.store, "news"))
+        assert f'"{MARK}' not in str(json_pages.read_latest(room.resources.store, "news"))
         found = room.run("second")["publish"]
         assert sorted(room.page()) == ["solar 2", "solar 3"]
         assert "secret" not in room.parquet(found).column("article_id").to_pylist()
@@ -107,9 +108,9 @@ class TestBlock:
 
     def test_the_json_pages_follow_a_block(self, room: Newsroom) -> None:
         def shown() -> str:
-            latest = pages.read_latest(room.resources.store, "news")
+            latest = json_pages.read_latest(room.resources.store, "news")
             assert latest is not None
-            return str(room.resources.store.read_json(pages.paths(latest)[0]))
+            return str(room.resources.store.read_json(json_pages.paths(latest)[0]))
 
         room.run("first")
         assert MARK in shown()
@@ -194,7 +195,7 @@ class TestForget:
         found = forget(room)
         assert set(found.due) <= files_with_mark(room)  # readers may have their paths still
         assert room.standing().parquet_path not in files_with_mark(room)
-        assert pages.stands(room.database, room.resources.store, "news")
+        assert json_pages.stands(room.database, room.resources.store, "news")
         clean_up(room)
         assert files_with_mark(room) == set()
         assert Path(room.resources.store.full_path(room.standing().parquet_path)).is_file()

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from factories import Newsroom
 
-from rerank_core import pages, pointer
+from rerank_core import pointer
 from rerank_core.cli import main
 from rerank_core.errors import FencedError, InputError
+from rerank_core.frontends import json_pages
 from rerank_core.settings import settings as process_settings
 
 
@@ -48,7 +49,7 @@ def two_runs(room: Newsroom) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def latest(room: Newsroom) -> Any:
     """The publication that latest.json names."""
-    found = pages.read_latest(room.resources.store, "news")
+    found = json_pages.read_latest(room.resources.store, "news")
     return found and found["publication_id"]
 
 

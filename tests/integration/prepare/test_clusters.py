@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import evaluate, maintain, pages, removal
+from rerank_core import evaluate, maintain, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
+from rerank_core.frontends import json_pages
 from rerank_core.prepare import clusters, prepare
 from rerank_core.publish.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
@@ -95,9 +96,9 @@ def test_the_same_stands_in_the_file_and_on_the_json_page(room: Newsroom) -> Non
     for name in ("copies", "copy_sources", "began_at", "scored_document_id", "scored_article_id"):
         assert in_file[name] == getattr(row, name), name
     assert row.copy_sources == ['The "Agency", with \\ and {,}', "courier"]
-    latest = pages.read_latest(room.resources.store, "news")
+    latest = json_pages.read_latest(room.resources.store, "news")
     assert latest is not None
-    page = room.resources.store.read_json(pages.paths(latest)[0])
+    page = room.resources.store.read_json(json_pages.paths(latest)[0])
     assert page is not None
     assert b'"copy_sources":["The \\"Agency\\", with \\\\ and {,}","courier"]' in page
 

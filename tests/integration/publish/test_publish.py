@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import pages
 from rerank_core.errors import FencedError
+from rerank_core.frontends import json_pages
 from rerank_core.publish import publish
 from rerank_core.records import Run
 from rerank_core.storage import runs, schemas
@@ -243,7 +243,7 @@ def test_a_deactivated_topic_leaves_the_page_and_comes_back_with_its_scores(room
     assert [row.topic for row in room.sql("SELECT topic FROM rerank.current_topic")] == ["solar"]
     assert room.page("wind") == []
     assert set(room.parquet(published).column("topic").to_pylist()) == {"solar"}
-    latest = pages.read_latest(room.resources.store, "news")
+    latest = json_pages.read_latest(room.resources.store, "news")
     assert latest is not None
     assert set(latest["topics"]) == {"solar"}
     room.follow("solar", "wind")

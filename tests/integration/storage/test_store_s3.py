@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
 
-from rerank_core import maintain, pages
+from rerank_core import maintain
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.doctor import examine
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
+from rerank_core.frontends import json_pages
 from rerank_core.settings import Settings
 from rerank_core.storage import schemas
 from rerank_core.storage.store import Store
@@ -299,7 +300,7 @@ def test_a_whole_run_gives_the_same_rows_on_s3_as_on_the_disk(
     with straight(server).open_input_file(remote["parquet"].removeprefix("s3://")) as stream:
         assert pq.read_schema(stream).equals(schemas.PUBLISHED)
     assert room.run("k")["publish"]["difference"] is None  # frozen artifacts are read back from S3
-    latest = pages.read_latest(store, "news")
+    latest = json_pages.read_latest(store, "news")
     assert latest is not None
     assert (latest["version"], latest["publication_id"]) == (2, room.standing().publication_id)
     page = json.loads(store.read_json(latest["topics"]["solar"]["page"]) or b"")
@@ -320,10 +321,10 @@ def cleaned_up(room: Newsroom, store: Store) -> None:
     found = maintained(room)
     assert found.files_removed == 3  # with the two topics' pages of version 1
     assert found.files == found.files_named + found.files_removed
-    latest = pages.read_latest(store, "news")
+    latest = json_pages.read_latest(store, "news")
     assert latest is not None
     left = {file.path for file in store.files("news/")}
-    assert {room.standing().parquet_path, *pages.paths(latest)} <= left
+    assert {room.standing().parquet_path, *json_pages.paths(latest)} <= left
     assert orphan not in left
 
 
@@ -341,10 +342,10 @@ def test_json_pages_that_were_lost_or_could_not_be_written_are_repaired(
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write_json", away)
         assert room.run("first")["publish"]["pages_failed"] == 2
-    assert pages.read_latest(store, "news") is None
+    assert json_pages.read_latest(store, "news") is None
     assert maintained(room).repaired
     shown(room)
-    bucket.delete_file(f"news/hints/{pages.paths(pages.read_latest(store, 'news') or {})[1]}")
+    bucket.delete_file(f"news/hints/{json_pages.paths(json_pages.read_latest(store, 'news') or {})[1]}")
     assert maintained(room).repaired
     shown(room)
     assert not maintained(room).repaired
@@ -359,7 +360,7 @@ def maintained(room: Newsroom) -> maintain.Maintained:
 
 def shown(room: Newsroom) -> None:
     """The JSON pages are whole, and show what the view shows."""
-    latest = pages.read_latest(room.resources.store, "news")
+    latest = json_pages.read_latest(room.resources.store, "news")
     assert latest is not None
     assert latest["publication_id"] == room.standing().publication_id
     for slug, topic in latest["topics"].items():

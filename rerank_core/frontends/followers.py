@@ -6,7 +6,7 @@ forgetting. A failure of one stops neither the other nor what moved the page: it
 
 from sqlalchemy import RowMapping
 
-from rerank_core import hot, pages
+from rerank_core.frontends import json_pages, redis_copy
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
@@ -25,10 +25,10 @@ def follow(
     """
     pipeline = settings.pipeline
     render = _once()
-    in_redis = hot.follow(
+    in_redis = redis_copy.follow(
         database=database, settings=settings, pipeline=pipeline, topics=topics, render=render
     )
-    in_store = pages.follow(
+    in_store = json_pages.follow(
         database=database,
         store=store,
         pipeline=pipeline,
@@ -39,14 +39,14 @@ def follow(
     return {**in_store, **in_redis}
 
 
-def _once() -> pages.Render:
+def _once() -> json_pages.Render:
     """Renders a page once, whoever asks for it first."""
-    kept: dict[tuple[int, str], dict[str, pages.TopicPage]] = {}
+    kept: dict[tuple[int, str], dict[str, json_pages.TopicPage]] = {}
 
-    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, pages.TopicPage] | None:
+    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, json_pages.TopicPage] | None:
         key = (page["publication_id"], page["content"])
         if key not in kept:
-            found = pages.rendered(database, pipeline, page)
+            found = json_pages.rendered(database, pipeline, page)
             if found is None:
                 return None
             kept.clear()

@@ -16,11 +16,12 @@ import redis
 from factories import Newsroom, make_topic
 from redis_servers import RedisServer, free_port, needs_redis
 
-from rerank_core import hot, hot_server, maintain, pages, pointer, removal
+from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
 from rerank_core.doctor import examine
 from rerank_core.errors import RedisUnavailable, SettingsError
-from rerank_core.hot_server import Server
+from rerank_core.frontends import json_pages, redis_copy, redis_server
+from rerank_core.frontends.redis_server import Server
 from rerank_core.settings import settings as process_settings
 
 pytestmark = needs_redis
@@ -46,15 +47,15 @@ def news(room: Newsroom) -> Newsroom:
     return room
 
 
-def sync(room: Newsroom, **options: Any) -> hot.Synced:
-    return hot.sync(
+def sync(room: Newsroom, **options: Any) -> redis_copy.Synced:
+    return redis_copy.sync(
         database=room.database, settings=room.settings, pipeline=room.settings.pipeline, **options
     )
 
 
 def copy(client: "redis.Redis", topic: str = "solar", pipeline: str = "news") -> list[str]:
     """Article ids as a frontend finds them; the sorted set says the same."""
-    keys = hot.Keys(pipeline)
+    keys = redis_copy.Keys(pipeline)
     with client.pipeline(transaction=True) as pipe:
         pipe.get(keys.topic(topic))
         pipe.zrange(keys.ranked(topic), 0, -1, withscores=True)
@@ -65,13 +66,13 @@ def copy(client: "redis.Redis", topic: str = "solar", pipeline: str = "news") ->
 
 
 def page_key(client: "redis.Redis", pipeline: str = "news") -> Any:
-    return json.loads(client.get(hot.Keys(pipeline).page) or "null")
+    return json.loads(client.get(redis_copy.Keys(pipeline).page) or "null")
 
 
 def assert_right(room: Newsroom, client: "redis.Redis") -> None:
     """The copy is what frontends see, has no key too many, and each will expire."""
     pipeline = room.settings.pipeline
-    keys = hot.Keys(pipeline)
+    keys = redis_copy.Keys(pipeline)
     views = room.sql(
         "SELECT topic, article_id, rank FROM rerank.current_ranking WHERE pipeline = :p", p=pipeline
     )
@@ -94,7 +95,7 @@ def test_a_topics_copy_is_its_json_page_byte_for_byte_and_a_sorted_set_of_its_ra
 ) -> None:
     published = hot_room.run()["publish"]
     assert (published["redis_written"], published["redis_failed"]) == (2, 0)
-    latest = pages.read_latest(hot_room.resources.store, "news")
+    latest = json_pages.read_latest(hot_room.resources.store, "news")
     assert latest is not None
     for slug in ("solar", "french"):
         page = hot_room.resources.store.read_json(latest["topics"][slug]["page"])
@@ -259,7 +260,7 @@ def test_two_pipelines_share_a_server_and_no_key(hot_room: Newsroom, reader: "re
 
 
 def test_a_pipeline_without_a_page_has_no_copy(hot_room: Newsroom, reader: "redis.Redis") -> None:
-    assert sync(hot_room) == hot.Synced(None, 0)
+    assert sync(hot_room) == redis_copy.Synced(None, 0)
     assert reader.dbsize() == 0
 
 
@@ -272,7 +273,7 @@ class TestRepair:
         published = hot_room.run()["publish"]
         for key in reader.scan_iter("*"):
             reader.expire(key, 60)
-        assert sync(hot_room) == hot.Synced(published["publication_id"], 0)
+        assert sync(hot_room) == redis_copy.Synced(published["publication_id"], 0)
         assert all(reader.ttl(key) > 3600 for key in reader.scan_iter("*"))
 
     @pytest.mark.parametrize(
@@ -367,13 +368,17 @@ class TestFailure:
     ) -> dict[str, Any]:
         """A run whose page is published while nothing is copied; the log says why."""
         room.add("solar 2")
-        with caplog.at_level(logging.WARNING, "rerank_core.hot"):
+        with caplog.at_level(logging.WARNING, "rerank_core.frontends.redis_copy"):
             published = room.run()["publish"]
         assert (published["redis_written"], published["redis_failed"]) == (0, 2)
         assert published["pages_failed"] == 0
         assert published["is_current"]
         assert "solar 2" in room.page()
-        warnings = [record.getMessage() for record in caplog.records if record.name == "rerank_core.hot"]
+        warnings = [
+            record.getMessage()
+            for record in caplog.records
+            if record.name == "rerank_core.frontends.redis_copy"
+        ]
         assert len(warnings) == 1
         assert said in warnings[0]
         kept = "SELECT value FROM rerank.run_metric WHERE run_id = :r AND stage = 'publish' AND name = 'redis_failed'"
@@ -527,7 +532,7 @@ class TestFailure:
         self, hot_room: Newsroom, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = iter(range(1_000))
-        monkeypatch.setattr(hot_server, "monotonic", lambda: next(seconds))  # each answer takes a second
+        monkeypatch.setattr(redis_server, "monotonic", lambda: next(seconds))  # each answer takes a second
         room = hot_room.tuned(redis_timeout_seconds=3)
         self.assert_page_without_copy(room, caplog, "too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
 
@@ -582,13 +587,13 @@ class TestFailure:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         hot_room.run()
-        write = hot._write
+        write = redis_copy._write
 
         def write_and_lose(*arguments: Any) -> None:
             write(*arguments)
             reader.delete(next(reader.scan_iter("*draft*")))
 
-        monkeypatch.setattr(hot, "_write", write_and_lose)
+        monkeypatch.setattr(redis_copy, "_write", write_and_lose)
         self.assert_page_without_copy(hot_room, caplog, "evicts keys; give it memory")
         assert "solar 2" not in copy(reader)
         assert list(reader.scan_iter("*draft*")) == []
@@ -597,7 +602,7 @@ class TestFailure:
         self, hot_room: Newsroom, reader: "redis.Redis"
     ) -> None:
         reader.config_set("maxmemory-policy", "allkeys-random")
-        keys = hot.Keys("news")
+        keys = redis_copy.Keys("news")
         hot_room.run()
         reader.config_set("maxmemory", reader.info("memory")["used_memory"] + 100_000)
         for number in range(400):
@@ -634,18 +639,18 @@ def test_a_caller_that_is_interrupted_waits_no_more_and_leaves_the_connection_to
             raise KeyboardInterrupt
 
     disconnected, waits = [], []
-    key = hot.Keys("news").page
+    key = redis_copy.Keys("news").page
     with (
         pytest.raises(KeyboardInterrupt),
         Server.open(room.tuned(redis_url=redis_server.url).settings, key, 30) as server,
     ):
         pool = server._client.connection_pool
         monkeypatch.setattr(pool, "disconnect", lambda: disconnected.append(True))
-        monkeypatch.setattr(hot_server, "Thread", Interrupted)
+        monkeypatch.setattr(redis_server, "Thread", Interrupted)
         try:
             server.ask(("BLPOP", "nothing", 1))
         finally:
-            monkeypatch.setattr(hot_server, "Thread", lambda **_: waits.append(True))
+            monkeypatch.setattr(redis_server, "Thread", lambda **_: waits.append(True))
             server.drop(["draft"])
     assert (disconnected, waits) == ([], [])
 
@@ -702,7 +707,7 @@ class TestOvertaken:
         monkeypatch.setattr(
             Server, "swap", lambda server, guard, before, *rest: swap(server, "rerank:{news}:no", None, *rest)
         )
-        monkeypatch.setattr(pages, "is_current", lambda found, _: found is not None)
+        monkeypatch.setattr(json_pages, "is_current", lambda found, _: found is not None)
         older = hot_room.run("older")["publish"]["publication_id"]
         assert page_key(reader)["publication_id"] == older
 
@@ -731,7 +736,7 @@ class TestReaders:
 
     def look(self, client: "redis.Redis") -> str | None:
         """What is wrong with what a reader gets in one transaction; None: nothing."""
-        keys = hot.Keys("news")
+        keys = redis_copy.Keys("news")
         slugs = ("french", "solar", "wind")
         with client.pipeline(transaction=True) as pipe:
             pipe.get(keys.page)
@@ -770,7 +775,7 @@ class TestReaders:
 
             return called
 
-        monkeypatch.setattr(hot, "BATCH_BYTES", 1)  # each key by itself
+        monkeypatch.setattr(redis_copy, "BATCH_BYTES", 1)  # each key by itself
         monkeypatch.setattr(Server, "ask", watched(ask))
         monkeypatch.setattr(Server, "swap", watched(swap))
         return wrong
@@ -790,7 +795,7 @@ class TestReaders:
     def test_control_a_page_that_is_written_in_place_is(
         self, hot_room: Newsroom, wrong: list[str | None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hot.Keys, "draft", lambda self, version, key: key)
+        monkeypatch.setattr(redis_copy.Keys, "draft", lambda self, version, key: key)
         self.publish(hot_room)
         assert {"solar is of another page", "solar is half of another page"} & set(wrong)
 
@@ -947,15 +952,15 @@ def test_an_older_page_raises_nothing_but_the_end_of_patience(
 
 
 def test_the_addresses_in_messages_have_no_credentials() -> None:
-    assert hot_server._address("rediss://me:hunter2@cache.example/0") == "Redis at cache.example:6379"
-    assert hot_server._address("unix:///run/redis.sock?password=hunter2") == "Redis at /run/redis.sock"
+    assert redis_server._address("rediss://me:hunter2@cache.example/0") == "Redis at cache.example:6379"
+    assert redis_server._address("unix:///run/redis.sock?password=hunter2") == "Redis at /run/redis.sock"
 
 
 def test_a_page_is_rendered_once_for_redis_and_the_store(
     hot_room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rendered, asked = pages.rendered, []
-    monkeypatch.setattr(pages, "rendered", lambda *given: asked.append(given) or rendered(*given))
+    rendered, asked = json_pages.rendered, []
+    monkeypatch.setattr(json_pages, "rendered", lambda *given: asked.append(given) or rendered(*given))
     published = hot_room.run()["publish"]
     assert (published["redis_written"], published["pages_written"], len(asked)) == (2, 2, 1)
     block(hot_room, "solar")

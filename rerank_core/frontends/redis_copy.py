@@ -25,9 +25,9 @@ from uuid import uuid4
 
 from sqlalchemy import RowMapping
 
-from rerank_core import pages
 from rerank_core.errors import RedisUnavailable, RerankError
-from rerank_core.hot_server import Server
+from rerank_core.frontends import json_pages
+from rerank_core.frontends.redis_server import Server
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
@@ -88,7 +88,7 @@ def follow(
     settings: Settings,
     pipeline: str,
     topics: int,
-    render: pages.Render = pages.rendered,
+    render: json_pages.Render = json_pages.rendered,
 ) -> dict[str, int]:
     """`sync` after a publication of so many topics, which a failure neither fails nor stops, nor delays for long.
 
@@ -114,7 +114,7 @@ def sync(
     pipeline: str,
     anew: bool = False,
     seconds: float | None = None,
-    render: pages.Render = pages.rendered,
+    render: json_pages.Render = json_pages.rendered,
 ) -> Synced:
     """Bring the copy to what frontends see now; where it is right, its keys' time to live begins anew.
 
@@ -127,13 +127,13 @@ def sync(
         expiry = max(1, int(settings.redis_ttl_hours * 3_600_000))
         for _ in range(ROUNDS):
             (before,) = server.ask(("GET", keys.page))
-            page = pages.current(database, pipeline)
+            page = json_pages.current(database, pipeline)
             if page is None:
                 return Synced(None, written)
             copy = read_copy(before)
             if (
                 not anew
-                and pages.is_current(copy, page)
+                and json_pages.is_current(copy, page)
                 and (written or _prolong(server, keys, copy, expiry))
             ):
                 return Synced(page["publication_id"], written)
@@ -153,12 +153,12 @@ def examine(*, database: Database, settings: Settings) -> Standing:
         copy = read_copy(found)
         wanted = _keys_of(keys, copy)
         there = server.ask(("EXISTS", *wanted))[0] if wanted else 0
-    page = pages.current(database, settings.pipeline)
+    page = json_pages.current(database, settings.pipeline)
     return Standing(
         address=server.address,
         publication_id=None if copy is None else copy["publication_id"],
         page=None if page is None else page["publication_id"],
-        right=page is None or pages.is_current(copy, page),
+        right=page is None or json_pages.is_current(copy, page),
         lost=len(wanted) - there,
     )
 
@@ -171,7 +171,7 @@ def read_copy(content: bytes | None) -> Mapping[str, Any] | None:
         return None
     is_ours = (
         isinstance(found, dict)
-        and found.get("format") == pages.FORMAT
+        and found.get("format") == json_pages.FORMAT
         and {"publication_id", "topics"} <= set(found)
     )
     return found if is_ours else None
@@ -197,13 +197,13 @@ def _replace(
     keys: Keys,
     before: bytes | None,
     page: RowMapping,
-    topics: Mapping[str, pages.TopicPage],
+    topics: Mapping[str, json_pages.TopicPage],
     expiry: int,
 ) -> bool:
     """Write a page and swap it in, unless another writer came in between; says whether it did."""
     content = {
-        "format": pages.FORMAT,
-        **pages.identity(keys.pipeline, page),
+        "format": json_pages.FORMAT,
+        **json_pages.identity(keys.pipeline, page),
         "rows": page["row_count"],
         "content": page["content"],
         "copy": uuid4().hex,  # no two copies have the same page key, whatever they show
@@ -212,7 +212,7 @@ def _replace(
         },
     }
     strings = {keys.topic(slug): topic.content for slug, topic in topics.items()}
-    strings[keys.page] = pages.to_json(content)
+    strings[keys.page] = json_pages.to_json(content)
     ranks = {keys.ranked(slug): topic.ranks for slug, topic in topics.items() if topic.ranks}
     version = f"{page['publication_id']}-{content['copy'][:12]}"
     drafts = {keys.draft(version, key): key for key in (*strings, *ranks)}

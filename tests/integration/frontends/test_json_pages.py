@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import pages
 from rerank_core.errors import StoreUnavailable
+from rerank_core.frontends import json_pages
 from rerank_core.storage.store import Store
 
 
@@ -41,8 +41,8 @@ def articles(room: Newsroom, topic: str = "solar") -> list[str]:
     return [article["article_id"] for article in page["articles"]]
 
 
-def repair(room: Newsroom, **options: Any) -> pages.Repaired:
-    return pages.repair(
+def repair(room: Newsroom, **options: Any) -> json_pages.Repaired:
+    return json_pages.repair(
         database=room.database, store=room.resources.store, pipeline=room.settings.pipeline, **options
     )
 
@@ -84,9 +84,9 @@ def test_a_topics_page_equals_the_view_row_for_row(room: Newsroom) -> None:
     room.engines.options = {"pairs_per_chunk": 1, "fail_at_chunk": 2}  # so that there are nulls, too
     room.run()
     found, view = read(room, latest(room)["topics"]["solar"]["page"]), room.ranking()
-    assert [set(article) for article in found["articles"]] == [set(pages.ARTICLE)] * 3
+    assert [set(article) for article in found["articles"]] == [set(json_pages.ARTICLE)] * 3
     for article, row in zip(found["articles"], view, strict=True):
-        for name in pages.ARTICLE:
+        for name in json_pages.ARTICLE:
             expected = getattr(row, name)
             is_time = name in {"published_at", "first_ingested_at", "began_at"} and expected is not None
             assert article[name] == (expected.isoformat() if is_time else expected), name
@@ -94,7 +94,7 @@ def test_a_topics_page_equals_the_view_row_for_row(room: Newsroom) -> None:
     assert {article["url"] for article in found["articles"]} == {None, "http://x.example/1"}
     assert {tuple(article["flags"]) for article in found["articles"]} == {(), ("stuffed",)}
     standing = room.standing()
-    assert found["counts"] == {name: getattr(standing, name) for name in pages.COUNTS}
+    assert found["counts"] == {name: getattr(standing, name) for name in json_pages.COUNTS}
     assert (found["topic"], found["state"], found["as_of"]) == (
         "solar",
         "degraded",
@@ -116,7 +116,7 @@ def test_no_title_can_end_a_script_element_that_a_page_is_put_into(room: Newsroo
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_json_has_no_form_for_is_refused(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        pages.to_json({"logit": number})
+        json_pages.to_json({"logit": number})
 
 
 def test_a_run_that_does_not_move_the_pointer_leaves_the_pages_alone(room: Newsroom) -> None:
@@ -134,12 +134,12 @@ def test_pages_of_two_publications_never_share_a_file(room: Newsroom) -> None:
     news(room)
     room.run("k")
     first = latest(room)
-    content = {path: (root(room) / path).read_bytes() for path in pages.paths(first)}
+    content = {path: (root(room) / path).read_bytes() for path in json_pages.paths(first)}
     room.run("k")
     second = latest(room)
-    assert set(pages.paths(first)).isdisjoint(pages.paths(second))
+    assert set(json_pages.paths(first)).isdisjoint(json_pages.paths(second))
     assert second["version"] == 2
-    assert {path: (root(room) / path).read_bytes() for path in pages.paths(first)} == content
+    assert {path: (root(room) / path).read_bytes() for path in json_pages.paths(first)} == content
 
 
 def broken(*_: Any) -> None:
@@ -182,12 +182,12 @@ def test_the_next_publication_repairs_what_one_could_not_write(
 def test_a_repair_of_what_is_right_writes_nothing(room: Newsroom) -> None:
     news(room)
     published = room.run()["publish"]
-    assert repair(room) == pages.Repaired(published["publication_id"], 0, False)
+    assert repair(room) == json_pages.Repaired(published["publication_id"], 0, False)
     assert repair(room, anew=True).written == 2
 
 
 def test_a_pipeline_without_a_page_has_no_files(room: Newsroom) -> None:
-    assert repair(room) == pages.Repaired(None, 0, False)
+    assert repair(room) == json_pages.Repaired(None, 0, False)
     assert not root(room).joinpath("news").exists()
 
 
@@ -276,7 +276,7 @@ class TestOvertaken:
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
         newer = self.overtake(room, monkeypatch, where)
-        monkeypatch.setattr(pages, "is_current", lambda found, _: found is not None)
+        monkeypatch.setattr(json_pages, "is_current", lambda found, _: found is not None)
         assert room.run("older")["publish"]["publication_id"] < newer()
         assert latest(room)["publication_id"] < newer()
 
@@ -301,7 +301,7 @@ class TestReaders:
                 elif strict(page)["publication_id"] != named["publication_id"]:
                     wrong.append(f"{topic} is of another page")
 
-        monkeypatch.setattr(pages, "WRITERS", 1)
+        monkeypatch.setattr(json_pages, "WRITERS", 1)
         monkeypatch.setattr(Store, "write_json", write_and_read)
         return wrong
 
@@ -329,16 +329,16 @@ class TestReaders:
     ) -> None:
         wrong = self.watch(room, monkeypatch)
         later: list[tuple[Store, Any]] = []
-        write = pages._write
-        monkeypatch.setattr(pages, "_write", lambda store, files: later.append((store, files)))
-        replace = pages._replace
+        write = json_pages._write
+        monkeypatch.setattr(json_pages, "_write", lambda store, files: later.append((store, files)))
+        replace = json_pages._replace
 
         def replace_first(*arguments: Any) -> bool:
             done = replace(*arguments)
             write(*later.pop())
             return done
 
-        monkeypatch.setattr(pages, "_replace", replace_first)
+        monkeypatch.setattr(json_pages, "_replace", replace_first)
         self.publish_twice(room)
         assert "solar is not there" in wrong
 

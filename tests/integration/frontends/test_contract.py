@@ -16,9 +16,9 @@ from factories import Newsroom, make_topic
 from redis_servers import RedisServer, needs_redis
 from sqlalchemy import text
 
-from rerank_core import contract, hot
-from rerank_core.contract import Column
 from rerank_core.errors import StoreUnavailable
+from rerank_core.frontends import contract, redis_copy
+from rerank_core.frontends.contract import Column
 from rerank_core.storage import database, schemas
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
@@ -280,7 +280,7 @@ def test_rows_of_the_file_stand_in_the_order_that_is_described(varied: Newsroom)
 @needs_redis
 def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_server: RedisServer) -> None:
     room = varied.tuned(redis_url=redis_server.url)
-    hot.sync(database=room.database, settings=room.settings, pipeline="news")
+    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news")
     latest, files = json_files(varied)
     with redis_server.client(decode_responses=True) as client:
         page = json.loads(client.get("rerank:{news}:page"))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core import contract, contract_page, pages
+from rerank_core.frontends import contract, contract_page, json_pages
 from rerank_core.records import TopicState
 from rerank_core.storage import schemas
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "CONTRACT.md").read_text(encoding="utf-8")
 TABLES = {
     name: table for name, table in vars(contract).items() if name.isupper() and isinstance(table, tuple)
@@ -25,8 +25,8 @@ def test_every_published_column_of_the_file_is_described() -> None:
 
 
 def test_a_json_article_has_the_keys_that_are_described() -> None:
-    assert tuple(column.name for column in contract.JSON_ARTICLE) == pages.ARTICLE
-    assert tuple(column.name for column in contract.JSON_COUNTS) == pages.COUNTS
+    assert tuple(column.name for column in contract.JSON_ARTICLE) == json_pages.ARTICLE
+    assert tuple(column.name for column in contract.JSON_COUNTS) == json_pages.COUNTS
 
 
 def test_a_key_that_nobody_has_described_is_refused() -> None:

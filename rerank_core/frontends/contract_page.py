@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rerank_core import contract
-from rerank_core.contract import Column
+from rerank_core.frontends import contract
+from rerank_core.frontends.contract import Column
 from rerank_core.storage import schemas
 
 CHECKOUT = Path(__file__).parent.parent
