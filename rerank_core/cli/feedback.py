@@ -19,8 +19,8 @@ def load(
     left out; the exit code is 1 where no line was good or the file breaks off. Read them in the view
     rerank.ranking_feedback.
     """
-    from rerank_core import feedback
     from rerank_core.cli.printing import clean, console, say
+    from rerank_core.evaluation import feedback
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 

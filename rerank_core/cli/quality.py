@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rerank_core.evaluate import Mean, Order, Report
+    from rerank_core.evaluation.evaluate import Mean, Order, Report
 
 MOST_TOPICS = 60  # rows of the table of topics
 
@@ -43,8 +43,8 @@ def evaluate(
     percentiles. What is ranked and not judged counts as not relevant, and is counted.
     """
     from rerank_core.errors import InputError
-    from rerank_core.evaluate import report
-    from rerank_core.evaluation_plot import FORMATS, draw
+    from rerank_core.evaluation.evaluate import report
+    from rerank_core.evaluation.plot import FORMATS, draw
 
     if (qrels is None) == (corpus is None):
         raise InputError("give either --qrels or --corpus")
@@ -84,9 +84,9 @@ def calibrate(
     The rule is the best F1 over the judged pairs, or a precision. A topic with fewer than 5 relevant or 5 other judged
     pairs gets none.
     """
-    from rerank_core.calibrate import calibrate as propose
-    from rerank_core.calibrate import snippet
     from rerank_core.cli.printing import clean
+    from rerank_core.evaluation.calibrate import calibrate as propose
+    from rerank_core.evaluation.calibrate import snippet
 
     order = _of_run(qrels, None, pipeline=pipeline, run_id=run)[0]
     rule = "best F1" if precision is None else f"a precision of {precision:g}"
@@ -95,8 +95,8 @@ def calibrate(
 
 
 def _of_run(qrels: str, against: str | None, *, pipeline: str | None, run_id: int | None) -> "list[Order]":
-    from rerank_core import judgements
-    from rerank_core.evaluate import orders
+    from rerank_core.evaluation import judgements
+    from rerank_core.evaluation.evaluate import orders
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
@@ -120,8 +120,8 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
     import sys
     from contextlib import closing
 
-    from rerank_core import corpus as judged
     from rerank_core.cli.printing import console
+    from rerank_core.evaluation import corpus as judged
     from rerank_core.models import scorers
     from rerank_core.settings import Settings
 
@@ -152,7 +152,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
 
 def _print_topics(report: "Report") -> None:
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.evaluate import MEASURES
+    from rerank_core.evaluation.evaluate import MEASURES
 
     if len(report.topics) > MOST_TOPICS:
         say(f"{len(report.topics):,} topics: too many to list")
@@ -171,7 +171,7 @@ def _print_topics(report: "Report") -> None:
 
 def _print_languages(report: "Report") -> None:
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.evaluate import MEASURES
+    from rerank_core.evaluation.evaluate import MEASURES
 
     if not report.languages:
         return
@@ -191,7 +191,7 @@ def _print_languages(report: "Report") -> None:
 
 def _print_means(report: "Report") -> None:
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.evaluate import MEASURES
+    from rerank_core.evaluation.evaluate import MEASURES
 
     rows: list[Sequence[str]] = []
     for order, means in zip(report.orders, report.means, strict=True):

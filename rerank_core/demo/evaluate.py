@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from rerank_core.errors import InputError
-from rerank_core.evaluate import SEED, Order, RunPairs, Scores, interval, measure
-from rerank_core.judgements import Judgements, read_file
+from rerank_core.evaluation.evaluate import SEED, Order, RunPairs, Scores, interval, measure
+from rerank_core.evaluation.judgements import Judgements, read_file
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import InputError
-from rerank_core.evaluate import current_run
+from rerank_core.evaluation.evaluate import current_run
 from rerank_core.prepare.language import language
 from rerank_core.publish import gate
 from rerank_core.publish.ranking import Page, rank_topic

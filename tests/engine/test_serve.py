@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from rerank_core import serve
 from rerank_core.errors import EngineError
+from rerank_core.evaluation import serve
 from rerank_core.models import scorers
 from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair

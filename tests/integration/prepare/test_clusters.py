@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import evaluate, maintain, removal
+from rerank_core import maintain, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
+from rerank_core.evaluation import evaluate
 from rerank_core.frontends import json_pages
 from rerank_core.prepare import clusters, prepare
 from rerank_core.publish.ranking import clusters_of

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import InputError, SettingsError
-from rerank_core.evaluate import Report
+from rerank_core.evaluation.evaluate import Report
 
 MOST_TOPICS = 60  # that a picture shows one by one
 FORMATS = (".svg", ".png", ".pdf")

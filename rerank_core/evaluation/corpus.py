@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from rerank_core.errors import EngineError, InputError
-from rerank_core.evaluate import SEED, Order, Scores
-from rerank_core.judgements import Judgements, read_file
+from rerank_core.evaluation.evaluate import SEED, Order, Scores
+from rerank_core.evaluation.judgements import Judgements, read_file
 from rerank_core.models.base import Scorer
 from rerank_core.prepare.language import terms
 from rerank_core.recall.bm25 import Bm25

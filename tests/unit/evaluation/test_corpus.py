@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core import corpus
 from rerank_core.errors import InputError
-from rerank_core.evaluate import report
+from rerank_core.evaluation import corpus
+from rerank_core.evaluation.evaluate import report
 from rerank_core.models.base import FakeScorer
 
-XQUAD = Path(__file__).parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
+XQUAD = Path(__file__).parents[4] / "shared" / "data" / "relevance" / "xquad_multi"
 
 DOCUMENTS = [
     {"id": "en-1", "title": "Solar", "text": "solar power for every house", "lang": "en"},

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from factories import Newsroom, statement_replaced
 
-from rerank_core import feedback
 from rerank_core.errors import InputError
+from rerank_core.evaluation import feedback
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rerank_core.errors import InputError
-from rerank_core.evaluate import Order, compare, interval, measure, report
-from rerank_core.evaluation_plot import draw
+from rerank_core.evaluation.evaluate import Order, compare, interval, measure, report
+from rerank_core.evaluation.plot import draw
 
 QRELS = {"t": {"a": 3, "b": 0, "c": 1}}
 

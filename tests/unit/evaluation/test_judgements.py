@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core import judgements
 from rerank_core.errors import InputError
+from rerank_core.evaluation import judgements
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rerank_core import serve
 from rerank_core.errors import InputError, ModelError
+from rerank_core.evaluation import serve
 from rerank_core.models import scorers
 from rerank_core.models.prompt import BGE_M3, QWEN3
 from rerank_core.records import DEFAULT_INSTRUCTION

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from rerank_core.calibrate import LEAST_EACH, calibrate, snippet
 from rerank_core.errors import InputError
-from rerank_core.evaluate import Order
+from rerank_core.evaluation.calibrate import LEAST_EACH, calibrate, snippet
+from rerank_core.evaluation.evaluate import Order
 
 
 def make_order(relevant: list[float], other: list[float], **unjudged: Any) -> Order:

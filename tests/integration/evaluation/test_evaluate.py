@@ -8,10 +8,10 @@ import pytest
 import yaml
 from factories import Newsroom, make_topic
 
-from rerank_core import evaluate, judgements
-from rerank_core.calibrate import calibrate
 from rerank_core.demo.evaluate import evaluate as evaluate_sample
 from rerank_core.errors import InputError
+from rerank_core.evaluation import evaluate, judgements
+from rerank_core.evaluation.calibrate import calibrate
 
 
 @pytest.fixture

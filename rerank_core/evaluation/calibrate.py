@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.errors import InputError
-from rerank_core.evaluate import RESAMPLES, SEED, Order
-from rerank_core.judgements import RELEVANT
+from rerank_core.evaluation.evaluate import RESAMPLES, SEED, Order
+from rerank_core.evaluation.judgements import RELEVANT
 
 LEAST_EACH = 5  # judged pairs that are relevant, and as many that are not
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rerank_core.errors import InputError, SettingsError
-from rerank_core.judgements import RELEVANT, Judgements
+from rerank_core.evaluation.judgements import RELEVANT, Judgements
 from rerank_core.publish.ranking import clusters_of
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db

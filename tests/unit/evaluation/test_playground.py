@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from rerank_core import playground
 from rerank_core.errors import EngineError, InputError
+from rerank_core.evaluation import playground
+from rerank_core.evaluation.playground import Entry, Playground, rows, score, summary
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
-from rerank_core.playground import Entry, Playground, rows, score, summary
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
 from rerank_core.settings import Settings
 

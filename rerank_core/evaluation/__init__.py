@@ -1,0 +1,1 @@
+"""Evaluation: how good a ranking is (judgements, measures, calibration, the playground)."""
