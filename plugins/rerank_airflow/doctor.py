@@ -16,10 +16,11 @@ def examine(settings: Settings, identity: RunIdentity) -> dict[str, str]:
     where the database cannot be reached and so little else could be looked at; InputError where the run would be
     limited to a topic that is not there.
     """
-    from rerank_core import doctor, pipeline
+    from rerank_core import pipeline
+    from rerank_core.operations.doctor import examine
     from rerank_core.storage.database import Database
 
-    findings = doctor.examine(settings)
+    findings = examine.examine(settings)
     failed = {finding.name: finding for finding in findings if finding.state == "fail"}
     if failed:
         said = " ".join(f"{name}: {finding.found}; {finding.advice}." for name, finding in failed.items())

@@ -18,7 +18,7 @@ class MaintainOperator(BaseOperator):
         self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
-        from rerank_core.maintain import maintain
+        from rerank_core.operations.maintain import maintain
         from rerank_core.storage.database import Database
         from rerank_core.storage.store import Store
 

@@ -11,7 +11,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor() -> None:
     """Check this host and say what to do; the exit code is 1 where a run would fail."""
     from rerank_core.cli.printing import print_table
-    from rerank_core.doctor import examine
+    from rerank_core.operations.doctor.examine import examine
     from rerank_core.settings import settings as load
 
     findings = examine(load())

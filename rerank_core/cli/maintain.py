@@ -14,10 +14,10 @@ def maintain(
     ] = None,
 ) -> None:
     """Delete what is past its time, and repair latest.json; never what the page or a reader needs."""
-    from rerank_core import maintain
     from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.runs import log_on_screen
     from rerank_core.errors import InputError
+    from rerank_core.operations import maintain
     from rerank_core.settings import Settings
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database

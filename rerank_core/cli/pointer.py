@@ -29,8 +29,8 @@ def publish(
     """Take the page back to an earlier run, let a page that was taken back go on, or approve a blocked run."""
     if sum((rollback is not None, approve is not None, release)) != 1:
         raise typer.BadParameter("give one of --rollback RUN, --approve RUN and --release")
-    from rerank_core import pointer
     from rerank_core.cli.printing import say
+    from rerank_core.operations import pointer
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store

@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rerank_core.removal import Blocked, Forgotten
+    from rerank_core.operations.removal import Blocked, Forgotten
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
@@ -18,8 +18,8 @@ Pipeline = Annotated[str | None, typer.Option(help="The pipeline; RERANK_PIPELIN
 
 def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Hide an article: from the views at once, from files and pages that are published from now on."""
-    from rerank_core import removal
     from rerank_core.cli.printing import say
+    from rerank_core.operations import removal
     from rerank_core.settings import Settings
     from rerank_core.storage.store import Store
 
@@ -36,8 +36,8 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
 
 def unblock(article: Article, pipeline: Pipeline = None) -> None:
     """Show a blocked article again."""
-    from rerank_core import removal
     from rerank_core.cli.printing import say
+    from rerank_core.operations import removal
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
@@ -56,7 +56,7 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
 
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text everywhere, for good; later claims of its id never bring it back."""
-    from rerank_core import removal
+    from rerank_core.operations import removal
     from rerank_core.settings import DEFAULT_SOURCE, Settings
     from rerank_core.storage.store import Store
 

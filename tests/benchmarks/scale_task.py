@@ -40,7 +40,7 @@ def perform(stage: str, key: str) -> Any:
     scorers.load = no_engine
     settings = Settings.load()
     if stage == "doctor":
-        from rerank_core.doctor import examine
+        from rerank_core.operations.doctor.examine import examine
 
         return [finding.name for finding in examine(settings)]
     resources = pipeline.Resources.of(settings)

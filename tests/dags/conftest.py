@@ -12,7 +12,8 @@ import airflow_home
 import pytest
 from airflow_home import pytest_collection_modifyitems  # noqa: F401
 
-from rerank_core import doctor, pipeline
+from rerank_core import pipeline
+from rerank_core.operations.doctor import examine
 from rerank_core.publish.publish import Published
 from rerank_core.recall.recall import Recalled, Shard
 from rerank_core.records import Window
@@ -127,7 +128,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     monkeypatch.setattr(pipeline, "get_run", fake.get_run)
     monkeypatch.setattr(pipeline, "publish_overdue", fake.publish_overdue)
     monkeypatch.setattr(pipeline, "approve", fake.approve)
-    monkeypatch.setattr(doctor, "examine", lambda settings: [])
+    monkeypatch.setattr(examine, "examine", lambda settings: [])
     return fake
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import airflow_home
 import pytest
 
-from rerank_core import maintain
 from rerank_core.errors import StoreUnavailable
+from rerank_core.operations import maintain
 from rerank_core.settings import Settings
 
 

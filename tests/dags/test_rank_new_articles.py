@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import airflow_home
 import pytest
 
-from rerank_core import doctor, pipeline
-from rerank_core.doctor import Finding
+from rerank_core import pipeline
 from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.operations.doctor import examine
+from rerank_core.operations.doctor.examine import Finding
 
 HEAVY = (
     "torch",
@@ -262,7 +263,7 @@ def test_a_permanent_error_is_not_tried_again(stages, parse, run_dag, monkeypatc
 
 def test_what_the_doctor_finds_stops_the_dag_run_in_sentences(stages, parse, run_dag, monkeypatch, capfd):
     monkeypatch.setattr(
-        doctor,
+        examine,
         "examine",
         lambda settings: [
             Finding("schema", "fail", "no migration was applied", "run `rerank db upgrade`"),
@@ -279,7 +280,7 @@ def test_what_the_doctor_finds_stops_the_dag_run_in_sentences(stages, parse, run
 def test_a_database_that_does_not_answer_is_asked_again(stages, parse, run_dag, monkeypatch):
     monkeypatch.setenv("RERANK_RETRY_SECONDS", "0.05")
     answers = [[Finding("database", "fail", "no answer", "check that it runs")], []]
-    monkeypatch.setattr(doctor, "examine", lambda settings: answers.pop(0))
+    monkeypatch.setattr(examine, "examine", lambda settings: answers.pop(0))
     outcome = run_dag(parse())
     assert [(one.state, one.try_number) for one in outcome.instances["doctor"]] == [("success", 2)]
 

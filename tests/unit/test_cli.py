@@ -17,14 +17,15 @@ import pytest
 from rich.cells import cell_len
 from sqlalchemy import text
 
-from rerank_core import __version__, doctor, pipeline
+from rerank_core import __version__, pipeline
 from rerank_core import settings as settings_module
 from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.cli import main, printing
-from rerank_core.doctor import Finding
 from rerank_core.errors import EngineError
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.operations.doctor import examine
+from rerank_core.operations.doctor.examine import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
@@ -381,9 +382,9 @@ def test_a_run_takes_what_was_asked_for(
 def test_the_doctor_exits_with_1_only_where_something_fails(
     rerank: Rerank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda settings: [Finding("gpu", "warn", "none", "nothing")])
+    monkeypatch.setattr(examine, "examine", lambda settings: [Finding("gpu", "warn", "none", "nothing")])
     assert rerank("doctor").code == 0
-    monkeypatch.setattr(doctor, "examine", lambda settings: [Finding("store", "fail", "full", "empty it")])
+    monkeypatch.setattr(examine, "examine", lambda settings: [Finding("store", "fail", "full", "empty it")])
     ended = rerank("doctor")
     assert ended.code == 1
     assert "empty it" in ended.out

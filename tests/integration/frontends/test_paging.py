@@ -8,7 +8,7 @@ import pytest
 from factories import Newsroom
 from sqlalchemy import text
 
-from rerank_core import pointer, removal
+from rerank_core.operations import pointer, removal
 from rerank_core.storage.database import Database
 
 SIZE = 3

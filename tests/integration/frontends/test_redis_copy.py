@@ -16,12 +16,12 @@ import redis
 from factories import Newsroom, make_topic
 from redis_servers import RedisServer, free_port, needs_redis
 
-from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
-from rerank_core.doctor import examine
 from rerank_core.errors import RedisUnavailable, SettingsError
 from rerank_core.frontends import json_pages, redis_copy, redis_server
 from rerank_core.frontends.redis_server import Server
+from rerank_core.operations import maintain, pointer, removal
+from rerank_core.operations.doctor.examine import examine
 from rerank_core.settings import settings as process_settings
 
 pytestmark = needs_redis

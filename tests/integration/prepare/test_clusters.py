@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core import maintain, removal
 from rerank_core.cli.pages import print_page
 from rerank_core.errors import CorruptError
 from rerank_core.evaluation import evaluate
 from rerank_core.frontends import json_pages
+from rerank_core.operations import maintain, removal
 from rerank_core.prepare import clusters, prepare
 from rerank_core.publish.ranking import clusters_of
 from rerank_core.settings import settings as current_settings

@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 from factories import Newsroom
 
-from rerank_core import removal
 from rerank_core.cli import main
 from rerank_core.errors import InputError
+from rerank_core.operations import removal
 from rerank_core.prepare import trace
 from rerank_core.settings import settings as process_settings
 

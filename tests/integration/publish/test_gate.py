@@ -8,11 +8,12 @@ from time import sleep
 import pytest
 from factories import FakeEngines, Newsroom, make_pair, make_score, make_topic, statement_replaced
 
-from rerank_core import pipeline, pointer
+from rerank_core import pipeline
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError, InputError
 from rerank_core.observe import history
+from rerank_core.operations import pointer
 from rerank_core.publish import gate
 from rerank_core.records import Run
 from rerank_core.storage import database as db
@@ -717,7 +718,7 @@ def test_a_page_that_a_rollback_holds_stays_held(standing: Newsroom) -> None:
 
 
 def test_forgotten_articles_leave_what_was_set_aside(standing: Newsroom) -> None:
-    from rerank_core import removal
+    from rerank_core.operations import removal
 
     standing.flood("new")
     blocked_run(standing)

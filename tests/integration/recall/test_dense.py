@@ -11,11 +11,11 @@ from factories import FakeEngines, Newsroom, make_topic, never, statement_replac
 from sqlalchemy import text
 from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force, unit_vectors
 
-from rerank_core import removal
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations import removal
 from rerank_core.recall import dense, embed, pgvector
 from rerank_core.recall.pgvector import PgVectors
 from rerank_core.storage import database as db

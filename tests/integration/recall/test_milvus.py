@@ -10,10 +10,10 @@ import pytest
 from factories import Newsroom, make_topic
 from vectors_contract import DIMENSIONS, VectorsContract, unit_vectors
 
-from rerank_core import maintain, removal
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations import maintain, removal
 from rerank_core.recall.milvus import MilvusVectors
 
 pytest.importorskip("pymilvus", reason="the extra `milvus` is not installed")

@@ -17,10 +17,10 @@ import pytest
 from factories import FakeEngines, Newsroom, statement_replaced
 from sqlalchemy import make_url
 
-from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
 from rerank_core.errors import DatabaseUnavailable, InputError
+from rerank_core.operations import maintain, pointer, removal
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
 from rerank_core.storage import database as db

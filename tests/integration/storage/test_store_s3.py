@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
 
-from rerank_core import maintain
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.doctor import examine
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
 from rerank_core.frontends import json_pages
+from rerank_core.operations import maintain
+from rerank_core.operations.doctor.examine import examine
 from rerank_core.settings import Settings
 from rerank_core.storage import schemas
 from rerank_core.storage.store import Store

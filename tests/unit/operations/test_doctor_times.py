@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rerank_core.doctor_times import check_times
-from rerank_core.findings import Finding
+from rerank_core.operations.doctor.finding import Finding
+from rerank_core.operations.doctor.times import check_times
 from rerank_core.settings import Settings
 
 

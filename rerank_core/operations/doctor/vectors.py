@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable
 
 from rerank_core.errors import ModelError, RerankError
-from rerank_core.findings import Finding
+from rerank_core.operations.doctor.finding import Finding
 from rerank_core.recall.strategy import in_postgres
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
-from rerank_core.findings import Finding
+from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage.store import Store
 

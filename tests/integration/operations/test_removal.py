@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_pair, make_topic
 
-from rerank_core import maintain, pointer, removal
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
 from rerank_core.frontends import json_pages
+from rerank_core.operations import maintain, pointer, removal
 from rerank_core.prepare import helpers, prepare
 from rerank_core.publish import publications, publish
 from rerank_core.recall import recall

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.errors import SettingsError
-from rerank_core.findings import Finding
+from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 
 START_MINUTES = 5.0  # of a run, before its scoring: claim, texts, recall, the engine's start

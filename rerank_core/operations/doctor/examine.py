@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sqlalchemy import RowMapping
 
-from rerank_core.doctor_host import check_disk, check_metrics, check_variables
-from rerank_core.doctor_recall import check_embedding_model, check_recall, check_vectors
-from rerank_core.doctor_times import check_times
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.extract import extract
-from rerank_core.findings import Finding, State
 from rerank_core.frontends import redis_copy
+from rerank_core.operations.doctor.finding import Finding, State
+from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
+from rerank_core.operations.doctor.times import check_times
+from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics

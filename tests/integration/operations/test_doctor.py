@@ -11,11 +11,11 @@ from factories import Newsroom, statement_replaced
 from sqlalchemy import make_url, text
 from tiny_sentences import make_checkpoint
 
-from rerank_core import doctor, doctor_host
-from rerank_core.doctor import Finding, examine
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations.doctor import examine, host
+from rerank_core.operations.doctor.examine import Finding, examine
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
@@ -179,7 +179,7 @@ def test_a_clock_that_is_off_is_told(
         def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(UTC) + timedelta(seconds=seconds)
 
-    monkeypatch.setattr(doctor, "datetime", Clock)
+    monkeypatch.setattr(examine, "datetime", Clock)
     found = findings(settings(database_url, store_url))["clock"]
     assert found.state == state
     assert ("ahead" if seconds > 0 else "behind") in found.found or seconds == 0
@@ -189,9 +189,9 @@ def test_a_checkpoint_that_is_missing_fails_where_the_engine_is_and_warns_elsewh
     database_url: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(database_url, store_url, model=str(tmp_path / "none"))
-    monkeypatch.setattr(doctor, "_engine_version", lambda: "vllm 0")
+    monkeypatch.setattr(examine, "_engine_version", lambda: "vllm 0")
     assert findings(chosen)["scorer"].state == "fail"
-    monkeypatch.setattr(doctor, "_engine_version", lambda: None)
+    monkeypatch.setattr(examine, "_engine_version", lambda: None)
     found = findings(chosen)
     assert (found["scorer"].state, found["engine"].state) == ("warn", "warn")
 
@@ -236,8 +236,8 @@ def test_a_gpu_is_named(
 def test_too_little_memory_for_the_engine_is_a_warning(
     database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_engine_version", lambda: "vllm 0")
-    monkeypatch.setattr(doctor, "_available_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(examine, "_engine_version", lambda: "vllm 0")
+    monkeypatch.setattr(examine, "_available_bytes", lambda: 1 << 30)
     assert findings(settings(database_url, store_url))["memory"].state == "warn"
 
 
@@ -247,7 +247,7 @@ def test_a_check_that_breaks_is_a_finding(
     def broken() -> int:
         raise OSError("no /proc here")
 
-    monkeypatch.setattr(doctor, "_available_bytes", broken)
+    monkeypatch.setattr(examine, "_available_bytes", broken)
     found = findings(settings(database_url, store_url))
     assert found["memory"].found == "the check broke: OSError: no /proc here"
     assert found["database"].state == "ok"
@@ -265,16 +265,14 @@ def test_no_check_imports_the_engine(
 def test_a_disk_that_fills_up_is_told(
     database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, gib: float, state: str
 ) -> None:
-    usage = shutil.disk_usage("/")._replace(free=int(gib * doctor_host.GIB))
-    monkeypatch.setattr(doctor_host.shutil, "disk_usage", lambda folder: usage)
+    usage = shutil.disk_usage("/")._replace(free=int(gib * host.GIB))
+    monkeypatch.setattr(host.shutil, "disk_usage", lambda folder: usage)
     found = findings(settings(database_url, store_url))["disk"]
     assert (found.state, bool(found.advice)) == (state, state != "ok")
 
 
 def test_a_store_that_is_no_folder_has_no_disk_to_look_at() -> None:
-    assert (
-        doctor_host.check_disk(Settings.load(store_url="s3://key:secret@bucket/x?region=eu-west-1")) is None
-    )
+    assert host.check_disk(Settings.load(store_url="s3://key:secret@bucket/x?region=eu-west-1")) is None
 
 
 def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
@@ -293,9 +291,9 @@ def test_a_variable_that_is_no_setting_is_told_with_the_one_that_is_meant(
 
 def test_someone_to_tell_of_late_dag_runs_without_a_deadline_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_LATE", '["builtins.print"]')
-    assert doctor_host.check_variables(Settings.load()).state == "warn"
+    assert host.check_variables(Settings.load()).state == "warn"
     monkeypatch.setenv("RERANK_AIRFLOW_DEADLINE_MINUTES", "50")
-    assert doctor_host.check_variables(Settings.load()).state == "ok"
+    assert host.check_variables(Settings.load()).state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +308,7 @@ def test_a_setting_of_airflow_that_it_will_refuse_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"RERANK_AIRFLOW_{name}", value)
-    found = doctor_host.check_variables(Settings.load())
+    found = host.check_variables(Settings.load())
     assert found.state == "warn"
     assert found.found.startswith(f"RERANK_AIRFLOW_{name} ")
 
@@ -329,7 +327,7 @@ class TestMetrics:
     def test_a_way_whose_package_is_missing_is_a_warning(
         self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
     ) -> None:
-        monkeypatch.setitem(doctor_host.WAYS, way, "nowhere.to.be.found")
+        monkeypatch.setitem(host.WAYS, way, "nowhere.to.be.found")
         monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
         monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
         (tmp_path / "airflow.cfg").write_text(f"[metrics]\n{way} = True\nstatsd_prefix = %nothing\n")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from factories import Newsroom
 
-from rerank_core import pointer
 from rerank_core.cli import main
 from rerank_core.errors import FencedError, InputError
 from rerank_core.frontends import json_pages
+from rerank_core.operations import pointer
 from rerank_core.settings import settings as process_settings
 
 

@@ -11,11 +11,12 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy.exc import OperationalError
 
-from rerank_core import maintain, pipeline, removal
+from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.errors import CorruptError, FencedError, StoreUnavailable
 from rerank_core.frontends import json_pages
-from rerank_core.maintain import Maintained
+from rerank_core.operations import maintain, removal
+from rerank_core.operations.maintain import Maintained
 from rerank_core.publish import publish
 from rerank_core.records import Run
 from rerank_core.settings import settings as current_settings

@@ -1,0 +1,1 @@
+"""Operations: what people do by hand and what runs by night."""

@@ -1,0 +1,1 @@
+"""Doctor: checks an installation and says what to do."""
