@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core/demo/sample"
+SAMPLE = Path(__file__).resolve().parents[3] / "rerank_core/demo/sample"
 FIELDS = ["article_id", "url", "title", "summary", "body", "lang", "source", "published_at"]
 NEWEST = datetime(2026, 11, 2, 12, tzinfo=UTC)
 TOPIC_FIELDS = {
