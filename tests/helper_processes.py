@@ -5,7 +5,7 @@ import os
 import psutil
 
 
-def helpers(owner: int | None = None) -> list[psutil.Process]:
+def running_helpers(owner: int | None = None) -> list[psutil.Process]:
     """Those that this process, or another one, has started and that have not ended."""
     found = []
     for child in psutil.Process(owner or os.getpid()).children():

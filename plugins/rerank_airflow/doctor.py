@@ -17,10 +17,10 @@ def examine(settings: Settings, identity: RunIdentity) -> dict[str, str]:
     limited to a topic that is not there.
     """
     from rerank_core import pipeline
-    from rerank_core.operations.doctor import examine
+    from rerank_core.operations.doctor import examine as doctor
     from rerank_core.storage.database import Database
 
-    findings = examine.examine(settings)
+    findings = doctor.examine(settings)
     failed = {finding.name: finding for finding in findings if finding.state == "fail"}
     if failed:
         said = " ".join(f"{name}: {finding.found}; {finding.advice}." for name, finding in failed.items())

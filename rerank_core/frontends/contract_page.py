@@ -11,7 +11,7 @@ from rerank_core.frontends import contract
 from rerank_core.frontends.contract import Column
 from rerank_core.storage import schemas
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 PROSE = Path(__file__).parent / "contract_page.md"
 
 _JSON_TYPES = {

@@ -27,7 +27,7 @@ class Standings:
     """The page that a run makes."""
 
     rows: pa.Table  # schemas.RANKING, in (topic, rank) order
-    artifacts: tuple["FrozenTopic", ...]
+    frozen: tuple["FrozenTopic", ...]
     topics: dict[str, RankedTopic]  # by slug
     lost: int  # pairs that had a score when the run was frozen and have none now
     forgotten: int  # pairs of articles that were forgotten, which count for nothing

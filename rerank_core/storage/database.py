@@ -42,8 +42,9 @@ MIGRATION_LOCK = 7_302_911
 
 def sql_folder() -> Path:
     """Folder of the SQL files: beside the package in a checkout, inside it in a wheel."""
-    inside = Path(__file__).parent / "sql"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "sql"
+    package = Path(__file__).parents[1]
+    inside = package / "sql"
+    return inside if inside.is_dir() else package.parent / "sql"
 
 
 @cache

@@ -18,7 +18,8 @@ from redis_servers import RedisServer, free_port, needs_redis
 
 from rerank_core.cli import main
 from rerank_core.errors import RedisUnavailable, SettingsError
-from rerank_core.frontends import json_pages, redis_copy, redis_server
+from rerank_core.frontends import json_pages, redis_copy
+from rerank_core.frontends import redis_server as server_module
 from rerank_core.frontends.redis_server import Server
 from rerank_core.operations import maintain, pointer, removal
 from rerank_core.operations.doctor.examine import examine
@@ -532,7 +533,7 @@ class TestFailure:
         self, hot_room: Newsroom, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = iter(range(1_000))
-        monkeypatch.setattr(redis_server, "monotonic", lambda: next(seconds))  # each answer takes a second
+        monkeypatch.setattr(server_module, "monotonic", lambda: next(seconds))  # each answer takes a second
         room = hot_room.tuned(redis_timeout_seconds=3)
         self.assert_page_without_copy(room, caplog, "too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
 
@@ -646,11 +647,11 @@ def test_a_caller_that_is_interrupted_waits_no_more_and_leaves_the_connection_to
     ):
         pool = server._client.connection_pool
         monkeypatch.setattr(pool, "disconnect", lambda: disconnected.append(True))
-        monkeypatch.setattr(redis_server, "Thread", Interrupted)
+        monkeypatch.setattr(server_module, "Thread", Interrupted)
         try:
             server.ask(("BLPOP", "nothing", 1))
         finally:
-            monkeypatch.setattr(redis_server, "Thread", lambda **_: waits.append(True))
+            monkeypatch.setattr(server_module, "Thread", lambda **_: waits.append(True))
             server.drop(["draft"])
     assert (disconnected, waits) == ([], [])
 
@@ -952,8 +953,8 @@ def test_an_older_page_raises_nothing_but_the_end_of_patience(
 
 
 def test_the_addresses_in_messages_have_no_credentials() -> None:
-    assert redis_server._address("rediss://me:hunter2@cache.example/0") == "Redis at cache.example:6379"
-    assert redis_server._address("unix:///run/redis.sock?password=hunter2") == "Redis at /run/redis.sock"
+    assert server_module._address("rediss://me:hunter2@cache.example/0") == "Redis at cache.example:6379"
+    assert server_module._address("unix:///run/redis.sock?password=hunter2") == "Redis at /run/redis.sock"
 
 
 def test_a_page_is_rendered_once_for_redis_and_the_store(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from factories import Newsroom, statement_replaced
-from helper_processes import helpers
+from helper_processes import running_helpers
 
 from rerank_core import pipeline
 from rerank_core.errors import CorruptError, FencedError, SettingsError
@@ -368,7 +368,7 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
     original = prepare._still_there
 
     def killing(connection: Any, made: Any) -> Any:
-        for helper in helpers():
+        for helper in running_helpers():
             if len(killed) < 3:
                 helper.kill()
                 killed.append(helper.pid)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helper_processes import has_ended, helpers
+from helper_processes import has_ended, running_helpers
 
 from rerank_core.prepare import helpers
 from rerank_core.prepare.cleaning import Cleaning
@@ -64,7 +64,7 @@ def test_helpers_make_what_this_process_makes_in_the_same_order(rules: Path | No
     found = list(outcomes(iter(given), cleaning=cleaning, workers=2))
     assert found == alone(given, cleaning)
     assert any(made.failures for _, made in found) == bool(rules)
-    assert not helpers()
+    assert not running_helpers()
 
 
 def refused(*_: Any, **__: Any) -> Any:
@@ -104,9 +104,9 @@ def test_a_helper_that_is_killed_loses_and_doubles_nothing(caplog: pytest.LogCap
     def killing() -> Iterator[list[Raw]]:
         for number, batch in enumerate(given):
             if number == helpers.MANY + 1:
-                assert eventually(lambda: len(helpers()) == 2)
+                assert eventually(lambda: len(running_helpers()) == 2)
             if number in (helpers.MANY + 1, helpers.MANY + 4):
-                for helper in helpers():
+                for helper in running_helpers():
                     helper.kill()
                     killed.append(helper.pid)
             yield batch
@@ -147,7 +147,7 @@ def test_a_helper_that_starts_while_its_owner_ends_is_killed(monkeypatch: pytest
     helper = helpers._Helper(Cleaning())
     helper.kill()
     assert helper.prepare([raw(0)]) is None
-    assert not helpers()
+    assert not running_helpers()
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_as_many_cores_count_as_the_container_grants(
 def test_a_caller_that_stops_early_leaves_no_helper_behind() -> None:
     found = outcomes(iter(some(20)), cleaning=Cleaning(), workers=2)
     next(found)
-    assert helpers()
+    assert running_helpers()
     found.close()
-    assert not helpers()
+    assert not running_helpers()
 
 
 class _Written:
@@ -193,7 +193,7 @@ def test_a_helper_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "C.UTF-8")
     with closing(outcomes(iter(some(20)), cleaning=Cleaning(), workers=2)) as found:
         next(found)
-        known = [helper.environ() for helper in helpers()]
+        known = [helper.environ() for helper in running_helpers()]
     assert known
     assert all(one["LANG"] == "C.UTF-8" and "hunter2" not in str(one) for one in known)
 
@@ -220,7 +220,7 @@ def test_helpers_end_with_their_owner_however_it_ends(how: signal.Signals) -> No
         assert owner.stdout is not None
         for _ in range(10):
             assert owner.stdout.readline()
-        started = helpers(owner.pid)
+        started = running_helpers(owner.pid)
         assert len(started) == 2
         if how is signal.SIGINT:
             assert all(os.getpgid(helper.pid) == helper.pid for helper in started), (

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rerank_core.errors import SettingsError
-from rerank_core.prepare import documents, trace
+from rerank_core.prepare import documents
+from rerank_core.prepare import trace as trace_module
 from rerank_core.prepare.cleaning import Cleaning
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.trace import MAX_CHANGES, trace
@@ -68,7 +69,7 @@ def broken(*_: Any, **__: Any) -> Any:
 def test_an_article_that_breaks_a_step_shows_those_before_it_and_which_one_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(trace.STEPS, "repair", broken)
+    monkeypatch.setitem(trace_module.STEPS, "repair", broken)
     found = steps(title="A bridge")
     assert list(found) == ["decode", "extract", "quarantine"]
     assert found["quarantine"] == ("unreadable: RecursionError in repair",)
