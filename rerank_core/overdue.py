@@ -48,7 +48,7 @@ def _take_fence(database: Database, run_id: int, patience_seconds: float) -> int
     """A fence for a try, as soon as no try of the run's own is at work; None where the run is published."""
     while True:
         with database.transaction() as connection:
-            row = db.one(connection, "overdue_take_fence", run_id=run_id, patience_seconds=patience_seconds)
+            row = db.one(connection, "overdue.take_fence", run_id=run_id, patience_seconds=patience_seconds)
         if row is None:
             raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
         if row["published"]:

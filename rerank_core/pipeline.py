@@ -92,7 +92,7 @@ def check_topics(
     connection: Connection, pipeline: str, *, key: str | None, topics: tuple[str, ...] | None
 ) -> None:
     """Raise InputError where a run would be made for a topic that is not active; one that exists keeps its topics."""
-    if topics is not None and db.one(connection, "runs_by_key", pipeline=pipeline, key=key) is None:
+    if topics is not None and db.one(connection, "runs.by_key", pipeline=pipeline, key=key) is None:
         stored.check_active(connection, pipeline, topics)
 
 
@@ -117,7 +117,7 @@ def claim_late(resources: Resources, *, since: datetime, until: datetime | None 
     with resources.database.transaction(read_only=True) as connection:
         row = db.one(
             connection,
-            "extract_fresh",
+            "extract.fresh",
             run_id=run.run_id,
             fresh_seconds=resources.settings.freshness_hours * 3600,
         )
@@ -228,7 +228,7 @@ def approve(
     )
     if not first:
         with resources.database.transaction(read_only=True) as connection:
-            latest = db.one(connection, "publish_latest", run_id=run_id)
+            latest = db.one(connection, "publish.latest", run_id=run_id)
         if latest is not None and latest["blocked"] is None:
             return None
     return run_stage("publish", resources=resources, run_id=run_id)

@@ -63,7 +63,7 @@ class CurrentPageOperator(BaseOperator):
         from rerank_core.storage import database as db
 
         with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
-            row = db.one(connection, "announce_current", pipeline=self.pipeline)
+            row = db.one(connection, "history.current_publication", pipeline=self.pipeline)
         if row is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
         return {**row, "as_of": row["as_of"].isoformat(), "is_current": True}

@@ -51,7 +51,7 @@ def _standing(pipeline: str) -> str:
 
     try:
         with db.Database(settings_of(pipeline).database_url).transaction(read_only=True) as connection:
-            page = db.one(connection, "announce_current", pipeline=pipeline)
+            page = db.one(connection, "history.current_publication", pipeline=pipeline)
     except RerankError as error:
         return f"how old the page is could not be found out: {error}"
     if page is None:

@@ -142,8 +142,8 @@ class WatchOperator(BaseOperator):
         from rerank_core.storage import database as db
 
         with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
-            page = db.one(connection, "announce_current", pipeline=self.pipeline)
-            now = db.one(connection, "runs_now")
+            page = db.one(connection, "history.current_publication", pipeline=self.pipeline)
+            now = db.one(connection, "runs.now")
         if page is None or now is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
         age = (now["now"] - page["as_of"]).total_seconds()

@@ -99,7 +99,7 @@ def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> N
     database, pipeline = db.Database(settings().database_url), settings().pipeline
     found = trace.show(database=database, settings=settings(), article_id=article)
     with database.transaction(read_only=True) as connection:
-        hidden = db.one(connection, "explain_hidden", pipeline=pipeline, article_id=article)
+        hidden = db.one(connection, "explain.hidden", pipeline=pipeline, article_id=article)
     say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")
     if hidden is not None and hidden["why"] == "forgotten":
         say(

@@ -31,10 +31,10 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
 
     # One snapshot: a publication between the two queries is not seen by the second alone.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
-        topics = db.rows(connection, "show_topics", pipeline=pipeline, topic=topic)
-        current = db.one(connection, "pointer_standing", pipeline=pipeline)
-        articles = db.rows(connection, "show_ranking", pipeline=pipeline, topic=topic, limit=limit)
-        blocked = db.one(connection, "show_blocked", pipeline=pipeline)
+        topics = db.rows(connection, "pages.topics", pipeline=pipeline, topic=topic)
+        current = db.one(connection, "publications.standing", pipeline=pipeline)
+        articles = db.rows(connection, "pages.ranking", pipeline=pipeline, topic=topic, limit=limit)
+        blocked = db.one(connection, "pages.blocked", pipeline=pipeline)
     if topic is not None and current is None:
         raise InputError(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
     if not topics and topic is not None:
@@ -83,7 +83,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
 
     pipeline = settings().pipeline
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
-        found = db.rows(connection, "show_runs", pipeline=pipeline, limit=limit)
+        found = db.rows(connection, "pages.runs", pipeline=pipeline, limit=limit)
     if not found:
         say(f"pipeline {pipeline} has no run yet; `rerank run` makes one")
         return

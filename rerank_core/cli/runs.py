@@ -89,7 +89,7 @@ def _run(resources: "Resources", **choices: Any) -> None:
         f"run {done.run_id} of pipeline {done.pipeline}, until {done.window.until:%Y-%m-%d %H:%M:%S} UTC, key {done.key}"
     )
     with resources.database.transaction(read_only=True) as connection:
-        page = db.one(connection, "pointer_standing", pipeline=done.pipeline)
+        page = db.one(connection, "publications.standing", pipeline=done.pipeline)
     if page is None or page["run_id"] == done.run_id:
         say("`rerank show` prints the page")
     elif page["held"]:

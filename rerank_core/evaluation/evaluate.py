@@ -224,7 +224,7 @@ class RunPairs:
         self._database = database
         with database.transaction(read_only=True) as connection:
             self.run = runs.get(connection, run_id)
-            self.topics = [row["slug"] for row in db.rows(connection, "evaluate_topics", run_id=run_id)]
+            self.topics = [row["slug"] for row in db.rows(connection, "evaluate.topics", run_id=run_id)]
         pairs = artifacts.read_pairs(store, self.run)
         own = pc.equal(pairs.column("scorer_id"), pa.scalar(self.run.scorer_id, pa.int32()))
         self._pairs = pairs.filter(pc.fill_null(own, False))
@@ -257,7 +257,7 @@ class RunPairs:
         with self._database.transaction(read_only=True) as connection:
             found = db.rows(
                 connection,
-                "evaluate_documents",
+                "evaluate.documents",
                 pipeline=self.run.pipeline,
                 run_id=self.run.run_id,
                 until=self.run.window.until,
@@ -306,7 +306,7 @@ class RunPairs:
 def current_run(database: Database, pipeline: str) -> int:
     """The run behind a pipeline's page. Raises InputError where it has none."""
     with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "evaluate_current_run", pipeline=pipeline)
+        row = db.one(connection, "evaluate.current_run", pipeline=pipeline)
         if row is None:
             topics.check_pipeline(connection, pipeline)
     if row is None:
@@ -338,7 +338,7 @@ def orders(
     elif against is not None and against.startswith("scorer:"):
         number = _number(against)
         with database.transaction(read_only=True) as connection:
-            if db.one(connection, "evaluate_scorer", scorer_id=number) is None:
+            if db.one(connection, "evaluate.scorer", scorer_id=number) is None:
                 raise InputError(
                     f"scorer {number} is not registered; `rerank scorer list` shows those that are"
                 )

@@ -109,9 +109,9 @@ def load(
 
 def _merge(database: Database, pipeline: str, batch: list[Mapping[str, Any]]) -> Mapping[str, int]:
     with database.transaction() as connection:
-        db.execute(connection, "feedback_stage")
+        db.execute(connection, "feedback.stage")
         db.copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
-        merged = db.one(connection, "feedback_merge", pipeline=pipeline)
+        merged = db.one(connection, "feedback.merge", pipeline=pipeline)
     assert merged is not None
     return dict(merged)
 

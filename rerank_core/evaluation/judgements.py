@@ -58,14 +58,14 @@ def read_file(file: Path) -> Judgements:
 
 def read_table(table: str, connection: Connection) -> Judgements:
     """A table with the columns topic, article_id and relevance. Raises InputError where it has others."""
-    columns = {row["name"] for row in db.rows(connection, "judgements_columns", relation=table)}
+    columns = {row["name"] for row in db.rows(connection, "judgements.columns", relation=table)}
     missing = [name for name in _COLUMNS if name not in columns]
     if not columns:
         raise InputError(f"qrels {table!r} is neither a file here nor a table of the database")
     if missing:
         raise InputError(f"qrels table {table} lacks {', '.join(missing)}")
     found = []
-    for row in db.rows(connection, "judgements_rows", (("table", table),)):
+    for row in db.rows(connection, "judgements.rows", (("table", table),)):
         if any(row[name] is None for name in _COLUMNS) or row["relevance"] != int(row["relevance"]):
             raise InputError(
                 f"qrels table {table}: topic {row['topic']!r}, article {row['article_id']!r}: relevance"

@@ -182,7 +182,7 @@ class Playground:
         with self._database.transaction(read_only=True) as connection:
             row = db.one(
                 connection,
-                "playground_document",
+                "playground.document",
                 pipeline=self.settings.pipeline,
                 article_id=article_id.replace("\0", ""),
             )

@@ -152,9 +152,9 @@ class _Load:
         if not self._batch:
             return
         with self._database.transaction() as connection:
-            db.execute(connection, "articles_stage")
+            db.execute(connection, "articles.stage")
             db.copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
-            merged = db.one(connection, "articles_merge")
+            merged = db.one(connection, "articles.merge")
         assert merged is not None
         self._counts.update(dict(merged))
         self._counts["unchanged"] += len(self._batch) - merged["inserted"] - merged["updated"]
@@ -196,7 +196,7 @@ def _span_to_now(database: Database, stream: io.BufferedReader, *, assume_utc: b
     newest = max((row["published_at"] for row in rows if row["published_at"]), default=None)
     stream.seek(0)
     with database.transaction(read_only=True) as connection:
-        now = db.one(connection, "articles_now")
+        now = db.one(connection, "articles.now")
     assert now is not None
     return None if newest is None else now["now"] - newest
 

@@ -65,7 +65,7 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
     """
     if run.claimed:
         with database.transaction(read_only=True) as connection:
-            counts = db.one(connection, "extract_counts", run_id=run.run_id)
+            counts = db.one(connection, "extract.counts", run_id=run.run_id)
         assert counts is not None
         return Extracted(**counts)
     if settings.source_url is None:
@@ -93,7 +93,7 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
 
 def check_contract(connection: Connection, view: str) -> None:
     """Raises SourceError that says which column of the view is missing or of a wrong type."""
-    found = {row["name"]: row["type"] for row in db.rows(connection, "extract_columns", view=view)}
+    found = {row["name"]: row["type"] for row in db.rows(connection, "extract.columns", view=view)}
     if not found:
         upgrade = "run `rerank db upgrade`, which makes it in the database of RERANK_DATABASE_URL"
         advice = upgrade if view == DEFAULT_SOURCE else "create it, or set RERANK_SOURCE_VIEW"
@@ -116,7 +116,7 @@ def check_contract(connection: Connection, view: str) -> None:
 def _hold(connection: Connection, run: Run, fence: int) -> None:
     """Keep newer tries of the run, and other claims of the pipeline, waiting until the transaction ends."""
     runs.hold_fence(connection, run.run_id, fence)
-    db.rows(connection, "extract_lock", pipeline=run.pipeline)
+    db.rows(connection, "runs.lock_claims", pipeline=run.pipeline)
 
 
 def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str, rows: str) -> Extracted:
@@ -126,7 +126,7 @@ def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str
         with connection.begin_nested():
             counts = db.one(
                 connection,
-                "extract_claim",
+                "extract.claim",
                 relations,
                 pipeline=run.pipeline,
                 run_id=run.run_id,
@@ -143,7 +143,7 @@ def _claim(connection: Connection, run: Run, fence: int, *, view: str, keys: str
     buckets = [count for name, count in asdict(result).items() if name != "sighted"]
     if result.sighted != sum(buckets):
         raise SourceError(f"source view {view}: the rows do not add up: {result}; is article_id unique?")
-    db.execute(connection, "extract_claimed", run_id=run.run_id, **asdict(result))
+    db.execute(connection, "extract.claimed", run_id=run.run_id, **asdict(result))
     return result
 
 
@@ -156,9 +156,9 @@ def _refuse_duplicates(
 ) -> None:
     """Raises SourceError where an article stands in the view twice: its two rows would be claimed by turns for ever."""
     if cause is None:
-        twice = db.rows(connection, "extract_duplicates_claimed", relations, run_id=run.run_id)
+        twice = db.rows(connection, "extract.duplicates_claimed", relations, run_id=run.run_id)
     else:
-        twice = db.rows(connection, "extract_duplicates", relations)
+        twice = db.rows(connection, "extract.duplicates", relations)
     if twice:
         shown = ", ".join(f"{row['article_id']!r} ({row['rows']} rows)" for row in twice)
         raise SourceError(
@@ -175,13 +175,13 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
         " summary text, body text, lang text, source text, published_at timestamptz) ON COMMIT DROP"
     )
     view_name = (("view", view),)
-    db.copy_in(connection, "pg_temp.source_key", db.copy_out(source, "extract_source_keys", KEYS, view_name))
+    db.copy_in(connection, "pg_temp.source_key", db.copy_out(source, "extract.source_keys", KEYS, view_name))
     connection.exec_driver_sql("ANALYZE pg_temp.source_key")
     changed = [
         row["article_id"]
         for row in db.rows(
             connection,
-            "extract_changed",
+            "extract.changed",
             (("keys", "pg_temp.source_key"),),
             pipeline=run.pipeline,
             since=run.window.since,
@@ -190,5 +190,5 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
     ]
     for start in range(0, len(changed), FETCH_ROWS):
         wanted = changed[start : start + FETCH_ROWS]
-        found = db.copy_out(source, "extract_source_rows", ROWS, view_name, article_ids=wanted)
+        found = db.copy_out(source, "extract.source_rows", ROWS, view_name, article_ids=wanted)
         db.copy_in(connection, "pg_temp.source_row", found)

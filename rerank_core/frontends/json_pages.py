@@ -155,15 +155,15 @@ def stands(database: Database, store: Store, pipeline: str) -> bool:
 def current(database: Database, pipeline: str) -> RowMapping | None:
     """The publication that frontends see, with a digest of all that they see of it; None: there is no page."""
     with database.transaction(read_only=True) as connection:
-        return db.one(connection, "pages_current", pipeline=pipeline)
+        return db.one(connection, "json_pages.current", pipeline=pipeline)
 
 
 def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicPage] | None:
     """Each topic of this page by its slug; None where another page has come meanwhile."""
     with database.transaction(read_only=True) as connection:
-        now = db.one(connection, "pages_current", pipeline=pipeline)
-        topics = db.rows(connection, "pages_topics", pipeline=pipeline)
-        rows = db.rows(connection, "pages_rows", pipeline=pipeline)
+        now = db.one(connection, "json_pages.current", pipeline=pipeline)
+        topics = db.rows(connection, "json_pages.topics", pipeline=pipeline)
+        rows = db.rows(connection, "json_pages.rows", pipeline=pipeline)
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
     ranked = {topic: list(found) for topic, found in groupby(rows, key=lambda row: row["topic"])}
@@ -229,8 +229,8 @@ def _replace(
         },
     }
     with database.transaction() as connection:
-        db.rows(connection, "pages_lock", pipeline=pipeline)
-        now = db.one(connection, "pages_current", pipeline=pipeline)
+        db.rows(connection, "json_pages.lock", pipeline=pipeline)
+        now = db.one(connection, "json_pages.current", pipeline=pipeline)
         is_right = now is not None and is_current(content, now)
         before = read_latest(store, pipeline) if is_right else None
         left = [folder] if not is_right else [before["pages"]] if before else []
@@ -238,7 +238,7 @@ def _replace(
             store.write_json(store.latest_path(pipeline), to_json(content))
         db.execute(
             connection,
-            "removal_due",
+            "removal.due",
             paths=left,
             grace_seconds=grace_hours * 3600,
             reason="pages: no longer named",

@@ -217,7 +217,7 @@ def _replace(
     version = f"{page['publication_id']}-{content['copy'][:12]}"
     drafts = {keys.draft(version, key): key for key in (*strings, *ranks)}
     with database.transaction(read_only=True) as connection:
-        known = [row["slug"] for row in db.rows(connection, "hot_topics", pipeline=keys.pipeline)]
+        known = [row["slug"] for row in db.rows(connection, "redis_copy.topics", pipeline=keys.pipeline)]
     left = {name(slug) for slug in known for name in (keys.topic, keys.ranked)} - set(strings) - set(ranks)
     swapped = False
     try:

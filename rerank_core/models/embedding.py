@@ -165,7 +165,7 @@ def register(connection: Connection, found: EmbedderIdentity) -> int:
     """The embedder's number; one that is not known yet is added."""
     db.execute(
         connection,
-        "embed_register",
+        "embedding.register",
         digest=found.digest,
         family=found.family,
         weights_digest=found.weights,
@@ -175,7 +175,7 @@ def register(connection: Connection, found: EmbedderIdentity) -> int:
         dimensions=found.dimensions,
         location=found.location,
     )
-    row = db.one(connection, "embed_by_digest", digest=found.digest)
+    row = db.one(connection, "embedding.by_digest", digest=found.digest)
     assert row is not None
     return int(row["embedder_id"])
 

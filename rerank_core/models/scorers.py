@@ -38,7 +38,7 @@ def register(connection: Connection, found: ScorerIdentity) -> int:
     """The scorer's number; a scorer that is not known yet is added."""
     db.execute(
         connection,
-        "scorer_register",
+        "scorers.register",
         digest=found.digest,
         family=found.family,
         weights_digest=found.weights,
@@ -48,7 +48,7 @@ def register(connection: Connection, found: ScorerIdentity) -> int:
         passages=found.passages,
         location=found.location,
     )
-    row = db.one(connection, "scorer_by_digest", digest=found.digest)
+    row = db.one(connection, "scorers.by_digest", digest=found.digest)
     assert row is not None
     return int(row["scorer_id"])
 
@@ -66,7 +66,7 @@ def scorer_id(connection: Connection, settings: Settings) -> int:
             raise
         row = db.one(
             connection,
-            "scorer_by_location",
+            "scorers.by_location",
             location=settings.model,
             max_document_tokens=settings.max_document_tokens,
             passages=settings.passages,
@@ -79,7 +79,7 @@ def scorer_id(connection: Connection, settings: Settings) -> int:
 def expect(connection: Connection, settings: Settings, scorer_id: int) -> ScorerIdentity:
     """The settings' scorer. Raises ModelError where the run was frozen with another one."""
     found = identity(settings)
-    row = db.one(connection, "scorer_by_digest", digest=found.digest)
+    row = db.one(connection, "scorers.by_digest", digest=found.digest)
     if row is None or row["scorer_id"] != scorer_id:
         raise ModelError(
             f"the run was frozen with scorer {scorer_id}, but RERANK_MODEL = {settings.model!r} is"
@@ -91,13 +91,13 @@ def expect(connection: Connection, settings: Settings, scorer_id: int) -> Scorer
 def place(connection: Connection, found: ScorerIdentity) -> int:
     """As `register`; and hosts that lack the checkpoint take this one for its location from now on."""
     number = register(connection, found)
-    db.execute(connection, "scorer_place", scorer_id=number, location=found.location)
+    db.execute(connection, "scorers.place", scorer_id=number, location=found.location)
     return number
 
 
 def known(connection: Connection) -> list[dict[str, Any]]:
     """Every registered scorer, the newest first."""
-    return [dict(row) for row in db.rows(connection, "scorer_known")]
+    return [dict(row) for row in db.rows(connection, "scorers.known")]
 
 
 def prompter(settings: Settings) -> Prompter:

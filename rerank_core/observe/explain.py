@@ -153,7 +153,7 @@ class _Case:
 
     def look_at_topic(self) -> None:
         """The topic as the run has frozen it."""
-        row = self.one("explain_topic", run_id=self._run.run_id, slug=self._slug)
+        row = self.one("explain.topic", run_id=self._run.run_id, slug=self._slug)
         if row is None:
             stored = topics.current_topics(self._connection, self._run.pipeline, active_only=False)
             if self._slug not in {topic.slug for topic in stored}:
@@ -173,7 +173,7 @@ class _Case:
 
     def find_revision(self) -> RowMapping | None:
         """What the run knew of the article."""
-        hidden = self.one("explain_hidden", pipeline=self._run.pipeline, article_id=self._article_id)
+        hidden = self.one("explain.hidden", pipeline=self._run.pipeline, article_id=self._article_id)
         self._hidden = hidden
         if hidden is not None and hidden["why"] == "forgotten":
             raise _Answer(
@@ -181,7 +181,7 @@ class _Case:
                 f"It was forgotten ({hidden['reason']}): its text is gone and it is not claimed again.",
             )
         return self.one(
-            "explain_revision",
+            "explain.revision",
             pipeline=self._run.pipeline,
             article_id=self._article_id,
             run_id=self._run.run_id,
@@ -190,14 +190,14 @@ class _Case:
 
     def look_at_source(self, source: Connection, settings: Settings) -> None:
         """Why the run, and every one before it, has not claimed the article."""
-        claim = self.one("explain_later_claim", pipeline=self._run.pipeline, article_id=self._article_id)
+        claim = self.one("explain.later_claim", pipeline=self._run.pipeline, article_id=self._article_id)
         if claim is not None:
             raise _Answer(
                 "claimed_later",
                 f"Run {self._run.run_id} did not have it: run {claim['run_id']}, as of {_moment(claim['until'])},"
                 " was the first to claim it.",
             )
-        row = db.one(source, "explain_source", (("view", settings.source_view),), article_id=self._article_id)
+        row = db.one(source, "explain.source", (("view", settings.source_view),), article_id=self._article_id)
         if row is None:
             raise _Answer("unknown", f"The source {settings.source_view} has no article of this id.")
         at, window = row["ingested_at"], self._run.window
@@ -257,7 +257,7 @@ class _Case:
         """The articles that are copies of one another: which of them stands for all."""
         scored, own = self._member["scored_document_id"], self._member["document_id"]
         here = self._members.filter(pc.equal(self._members.column("scored_document_id"), scored)).to_pylist()
-        row = self.one("explain_cluster", run_id=self._run.run_id, slug=self._slug, document_id=scored)
+        row = self.one("explain.cluster", run_id=self._run.run_id, slug=self._slug, document_id=scored)
         hidden = self._hidden_members()
         shown = [one["article_id"] for one in here if one["article_id"] not in hidden]
         stands = row["article_id"] if row is not None and row["article_id"] in shown else shown[0]
@@ -312,7 +312,7 @@ class _Case:
         if not mine.num_rows:
             self.look_at_recall()
         self._note_recall(mine)
-        publication = self.one("explain_publication", run_id=self._run.run_id)
+        publication = self.one("explain.publication", run_id=self._run.run_id)
         if publication is None:
             raise _Answer(
                 "not_published", f"It is recalled, and run {self._run.run_id} has not published yet."
@@ -321,10 +321,10 @@ class _Case:
             "publication",
             f"version {publication['version']}" + (", the current page" if publication["is_current"] else ""),
         )
-        standing = self.one("explain_standing", publication_id=publication["publication_id"], slug=self._slug)
+        standing = self.one("explain.standing", publication_id=publication["publication_id"], slug=self._slug)
         ranked_by = self._run.scorer_id if standing is None else standing["scorer_id"]
         row = self.one(
-            "explain_row",
+            "explain.row",
             publication_id=publication["publication_id"],
             slug=self._slug,
             article_id=self._article_id,
@@ -374,7 +374,7 @@ class _Case:
         for terms, is_must in ((self._topic.must, True), (self._topic.must_not, False)):
             for term in terms:
                 fits = self.one(
-                    "explain_fits", document_id=self._member["scored_document_id"], patterns=[pattern(term)]
+                    "explain.fits", document_id=self._member["scored_document_id"], patterns=[pattern(term)]
                 )
                 if fits is None or fits["matches"] == is_must:
                     continue
@@ -456,7 +456,7 @@ class _Case:
         """Why the scorer that ranks the topic has no score of it."""
         first = mine.to_pylist()[0]
         refused = self.one(
-            "explain_refused",
+            "explain.refused",
             scorer_id=self._run.scorer_id,
             query_id=first["query_id"],
             document_id=first["document_id"],
@@ -492,7 +492,7 @@ class _Case:
         """That its score counts for nothing, and why; None where it has none of that kind."""
         first = mine.to_pylist()[0]
         row = self.one(
-            "explain_aside",
+            "explain.aside",
             scorer_id=self._run.scorer_id,
             query_id=first["query_id"],
             document_id=first["document_id"],
@@ -549,7 +549,7 @@ class _Case:
     def _hidden_members(self) -> set[str]:
         rows = db.rows(
             self._connection,
-            "explain_hidden_members",
+            "explain.hidden_members",
             pipeline=self._run.pipeline,
             article_ids=self._members.column("article_id").to_pylist(),
         )

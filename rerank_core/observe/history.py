@@ -77,32 +77,32 @@ def find_publication(
     connection: Connection, *, pipeline: str, publication_id: int | None
 ) -> Publication | None:
     """The publication with this id, or the one that frontends see; None where there is none."""
-    row = db.one(connection, "ui_publication", pipeline=pipeline, publication_id=publication_id)
+    row = db.one(connection, "history.publication", pipeline=pipeline, publication_id=publication_id)
     return None if row is None else Publication(**row)
 
 
 def publication_at(connection: Connection, *, pipeline: str, at: datetime) -> int | None:
     """Id of the publication that frontends saw at a time; None before the first."""
-    row = db.one(connection, "ui_publication_at", pipeline=pipeline, at=at)
+    row = db.one(connection, "history.publication_at", pipeline=pipeline, at=at)
     return None if row is None else int(row["publication_id"])
 
 
 def list_publications(connection: Connection, *, pipeline: str, limit: int = 40) -> list[PublicationChoice]:
     """The latest publications, the newest as-of time first."""
-    found = db.rows(connection, "ui_publications", pipeline=pipeline, limit=limit)
+    found = db.rows(connection, "history.publications", pipeline=pipeline, limit=limit)
     return [PublicationChoice(**row) for row in found]
 
 
 def count_states(connection: Connection, *, publication_id: int) -> dict[TopicState, int]:
     """Topics by state."""
     return {
-        row["state"]: row["topics"] for row in db.rows(connection, "ui_states", publication_id=publication_id)
+        row["state"]: row["topics"] for row in db.rows(connection, "history.states", publication_id=publication_id)
     }
 
 
 def list_languages(connection: Connection, *, publication_id: int) -> list[str]:
     """Languages of a publication's rows."""
-    return [row["lang"] for row in db.rows(connection, "ui_languages", publication_id=publication_id)]
+    return [row["lang"] for row in db.rows(connection, "history.languages", publication_id=publication_id)]
 
 
 def list_topics(
@@ -117,7 +117,7 @@ def list_topics(
     """Topics of a publication by name, one page of them."""
     found = db.rows(
         connection,
-        "ui_topics",
+        "history.topics",
         publication_id=publication_id,
         slug=slug,
         state=state,
@@ -143,7 +143,7 @@ def list_rows(
     """Rows in (topic, rank) order, one page of them; `q` is searched in title, source and topic."""
     found = db.rows(
         connection,
-        "ui_rows",
+        "history.rows",
         pipeline=pipeline,
         publication_id=publication_id,
         before_id=before_id,
@@ -161,36 +161,36 @@ def known_topics(connection: Connection, *, publication_id: int | None, slugs: S
     """Those of the topics that the publication has."""
     if publication_id is None:
         return set()
-    found = db.rows(connection, "ui_known_topics", publication_id=publication_id, slugs=list(slugs))
+    found = db.rows(connection, "history.known_topics", publication_id=publication_id, slugs=list(slugs))
     return {row["slug"] for row in found}
 
 
 def list_orders(connection: Connection, *, publication_id: int) -> list[TopicOrder]:
     """Every topic's articles in order."""
-    return [TopicOrder(**row) for row in db.rows(connection, "ui_orders", publication_id=publication_id)]
+    return [TopicOrder(**row) for row in db.rows(connection, "history.orders", publication_id=publication_id)]
 
 
 def list_runs(connection: Connection, *, pipeline: str, limit: int, offset: int = 0) -> list[RunRow]:
     """Runs, the latest first."""
-    found = db.rows(connection, "ui_runs", pipeline=pipeline, run_id=None, limit=limit, offset=offset)
+    found = db.rows(connection, "history.runs", pipeline=pipeline, run_id=None, limit=limit, offset=offset)
     return [RunRow(**row) for row in found]
 
 
 def find_run(connection: Connection, *, pipeline: str, run_id: int) -> RunRow | None:
     """The run with this id in the pipeline."""
-    row = db.one(connection, "ui_runs", pipeline=pipeline, run_id=run_id, limit=1, offset=0)
+    row = db.one(connection, "history.runs", pipeline=pipeline, run_id=run_id, limit=1, offset=0)
     return None if row is None else RunRow(**row)
 
 
 def run_of_key(connection: Connection, *, pipeline: str, key: str) -> int | None:
     """Id of the run with this key."""
-    row = db.one(connection, "ui_run_of_key", pipeline=pipeline, key=key)
+    row = db.one(connection, "history.run_of_key", pipeline=pipeline, key=key)
     return None if row is None else int(row["run_id"])
 
 
 def source_counts(connection: Connection, *, run_id: int) -> SourceCounts:
     """Where each row of the source went; all null before the run has claimed."""
-    row = db.one(connection, "ui_source_counts", run_id=run_id)
+    row = db.one(connection, "history.source_counts", run_id=run_id)
     assert row is not None
     return SourceCounts(**row)
 
@@ -198,30 +198,30 @@ def source_counts(connection: Connection, *, run_id: int) -> SourceCounts:
 def metrics(connection: Connection, *, run_ids: Sequence[int]) -> dict[int, dict[str, dict[str, float]]]:
     """What the stages recorded: run → stage → name → value. A shard is a stage, `rerank[0]`."""
     found: dict[int, dict[str, dict[str, float]]] = {run_id: {} for run_id in run_ids}
-    for row in db.rows(connection, "ui_metrics", run_ids=list(run_ids)):
+    for row in db.rows(connection, "history.metrics", run_ids=list(run_ids)):
         found[row["run_id"]].setdefault(row["stage"], {})[row["name"]] = row["value"]
     return found
 
 
 def list_shards(connection: Connection, *, run_id: int) -> list[ShardScores]:
     """What the ledger has of each of a run's shards."""
-    return [ShardScores(**row) for row in db.rows(connection, "ui_shards", run_id=run_id)]
+    return [ShardScores(**row) for row in db.rows(connection, "history.shards", run_id=run_id)]
 
 
 def list_unfinished(connection: Connection, *, run_id: int) -> list[Unfinished]:
     """Tries of a run's shards that have not come to their end."""
-    return [Unfinished(**row) for row in db.rows(connection, "ui_unfinished", run_id=run_id)]
+    return [Unfinished(**row) for row in db.rows(connection, "history.unfinished", run_id=run_id)]
 
 
 def find_scorer(connection: Connection, *, scorer_id: int | None) -> ScorerRow | None:
     """The scorer with this id."""
-    row = db.one(connection, "ui_scorer", scorer_id=scorer_id)
+    row = db.one(connection, "history.scorer", scorer_id=scorer_id)
     return None if row is None else ScorerRow(**row)
 
 
 def list_versions(connection: Connection, *, run_id: int) -> list[Version]:
     """The publications of a run, the latest first."""
-    return [Version(**row) for row in db.rows(connection, "ui_versions", run_id=run_id)]
+    return [Version(**row) for row in db.rows(connection, "history.versions", run_id=run_id)]
 
 
 def list_run_topics(
@@ -230,7 +230,7 @@ def list_run_topics(
     """A run's topics, those with something amiss first."""
     found = db.rows(
         connection,
-        "ui_run_topics",
+        "history.run_topics",
         run_id=run_id,
         publication_id=publication_id,
         limit=limit,
@@ -241,7 +241,7 @@ def list_run_topics(
 
 def list_quarantined(connection: Connection, *, run_id: int) -> list[Quarantined]:
     """Why a run put articles and pairs into quarantine, the most frequent reasons first."""
-    return [Quarantined(**row) for row in db.rows(connection, "ui_quarantined", run_id=run_id)]
+    return [Quarantined(**row) for row in db.rows(connection, "history.quarantined", run_id=run_id)]
 
 
 def topic_means(
@@ -250,7 +250,7 @@ def topic_means(
     """Mean logit of the ranked articles: topic → publication → mean."""
     found: dict[str, dict[int, float]] = {slug: {} for slug in slugs}
     for row in db.rows(
-        connection, "ui_topic_scores", publication_ids=list(publication_ids), slugs=list(slugs)
+        connection, "history.topic_scores", publication_ids=list(publication_ids), slugs=list(slugs)
     ):
         found[row["slug"]][row["publication_id"]] = row["mean"]
     return found
@@ -261,7 +261,7 @@ def topic_drift(
 ) -> dict[str, dict[int, float]]:
     """Population stability index of the topics' new logits: topic → publication → index."""
     found: dict[str, dict[int, float]] = {slug: {} for slug in slugs}
-    for row in db.rows(connection, "ui_topic_psi", publication_ids=list(publication_ids), slugs=list(slugs)):
+    for row in db.rows(connection, "history.topic_psi", publication_ids=list(publication_ids), slugs=list(slugs)):
         found[row["slug"]][row["publication_id"]] = row["psi"]
     return found
 
@@ -271,7 +271,7 @@ def topic_spreads(
 ) -> Mapping[str, list[int]]:
     """Ranked articles of each topic by their logit, in BINS bins from -10 to 10."""
     found = {slug: [0] * BINS for slug in slugs}
-    for row in db.rows(connection, "ui_topic_spread", publication_id=publication_id, slugs=list(slugs)):
+    for row in db.rows(connection, "history.topic_spread", publication_id=publication_id, slugs=list(slugs)):
         found[row["slug"]][row["bin"] - 1] = row["found"]
     return found
 
@@ -279,13 +279,13 @@ def topic_spreads(
 def list_revisions(connection: Connection, *, pipeline: str, article_id: str) -> list[Revision]:
     """The latest revisions of an article, the newest first; empty where the pipeline never claimed it."""
     return [
-        Revision(**row) for row in db.rows(connection, "ui_article", pipeline=pipeline, article_id=article_id)
+        Revision(**row) for row in db.rows(connection, "history.article", pipeline=pipeline, article_id=article_id)
     ]
 
 
 def find_texts(connection: Connection, *, revision_id: int) -> Texts:
     """The beginning of a revision's texts."""
-    row = db.one(connection, "ui_article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
+    row = db.one(connection, "history.article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
     assert row is not None
     return Texts(**row)
 
@@ -294,7 +294,7 @@ def list_copies(connection: Connection, *, pipeline: str, article_id: str, revis
     """Other articles with the text of this article's revision, or a near-copy of it."""
     found = db.rows(
         connection,
-        "ui_copies",
+        "history.copies",
         pipeline=pipeline,
         document_id=revision.document_id,
         scored_document_id=revision.scored_document_id,
@@ -316,7 +316,7 @@ def list_standings(
     """Where the cluster of a scored text in this language stands in each topic of a publication."""
     found = db.rows(
         connection,
-        "ui_article_standing",
+        "history.article_standing",
         publication_id=publication_id,
         document_id=document_id,
         lang=lang,

@@ -49,19 +49,19 @@ class Observed:
 def observe(*, database: Database, run: Run) -> Observed:
     """Compute and record the run's scoring metrics."""
     with database.transaction() as connection:
-        row = db.one(connection, "observe_scores", run_id=run.run_id)
+        row = db.one(connection, "observe.scores", run_id=run.run_id)
         assert row is not None
         drifted = _drift(connection, run)
         result = Observed(
             **row,
-            **(db.one(connection, "observe_pairs", run_id=run.run_id) or {}),
+            **(db.one(connection, "observe.pairs", run_id=run.run_id) or {}),
             drift_psi=drifted.psi,
             drift_pairs=drifted.pairs,
             drift_baseline_pairs=drifted.baseline_pairs,
         )
         db.execute(
             connection,
-            "observe_psi",
+            "observe.psi",
             run_id=run.run_id,
             slugs=list(drifted.topics),
             psis=list(drifted.topics.values()),
@@ -80,11 +80,11 @@ def observe(*, database: Database, run: Run) -> Observed:
 
 
 def _drift(connection: Connection, run: Run) -> Drift:
-    earlier = db.rows(connection, "observe_baseline", run_id=run.run_id, enough=drift.ENOUGH)
+    earlier = db.rows(connection, "observe.baseline", run_id=run.run_id, enough=drift.ENOUGH)
     baseline_query_ids, baseline = _logits(connection, [row["run_id"] for row in earlier])
     query_ids, found = _logits(connection, [run.run_id])
     topics: dict[str, list[int]] = {}
-    for row in db.rows(connection, "observe_queries", run_id=run.run_id):
+    for row in db.rows(connection, "observe.queries", run_id=run.run_id):
         topics.setdefault(row["slug"], []).append(row["query_id"])
     return drift.measure(
         baseline_query_ids=baseline_query_ids,
@@ -97,7 +97,7 @@ def _drift(connection: Connection, run: Run) -> Drift:
 
 def _logits(connection: Connection, run_ids: list[int]) -> tuple[Ids, Logits]:
     """The finite logits that these runs made, and the query of each."""
-    table = db.copy_out(connection, "observe_logits", LOGITS, run_ids=run_ids)
+    table = db.copy_out(connection, "observe.logits", LOGITS, run_ids=run_ids)
     logits = table.column("logit").to_numpy().astype(np.float64)
     finite = np.isfinite(logits)
     return table.column("query_id").to_numpy()[finite], logits[finite]
@@ -113,7 +113,7 @@ def record(connection: Connection, *, run_id: int, stage: str, values: Mapping[s
     if numbers:
         db.execute(
             connection,
-            "observe_record",
+            "observe.record",
             run_id=run_id,
             stage=stage,
             names=list(numbers),

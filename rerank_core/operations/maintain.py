@@ -98,7 +98,7 @@ class _Work:
     def transaction(self) -> Iterator[Connection]:
         """One transaction that no other clean-up works beside."""
         with self.database.transaction() as connection:
-            db.rows(connection, "maintain_lock")
+            db.rows(connection, "maintain.lock")
             yield connection
 
 
@@ -109,7 +109,7 @@ def maintain(*, database: Database, store: Store, settings: Settings, dry_run: b
     DatabaseUnavailable; what was done by then is done.
     """
     with database.transaction(read_only=True) as connection:
-        clock = db.one(connection, "runs_now")
+        clock = db.one(connection, "runs.now")
     assert clock is not None
     work = _Work(database, store, settings, clock["now"], dry_run)
     counts: Counter[str] = Counter()
@@ -155,17 +155,17 @@ def _publications(work: _Work) -> dict[str, int]:
     """Publications past retention, with their rows; their files follow after the grace period."""
     limits: dict[str, Any] = {"pipeline": work.pipeline, "before": work.retention, "grace": work.grace}
     with work.database.transaction(read_only=True) as connection:
-        total = db.one(connection, "maintain_count_publications", pipeline=work.pipeline)
-        old = db.rows(connection, "maintain_publications", publication_id=None, **limits)
+        total = db.one(connection, "maintain.count_publications", pipeline=work.pipeline)
+        old = db.rows(connection, "maintain.publications", publication_id=None, **limits)
     assert total is not None
     deleted = len(old) if work.dry_run else 0
     for publication in [] if work.dry_run else old:
         publication_id = publication["publication_id"]
         with work.transaction() as connection:
-            db.rows(connection, "publish_lock", pipeline=work.pipeline)  # the pointer stands still
-            if not db.rows(connection, "maintain_publications", publication_id=publication_id, **limits):
+            db.rows(connection, "publications.lock", pipeline=work.pipeline)  # the pointer stands still
+            if not db.rows(connection, "maintain.publications", publication_id=publication_id, **limits):
                 continue
-            db.rows(connection, "maintain_delete_publication", publication_id=publication_id)
+            db.rows(connection, "maintain.delete_publication", publication_id=publication_id)
             _list(connection, [publication["parquet_path"]], work, "publication past retention")
         deleted += 1
         log.info(
@@ -183,17 +183,17 @@ def _runs(work: _Work) -> dict[str, int]:
     """Artifacts, topics and metrics of runs past retention that no publication is left of."""
     limits: dict[str, Any] = {"pipeline": work.pipeline, "before": work.retention}
     with work.database.transaction(read_only=True) as connection:
-        old = db.rows(connection, "maintain_runs", run_id=None, **limits)
+        old = db.rows(connection, "maintain.runs", run_id=None, **limits)
     if work.dry_run:
         return {"runs_emptied": len(old)}
     emptied = 0
     for run in old:
         with work.transaction() as connection:
-            db.rows(connection, "runs_hold_fence", run_id=run["run_id"])
-            still = db.one(connection, "maintain_runs", run_id=run["run_id"], **limits)
+            db.rows(connection, "runs.hold_fence", run_id=run["run_id"])
+            still = db.one(connection, "maintain.runs", run_id=run["run_id"], **limits)
             if still is None:
                 continue
-            db.execute(connection, "maintain_empty_run", run_id=run["run_id"])
+            db.execute(connection, "maintain.empty_run", run_id=run["run_id"])
             _list(connection, still["paths"], work, "run past retention")
         emptied += 1
         log.info("emptied run %d (%s)", run["run_id"], run["key"])
@@ -203,7 +203,7 @@ def _runs(work: _Work) -> dict[str, int]:
 def _list(connection: Connection, paths: Sequence[str], work: _Work, reason: str) -> None:
     """Have files removed once nobody can still be reading them."""
     seconds = work.settings.store_grace_hours * 3600
-    db.execute(connection, "removal_due", paths=list(paths), grace_seconds=seconds, reason=reason)
+    db.execute(connection, "removal.due", paths=list(paths), grace_seconds=seconds, reason=reason)
 
 
 def _revisions(work: _Work) -> dict[str, int]:
@@ -211,20 +211,20 @@ def _revisions(work: _Work) -> dict[str, int]:
     with work.database.transaction(read_only=True) as connection:
         window = db.one(
             connection,
-            "maintain_window",
+            "maintain.window",
             pipeline=work.pipeline,
             before=work.retention,
             fresh_since=work.fresh_since,
         )
     assert window is not None
     limits = {"pipeline": work.pipeline, "before": work.retention, "fresh_since": window["since"]}
-    return {"revisions_deleted": _in_batches(work, "maintain_revisions", **limits)}
+    return {"revisions_deleted": _in_batches(work, "maintain.revisions", **limits)}
 
 
 def _texts(work: _Work) -> dict[str, int]:
     """Raw text past its own retention; the prepared text goes with the last revision of it."""
     before = work.now - timedelta(days=work.settings.text_retention_days)
-    return {"texts_deleted": _in_batches(work, "maintain_texts", pipeline=work.pipeline, before=before)}
+    return {"texts_deleted": _in_batches(work, "maintain.texts", pipeline=work.pipeline, before=before)}
 
 
 def _in_batches(work: _Work, statement: str, **values: Any) -> int:
@@ -248,15 +248,15 @@ def _documents(work: _Work) -> dict[str, int]:
     while True:
         with work.database.transaction(read_only=True) as connection:
             batch = None if work.dry_run else BATCH
-            found = db.rows(connection, "maintain_documents", batch=batch)
+            found = db.rows(connection, "maintain.documents", batch=batch)
         if work.dry_run or not found:
             return {"documents_deleted": deleted + len(found)}
         with work.transaction() as connection:
             # A run may be tying a revision to one of them just now.
-            db.execute(connection, "removal_lock_documents")
+            db.execute(connection, "removal.lock_documents")
             ids = [row["document_id"] for row in found]
             clusters.promote(connection, ids)
-            gone = db.execute(connection, "maintain_delete_documents", document_ids=ids)
+            gone = db.execute(connection, "maintain.delete_documents", document_ids=ids)
         deleted += gone
         if gone == 0:  # all of them were taken up again
             return {"documents_deleted": deleted}
@@ -268,7 +268,7 @@ def _months(work: _Work) -> dict[str, int]:
     with work.database.transaction(read_only=True) as connection:
         months = db.rows(
             connection,
-            "maintain_months",
+            "maintain.months",
             before=_month(work.now, -work.settings.ledger_retention_months),
             fresh_since=work.fresh_since,
             grace=work.grace,
@@ -291,7 +291,7 @@ def _month(moment: datetime, months: int) -> str:
 def _drop(work: _Work, row: Mapping[Any, Any]) -> bool:
     try:
         with work.transaction() as connection:
-            db.one(connection, "maintain_drop_month", month=row["month"])
+            db.one(connection, "maintain.drop_month", month=row["month"])
     except DatabaseUnavailable:
         log.warning("the ledger's month %s is in use; it is dropped another time", row["month"])
         return False
@@ -328,7 +328,7 @@ def _vectors(work: _Work) -> dict[str, int]:
     if work.settings.milvus_url is None:
         return {}
     with work.database.transaction(read_only=True) as connection:
-        embedders = db.rows(connection, "maintain_embedders", pipeline=work.pipeline)
+        embedders = db.rows(connection, "maintain.embedders", pipeline=work.pipeline)
     removed = 0
     try:
         for embedder in embedders:
@@ -360,7 +360,7 @@ def _gone(work: _Work, document_ids: Ids) -> Ids:
         for start in range(0, len(document_ids), BATCH):
             part = document_ids[start : start + BATCH].tolist()
             there += [
-                row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=part)
+                row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=part)
             ]
     return np.setdiff1d(document_ids, np.asarray(there, dtype=np.int64))
 
@@ -371,9 +371,9 @@ def _files(work: _Work) -> dict[str, int]:
     latest = json_pages.read_latest(work.store, work.pipeline)
     with work.database.transaction(read_only=True) as connection:
         named = {
-            row["path"] for row in db.rows(connection, "maintain_named", pipeline=work.pipeline, run_id=None)
+            row["path"] for row in db.rows(connection, "maintain.named", pipeline=work.pipeline, run_id=None)
         }
-        listed = db.rows(connection, "maintain_removals", pipeline=work.pipeline)
+        listed = db.rows(connection, "maintain.removals", pipeline=work.pipeline)
     due = {row["path"]: row["reason"] for row in listed if row["due"]}
     waiting = {row["path"] for row in listed} - set(due)
     named |= {str(latest["pages"])} if latest else set()
@@ -425,8 +425,8 @@ def _settle_orphans(
 def _fence_off(work: _Work, run_id: int, files: Sequence[tuple[str, Name]]) -> dict[str, str]:
     """Make sure that no try can name these files any more; says of each whether it is an orphan."""
     with work.transaction() as connection:
-        held = db.one(connection, "runs_hold_fence", run_id=run_id)
-        rows = db.rows(connection, "maintain_named", pipeline=work.pipeline, run_id=run_id)
+        held = db.one(connection, "runs.hold_fence", run_id=run_id)
+        rows = db.rows(connection, "maintain.named", pipeline=work.pipeline, run_id=run_id)
         named = {row["path"] for row in rows}
         if held is None:
             log.warning("files of run %d, which this database does not know, are left alone", run_id)
@@ -437,7 +437,7 @@ def _fence_off(work: _Work, run_id: int, files: Sequence[tuple[str, Name]]) -> d
             log.warning("files of run %d are of a try that this database does not know; left alone", run_id)
             return {path: "foreign" if fate == "orphan" else fate for path, fate in fates.items()}
         if fence == held["fence"] and not work.dry_run:
-            db.one(connection, "runs_take_fence", run_id=run_id)
+            db.one(connection, "runs.take_fence", run_id=run_id)
         return fates
 
 
@@ -446,7 +446,7 @@ def _remove(
 ) -> int:
     """Remove what is due, but for what the page needs; returns the bytes that are free now."""
     with work.database.transaction(read_only=True) as connection:
-        needed = {row["path"] for row in db.rows(connection, "maintain_needed", pipeline=work.pipeline)}
+        needed = {row["path"] for row in db.rows(connection, "maintain.needed", pipeline=work.pipeline)}
     latest = json_pages.read_latest(work.store, work.pipeline)
     needed |= {str(latest["pages"])} if latest else set()
     inside: dict[str, list[str]] = defaultdict(list)
@@ -478,5 +478,5 @@ def _remove(
             log.info("removed %s: %d files, %d bytes (%s)", path, len(here), size, reason)
             if not work.dry_run:
                 with work.transaction() as connection:
-                    db.execute(connection, "maintain_removed", paths=[path])
+                    db.execute(connection, "maintain.removed", paths=[path])
     return freed

@@ -42,15 +42,15 @@ def rollback(*, database: Database, store: Store, settings: Settings, run_id: in
     _need_reason(reason)
     pipeline = settings.pipeline
     with database.transaction() as connection:
-        db.rows(connection, "pointer_hold_run", run_id=run_id)
+        db.rows(connection, "pointer.hold_run", run_id=run_id)
         publications.lock(connection, pipeline)
-        target = db.one(connection, "pointer_of_run", pipeline=pipeline, run_id=run_id)
+        target = db.one(connection, "pointer.of_run", pipeline=pipeline, run_id=run_id)
         if target is None:
             raise InputError(
                 f"run {run_id} has no publication in pipeline {pipeline}; `rerank runs` lists those that have"
             )
         moved = _move(
-            connection, store, target, "pointer_rollback", pipeline=pipeline, reason=f"rollback: {reason}"
+            connection, store, target, "pointer.rollback", pipeline=pipeline, reason=f"rollback: {reason}"
         )
     followers.follow(database=database, store=store, settings=settings)
     return moved
@@ -72,17 +72,17 @@ def release(*, database: Database, store: Store, settings: Settings, reason: str
 
 def _release(connection: Connection, store: Store, pipeline: str, reason: str) -> Moved | None:
     """None where a newer run was published before this could hold it off."""
-    newest = db.one(connection, "pointer_newest", pipeline=pipeline)
+    newest = db.one(connection, "pointer.newest", pipeline=pipeline)
     if newest is not None:
-        db.rows(connection, "pointer_hold_run", run_id=newest["run_id"])
+        db.rows(connection, "pointer.hold_run", run_id=newest["run_id"])
     publications.lock(connection, pipeline)
-    standing = db.one(connection, "pointer_standing", pipeline=pipeline)
-    target = db.one(connection, "pointer_newest", pipeline=pipeline)
+    standing = db.one(connection, "publications.standing", pipeline=pipeline)
+    target = db.one(connection, "pointer.newest", pipeline=pipeline)
     if newest is None or target is None or standing is None or not standing["held"]:
         raise InputError(f"nothing holds the page of pipeline {pipeline}; there is nothing to release")
     if target["run_id"] != newest["run_id"]:
         return None
-    return _move(connection, store, target, "pointer_release", pipeline=pipeline, reason=f"release: {reason}")
+    return _move(connection, store, target, "pointer.release", pipeline=pipeline, reason=f"release: {reason}")
 
 
 def _move(connection: Connection, store: Store, target: RowMapping, statement: str, **values: Any) -> Moved:

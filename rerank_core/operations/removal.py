@@ -54,7 +54,7 @@ def block(*, database: Database, store: Store, settings: Settings, article_id: s
     _check(article_id, reason)
     pipeline = settings.pipeline
     with database.transaction() as connection:
-        db.execute(connection, "removal_block", pipeline=pipeline, article_id=article_id, reason=reason)
+        db.execute(connection, "removal.block", pipeline=pipeline, article_id=article_id, reason=reason)
         found = _blocked(connection, pipeline, article_id)
     followers.follow(database=database, store=store, settings=settings)
     return found
@@ -64,7 +64,7 @@ def unblock(*, database: Database, store: Store, settings: Settings, article_id:
     """End a block. Raises InputError where the article is not blocked."""
     pipeline = settings.pipeline
     with database.transaction() as connection:
-        if not db.execute(connection, "removal_unblock", pipeline=pipeline, article_id=article_id):
+        if not db.execute(connection, "removal.unblock", pipeline=pipeline, article_id=article_id):
             raise InputError(f"article {article_id!r} is not blocked in pipeline {pipeline}")
         found = _blocked(connection, pipeline, article_id)
     followers.follow(database=database, store=store, settings=settings)
@@ -72,7 +72,7 @@ def unblock(*, database: Database, store: Store, settings: Settings, article_id:
 
 
 def _blocked(connection: Connection, pipeline: str, article_id: str) -> Blocked:
-    row = db.one(connection, "removal_known", pipeline=pipeline, article_id=article_id)
+    row = db.one(connection, "removal.known", pipeline=pipeline, article_id=article_id)
     assert row is not None
     return Blocked(claimed=row["claimed"], topics=tuple(row["topics"]))
 
@@ -91,7 +91,7 @@ def forget(
     while forgotten is None:
         with database.transaction() as connection:
             found = db.rows(
-                connection, "removal_pipelines", pipeline=settings.pipeline, article_id=article_id
+                connection, "removal.pipelines", pipeline=settings.pipeline, article_id=article_id
             )
             pipelines = [row["pipeline"] for row in found]
             followed = [settings.of(pipeline) for pipeline in pipelines]
@@ -104,13 +104,13 @@ def forget(
 
 def _hold(connection: Connection, pipelines: Sequence[str]) -> bool:
     """Keep claims and publications of these pipelines, and clean-ups, waiting; False where a page has moved before they did."""
-    db.rows(connection, "maintain_lock")  # first, as clean-ups do
-    held = db.rows(connection, "removal_hold_runs", pipelines=list(pipelines))
+    db.rows(connection, "maintain.lock")  # first, as clean-ups do
+    held = db.rows(connection, "removal.hold_runs", pipelines=list(pipelines))
     for pipeline in pipelines:
-        db.rows(connection, "extract_lock", pipeline=pipeline)
+        db.rows(connection, "runs.lock_claims", pipeline=pipeline)
     for pipeline in pipelines:
         publications.lock(connection, pipeline)
-    pages = [db.one(connection, "pointer_standing", pipeline=pipeline) for pipeline in pipelines]
+    pages = [db.one(connection, "publications.standing", pipeline=pipeline) for pipeline in pipelines]
     return {page["run_id"] for page in pages if page is not None} <= {row["run_id"] for row in held}
 
 
@@ -124,10 +124,10 @@ def _forget(
 ) -> Forgotten:
     of_article: dict[str, Any] = {"pipelines": list(pipelines), "article_id": article_id}
     new = [
-        db.execute(connection, "removal_tombstone", pipeline=pipeline, article_id=article_id, reason=reason)
+        db.execute(connection, "removal.tombstone", pipeline=pipeline, article_id=article_id, reason=reason)
         for pipeline in pipelines
     ]
-    shown = db.rows(connection, "removal_publications", **of_article)
+    shown = db.rows(connection, "removal.publications", **of_article)
     reissued = [
         _reissue(connection, store, page["pipeline"], page["publication_id"], reason)
         for page in shown
@@ -136,24 +136,24 @@ def _forget(
     publication_ids = [page["publication_id"] for page in shown]
     paths = [page["parquet_path"] for page in shown]
     grace_seconds = settings.store_grace_hours * 3600
-    db.execute(connection, "removal_withdraw", publication_ids=publication_ids)
-    rankings = db.execute(connection, "removal_rows", publication_ids=publication_ids, article_id=article_id)
+    db.execute(connection, "removal.withdraw", publication_ids=publication_ids)
+    rankings = db.execute(connection, "removal.rows", publication_ids=publication_ids, article_id=article_id)
     db.execute(
         connection,
-        "removal_due",
+        "removal.due",
         paths=paths,
         grace_seconds=grace_seconds,
         reason=f"shows article {article_id!r}, which was forgotten",
     )
-    due_at = db.one(connection, "removal_due_at", grace_seconds=grace_seconds)
-    texts = db.execute(connection, "removal_texts", **of_article)
-    db.execute(connection, "removal_lock_documents")
-    revisions = db.rows(connection, "removal_revisions", **of_article)
+    due_at = db.one(connection, "removal.due_at", grace_seconds=grace_seconds)
+    texts = db.execute(connection, "removal.texts", **of_article)
+    db.execute(connection, "removal.lock_documents")
+    revisions = db.rows(connection, "removal.revisions", **of_article)
     document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
     clusters.promote(connection, document_ids)
-    removed = db.one(connection, "removal_documents", document_ids=document_ids)
+    removed = db.one(connection, "removal.documents", document_ids=document_ids)
     is_default = settings.source_url is None and settings.source_view == DEFAULT_SOURCE
-    source_rows = db.execute(connection, "removal_source", article_id=article_id) if is_default else 0
+    source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_default else 0
     assert removed is not None
     assert due_at is not None
     return Forgotten(
@@ -177,7 +177,7 @@ def _reissue(connection: Connection, store: Store, pipeline: str, publication_id
     again = publications.reissue(connection, store=store, publication_id=publication_id)
     db.rows(
         connection,
-        "pointer_replace",
+        "removal.replace",
         pipeline=pipeline,
         publication_id=again.publication_id,
         from_publication_id=publication_id,

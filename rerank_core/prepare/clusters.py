@@ -45,7 +45,7 @@ class Found:
 def find(connection: Connection, *, settings: Settings, run: Run) -> Found | None:
     """What has no place yet; None where all has."""
     rows = db.rows(
-        connection, "clusters_new", pipeline=run.pipeline, run_id=run.run_id, until=run.window.until
+        connection, "clusters.new", pipeline=run.pipeline, run_id=run.run_id, until=run.window.until
     )
     if not rows:
         return None
@@ -55,10 +55,10 @@ def find(connection: Connection, *, settings: Settings, run: Run) -> Found | Non
         "since": new[0]["first_ingested_at"] - near,
         "until": new[-1]["first_ingested_at"] + near,
     }
-    leaders = db.copy_out(connection, "clusters_leaders", LEADERS, pipeline=run.pipeline, **span)
+    leaders = db.copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
     alike = near_copies.may_be_alike(_decoded(leaders), near_copies.bands(_signatures(new)))
     ids = leaders.column("document_id").to_numpy()[alike].tolist()
-    found = db.rows(connection, "clusters_alike", pipeline=run.pipeline, document_ids=ids) if ids else []
+    found = db.rows(connection, "clusters.alike", pipeline=run.pipeline, document_ids=ids) if ids else []
     return Found(new, found, leaders.num_rows, span)
 
 
@@ -82,7 +82,7 @@ def keep(connection: Connection, *, pipeline: str, found: Found, joined: Joined)
     new_ids = ids[len(found.alike) :]
     changed = db.one(
         connection,
-        "clusters_changed",
+        "clusters.changed",
         pipeline=pipeline,
         leaders=found.leaders,
         joined_ids=sorted(set(leaders) - set(new_ids)),
@@ -111,7 +111,7 @@ def keep(connection: Connection, *, pipeline: str, found: Found, joined: Joined)
 def begin_anew(connection: Connection, *, settings: Settings, run: Run) -> int:
     """Clusters whose texts this run has claimed again long after the leader count their age from now on anew."""
     seconds = settings.syndication_hours * 3600
-    return db.execute(connection, "clusters_again", pipeline=run.pipeline, run_id=run.run_id, seconds=seconds)
+    return db.execute(connection, "clusters.again", pipeline=run.pipeline, run_id=run.run_id, seconds=seconds)
 
 
 def promote(connection: Connection, document_ids: Sequence[int]) -> int:
@@ -119,7 +119,7 @@ def promote(connection: Connection, document_ids: Sequence[int]) -> int:
 
     The caller holds the lock on documents.
     """
-    return db.execute(connection, "clusters_promote", document_ids=list(document_ids))
+    return db.execute(connection, "clusters.promote", document_ids=list(document_ids))
 
 
 def _texts(rows: Sequence[RowMapping]) -> Texts:

@@ -98,22 +98,22 @@ def _finish(
         runs.hold_fence(connection, run.run_id, fence)
         # No claim is under way while the run says that it has prepared all that was claimed. Claims go
         # one at a time, so what came since has higher numbers.
-        db.rows(connection, "extract_lock", pipeline=run.pipeline)
+        db.rows(connection, "runs.lock_claims", pipeline=run.pipeline)
         if _pending(connection, run, after):
             return None
         if unplaced is not None and places is not None:
-            db.execute(connection, "prepare_hold")
+            db.execute(connection, "prepare.hold")
             if not clusters.keep(connection, pipeline=run.pipeline, found=unplaced, joined=places):
                 return None
             vetoed = int(places.vetoed.sum())
         if "syndication" not in cleaning.without:
             clusters.begin_anew(connection, settings=settings, run=run)
-        counts = db.one(connection, "prepare_count", run_id=run.run_id)
+        counts = db.one(connection, "prepare.count", run_id=run.run_id)
         assert counts is not None
         result = Prepared(**counts, vetoed=vetoed)
         if result.revisions != result.documents + result.copies + result.quarantined:
             raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
-        db.execute(connection, "prepare_done", run_id=run.run_id)
+        db.execute(connection, "prepare.done", run_id=run.run_id)
         return result
 
 
@@ -130,7 +130,7 @@ def _batches(database: Database, run: Run, after: int) -> Iterator[Sequence[Raw]
 def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
     rows = db.rows(
         connection,
-        "prepare_pending",
+        "prepare.pending",
         pipeline=run.pipeline,
         run_id=run.run_id,
         until=run.window.until,
@@ -143,8 +143,8 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
 
 def _still_there(connection: Connection, made: Outcome) -> Outcome:
     """What was made, without what was forgotten while it was prepared."""
-    db.execute(connection, "prepare_hold")
-    found = db.rows(connection, "prepare_there", revision_ids=[*made.documents, *made.refused])
+    db.execute(connection, "prepare.hold")
+    found = db.rows(connection, "prepare.there", revision_ids=[*made.documents, *made.refused])
     there = {row["revision_id"] for row in found}
     return replace(
         made,
@@ -159,7 +159,7 @@ def _save(connection: Connection, made: Outcome, run_id: int, month: date) -> No
     if made.refused:
         db.execute(
             connection,
-            "prepare_quarantine",
+            "prepare.quarantine",
             revision_ids=list(made.refused),
             reasons=list(made.refused.values()),
         )
@@ -167,7 +167,7 @@ def _save(connection: Connection, made: Outcome, run_id: int, month: date) -> No
     if counts:
         db.execute(
             connection,
-            "prepare_tally",
+            "prepare.tally",
             run_id=run_id,
             names=counts,
             values=[made.counts[name] for name in counts],
@@ -194,10 +194,10 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "marks": pa.array([document.marks for document in distinct], pa.string()),
     }
     db.copy_in(connection, "pg_temp.new_document", pa.table(columns))
-    db.execute(connection, "prepare_documents")
+    db.execute(connection, "prepare.documents")
     db.execute(
         connection,
-        "prepare_revisions",
+        "prepare.revisions",
         revision_ids=list(documents),
         digests=[document.digest for document in documents.values()],
         titles=[document.title for document in documents.values()],

@@ -44,7 +44,7 @@ class Preparation:
 def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
     """How the latest revision of an article was prepared. Raises InputError where no run has claimed the article."""
     with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "preparation", pipeline=settings.pipeline, article_id=article_id)
+        row = db.one(connection, "trace.steps", pipeline=settings.pipeline, article_id=article_id)
     if row is None:
         raise InputError(
             f"article {article_id!r} was never claimed in pipeline {settings.pipeline}; the next run claims what is new"

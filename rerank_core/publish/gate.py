@@ -60,7 +60,7 @@ class Spread:
 
 def latest(connection: Connection, run_id: int) -> Decision | None:
     """The decision that holds; None: nothing was ever wrong with the run."""
-    row = db.one(connection, "gate_latest", run_id=run_id)
+    row = db.one(connection, "gate.latest", run_id=run_id)
     if row is None:
         return None
     return Decision(row["verdict"], row["sentence"], row["actor"], row["decided_at"])
@@ -68,7 +68,7 @@ def latest(connection: Connection, run_id: int) -> Decision | None:
 
 def spread(connection: Connection, run: Run) -> Spread:
     """How the scores of the run that stand in the ledger are spread."""
-    everything, *shards = db.rows(connection, "gate_scores", run_id=run.run_id)
+    everything, *shards = db.rows(connection, "gate.scores", run_id=run.run_id)
     return Spread(
         everything["pairs"],
         everything["not_finite"],
@@ -80,7 +80,7 @@ def spread(connection: Connection, run: Run) -> Spread:
 def check_scores(connection: Connection, run: Run, found: Spread) -> list[str]:
     """What is wrong with the scores that the run made, a sentence each."""
     wrong = []
-    kept = db.one(connection, "gate_run", run_id=run.run_id)
+    kept = db.one(connection, "gate.run", run_id=run.run_id)
     assert kept is not None
     for shard, margin in found.canaries.items():
         if margin is None and kept["gated"]:
@@ -104,8 +104,8 @@ def check_scores(connection: Connection, run: Run, found: Spread) -> list[str]:
 
 def check_counts(connection: Connection, run: Run, page: Standings) -> list[str]:
     """Which buckets of the run do not add up, a sentence each."""
-    row = db.one(connection, "gate_articles", run_id=run.run_id)
-    kept = db.one(connection, "gate_run", run_id=run.run_id)
+    row = db.one(connection, "gate.articles", run_id=run.run_id)
+    kept = db.one(connection, "gate.run", run_id=run.run_id)
     assert row is not None
     assert kept is not None
     wrong = []
@@ -122,7 +122,7 @@ def check_counts(connection: Connection, run: Run, page: Standings) -> list[str]
         wrong.append(f"counts: {row['claimed']:,} revisions were claimed and {row['revisions']:,} are there")
     if row["twice"]:
         wrong.append(f"counts: {row['twice']:,} claimed revisions are prepared and in quarantine, too")
-    windows = {found["slug"]: found for found in db.rows(connection, "gate_window", run_id=run.run_id)}
+    windows = {found["slug"]: found for found in db.rows(connection, "gate.window", run_id=run.run_id)}
     rows = {each["values"]: each["counts"] for each in page.rows.column("topic").value_counts().to_pylist()}
     for slug, topic in sorted(page.topics.items()):
         wrong += _uneven(
@@ -170,9 +170,9 @@ def check_empty(
     abstains counts as empty. Never of a first run, nor of one that would not be the page: of an older as-of time than it.
     """
     standing = db.one(
-        connection, "gate_standing", pipeline=run.pipeline, slugs=sorted(topics), hidden=list(hidden)
+        connection, "gate.standing", pipeline=run.pipeline, slugs=sorted(topics), hidden=list(hidden)
     )
-    newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
+    newest = db.one(connection, "publish.is_newest", run_id=run.run_id)
     assert newest is not None
     if standing is None or not newest["is_newest"]:
         return []
@@ -188,11 +188,11 @@ def check_empty(
 
 def block(connection: Connection, run: Run, *, fence: int, sentence: str) -> int:
     """Take the run's scores out of the ledger; returns how many count for nothing now. The caller holds its fence."""
-    db.rows(connection, "gate_hold_run", run_id=run.run_id)
-    db.execute(connection, "gate_set_aside", run_id=run.run_id)
+    db.rows(connection, "gate.hold_run", run_id=run.run_id)
+    db.execute(connection, "gate.set_aside", run_id=run.run_id)
     _bring_back(connection, run.run_id, own=False)
     decide(connection, run.run_id, "blocked", sentence, fence=fence)
-    row = db.one(connection, "gate_count_aside", run_id=run.run_id)
+    row = db.one(connection, "gate.count_aside", run_id=run.run_id)
     assert row is not None
     return int(row["distrusted"])
 
@@ -204,7 +204,7 @@ def trust(connection: Connection, run_id: int) -> None:
 
 def settle(connection: Connection, run_id: int) -> None:
     """The run's scores are good: those that they replaced are kept no longer."""
-    db.execute(connection, "gate_drop_aside", run_id=run_id)
+    db.execute(connection, "gate.drop_aside", run_id=run_id)
 
 
 def decide(
@@ -212,15 +212,15 @@ def decide(
 ) -> None:
     """Keep a decision."""
     db.rows(
-        connection, "gate_add", run_id=run_id, verdict=verdict, sentence=sentence, fence=fence, actor=actor
+        connection, "gate.add", run_id=run_id, verdict=verdict, sentence=sentence, fence=fence, actor=actor
     )
 
 
 def _bring_back(connection: Connection, run_id: int, *, own: bool) -> None:
-    months = [row["month"] for row in db.rows(connection, "gate_months", run_id=run_id)]
+    months = [row["month"] for row in db.rows(connection, "gate.months", run_id=run_id)]
     if months:
         ledger.ensure_months(connection, months)
-        db.execute(connection, "gate_bring_back", run_id=run_id, own=own)
+        db.execute(connection, "gate.bring_back", run_id=run_id, own=own)
 
 
 def approve(database: Database, *, run_id: int, pipeline: str, reason: str, actor: str | None = None) -> bool:

@@ -36,8 +36,8 @@ def deleted_articles(
     try:
         with source.transaction(read_only=True) as connection:
             view = (("view", settings.source_view),)
-            found = db.rows(connection, "publish_absent", view, article_ids=list(article_ids))
-            has_any = not found or bool(db.rows(connection, "publish_source", view))
+            found = db.rows(connection, "hidden.absent", view, article_ids=list(article_ids))
+            has_any = not found or bool(db.rows(connection, "hidden.source", view))
     except DatabaseUnavailable as error:
         if source is database:
             raise
@@ -103,8 +103,8 @@ def note_deleted(
     """Keep which of the window's articles the source lacks; the next window takes another article of the same text."""
     known = {article_id for article_id, why in _hidden(connection, pipeline, article_ids) if why == "deleted"}
     back = sorted(known - set(deleted))
-    db.execute(connection, "publish_set_back", pipeline=pipeline, article_ids=back, fresh_since=fresh_since)
-    db.execute(connection, "publish_set_deleted", pipeline=pipeline, article_ids=sorted(deleted))
+    db.execute(connection, "hidden.set_back", pipeline=pipeline, article_ids=back, fresh_since=fresh_since)
+    db.execute(connection, "hidden.set_deleted", pipeline=pipeline, article_ids=sorted(deleted))
 
 
 def forgotten_since(
@@ -118,5 +118,5 @@ def forgotten_since(
 def _hidden(connection: Connection, pipeline: str, article_ids: Sequence[str]) -> list[tuple[str, str]]:
     """(article, why) of those of these articles that are hidden; one may be there for several reasons."""
     window = set(article_ids)
-    found = db.rows(connection, "publish_hidden", pipeline=pipeline)
+    found = db.rows(connection, "hidden.hidden", pipeline=pipeline)
     return [(row["article_id"], row["why"]) for row in found if row["article_id"] in window]

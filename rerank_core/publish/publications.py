@@ -75,7 +75,7 @@ def draft(
 
 def lock(connection: Connection, pipeline: str) -> None:
     """Publications of one pipeline commit one at a time. Whoever also holds a run takes that first."""
-    db.rows(connection, "publish_lock", pipeline=pipeline)
+    db.rows(connection, "publications.lock", pipeline=pipeline)
 
 
 def add(
@@ -90,7 +90,7 @@ def add(
     """Add a publication and its rows; returns its id. Its topics are the caller's to add."""
     row = db.one(
         connection,
-        "publish_add",
+        "publications.add",
         pipeline=made.pipeline,
         run_id=made.run_id,
         version=made.version,
@@ -121,7 +121,7 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
     The caller holds the run and the pipeline's lock, and moves the pointer. Raises CorruptError where
     the rows are not all there any more, StoreUnavailable where the store refuses.
     """
-    before = db.one(connection, "publish_again", publication_id=publication_id)
+    before = db.one(connection, "publications.again", publication_id=publication_id)
     assert before is not None
     if before["rows_left"] != before["row_count"]:
         raise CorruptError(
@@ -138,7 +138,7 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
     order = ["topic", "rank", *(name for name in schemas.RANKING.names if name not in {"topic", "rank"})]
     rows = db.copy_out(
         connection,
-        "publish_again_rows",
+        "publications.again_rows",
         pa.schema([schemas.RANKING.field(name) for name in order]),
         (("columns", columns),),
         publication_id=publication_id,
@@ -161,10 +161,10 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
         trimmed=True,
         blocked=before["blocked"],
     )
-    db.execute(connection, "publish_again_topics", publication_id=again, before=publication_id)
+    db.execute(connection, "publications.again_topics", publication_id=again, before=publication_id)
     db.execute(
         connection,
-        "publish_again_hidden",
+        "publications.again_hidden",
         publication_id=again,
         before=publication_id,
         pipeline=before["pipeline"],

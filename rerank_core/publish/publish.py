@@ -133,7 +133,7 @@ def _prepare(
         page, left_out, stays = _with_light(look, run, fence, look.without_scores)
     assert page is not None
     with database.transaction(read_only=True) as connection:
-        before = db.one(connection, "publish_latest", run_id=run.run_id)
+        before = db.one(connection, "publish.latest", run_id=run.run_id)
     draft = publications.draft(
         store,
         page.rows,
@@ -217,7 +217,7 @@ def _with_light(look: _Look, run: Run, fence: int, attempt: Callable[[Run], T]) 
 
 def _is_out_of_date(connection: Connection, run: Run, article_ids: Sequence[str], page: _Page) -> bool:
     """Whether the page shows what was forgotten since, or another version of the run was published."""
-    latest = db.one(connection, "publish_latest", run_id=run.run_id)
+    latest = db.one(connection, "publish.latest", run_id=run.run_id)
     known, found = (row and row["publication_id"] for row in (page.before, latest))
     return known != found or hidden.forgotten_since(connection, run.pipeline, article_ids, page.hidden)
 
@@ -233,7 +233,7 @@ def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Publ
     _add_topics(connection, publication_id, page.standings)
     db.execute(
         connection,
-        "publish_add_hidden",
+        "publish.add_hidden",
         publication_id=publication_id,
         article_ids=list(page.hidden),
         whys=list(page.hidden.values()),
@@ -241,11 +241,11 @@ def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Publ
     moved = None
     if page.stays is None:
         moved = db.one(
-            connection, "publish_move_pointer", pipeline=run.pipeline, publication_id=publication_id
+            connection, "publish.move_pointer", pipeline=run.pipeline, publication_id=publication_id
         )
     if page.blocked is None:
         gate.settle(connection, run.run_id)
-    standing = db.one(connection, "pointer_standing", pipeline=run.pipeline)
+    standing = db.one(connection, "publications.standing", pipeline=run.pipeline)
     if standing is not None and standing["held"]:
         log.warning(
             "run %d: the page of pipeline %s is held at run %d; `rerank publish --release` lets it go on",
@@ -254,7 +254,7 @@ def _commit(connection: Connection, store: Store, run: Run, page: _Page) -> Publ
             standing["run_id"],
         )
     _settle_fills(connection, run, page.standings)
-    db.execute(connection, "publish_done", run_id=run.run_id, degraded=degraded)
+    db.execute(connection, "publish.done", run_id=run.run_id, degraded=degraded)
     return Published(
         publication_id=publication_id,
         version=draft.version,
@@ -281,7 +281,7 @@ def _difference(connection: Connection, page: _Page) -> str | None:
     if before is None or before["rows_sha256"] == now.rows_sha256:
         return None
     reasons = []
-    was = db.rows(connection, "publish_rows", publication_id=before["publication_id"])
+    was = db.rows(connection, "publish.rows", publication_id=before["publication_id"])
     missing = sum(topic.missing for topic in page.standings.topics.values())
     if missing < before["missing"]:
         reasons.append(f"healed: {before['missing'] - missing} pairs have a score now")
@@ -330,7 +330,7 @@ def _removals(connection: Connection, page: _Page, shown_before: set[str]) -> li
             "deleted: " + ", ".join(f"{gone[why]} articles {text}" for why, text in GONE.items() if gone[why])
         )
     assert page.before is not None
-    found = db.rows(connection, "publish_was_hidden", publication_id=page.before["publication_id"])
+    found = db.rows(connection, "publish.was_hidden", publication_id=page.before["publication_id"])
     back = len(shown & {row["article_id"] for row in found})
     if back:
         reasons.append(f"restored: {back} articles are shown again")
@@ -348,7 +348,7 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
     """A topic is filled when all that the newest run wanted of it is scored; else it is filled again."""
     if run.scorer_id is None:
         return
-    newest = db.one(connection, "publish_is_newest", run_id=run.run_id)
+    newest = db.one(connection, "publish.is_newest", run_id=run.run_id)
     assert newest is not None
     filled: list[tuple[str, bytes]] = []
     unfilled: list[tuple[str, bytes]] = []
@@ -358,9 +358,9 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
         (filled if whole else unfilled).append((one.topic.slug, topics.recall_digest(one.topic)))
     values = {"pipeline": run.pipeline, "scorer_id": run.scorer_id, "run_id": run.run_id}
     is_newest = newest["is_newest"]
-    db.execute(connection, "publish_unfill_topics", is_newest=is_newest, **_columns(unfilled), **values)
+    db.execute(connection, "publish.unfill_topics", is_newest=is_newest, **_columns(unfilled), **values)
     if is_newest:
-        db.execute(connection, "publish_fill_topics", **_columns(filled), **values)
+        db.execute(connection, "publish.fill_topics", **_columns(filled), **values)
 
 
 def _columns(queries: Sequence[tuple[str, bytes]]) -> dict[str, list[Any]]:

@@ -92,7 +92,7 @@ def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str
     frozen_pairs = artifacts.read_pairs(store, run)
     pairs = _without_forgotten(connection, frozen_pairs, members, hidden)
     light = artifacts.read_light(store, run)
-    wanted = tuple(_frozen(row) for row in db.rows(connection, "publish_topics", run_id=run.run_id))
+    wanted = tuple(_frozen(row) for row in db.rows(connection, "standings.topics", run_id=run.run_id))
     page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
     scored = _ScoredPairs(connection, run, pairs)
     label = artifacts.label_of(light)
@@ -116,7 +116,7 @@ def _without_forgotten(
         return pairs
     theirs = members.filter(pc.is_in(members.column("article_id"), forgotten)).column("scored_document_id")
     asked = sorted(set(theirs.to_pylist()))
-    there = {row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=asked)}
+    there = {row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=asked)}
     gone = pa.array([document_id for document_id in asked if document_id not in there], pa.int64())
     return pairs.filter(pc.invert(pc.is_in(pairs.column("document_id"), gone)))
 
@@ -282,5 +282,5 @@ def _display(connection: Connection, members: pa.Table, page: Page, places: Ids)
     """What frontends show of each ranked revision."""
     revision_ids = members.column("revision_id").take(pa.array(page.positions[places])).to_pylist()
     return {
-        row["revision_id"]: row for row in db.rows(connection, "publish_display", revision_ids=revision_ids)
+        row["revision_id"]: row for row in db.rows(connection, "standings.display", revision_ids=revision_ids)
     }

@@ -62,10 +62,10 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
             pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
         wanted = store_queries(connection, topics.current_topics(connection, run.pipeline))
         members = np.unique(read_members(connection, run).column("scored_document_id").to_numpy())
-        db.execute(connection, "embed_run", run_id=run.run_id, embedder_id=embedder_id)
+        db.execute(connection, "embed.run", run_id=run.run_id, embedder_id=embedder_id)
         queries = db.rows(
             connection,
-            "embed_missing_queries",
+            "embed.missing_queries",
             embedder_id=embedder_id,
             query_ids=sorted(set(wanted.values())) if len(members) else [],
         )
@@ -101,7 +101,7 @@ def _embed_queries(
     with database.transaction() as connection:
         db.execute(
             connection,
-            "embed_add_queries",
+            "embed.add_queries",
             embedder_id=embedder_id,
             query_ids=[row["query_id"] for row in queries],
             vectors=[vector.astype("<f2").tobytes() for vector in found],
@@ -117,7 +117,7 @@ def _embed_documents(
     while done < len(missing) and monotonic() < deadline:
         batch = newest_first[done : done + BATCH]
         with database.transaction(read_only=True) as connection:
-            rows = db.rows(connection, "embed_documents", document_ids=batch.tolist())
+            rows = db.rows(connection, "embed.documents", document_ids=batch.tolist())
         matrix = embedder.embed_documents([row["text"] for row in rows])
         vectors.add(np.asarray([row["document_id"] for row in rows], dtype=np.int64), matrix)
         done += len(batch)

@@ -25,7 +25,7 @@ SETS = 4  # of wanted documents that are kept at hand: one a language of a topic
 def ensure(connection: Connection, *, embedder_id: int, dimensions: int) -> None:
     """Make the embedder's table, and the extension where it is missing. Raises SettingsError where neither is allowed."""
     try:
-        db.rows(connection, "embed_ensure", embedder_id=embedder_id, dimensions=dimensions)
+        db.rows(connection, "pgvector.ensure", embedder_id=embedder_id, dimensions=dimensions)
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) not in {"42501", "0A000", "58P01"}:
             raise
@@ -57,7 +57,7 @@ class PgVectors:
     def missing(self, document_ids: Ids) -> Ids:
         """See Vectors.missing."""
         with self._database.transaction(read_only=True) as connection:
-            found = db.rows(connection, "embed_missing", self._table, document_ids=document_ids.tolist())
+            found = db.rows(connection, "pgvector.missing", self._table, document_ids=document_ids.tolist())
         return np.asarray([row["document_id"] for row in found], dtype=np.int64)
 
     def add(self, document_ids: Ids, vectors: Matrix) -> None:
@@ -67,8 +67,8 @@ class PgVectors:
             "vectors": [_as_text(vector) for vector in vectors],
         }
         with self._database.transaction() as connection:
-            db.rows(connection, "embed_search_path")
-            connection.execute(db.statement("embed_add", self._table), values)
+            db.rows(connection, "pgvector.search_path")
+            connection.execute(db.statement("pgvector.add", self._table), values)
 
     def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
         """See Vectors.read."""
@@ -77,10 +77,10 @@ class PgVectors:
         # pgvector sends a vector as two 16-bit words, the first its length, and numbers, all big-endian.
         parts: list[Matrix] = []
         with self._database.transaction(read_only=True) as connection:
-            db.rows(connection, "embed_search_path")
+            db.rows(connection, "pgvector.search_path")
             for start in range(0, len(wanted), BATCH):
                 part = wanted[start : start + BATCH].tolist()
-                for row in db.rows(connection, "embed_read", self._table, document_ids=part):
+                for row in db.rows(connection, "pgvector.read", self._table, document_ids=part):
                     ids.append(row["document_id"])
                     parts.append(np.frombuffer(row["vector"], dtype=">f2", offset=4).astype(np.float16))
         return np.asarray(ids, dtype=np.int64), np.asarray(parts, dtype=np.float16).reshape(len(ids), -1)
@@ -90,10 +90,10 @@ class PgVectors:
         connection = self._search()
         relations = (*self._table, ("wanted", self._set(connection, among)))
         values = {"query": _as_text(query), "limit": limit}
-        db.rows(connection, "embed_search_settings")
-        found = db.rows(connection, "embed_nearest", relations, **values)
+        db.rows(connection, "pgvector.search_settings")
+        found = db.rows(connection, "pgvector.nearest", relations, **values)
         if len(found) < limit:  # the index gave up, or there are no more
-            found = db.rows(connection, "embed_exact", relations, **values)
+            found = db.rows(connection, "pgvector.exact", relations, **values)
         ids = np.asarray([row["document_id"] for row in found], dtype=np.int64)
         likeness = np.asarray([row["likeness"] for row in found], dtype=np.float32)
         order = np.lexsort((ids, -likeness))
@@ -104,7 +104,7 @@ class PgVectors:
         if self._searching is None:
             self._searching = self._stack.enter_context(self._database.transaction())
             db.may_idle(self._searching)
-            db.rows(self._searching, "embed_search_path")
+            db.rows(self._searching, "pgvector.search_path")
         return self._searching
 
     def _set(self, connection: Connection, document_ids: Ids) -> str:

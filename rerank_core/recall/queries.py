@@ -18,13 +18,13 @@ def store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple
     digests = [topics.query_digest(*text) for text in texts]
     db.execute(
         connection,
-        "recall_store_queries",
+        "queries.store_queries",
         digests=digests,
         instructions=[instruction for instruction, _ in texts],
         queries=[query for _, query in texts],
     )
     found = {
         bytes(row["digest"]): row["query_id"]
-        for row in db.rows(connection, "recall_queries", digests=digests)
+        for row in db.rows(connection, "queries.queries", digests=digests)
     }
     return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}

@@ -106,7 +106,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
-        left_out = db.one(connection, "recall_left_out", run_id=run.run_id)
+        left_out = db.one(connection, "recall.left_out", run_id=run.run_id)
     assert left_out is not None
     known = int(pc.sum(work.column("known")).as_py() or 0)
     return Recalled(
@@ -168,7 +168,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         ledger.ensure_months(connection, pc.unique(pairs.column("month")).to_pylist())
         db.execute(
             connection,
-            "recall_freeze",
+            "recall.freeze",
             run_id=run.run_id,
             scorer_id=scorer_id,
             members_path=members_file.path,
@@ -180,7 +180,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         for part in parts:
             db.execute(
                 connection,
-                "recall_topic",
+                "recall.topic",
                 run_id=run.run_id,
                 slug=part.topic.slug,
                 topic_version_id=part.topic.topic_version_id,
@@ -272,7 +272,7 @@ def _filled(connection: Connection, run: Run, recall: str) -> dict[tuple[str, by
     """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
     filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
     for row in db.rows(
-        connection, "recall_filled", pipeline=run.pipeline, until=run.window.until, recall=recall
+        connection, "recall.filled", pipeline=run.pipeline, until=run.window.until, recall=recall
     ):
         filled[row["slug"], bytes(row["recall_digest"])][row["scorer_id"]] = row["whole"]
     return filled

@@ -80,7 +80,7 @@ def open_retriever(
     if settings.recall == "exhaustive":
         yield Exhaustive()
         return
-    row = db.one(connection, "embed_of_run", pipeline=run.pipeline, run_id=run.run_id)
+    row = db.one(connection, "strategy.of_run", pipeline=run.pipeline, run_id=run.run_id)
     if row is None:
         if len(document_ids):
             log.warning("run %d: nothing was embedded; recall is by BM25 this time", run.run_id)
@@ -89,7 +89,7 @@ def open_retriever(
     embedder = KnownEmbedder(**row)
     rows = db.rows(
         connection,
-        "embed_read_queries",
+        "strategy.read_queries",
         embedder_id=embedder.embedder_id,
         query_ids=sorted(query_ids),
     )

@@ -39,7 +39,7 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
     """The articles of the run's freshness window as they are now (schemas.MEMBERS); recall freezes them."""
     found = db.rows(
         connection,
-        "recall_members",
+        "window.members",
         pipeline=run.pipeline,
         run_id=run.run_id,
         fresh_since=run.window.fresh_since,
@@ -197,7 +197,7 @@ def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
             row["document_id"]
             for row in db.rows(
                 connection,
-                "recall_filter",
+                "window.filter",
                 document_ids=document_ids.tolist(),
                 must=[pattern(term) for term in topic.must],
                 must_not=[pattern(term) for term in topic.must_not],
@@ -222,7 +222,7 @@ def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:
     """The terms of these documents, in this order; a batch at a time, since a large window's are gigabytes."""
     for start in range(0, len(document_ids), BATCH):
         batch = document_ids[start : start + BATCH].tolist()
-        found = db.rows(connection, "recall_terms", document_ids=batch)
+        found = db.rows(connection, "window.terms", document_ids=batch)
         by_id = {row["document_id"]: row["terms"] for row in found}
         for document_id in batch:
             yield by_id.get(document_id, "").split(" ")  # that of a forgotten article may be gone by now

@@ -51,7 +51,7 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
     written = store.write(store.light_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), light)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
-        db.execute(connection, "degrade_light", run_id=run.run_id, path=written.path, sha256=written.sha256)
+        db.execute(connection, "light.light", run_id=run.run_id, path=written.path, sha256=written.sha256)
     return Ordered(missing=missing.num_rows, topics=topics, fell_back=fell_back)
 
 
@@ -77,8 +77,8 @@ def _by_embedding(database: Database, settings: Settings, run: Run, missing: pa.
     query_ids, query_places = np.unique(missing.column("query_id").to_numpy(), return_inverse=True)
     document_ids, document_places = np.unique(missing.column("document_id").to_numpy(), return_inverse=True)
     with database.transaction(read_only=True) as connection:
-        queries = db.rows(connection, "rerank_queries", query_ids=query_ids.tolist())
-        documents = db.rows(connection, "rerank_documents", document_ids=document_ids.tolist())
+        queries = db.rows(connection, "worklist.queries", query_ids=query_ids.tolist())
+        documents = db.rows(connection, "worklist.documents", document_ids=document_ids.tolist())
     texts = {row["document_id"]: row["text"] for row in documents}
     try:
         scores = sentences.similarity(

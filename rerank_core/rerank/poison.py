@@ -33,7 +33,7 @@ class Attempt:
     def begin(cls, database: Database, *, run_id: int, shard: int) -> "Attempt":
         """Leave the mark, and take up what the try before left."""
         with database.transaction() as connection:
-            row = db.one(connection, "attempts_begin", run_id=run_id, shard=shard)
+            row = db.one(connection, "poison.begin", run_id=run_id, shard=shard)
         assert row is not None
         alone = (row["alone_query_id"], row["alone_document_id"])
         culprit = alone if row["alone_times"] >= CONVICTED else None
@@ -42,7 +42,7 @@ class Attempt:
     def end(self) -> None:
         """Take the mark away."""
         with self.database.transaction() as connection:
-            db.execute(connection, "attempts_end", run_id=self.run_id, shard=self.shard)
+            db.execute(connection, "poison.end", run_id=self.run_id, shard=self.shard)
 
     def score(
         self, scorer: Scorer, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float
@@ -65,7 +65,7 @@ class Attempt:
         with self.database.transaction() as connection:
             row = db.one(
                 connection,
-                "attempts_meet",
+                "poison.meet",
                 scorer_id=scorer_id,
                 run_id=self.run_id,
                 shard=self.shard,
@@ -83,7 +83,7 @@ class Attempt:
         with self.database.transaction() as connection:
             db.execute(
                 connection,
-                "attempts_alone",
+                "poison.alone",
                 run_id=self.run_id,
                 shard=self.shard,
                 query_id=pair and pair.query_id,

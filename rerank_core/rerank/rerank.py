@@ -123,7 +123,7 @@ def _keep_canary(database: Database, run: Run, shard: int, scorer: Scorer) -> No
         with database.transaction() as connection:
             db.execute(
                 connection,
-                "observe_record",
+                "observe.record",
                 run_id=run.run_id,
                 stage=f"rerank[{shard}]",
                 names=["canary_margin"],
@@ -154,7 +154,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         wanted = worklist.unsettled_pairs(connection, run, work)
-        speed = db.one(connection, "rerank_speed", scorer_id=run.scorer_id)
+        speed = db.one(connection, "rerank.speed", scorer_id=run.scorer_id)
     if not wanted:
         return Workload(pairs=0, tokens=0, seconds=0.0)
     prompter = scorers.prompter(settings)
@@ -302,7 +302,7 @@ def _has_any(database: Database, run: Run, pairs: Sequence[Pair]) -> bool:
     with database.transaction(read_only=True) as connection:
         row = db.one(
             connection,
-            "rerank_has_any",
+            "rerank.has_any",
             scorer_id=run.scorer_id,
             only_run_id=run.run_id if run.rescore else None,
             query_ids=[pair.query_id for pair in pairs],

@@ -39,10 +39,10 @@ def unsettled_pairs(connection: Connection, run: Run, work: pa.Table) -> list[Pa
     left = left.filter(pc.invert(left.column("settled")))
     query_ids = pc.unique(left.column("query_id")).to_pylist()
     document_ids = pc.unique(left.column("document_id")).to_pylist()
-    queries = {row["query_id"]: row for row in db.rows(connection, "rerank_queries", query_ids=query_ids)}
+    queries = {row["query_id"]: row for row in db.rows(connection, "worklist.queries", query_ids=query_ids)}
     texts = {
         row["document_id"]: row["text"]
-        for row in db.rows(connection, "rerank_documents", document_ids=document_ids)
+        for row in db.rows(connection, "worklist.documents", document_ids=document_ids)
     }
     return [
         Pair(

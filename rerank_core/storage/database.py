@@ -9,6 +9,7 @@ are UTC. Errors of the driver that a later try can mend become DatabaseUnavailab
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,7 +25,7 @@ from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core.errors import DatabaseUnavailable, SettingsError
+from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError
 from rerank_core.frontends import contract
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,27 @@ def sql_folder() -> Path:
 
 
 @cache
+def statement_texts() -> dict[str, str]:
+    """Every named statement: "module.name" → SQL, from sql/queries/<package>/<module>.sql.
+
+    A file holds several statements. Each begins with a line `-- name: …` and a line that says why it exists.
+    """
+    found: dict[str, str] = {}
+    for file in sorted((sql_folder() / "queries").rglob("*.sql")):
+        head, *parts = re.split(r"^-- name: ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for part in parts:
+            name, _, sql = part.partition("\n")
+            full_name = f"{file.stem}.{name.strip()}"
+            if head.strip() or full_name in found:
+                raise CorruptError(f"{file}: text before the first `-- name:`, or {full_name} occurs twice")
+            found[full_name] = sql.strip()
+    return found
+
+
+@cache
 def statement(name: str, relations: tuple[tuple[str, str], ...] = ()) -> TextClause:
-    """The statement in sql/queries/<name>.sql, its {relations} filled in with trusted names."""
-    sql = (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    """The statement "module.name", its {relations} filled in with trusted names."""
+    sql = statement_texts()[name]
     for placeholder, relation in relations:
         sql = sql.replace("{" + placeholder + "}", relation)
     return text(sql)
@@ -112,12 +131,12 @@ class Database:
                 pids = sorted(pid for pid, _ in still)
                 log.warning("sessions %s stand still in the middle of a COPY, and are ended", pids)
                 with self._engine.begin() as connection:
-                    rows(connection, "database_end", pids=pids)
+                    rows(connection, "database.end", pids=pids)
 
     def _copying(self) -> set[tuple[int, int]]:
         """Sessions that have waited long for their client within a COPY, and the bytes that each has taken."""
         with self._engine.begin() as connection:
-            found = rows(connection, "database_copying", idle=IDLE_TIMEOUT)
+            found = rows(connection, "database.copying", idle=IDLE_TIMEOUT)
         return {(row["pid"], row["bytes_processed"]) for row in found}
 
     @contextmanager
@@ -345,7 +364,7 @@ def _describe(connection: Connection) -> None:
     wanted = {(view, ""): f"{means} See CONTRACT.md." for view, means in contract.VIEW_MEANS.items()}
     for view, table in contract.VIEWS.items():
         wanted |= {(view, column.name): contract.comment(column) for column in table}
-    found = {(row["view"], row["name"]): row["comment"] for row in rows(connection, "contract_comments")}
+    found = {(row["view"], row["name"]): row["comment"] for row in rows(connection, "database.comments")}
     with _cursor(connection) as cursor:
         for (view, name), comment in wanted.items():
             if (view, name) in found and found[view, name] != comment:

@@ -34,7 +34,7 @@ SCORES = pa.schema(
 def ensure_months(connection: Connection, months: Iterable[date]) -> None:
     """Make the partitions that scores of these months' documents go to."""
     for month in sorted(set(months)):
-        db.rows(connection, "ledger_ensure_month", month=month)
+        db.rows(connection, "ledger.ensure_month", month=month)
 
 
 def write(
@@ -71,7 +71,7 @@ def write(
     )
     return db.execute(
         connection,
-        "ledger_replace" if replace else "ledger_add",
+        "ledger.replace" if replace else "ledger.add",
         scorer_id=scorer_id,
         run_id=run_id,
         shard=shard,
@@ -86,8 +86,8 @@ def hold_unblocked(connection: Connection, run: Run) -> None:
     Raises FencedError where it has blocked the run since `run` was read: what a try scores that began before is
     distrusted like the rest.
     """
-    db.rows(connection, "ledger_hold_run", run_id=run.run_id)
-    row = db.one(connection, "ledger_blocked", run_id=run.run_id, fence=run.fence)
+    db.rows(connection, "ledger.hold_run", run_id=run.run_id)
+    row = db.one(connection, "ledger.blocked", run_id=run.run_id, fence=run.fence)
     if row is not None and row["blocked"]:
         raise FencedError(
             f"run {run.run_id} was blocked by its gate while this try scored: no more of it is kept; Clear the task to score anew"
@@ -134,7 +134,7 @@ def lookup(
     found = [
         db.copy_out(
             connection,
-            "ledger_lookup",
+            "ledger.lookup",
             SCORES,
             scorer_id=scorer_id,
             query_ids=queries,
@@ -170,7 +170,7 @@ def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) 
         done &= found.run_id[places] == run.run_id
     done |= refused(connection, run.scorer_id, query_ids, document_ids)
     left = np.unique(document_ids[~done]).tolist()
-    there = [row["document_id"] for row in db.rows(connection, "ledger_documents", document_ids=left)]
+    there = [row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=left)]
     return np.asarray(done | ~np.isin(document_ids, np.asarray(there, dtype=np.int64)))
 
 
@@ -181,7 +181,7 @@ def refused(
     found = {
         (row["query_id"], row["document_id"])
         for row in db.rows(
-            connection, "ledger_refused", scorer_id=scorer_id, query_ids=np.unique(query_ids).tolist()
+            connection, "ledger.refused", scorer_id=scorer_id, query_ids=np.unique(query_ids).tolist()
         )
     }
     if not found:
@@ -196,7 +196,7 @@ def write_refused(
     """Put pairs that a scorer refused into quarantine, with their reasons."""
     return db.execute(
         connection,
-        "ledger_add_refused",
+        "ledger.add_refused",
         scorer_id=scorer_id,
         run_id=run_id,
         query_ids=[pair.query_id for pair, _ in refusals],

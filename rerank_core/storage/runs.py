@@ -43,7 +43,7 @@ def open_run(
         raise InputError(f"until {until.isoformat()} is before any news; give the end of the window")
     if key is not None and (not key.strip() or any(ord(c) == 0 or 0xD800 <= ord(c) <= 0xDFFF for c in key)):
         raise InputError(f"a run's key is {key!r}; give the partition date or the dag run's id")
-    now = db.one(connection, "runs_now")
+    now = db.one(connection, "runs.now")
     assert now is not None
     end = min(until.astimezone(UTC), now["now"]) if until else now["now"]
     if until is not None and end < until:
@@ -59,7 +59,7 @@ def open_run(
         )
     db.execute(
         connection,
-        "runs_open",
+        "runs.open",
         pipeline=settings.pipeline,
         key=key or f"manual__{end.isoformat()}",
         since=begin,
@@ -69,7 +69,7 @@ def open_run(
         rescore=rescore,
     )
     row = db.one(
-        connection, "runs_by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
+        connection, "runs.by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
     )
     assert row is not None
     run = _record(row)
@@ -87,7 +87,7 @@ def open_run(
 
 def get(connection: Connection, run_id: int) -> Run:
     """The run with this id. Raises InputError where there is none."""
-    row = db.one(connection, "runs_by_id", run_id=run_id)
+    row = db.one(connection, "runs.by_id", run_id=run_id)
     if row is None:
         raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
     return _record(row)
@@ -95,7 +95,7 @@ def get(connection: Connection, run_id: int) -> Run:
 
 def take_fence(connection: Connection, run_id: int) -> int:
     """Start a new try: every older try of the run can no longer commit. Returns its number."""
-    row = db.one(connection, "runs_take_fence", run_id=run_id)
+    row = db.one(connection, "runs.take_fence", run_id=run_id)
     if row is None:
         raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
     return int(row["fence"])
@@ -118,12 +118,12 @@ def busy(database: Database, run_id: int, fence: int) -> Iterator[None]:
         yield
     finally:
         with suppress(RetryableError), database.transaction() as connection:
-            db.execute(connection, "runs_release_fence", run_id=run_id, fence=fence)
+            db.execute(connection, "runs.release_fence", run_id=run_id, fence=fence)
 
 
 def hold_fence(connection: Connection, run_id: int, fence: int) -> None:
     """Lock the run until the transaction ends. Raises FencedError where a newer try has begun."""
-    row = db.one(connection, "runs_hold_fence", run_id=run_id)
+    row = db.one(connection, "runs.hold_fence", run_id=run_id)
     found = None if row is None else row["fence"]
     if found != fence:
         raise FencedError(f"run {run_id}: expected fence {fence}, found {found}; a newer try has taken over")

@@ -95,7 +95,7 @@ def current_topics(connection: Connection, pipeline: str, *, active_only: bool =
     """The newest version of each topic of a pipeline, by slug."""
     return [
         to_record(row)
-        for row in db.rows(connection, "topics_current", pipeline=pipeline, active_only=active_only)
+        for row in db.rows(connection, "topics.current", pipeline=pipeline, active_only=active_only)
     ]
 
 
@@ -112,7 +112,7 @@ def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) ->
 
 def check_pipeline(connection: Connection, pipeline: str) -> None:
     """Raise InputError where the pipeline has neither topics nor runs: its name is probably another one's, misspelt."""
-    known = [row["pipeline"] for row in db.rows(connection, "topics_pipelines")]
+    known = [row["pipeline"] for row in db.rows(connection, "topics.pipelines")]
     if pipeline not in known:
         raise InputError(
             f"pipeline {pipeline!r} has no topics and no runs{or_perhaps(pipeline, known)}; "
@@ -139,14 +139,14 @@ def apply(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> Top
 
     Waits until no other apply of the pipeline is under way. All or nothing, with the caller's transaction.
     """
-    db.rows(connection, "topics_lock", pipeline=pipeline)
+    db.rows(connection, "topics.lock", pipeline=pipeline)
     done = plan(connection, pipeline, topics)
     added = [change.topic.slug for change in done.changes if change.before is None]
     versions = [asdict(change.topic) for change in done.changes if change.action != "unchanged"]
-    db.execute(connection, "topics_add", pipeline=pipeline, slugs=added)
+    db.execute(connection, "topics.add", pipeline=pipeline, slugs=added)
     written = db.execute(
         connection,
-        "topics_add_versions",
+        "topics.add_versions",
         pipeline=pipeline,
         versions=json.dumps(versions, ensure_ascii=False),
     )

@@ -40,7 +40,7 @@ def _watermark() -> None:
         sql = _replaced(sql, "c.version IS NOT DISTINCT FROM s.version", f"NOT ({AFTER_THE_MARK})")
         return _replaced(sql, "c.version IS DISTINCT FROM s.version", AFTER_THE_MARK)
 
-    _rewrite("extract_claim", marked)
+    _rewrite("extract.claim", marked)
 
 
 def _no_fence() -> None:
@@ -50,7 +50,7 @@ def _no_fence() -> None:
         """Every try may commit."""
 
     runs.hold_fence = anyone
-    _rewrite("publish_move_pointer", lambda sql: MOVE_BY_ANYONE)
+    _rewrite("publish.move_pointer", lambda sql: MOVE_BY_ANYONE)
 
 
 def _in_place() -> None:

@@ -169,7 +169,7 @@ class TestBesideTheRunsOwnTries:
     ) -> None:
         statement_replaced(
             monkeypatch,
-            "overdue_take_fence",
+            "overdue.take_fence",
             "UPDATE rerank.run SET fence = fence + 1, busy_since = now() WHERE run_id = :run_id AND :patience_seconds > 0"
             " RETURNING false AS published, true AS prepared, fence",
         )

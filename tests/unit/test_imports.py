@@ -49,7 +49,7 @@ LAYERS = (
         "calibrate",
         "evaluation_plot",
         "explain",
-        "preparation",
+        "trace.steps",
         "feedback",
         "contract_page",
         "playground",

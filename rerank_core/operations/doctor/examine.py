@@ -121,7 +121,7 @@ def _source(settings: Settings) -> Finding:
     view = settings.source_view
     with Database(settings.source_url or settings.database_url).transaction(read_only=True) as connection:
         extract.check_contract(connection, view)
-        row = db.one(connection, "doctor_source", view=view)
+        row = db.one(connection, "examine.source", view=view)
     if row is None or not row["readable"]:
         advice = f"GRANT SELECT ON {view} TO the role that RERANK_DATABASE_URL or RERANK_SOURCE_URL names"
         return Finding("article source", "fail", f"{view} may not be read", advice)
@@ -142,7 +142,7 @@ def _server(settings: Settings) -> tuple[RowMapping, datetime]:
     """What the server says, and this host's time when it said so."""
     with Database(settings.database_url).transaction(read_only=True) as connection:
         before = datetime.now(UTC)
-        server = db.one(connection, "doctor_server")
+        server = db.one(connection, "examine.server")
         after = datetime.now(UTC)
     assert server is not None
     return server, before + (after - before) / 2

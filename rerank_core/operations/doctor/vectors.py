@@ -57,7 +57,7 @@ def check_vectors(settings: Settings) -> Finding | None:
 
 def _pgvector(settings: Settings) -> Finding:
     with Database(settings.database_url).transaction(read_only=True) as connection:
-        row = db.one(connection, "doctor_vector")
+        row = db.one(connection, "vectors.vector")
     assert row is not None
     if row["installed"] is None and row["available"] is None:
         advice = "install pgvector 0.8 or newer on the server, or set RERANK_RECALL=bm25"

@@ -151,7 +151,7 @@ def test_counts_that_do_not_add_up_are_never_reported(
     room: Newsroom, published: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statement_replaced(
-        monkeypatch, "feedback_merge", "SELECT 0 AS added, 0 AS repeated, :pipeline <> '' AS unknown"
+        monkeypatch, "feedback.merge", "SELECT 0 AS added, 0 AS repeated, :pipeline <> '' AS unknown"
     )
     with pytest.raises(RuntimeError, match="2 lines were read"):
         load(room, write(tmp_path, *published))

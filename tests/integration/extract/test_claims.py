@@ -198,7 +198,7 @@ class TestSnapshot:
 
         def and_then_change(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract_source_keys" and not changed.is_set():
+            if name == "extract.source_keys" and not changed.is_set():
                 changed.set()
                 wire.edit("edited", "new")
                 wire.write("DELETE FROM story WHERE id = 'deleted'")
@@ -235,7 +235,7 @@ class TestSnapshot:
         monkeypatch.setattr(db, "IDLE_TIMEOUT", "300ms")
 
         def slow(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
-            if name == "extract_claim":
+            if name == "extract.claim":
                 connection.exec_driver_sql("SELECT pg_sleep(0.8)")
             return one(connection, name, *arguments, **values)
 
@@ -249,7 +249,7 @@ class TestSnapshot:
 
         def and_then_wait(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract_source_keys" and not has_snapshot.is_set():
+            if name == "extract.source_keys" and not has_snapshot.is_set():
                 has_snapshot.set()
                 assert go_on.wait(30)
             return found
@@ -279,7 +279,7 @@ class TestSnapshot:
     def test_control_without_the_lock_the_older_version_is_claimed_last(
         self, far_wire: Wire, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        statement_replaced(monkeypatch, "extract_lock", "SELECT CAST(:pipeline AS text)")
+        statement_replaced(monkeypatch, "runs.lock_claims", "SELECT CAST(:pipeline AS text)")
         self.overtaken(far_wire, monkeypatch)
         assert far_wire.revisions() == [("a", 1, "new"), ("a", 2, "old")]
 
@@ -294,7 +294,7 @@ read = database.statement
 
 def statement(name, relations=()):
     made = read(name, relations)
-    if torn and name == "extract_claim":
+    if torn and name == "extract.claim":
         before, _, rest = made.text.partition("INSERT INTO rerank.revision_text")
         made = database.text(before + "SELECT revision_id FROM changed" + rest[rest.index(")\\nSELECT"):])
     return made
@@ -338,7 +338,7 @@ class TestKill:
         )
         assert done.returncode == -signal.SIGKILL, done.stderr
 
-    @pytest.mark.parametrize("step", ["pg_temp.source_key", "pg_temp.source_row", "extract_claim"])
+    @pytest.mark.parametrize("step", ["pg_temp.source_key", "pg_temp.source_row", "extract.claim"])
     def test_between_snapshot_and_claim_and_commit_loses_no_text(self, far_wire: Wire, step: str) -> None:
         self.killed(far_wire, step)
         assert far_wire.revisions() == []
@@ -348,13 +348,13 @@ class TestKill:
 
     def test_between_claim_and_commit_loses_no_text_of_the_own_database(self, room: Newsroom) -> None:
         wire = Wire(room, None)
-        self.killed(wire, "extract_claim")
+        self.killed(wire, "extract.claim")
         assert wire.claim("killed") == {"claimed": 2}
         assert wire.revisions() == [("a", 1, "the text"), ("b", 1, "the text")]
 
     def test_control_a_claim_that_commits_before_its_texts_loses_them(self, room: Newsroom) -> None:
         wire = Wire(room, None)
-        self.killed(wire, "extract_claim", torn=True)
+        self.killed(wire, "extract.claim", torn=True)
         assert wire.claim("next") == {"unchanged": 2}
         assert wire.revisions() == []
 

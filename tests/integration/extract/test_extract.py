@@ -243,7 +243,7 @@ def test_a_second_claim_waits_for_the_first_and_finds_nothing_left(room: Newsroo
 def test_control_without_the_lock_a_second_claim_takes_the_same_rows(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statement_replaced(monkeypatch, "extract_lock", "SELECT CAST(:pipeline AS text)")
+    statement_replaced(monkeypatch, "runs.lock_claims", "SELECT CAST(:pipeline AS text)")
     with pytest.raises(IntegrityError, match="revision_pipeline_article_id_number_key"):
         meet(room)
 

@@ -136,7 +136,7 @@ def test_control_a_tie_broken_by_publication_gives_the_page_back_to_the_older_ru
         ON CONFLICT (pipeline) DO UPDATE SET publication_id = EXCLUDED.publication_id
         RETURNING publication_id
     """
-    statement_replaced(monkeypatch, "publish_move_pointer", broken)
+    statement_replaced(monkeypatch, "publish.move_pointer", broken)
     room.follow(WIDE)
     room.add("solar base", ingested_at=room.ago(hours=1))
     until = room.ago(minutes=1)

@@ -379,7 +379,7 @@ class TestVectors:
     def test_a_server_without_a_pgvector_that_will_do_is_a_warning(
         self, database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch, sql: str, said: str
     ) -> None:
-        statement_replaced(monkeypatch, "doctor_vector", sql)
+        statement_replaced(monkeypatch, "vectors.vector", sql)
         found = findings(settings(database_url, store_url, recall="hybrid"))["vectors"]
         assert (found.state, said in found.found, "recalled by words" in found.advice) == ("warn", True, True)
 

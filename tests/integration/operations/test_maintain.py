@@ -209,7 +209,7 @@ class TestPage:
     ) -> None:
         self.old_page(room)
         every = "SELECT publication_id, run_id, version, parquet_path, row_count FROM rerank.publication"
-        statement_replaced(monkeypatch, "maintain_publications", every)
+        statement_replaced(monkeypatch, "maintain.publications", every)
         with pytest.raises(OperationalError, match="is a page"):
             clean(room)
         assert is_whole(room)
@@ -238,7 +238,7 @@ class TestPage:
     ) -> None:
         self.old_page(room)
         self.list_all(room)
-        statement_replaced(monkeypatch, "maintain_needed", "SELECT '' AS path WHERE :pipeline IS NULL")
+        statement_replaced(monkeypatch, "maintain.needed", "SELECT '' AS path WHERE :pipeline IS NULL")
         clean(room)
         with pytest.raises(FileNotFoundError):
             is_whole(room)
@@ -390,7 +390,7 @@ class TestOrphans:
 
     def without_fence(self, one: Any) -> Any:
         return lambda connection, name, *rest, **values: (
-            None if name == "runs_take_fence" else one(connection, name, *rest, **values)
+            None if name == "runs.take_fence" else one(connection, name, *rest, **values)
         )
 
     def test_the_fence_of_a_run_whose_latest_try_has_committed_is_left_alone(self, room: Newsroom) -> None:

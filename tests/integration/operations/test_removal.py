@@ -375,7 +375,7 @@ class TestForget:
         execute = removal.db.one
 
         def fails(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
-            if name == "removal_documents":
+            if name == "removal.documents":
                 raise KeyboardInterrupt
             return execute(connection, name, *arguments, **values)
 
@@ -499,7 +499,7 @@ class TestRace:
             with room.database.transaction() as connection:
                 connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
                 assert ledger.write_refused(connection, [(pair, "why")], **values) == 1
-            for name in ("runs_hold_fence", "runs_take_fence", "maintain_lock"):
+            for name in ("runs.hold_fence", "runs.take_fence", "maintain.lock"):
                 with pytest.raises(DatabaseUnavailable), room.database.transaction() as connection:
                     connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
                     db.rows(connection, name, run_id=run.run_id)

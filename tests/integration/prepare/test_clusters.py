@@ -492,7 +492,7 @@ def test_dense_recall_embeds_the_text_that_is_scored_and_no_other(room: Newsroom
 def test_revisions_that_do_not_add_up_stop_the_run(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
     statement_replaced(
         monkeypatch,
-        "prepare_count",
+        "prepare.count",
         "SELECT 2 AS revisions, 1 AS documents, 0 AS copies, 0 AS quarantined, 0 AS near_copies",
     )
     story(room, "agency")

@@ -139,7 +139,7 @@ def test_revisions_that_land_in_no_bucket_fail_the_stage(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statement_replaced(
-        monkeypatch, "prepare_quarantine", "SELECT CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])"
+        monkeypatch, "prepare.quarantine", "SELECT CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])"
     )
     room.add("good")
     room.add("empty", title="")
@@ -185,7 +185,7 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
     room.add("empty", title="")
     room.until("recall")
     assert metrics(room) == {
-        "extract_changed": 1,
+        "extract.changed": 1,
         "normalise_changed": 1,
         "boilerplate_changed": 1,
         "boilerplate_lines": 1,

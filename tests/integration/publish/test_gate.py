@@ -433,7 +433,7 @@ class TestScoresUnderWay:
 
     def test_control_a_stronger_lock_waits(self, standing: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
         statement_replaced(
-            monkeypatch, "runs_hold_fence", "SELECT fence FROM rerank.run WHERE run_id = :run_id FOR UPDATE"
+            monkeypatch, "runs.hold_fence", "SELECT fence FROM rerank.run WHERE run_id = :run_id FOR UPDATE"
         )
         with pytest.raises(DatabaseUnavailable, match="lock timeout"):
             self.moved(standing, monkeypatch)
@@ -458,7 +458,7 @@ class TestScoresUnderWay:
     def test_control_a_gate_that_does_not_wait_leaves_them(
         self, standing: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        statement_replaced(monkeypatch, "gate_hold_run", "SELECT CAST(:run_id AS bigint)")
+        statement_replaced(monkeypatch, "gate.hold_run", "SELECT CAST(:run_id AS bigint)")
         assert self.kept_of_a_blocked_run(standing) == 1
 
 
@@ -741,7 +741,7 @@ def test_control_without_the_gate_the_same_logit_everywhere_is_published(
 ) -> None:
     statement_replaced(
         monkeypatch,
-        "gate_scores",
+        "gate.scores",
         "SELECT CAST(NULL AS integer) AS shard, 0 AS pairs, 0 AS not_finite, CAST(NULL AS float) AS deviation WHERE :run_id > 0",
     )
     standing.flood("new")

@@ -158,7 +158,7 @@ class TestFence:
         run, old = self.overtaken(room)
         monkeypatch.setattr(runs, "hold_fence", lambda *_: None)
         # The database checks it once more where the pointer moves.
-        statement_replaced(monkeypatch, "publish_move_pointer", MOVE_ALWAYS)
+        statement_replaced(monkeypatch, "publish.move_pointer", MOVE_ALWAYS)
         publication(room, run, old)
         assert room.value("SELECT count(*) FROM rerank.publication") == 2
         assert room.standing().version == 2
@@ -212,7 +212,7 @@ def test_a_run_of_an_older_time_leaves_the_page_alone(room: Newsroom) -> None:
 def test_control_a_pointer_that_always_moves_goes_back_in_time(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statement_replaced(monkeypatch, "publish_move_pointer", MOVE_ALWAYS)
+    statement_replaced(monkeypatch, "publish.move_pointer", MOVE_ALWAYS)
     page, _ = backfill(room)
     assert room.page() == ["solar old"] != page
 

@@ -77,7 +77,7 @@ class TestStore(VectorsContract):
         hasty = (
             "SELECT set_config('hnsw.ef_search', '40', true), set_config('hnsw.iterative_scan', 'off', true)"
         )
-        statement_replaced(monkeypatch, "embed_search_settings", hasty)
+        statement_replaced(monkeypatch, "pgvector.search_settings", hasty)
         few = np.random.default_rng(5).choice(len(ids), 30, replace=False)
         few.sort()
         query = unit_vectors(1, seed=8)[0]
@@ -105,7 +105,7 @@ class TestStore(VectorsContract):
     ) -> None:
         with ThreadPoolExecutor(1) as pool:
             with room.database.transaction() as connection:
-                db.execute(connection, "removal_lock_documents")
+                db.execute(connection, "removal.lock_documents")
                 connection.execute(
                     text("DELETE FROM rerank.document WHERE document_id = :id"), {"id": int(ids[0])}
                 )

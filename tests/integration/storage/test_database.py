@@ -218,7 +218,7 @@ def by_copy_in(connection: Any) -> None:
 
 def by_copy_out(connection: Any) -> None:
     db.copy_out(
-        connection, "topics_current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True
+        connection, "topics.current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True
     )
 
 
@@ -261,7 +261,7 @@ class TestFrozen:
 
         def copy() -> None:
             with room.database.transaction() as connection:
-                db.rows(connection, "extract_lock", pipeline="news")
+                db.rows(connection, "runs.lock_claims", pipeline="news")
                 db.copy_in(connection, "rerank.article", pa.table({"article_id": ["a", "b"]}))
 
         monkeypatch.setattr(db, "COPY_ROWS", 1)
@@ -279,7 +279,7 @@ class TestFrozen:
     def takes_the_lock(self, room: Newsroom, *, tries: int) -> bool:
         for _ in range(tries):
             with suppress(DatabaseUnavailable), room.database.transaction() as connection:
-                db.rows(connection, "extract_lock", pipeline="news")
+                db.rows(connection, "runs.lock_claims", pipeline="news")
                 return True
         return False
 
@@ -308,7 +308,7 @@ class TestFrozen:
     @pytest.mark.usefixtures("soon")
     def test_one_that_is_frozen_between_two_statements_loses_its_locks(self, room: Newsroom) -> None:
         with pytest.raises(DatabaseUnavailable), room.database.transaction() as connection:
-            db.rows(connection, "extract_lock", pipeline="news")
+            db.rows(connection, "runs.lock_claims", pipeline="news")
             assert self.takes_the_lock(room, tries=100)
             connection.execute(text("SELECT 1"))
 

@@ -100,6 +100,6 @@ def test_control_in_another_order_they_lock_each_other_out(
     as_given = (db.sql_folder() / "queries" / "ledger_add.sql").read_text("utf-8")
     backwards = as_given.replace("ORDER BY query_id, document_id", "ORDER BY query_id, document_id DESC")
     assert backwards != as_given
-    statement_replaced(monkeypatch, "ledger_add", backwards)
+    statement_replaced(monkeypatch, "ledger.add", backwards)
     with pytest.raises(DatabaseUnavailable, match="deadlock"):
         meet(room)

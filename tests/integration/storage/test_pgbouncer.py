@@ -315,7 +315,7 @@ class TestControls:
         room = pooled_room()
         statement_replaced(
             monkeypatch,
-            "extract_lock",
+            "runs.lock_claims",
             "SELECT pg_advisory_lock(hashtextextended('rerank.claim:' || :pipeline, 0))",
         )
         room.run()

@@ -249,10 +249,10 @@ def offences(office: Office) -> dict[str, list[str]]:
 
 # What runs would take turns by, were it advisory locks: whoever can connect knows the keys.
 ADVISORY = {
-    "extract_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.claim:' || :pipeline, 0))",
-    "publish_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.publish:' || :pipeline, 0))",
-    "pages_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.pages:' || :pipeline, 0))",
-    "maintain_lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.maintain', 0))",
+    "runs.lock_claims": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.claim:' || :pipeline, 0))",
+    "publications.lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.publish:' || :pipeline, 0))",
+    "json_pages.lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.pages:' || :pipeline, 0))",
+    "maintain.lock": "SELECT pg_advisory_xact_lock(hashtextextended('rerank.maintain', 0))",
 }
 
 NONE = {"frontend": [], "source": [], "writer": []}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.storage.database import sql_folder
+from rerank_core.storage.database import statement_texts
 
 REPOSITORY = Path(__file__).parents[3]
 PACKAGES = ("rerank_core", "plugins", "dags")
-FILES = sorted((sql_folder() / "queries").glob("*.sql"))
+STATEMENTS = statement_texts()
 STAYS = (
     r"\bpg_(?:try_)?advisory_lock",  # of the session; pg_advisory_xact_lock is of the transaction
     r"set_config\([^)]*\bfalse\)",
@@ -48,11 +48,10 @@ def whole(sql: str) -> bool:
     return not sql.startswith("CREATE TEMP TABLE ") or ")" in sql
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_statement_says_why_it_exists_and_leaves_nothing_in_its_session(file: Path) -> None:
-    sql = file.read_text(encoding="utf-8")
-    assert re.match(r"-- \S", sql)
-    assert stays(sql) == []
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_says_why_it_exists_and_leaves_nothing_in_its_session(name: str) -> None:
+    assert re.match(r"-- \S", STATEMENTS[name])
+    assert stays(STATEMENTS[name]) == []
 
 
 def test_sql_in_the_code_leaves_nothing_in_its_session() -> None:
@@ -63,8 +62,8 @@ def test_sql_in_the_code_leaves_nothing_in_its_session() -> None:
 
 def test_every_statement_is_used() -> None:
     named = set(texts())
-    assert FILES
-    assert [file.stem for file in FILES if file.stem not in named] == []
+    assert STATEMENTS
+    assert [name for name in STATEMENTS if name not in named] == []
 
 
 @pytest.mark.parametrize(

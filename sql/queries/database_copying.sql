@@ -1,9 +1,0 @@
--- Sessions of ours that wait for their client in the middle of a COPY, for longer than a transaction may idle; and how
--- far it is: one that comes no further has a client that is frozen or gone, which no timeout of Postgres notices.
-SELECT a.pid, p.bytes_processed
-FROM pg_stat_activity a
-JOIN pg_stat_progress_copy p USING (pid)
-WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = current_setting('application_name')
-  AND p.command = 'COPY FROM' AND a.wait_event = 'ClientRead'
-  AND a.query_start < clock_timestamp() - CAST(:idle AS interval)
-ORDER BY a.pid

@@ -1,2 +1,0 @@
--- An embedder's number.
-SELECT embedder_id FROM rerank.embedder WHERE digest = :digest

@@ -1,4 +1,0 @@
--- An embedder that is not known yet.
-INSERT INTO rerank.embedder (digest, family, weights_digest, prompt_digest, precision, max_document_tokens, dimensions, location)
-VALUES (:digest, :family, :weights_digest, :prompt_digest, :precision, :max_document_tokens, :dimensions, :location)
-ON CONFLICT (digest) DO NOTHING

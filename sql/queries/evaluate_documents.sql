@@ -1,7 +1,0 @@
--- The document of each of these articles, as the run saw them: its latest revision that this run or an earlier one claimed.
-SELECT DISTINCT ON (r.article_id) r.article_id, r.document_id
-FROM rerank.revision r
-JOIN rerank.run u USING (run_id)
-WHERE r.pipeline = :pipeline AND r.article_id = ANY(CAST(:article_ids AS text[]))
-  AND (r.run_id = :run_id OR u.until <= :until)
-ORDER BY r.article_id, r.number DESC

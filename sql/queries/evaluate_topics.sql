@@ -1,2 +1,0 @@
--- The topics that a run has frozen.
-SELECT slug FROM rerank.run_topic WHERE run_id = :run_id ORDER BY slug

@@ -1,0 +1,23 @@
+-- name: topics
+-- The topics that a run has frozen.
+SELECT slug FROM rerank.run_topic WHERE run_id = :run_id ORDER BY slug
+
+-- name: documents
+-- The document of each of these articles, as the run saw them: its latest revision that this run or an earlier one claimed.
+SELECT DISTINCT ON (r.article_id) r.article_id, r.document_id
+FROM rerank.revision r
+JOIN rerank.run u USING (run_id)
+WHERE r.pipeline = :pipeline AND r.article_id = ANY(CAST(:article_ids AS text[]))
+  AND (r.run_id = :run_id OR u.until <= :until)
+ORDER BY r.article_id, r.number DESC
+
+-- name: current_run
+-- The run behind the current page of a pipeline.
+SELECT p.run_id
+FROM rerank.pointer c
+JOIN rerank.publication p USING (publication_id)
+WHERE c.pipeline = :pipeline
+
+-- name: scorer
+-- Whether a scorer is registered.
+SELECT scorer_id FROM rerank.scorer WHERE scorer_id = :scorer_id

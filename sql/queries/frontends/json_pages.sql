@@ -1,0 +1,30 @@
+-- name: current
+-- The page that the pointer is at, with a digest of all that frontends see of it: blocks and rollbacks change it, too.
+SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degraded, p.parquet_path, p.parquet_sha256, p.row_count,
+       md5(concat((SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
+                   FROM rerank.current_topic t WHERE t.pipeline = c.pipeline), '/',
+                  (SELECT string_agg(md5(CAST(r AS text)), '' ORDER BY r.topic, r.rank)
+                   FROM rerank.current_ranking r WHERE r.pipeline = c.pipeline))) AS content
+FROM rerank.pointer c
+JOIN rerank.publication p USING (publication_id)
+WHERE c.pipeline = :pipeline
+
+-- name: topics
+-- How each topic of the current page stands.
+SELECT topic, query, state, candidates, from_ledger, scored, refused, missing, left_out
+FROM rerank.current_topic
+WHERE pipeline = :pipeline
+ORDER BY topic
+
+-- name: rows
+-- The rows of the current page, as frontends see them.
+SELECT topic, rank, article_id, title, url, source, lang, published_at, first_ingested_at, ranked_by, logit, probability,
+       rank_score, light_score, truncated, is_new, copies, flags, revision_id,
+       began_at, copy_sources, scored_document_id, scored_article_id
+FROM rerank.current_ranking
+WHERE pipeline = :pipeline
+ORDER BY topic, rank
+
+-- name: lock
+-- latest.json is replaced by one writer at a time.
+SELECT rerank.take_turn('pages ' || :pipeline)

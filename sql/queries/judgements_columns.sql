@@ -1,5 +1,0 @@
--- The columns of a table of judgements, to check what it has.
-SELECT a.attname AS name
-FROM pg_attribute a
-WHERE a.attrelid = to_regclass(:relation) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum

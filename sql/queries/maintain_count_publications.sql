@@ -1,2 +1,0 @@
--- All publications of a pipeline.
-SELECT count(*) AS publications FROM rerank.publication WHERE pipeline = :pipeline

@@ -1,2 +1,0 @@
--- A publication with its rows.
-SELECT rerank.drop_publication(:publication_id)

@@ -1,2 +1,0 @@
--- These are gone.
-DELETE FROM rerank.store_removal WHERE path = ANY(CAST(:paths AS text[]))

@@ -1,0 +1,77 @@
+-- name: scores
+-- How the scoring of a run went; also where its scores count for nothing.
+SELECT count(*) AS scored,
+       percentile_cont(0.50) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p50,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p99,
+       count(*) / CAST(NULLIF(EXTRACT(EPOCH FROM max(scored_at) - min(scored_at)), 0) AS double precision) AS pairs_per_second,
+       CAST(avg(logit) AS double precision) AS logit_mean,
+       percentile_cont(0.10) WITHIN GROUP (ORDER BY logit) AS logit_p10,
+       percentile_cont(0.50) WITHIN GROUP (ORDER BY logit) AS logit_p50,
+       percentile_cont(0.90) WITHIN GROUP (ORDER BY logit) AS logit_p90,
+       (SELECT CAST(EXTRACT(EPOCH FROM published_at - until) AS double precision) FROM rerank.run WHERE run_id = :run_id) AS page_age_seconds
+FROM (SELECT logit, latency_ms, scored_at FROM rerank.pair_score WHERE run_id = :run_id
+      UNION ALL
+      SELECT logit, latency_ms, scored_at FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
+
+-- name: pairs
+-- What became of the pairs that the run's latest publication wanted scored, and whether it is degraded or blocked.
+SELECT p.degraded, p.blocked IS NOT NULL AS blocked,
+       CAST(COALESCE(sum(t.scored), 0) AS bigint) AS pairs_scored,
+       CAST(COALESCE(sum(t.from_ledger), 0) AS bigint) AS pairs_from_ledger,
+       CAST(COALESCE(sum(t.refused), 0) AS bigint) AS pairs_refused,
+       CAST(COALESCE(sum(t.missing), 0) AS bigint) AS pairs_missing,
+       CAST(COALESCE(sum(t.left_out), 0) AS bigint) AS pairs_left_out
+FROM rerank.publication p
+LEFT JOIN rerank.ranking_topic t USING (publication_id)
+WHERE p.publication_id = (SELECT max(publication_id) FROM rerank.publication WHERE run_id = :run_id)
+GROUP BY p.publication_id, p.degraded, p.blocked
+
+-- name: psi
+-- The drift of each topic's logits in a run; null where there are too few.
+UPDATE rerank.run_topic t SET psi = found.psi
+FROM unnest(CAST(:slugs AS text[]), CAST(:psis AS double precision[])) AS found (slug, psi)
+WHERE t.run_id = :run_id AND t.slug = found.slug
+
+-- name: baseline
+-- Earlier runs whose scores a run is compared with: the latest ones of its pipeline under its scorer, until they have
+-- scored enough between them; a blocked run's scores are none to compare with.
+SELECT run_id
+FROM (
+    SELECT r.run_id, sum(scored.value) OVER (ORDER BY r.until DESC, r.run_id DESC) - scored.value AS before
+    FROM rerank.run r
+    JOIN rerank.run mine ON mine.run_id = :run_id
+    JOIN rerank.run_metric scored ON scored.run_id = r.run_id AND scored.stage = 'observe' AND scored.name = 'scored'
+    WHERE r.pipeline = mine.pipeline AND r.scorer_id = mine.scorer_id AND (r.until, r.run_id) < (mine.until, mine.run_id)
+      AND scored.value > 0
+      AND COALESCE((SELECT g.verdict FROM rerank.gate g WHERE g.run_id = r.run_id ORDER BY g.gate_id DESC LIMIT 1), 'passed')
+          <> 'blocked'
+) earlier
+WHERE before < :enough
+ORDER BY run_id
+
+-- name: queries
+-- The queries of each topic as a run has frozen it.
+SELECT t.slug, q.query_id
+FROM rerank.run_topic t
+JOIN rerank.topic_version v USING (topic_version_id)
+CROSS JOIN LATERAL (SELECT v.query AS query UNION SELECT value FROM jsonb_each_text(v.queries)) asked
+JOIN rerank.query q ON q.instruction = v.instruction AND q.query = asked.query
+WHERE t.run_id = :run_id
+ORDER BY t.slug, q.query_id
+
+-- name: logits
+-- The logits that these runs made, with the query that each is of; also those that count for nothing.
+SELECT query_id, logit
+FROM rerank.pair_score
+WHERE run_id = ANY(CAST(:run_ids AS bigint[]))
+UNION ALL
+SELECT query_id, logit
+FROM rerank.score_aside
+WHERE aside_for = ANY(CAST(:run_ids AS bigint[])) AND run_id = aside_for
+
+-- name: record
+-- Metrics of a stage; a later try replaces them.
+INSERT INTO rerank.run_metric (run_id, stage, name, value)
+SELECT :run_id, :stage, name, value
+FROM unnest(CAST(:names AS text[]), CAST(:values AS double precision[])) AS m (name, value)
+ON CONFLICT (run_id, stage, name) DO UPDATE SET value = EXCLUDED.value, recorded_at = now()

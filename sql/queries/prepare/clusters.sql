@@ -1,0 +1,83 @@
+-- name: new
+-- Texts of the run's revisions, and of runs that were never published, that can be compared and have no place in a
+-- cluster yet; each with the first article of it.
+SELECT DISTINCT ON (r.document_id)
+       r.document_id, r.article_id, r.first_ingested_at, least(r.published_at, r.first_ingested_at) AS began_at,
+       d.lang, d.signature, d.marks
+FROM rerank.revision r
+JOIN rerank.run u USING (run_id)
+JOIN rerank.document d USING (document_id)
+WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL AND u.until <= :until)
+  AND d.signature IS NOT NULL
+  AND NOT EXISTS (SELECT FROM rerank.near_copy n WHERE n.pipeline = :pipeline AND n.document_id = r.document_id)
+ORDER BY r.document_id, r.first_ingested_at, r.article_id
+
+-- name: leaders
+-- The leaders that were first ingested in a span of time, by the bands of their signatures.
+SELECT document_id, encode(bands, 'hex') AS bands
+FROM rerank.near_copy
+WHERE pipeline = :pipeline AND document_id = leader_document_id AND first_ingested_at BETWEEN :since AND :until
+ORDER BY document_id
+
+-- name: alike
+-- Leaders that share a band with a new text, as they are compared.
+SELECT n.document_id, n.first_ingested_at, d.lang, d.signature, d.marks
+FROM rerank.near_copy n
+JOIN rerank.document d USING (document_id)
+WHERE n.pipeline = :pipeline AND n.document_id = ANY(CAST(:document_ids AS bigint[]))
+ORDER BY n.first_ingested_at, n.article_id
+
+-- name: changed
+-- Whether the clusters are still those that new texts were compared with: as many leaders in the span of time, the ones
+-- that were joined among them, and none of the new texts placed or gone.
+SELECT (SELECT count(*) FROM rerank.near_copy
+        WHERE pipeline = :pipeline AND document_id = leader_document_id
+          AND first_ingested_at BETWEEN :since AND :until) <> :leaders
+    OR (SELECT count(*) FROM rerank.near_copy
+        WHERE pipeline = :pipeline AND document_id = leader_document_id
+          AND document_id = ANY(CAST(:joined_ids AS bigint[]))) <> cardinality(CAST(:joined_ids AS bigint[]))
+    OR (SELECT count(*) FROM rerank.document d
+        WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
+          AND NOT EXISTS (SELECT FROM rerank.near_copy n WHERE n.pipeline = :pipeline AND n.document_id = d.document_id)
+       ) <> cardinality(CAST(:document_ids AS bigint[])) AS changed
+
+-- name: again
+-- A cluster whose texts come again long after its leader begins anew: it is not as old as what was said then.
+UPDATE rerank.near_copy l
+SET article_id = again.article_id, first_ingested_at = again.first_ingested_at, began_at = again.began_at
+FROM (
+    SELECT DISTINCT ON (n.leader_document_id)
+           n.leader_document_id, r.article_id, r.first_ingested_at, least(r.published_at, r.first_ingested_at) AS began_at
+    FROM rerank.revision r
+    JOIN rerank.near_copy n ON n.pipeline = r.pipeline AND n.document_id = r.document_id
+    JOIN rerank.near_copy l ON l.pipeline = r.pipeline AND l.document_id = n.leader_document_id
+    WHERE r.run_id = :run_id AND r.first_ingested_at > l.first_ingested_at + make_interval(secs => :seconds)
+    ORDER BY n.leader_document_id, r.first_ingested_at, r.article_id
+) again
+WHERE l.pipeline = :pipeline AND l.document_id = again.leader_document_id
+
+-- name: promote
+-- Of clusters whose leader is about to be deleted, because no revision is of it any more, the text that joined first
+-- takes the lead. Nobody has scored it: the next run looks at it as if it had claimed it.
+WITH gone AS (
+    SELECT d.document_id
+    FROM rerank.document d
+    WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
+      AND NOT EXISTS (SELECT FROM rerank.revision r WHERE r.document_id = d.document_id)
+), next AS (
+    SELECT DISTINCT ON (n.pipeline, n.leader_document_id)
+           n.pipeline, n.leader_document_id AS before, n.document_id, l.first_ingested_at, l.began_at
+    FROM rerank.near_copy n
+    JOIN rerank.near_copy l ON l.pipeline = n.pipeline AND l.document_id = n.leader_document_id
+    WHERE n.leader_document_id IN (SELECT document_id FROM gone) AND n.document_id NOT IN (SELECT document_id FROM gone)
+    ORDER BY n.pipeline, n.leader_document_id, n.first_ingested_at, n.article_id
+)
+UPDATE rerank.near_copy n
+SET leader_document_id = next.document_id,
+    similarity = CASE WHEN n.document_id = next.document_id THEN 1 ELSE n.similarity END,
+    first_ingested_at = CASE WHEN n.document_id = next.document_id THEN next.first_ingested_at ELSE n.first_ingested_at END,
+    began_at = CASE WHEN n.document_id = next.document_id THEN next.began_at ELSE n.began_at END,
+    promoted_at = CASE WHEN n.document_id = next.document_id THEN now() ELSE n.promoted_at END
+FROM next
+WHERE n.pipeline = next.pipeline AND n.leader_document_id = next.before
+  AND n.document_id NOT IN (SELECT document_id FROM gone)

@@ -1,0 +1,59 @@
+-- name: lock
+-- Publications of one pipeline commit one at a time, so that the pointer is compared with what stands.
+SELECT rerank.take_turn('publish ' || :pipeline)
+
+-- name: add
+-- A publication is a new version of its run, never an overwrite.
+INSERT INTO rerank.publication (pipeline, run_id, version, fence, as_of, parquet_path, parquet_sha256, rows_sha256, row_count, degraded, difference, trimmed, blocked)
+VALUES (:pipeline, :run_id, :version, :fence, :as_of, :parquet_path, :parquet_sha256, :rows_sha256, :row_count, :degraded, :difference, :trimmed, :blocked)
+RETURNING publication_id
+
+-- name: again
+-- A publication and its run, to be published again.
+SELECT p.pipeline, p.run_id, p.fence, p.as_of, p.degraded, p.blocked, p.row_count,
+       (SELECT count(*) FROM rerank.ranking r WHERE r.publication_id = p.publication_id) AS rows_left,
+       (SELECT max(o.version) + 1 FROM rerank.publication o WHERE o.run_id = p.run_id) AS next_version
+FROM rerank.publication p
+WHERE p.publication_id = :publication_id
+
+-- name: again_rows
+-- The rows of a publication without those of forgotten articles, their ranks closed up.
+SELECT r.slug AS topic, row_number() OVER (PARTITION BY r.slug ORDER BY r.rank) AS rank, {columns}
+FROM rerank.ranking r
+JOIN rerank.publication p USING (publication_id)
+WHERE r.publication_id = :publication_id
+  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.article_id)
+ORDER BY r.slug COLLATE "C", r.rank
+
+-- name: again_topics
+-- The topics of a publication, for the one that it is published as again.
+INSERT INTO rerank.ranking_topic (publication_id, slug, topic_version_id, scorer_id, state, candidates, from_ledger, scored,
+                                  refused, missing, left_out, ranked)
+SELECT :publication_id, t.slug, t.topic_version_id, t.scorer_id,
+       CASE WHEN t.state = 'full' AND n.ranked = 0 THEN 'abstained' ELSE t.state END,
+       t.candidates, t.from_ledger, t.scored, t.refused, t.missing, t.left_out, n.ranked
+FROM rerank.ranking_topic t
+CROSS JOIN LATERAL (
+    SELECT count(*) AS ranked FROM rerank.ranking r WHERE r.publication_id = :publication_id AND r.slug = t.slug
+) n
+WHERE t.publication_id = :before
+
+-- name: again_hidden
+-- What a publication leaves out that is published again: what it left out before, and what was forgotten since.
+INSERT INTO rerank.publication_hidden (publication_id, article_id, why)
+SELECT :publication_id, h.article_id, h.why
+FROM rerank.publication_hidden h
+WHERE h.publication_id = :before
+  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = :pipeline AND t.article_id = h.article_id)
+UNION
+SELECT :publication_id, t.article_id, 'forgotten'
+FROM rerank.tombstone t
+WHERE t.pipeline = :pipeline
+  AND (EXISTS (SELECT FROM rerank.publication_hidden h WHERE h.publication_id = :before AND h.article_id = t.article_id)
+       OR EXISTS (SELECT FROM rerank.ranking r WHERE r.publication_id = :before AND r.article_id = t.article_id))
+
+-- name: standing
+-- The publication that the pipeline's pointer is at.
+SELECT c.publication_id, c.held, p.run_id, p.version, p.as_of, p.parquet_path, p.withdrawn_at IS NOT NULL AS withdrawn
+FROM rerank.pointer c JOIN rerank.publication p USING (publication_id)
+WHERE c.pipeline = :pipeline

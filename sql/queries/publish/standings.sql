@@ -1,0 +1,15 @@
+-- name: topics
+-- The topics as the run has frozen them.
+SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
+       COALESCE(v.min_score, r.min_score) AS min_score, v.half_life_hours, v.active, v.topic_version_id, v.number,
+       r.selected, r.filling, r.previous_scorer_id, r.left_out
+FROM rerank.run_topic r
+JOIN rerank.topic_version v USING (topic_version_id)
+JOIN rerank.topic t USING (topic_id)
+WHERE r.run_id = :run_id
+ORDER BY t.slug
+
+-- name: display
+-- What frontends show of a revision; of links only those that are links to a page.
+SELECT revision_id, title, CASE WHEN url ~* '^https?://' THEN url END AS url, source
+FROM rerank.revision WHERE revision_id = ANY(CAST(:revision_ids AS bigint[])) ORDER BY revision_id

@@ -1,2 +1,0 @@
--- The run has a publication.
-UPDATE rerank.run SET published_at = now(), degraded = :degraded WHERE run_id = :run_id

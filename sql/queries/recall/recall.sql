@@ -1,0 +1,38 @@
+-- name: left_out
+-- Where the documents of the window went, over all topics, and what the budget kept from being scored.
+SELECT count(*) AS topics, COALESCE(sum(left_out), 0) AS left_out, COALESCE(sum(ineligible), 0) AS ineligible,
+       COALESCE(sum(not_searched), 0) AS not_searched, COALESCE(sum(not_recalled), 0) AS not_recalled,
+       COALESCE(sum(not_recalled_language), 0) AS not_recalled_language
+FROM rerank.run_topic
+WHERE run_id = :run_id
+
+-- name: freeze
+-- From here on every try of the run ranks these members and pairs with this scorer.
+UPDATE rerank.run
+SET scorer_id = :scorer_id, members_path = :members_path, members_sha256 = :members_sha256,
+    pairs_path = :pairs_path, pairs_sha256 = :pairs_sha256, recall = :recall, frozen_at = now()
+WHERE run_id = :run_id AND frozen_at IS NULL
+
+-- name: topic
+-- A topic as the run has frozen it.
+INSERT INTO rerank.run_topic (run_id, slug, topic_version_id, selected, filling, previous_scorer_id, left_out, min_score,
+                              wanted, carried, ineligible, not_searched, not_recalled, not_recalled_language)
+VALUES (:run_id, :slug, :topic_version_id, :selected, :filling, :previous_scorer_id, :left_out, :min_score,
+        :wanted, :carried, :ineligible, :not_searched, :not_recalled, :not_recalled_language)
+
+-- name: filled
+-- Under which scorers each topic's queries were filled, the latest first. `whole`: they are so still, up to the run
+-- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents,
+-- a run of an older time ranks another window, and another strategy finds other documents.
+SELECT f.slug, f.recall_digest, f.scorer_id,
+       f.run_id = newest.run_id AND newest.until <= :until AND newest.recall = :recall AS whole
+FROM rerank.fill f
+CROSS JOIN (
+    SELECT run_id, until, COALESCE(recall, 'bm25') AS recall
+    FROM rerank.run
+    WHERE pipeline = :pipeline AND published_at IS NOT NULL
+    ORDER BY until DESC, claimed_at DESC
+    LIMIT 1
+) newest
+WHERE f.pipeline = :pipeline
+ORDER BY f.slug, f.filled_at DESC, f.scorer_id DESC

@@ -1,0 +1,69 @@
+-- name: members
+-- The articles of the freshness window: of each its latest revision that this run or an earlier one claimed, in the
+-- cluster that its text belongs to. Of a cluster the article that is not hidden comes first, then that of a preferred
+-- source, then the earliest. What a run claimed that was never published is owed by the next one that is, as if that had
+-- claimed it; so is a text that took the lead of its cluster since.
+WITH owing AS (
+    SELECT u.run_id
+    FROM rerank.run u
+    WHERE u.pipeline = :pipeline
+      AND (u.run_id = :run_id
+           OR u.published_at IS NULL AND NOT EXISTS (
+               SELECT FROM rerank.run p
+               WHERE p.pipeline = :pipeline AND p.published_at IS NOT NULL
+                 AND p.prepared_at > u.claimed_at AND p.until >= u.until))
+), latest AS (
+    SELECT DISTINCT ON (r.article_id)
+           r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at, r.source,
+           r.run_id IN (SELECT run_id FROM owing) AS owed,
+           EXISTS (SELECT FROM rerank.hidden h WHERE h.pipeline = r.pipeline AND h.article_id = r.article_id) AS blocked
+    FROM rerank.revision r
+    JOIN rerank.run u USING (run_id)
+    WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until
+      AND (r.run_id = :run_id OR u.until <= :until)
+      AND (r.document_id IS NOT NULL OR EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id))
+    ORDER BY r.article_id, r.number DESC
+), clustered AS (
+    SELECT l.*, COALESCE(n.leader_document_id, l.document_id) AS scored_document_id, COALESCE(n.similarity, 1) AS similarity
+    FROM latest l
+    LEFT JOIN rerank.near_copy n ON n.pipeline = :pipeline AND n.document_id = l.document_id
+    WHERE l.document_id IS NOT NULL
+), placed AS (
+    SELECT clustered.*,
+           row_number() OVER (PARTITION BY scored_document_id
+                              ORDER BY blocked, array_position(CAST(:preferred AS text[]), source), first_ingested_at, article_id) AS place,
+           first_value(article_id) OVER earliest AS first_article_id,
+           first_value(first_ingested_at) OVER earliest AS first_at,
+           first_value(least(published_at, first_ingested_at)) OVER earliest AS first_began_at,
+           min(date_trunc('hour', ingested_at)) FILTER (WHERE owed) OVER (PARTITION BY scored_document_id) AS claimed_hour
+    FROM clustered
+    WINDOW earliest AS (PARTITION BY scored_document_id ORDER BY first_ingested_at, article_id)
+)
+SELECT p.scored_document_id, d.month, d.lang,
+       CASE WHEN COALESCE(n.article_id, p.first_article_id)
+                 NOT IN (SELECT h.article_id FROM rerank.hidden h WHERE h.pipeline = :pipeline)
+            THEN COALESCE(n.article_id, p.first_article_id) END AS scored_article_id,
+       CASE WHEN n.first_ingested_at <= p.first_at THEN n.began_at ELSE p.first_began_at END AS began_at,
+       COALESCE(p.claimed_hour,
+                CASE WHEN n.promoted_at > COALESCE((SELECT max(u.frozen_at) FROM rerank.run u
+                                                    WHERE u.pipeline = :pipeline AND u.published_at IS NOT NULL), '-infinity')
+                     THEN date_trunc('hour', p.first_at) END) AS claimed_hour,
+       p.document_id, p.similarity, p.revision_id, p.article_id, p.source, p.first_ingested_at, p.published_at,
+       p.owed AND p.number = 1 AS is_new
+FROM placed p
+JOIN rerank.document d ON d.document_id = p.scored_document_id
+LEFT JOIN rerank.near_copy n ON n.pipeline = :pipeline AND n.document_id = p.scored_document_id
+ORDER BY p.first_at, p.first_article_id, p.scored_document_id, p.place
+
+-- name: filter
+-- Documents whose text matches every `must` pattern and no `must_not` pattern, in any case.
+SELECT d.document_id
+FROM rerank.document d
+WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
+  AND NOT EXISTS (SELECT FROM unnest(CAST(:must AS text[])) AS t (pattern) WHERE d.text !~* t.pattern)
+  AND NOT EXISTS (SELECT FROM unnest(CAST(:must_not AS text[])) AS t (pattern) WHERE d.text ~* t.pattern)
+ORDER BY d.document_id
+
+-- name: terms
+-- The BM25 terms that prepare has stored.
+SELECT document_id, terms FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

@@ -1,6 +1,0 @@
--- Queries that are not known yet, in digest order: concurrent runs cannot deadlock.
-INSERT INTO rerank.query (digest, instruction, query)
-SELECT digest, instruction, query
-FROM unnest(CAST(:digests AS bytea[]), CAST(:instructions AS text[]), CAST(:queries AS text[])) AS q (digest, instruction, query)
-ORDER BY digest
-ON CONFLICT (digest) DO NOTHING

@@ -1,9 +1,0 @@
--- How fast this scorer was when it last scored.
-SELECT load.value AS load_seconds, score.value / tokens.value AS seconds_per_token
-FROM rerank.run r
-JOIN rerank.run_metric tokens ON tokens.run_id = r.run_id AND tokens.stage LIKE 'rerank%' AND tokens.name = 'prompt_tokens'
-JOIN rerank.run_metric score ON score.run_id = r.run_id AND score.stage = tokens.stage AND score.name = 'score_seconds'
-JOIN rerank.run_metric load ON load.run_id = r.run_id AND load.stage = tokens.stage AND load.name = 'load_seconds'
-WHERE r.scorer_id = :scorer_id AND tokens.value > 0
-ORDER BY tokens.recorded_at DESC
-LIMIT 1

@@ -1,2 +1,0 @@
--- The database's clock is the one that windows are cut by.
-SELECT now() AS now

@@ -1,2 +1,0 @@
--- A scorer's number.
-SELECT scorer_id FROM rerank.scorer WHERE digest = :digest

@@ -1,0 +1,27 @@
+-- name: end
+-- Ends these sessions; what they had begun is rolled back.
+SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS integer[])) AS s (pid)
+
+-- name: copying
+-- Sessions of ours that wait for their client in the middle of a COPY, for longer than a transaction may idle; and how
+-- far it is: one that comes no further has a client that is frozen or gone, which no timeout of Postgres notices.
+SELECT a.pid, p.bytes_processed
+FROM pg_stat_activity a
+JOIN pg_stat_progress_copy p USING (pid)
+WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = current_setting('application_name')
+  AND p.command = 'COPY FROM' AND a.wait_event = 'ClientRead'
+  AND a.query_start < clock_timestamp() - CAST(:idle AS interval)
+ORDER BY a.pid
+
+-- name: comments
+-- The comments on the schema's views, under the name '', and on their columns.
+SELECT c.relname AS view, COALESCE(a.attname, '') AS name, d.description AS comment
+FROM pg_class c
+LEFT JOIN LATERAL (
+    SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT NULL, 0
+) a ON true
+LEFT JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = a.attnum
+WHERE c.relnamespace = 'rerank'::regnamespace AND c.relkind = 'v'
+ORDER BY c.relname, a.attnum
