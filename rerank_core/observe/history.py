@@ -96,7 +96,8 @@ def list_publications(connection: Connection, *, pipeline: str, limit: int = 40)
 def count_states(connection: Connection, *, publication_id: int) -> dict[TopicState, int]:
     """Topics by state."""
     return {
-        row["state"]: row["topics"] for row in db.rows(connection, "history.states", publication_id=publication_id)
+        row["state"]: row["topics"]
+        for row in db.rows(connection, "history.states", publication_id=publication_id)
     }
 
 
@@ -261,7 +262,9 @@ def topic_drift(
 ) -> dict[str, dict[int, float]]:
     """Population stability index of the topics' new logits: topic → publication → index."""
     found: dict[str, dict[int, float]] = {slug: {} for slug in slugs}
-    for row in db.rows(connection, "history.topic_psi", publication_ids=list(publication_ids), slugs=list(slugs)):
+    for row in db.rows(
+        connection, "history.topic_psi", publication_ids=list(publication_ids), slugs=list(slugs)
+    ):
         found[row["slug"]][row["publication_id"]] = row["psi"]
     return found
 
@@ -279,7 +282,8 @@ def topic_spreads(
 def list_revisions(connection: Connection, *, pipeline: str, article_id: str) -> list[Revision]:
     """The latest revisions of an article, the newest first; empty where the pipeline never claimed it."""
     return [
-        Revision(**row) for row in db.rows(connection, "history.article", pipeline=pipeline, article_id=article_id)
+        Revision(**row)
+        for row in db.rows(connection, "history.article", pipeline=pipeline, article_id=article_id)
     ]
 
 

@@ -211,6 +211,21 @@ def one(
     return connection.execute(statement(name, relations), values).mappings().first()
 
 
+def the(
+    connection: Connection, name: str, relations: tuple[tuple[str, str], ...] = (), **values: Any
+) -> RowMapping:
+    """The first row of a named statement that always has one.
+
+    Raises CorruptError if it has none.
+    """
+    row = one(connection, name, relations, **values)
+    if row is None:
+        raise CorruptError(
+            f"statement {name} found no row, and one must exist; `rerank doctor` checks the schema"
+        )
+    return row
+
+
 def execute(connection: Connection, name: str, **values: Any) -> int:
     """Run a named statement; returns the number of rows it touched."""
     return int(connection.execute(statement(name), values).rowcount)
