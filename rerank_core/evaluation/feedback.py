@@ -24,6 +24,7 @@ import pyarrow as pa
 from rerank_core.errors import InputError
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ def load(
 def _merge(database: Database, pipeline: str, batch: list[Mapping[str, Any]]) -> Mapping[str, int]:
     with database.transaction() as connection:
         db.execute(connection, "feedback.stage")
-        db.copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
+        copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
         merged = db.one(connection, "feedback.merge", pipeline=pipeline)
     assert merged is not None
     return dict(merged)

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import InputError
-from rerank_core.evaluation.evaluate import current_run
 from rerank_core.prepare.language import language
 from rerank_core.publish import gate
 from rerank_core.publish.ranking import Page, rank_topic
@@ -27,6 +26,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.runs import current_run
 from rerank_core.storage.store import Store
 
 Reason = Literal[

@@ -25,6 +25,7 @@ from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Marks, Signat
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in, copy_out
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def find(connection: Connection, *, settings: Settings, run: Run) -> Found | Non
         "since": new[0]["first_ingested_at"] - near,
         "until": new[-1]["first_ingested_at"] + near,
     }
-    leaders = db.copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
+    leaders = copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
     alike = near_copies.may_be_alike(_decoded(leaders), near_copies.bands(_signatures(new)))
     ids = leaders.column("document_id").to_numpy()[alike].tolist()
     found = db.rows(connection, "clusters.alike", pipeline=run.pipeline, document_ids=ids) if ids else []
@@ -104,7 +105,7 @@ def keep(connection: Connection, *, pipeline: str, found: Found, joined: Joined)
             name: [row[name] for row in found.new] for name in ("article_id", "first_ingested_at", "began_at")
         },
     }
-    db.copy_in(connection, "rerank.near_copy", pa.table(columns))
+    copy_in(connection, "rerank.near_copy", pa.table(columns))
     return True
 
 

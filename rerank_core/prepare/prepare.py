@@ -23,6 +23,7 @@ from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "signature": pa.array([document.signature for document in distinct], pa.binary()),
         "marks": pa.array([document.marks for document in distinct], pa.string()),
     }
-    db.copy_in(connection, "pg_temp.new_document", pa.table(columns))
+    copy_in(connection, "pg_temp.new_document", pa.table(columns))
     db.execute(connection, "prepare.documents")
     db.execute(
         connection,

@@ -42,6 +42,8 @@ from rerank_core.recall.exhaustive import Exhaustive
 from rerank_core.recall.hybrid import Hybrid
 from rerank_core.records import Document, Topic
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.storage import migrations
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics_file import load_topics
 
 XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
@@ -232,7 +234,7 @@ def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterat
     from rerank_core.storage import database as db
 
     if not postgres.exists("template_bench"):
-        db.upgrade(postgres.create("template_bench"))
+        migrations.upgrade(postgres.create("template_bench"))
     database = db.Database(postgres.create("bench", template="template_bench"))
     with database.transaction() as connection:
         connection.exec_driver_sql(
@@ -300,10 +302,8 @@ def _embedder(folder: Path) -> tuple[Embed, str]:
 def measure_scale(documents: int, topics: int, words: int) -> dict[str, Any]:
     """Seconds and peak memory of the stage `recall` by BM25, where every topic is new and searches the whole window."""
     with EmbeddedPostgres(folder=Path(tempfile.mkdtemp(prefix="recall-")) / "postgres") as postgres:
-        from rerank_core.storage import database as db
-
         url = postgres.create("scale")
-        db.upgrade(url)
+        migrations.upgrade(url)
         with tempfile.TemporaryDirectory() as store:
             settings = Settings.load(database_url=url, store_url=Path(store).as_uri())
             run_id = _fill(settings, documents, topics, words)
@@ -317,7 +317,6 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
     """A run that has claimed and prepared documents of words that are as frequent as Zipf's law says."""
     from factories import make_topic
 
-    from rerank_core.storage import database as db
     from rerank_core.storage import topics as topic_store
 
     draw = np.random.default_rng(0)
@@ -341,7 +340,7 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
         for start in range(0, documents, 5_000):
             part = range(start, min(start + 5_000, documents))
             texts = [" ".join(map("w{}".format, zipf(lengths[n]).tolist())) for n in part]
-            db.copy_in(
+            copy_in(
                 connection,
                 "rerank.document",
                 pa.table(

@@ -43,8 +43,8 @@ from rerank_core.prepare import clusters, near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
 from rerank_core.settings import Settings
-from rerank_core.storage import database, schemas, topics
-from rerank_core.storage import database as db
+from rerank_core.storage import migrations, schemas, topics
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics_file import load_topics
 
 NEWS = ("zh_broadcast_2024-10_2025-10.jsonl.gz", "en_reuters21578.jsonl.gz")
@@ -147,7 +147,7 @@ def _resources(**settings: Any) -> Iterator[pipeline.Resources]:
         work.chmod(0o755)  # Postgres runs as another user where this runs as root
         with EmbeddedPostgres(folder=work / "postgres") as server:
             url = server.create(NAME)
-            database.upgrade(url)
+            migrations.upgrade(url)
             (work / "store").mkdir()
             yield pipeline.Resources.of(
                 Settings(database_url=url, store_url=(work / "store").as_uri(), **settings)
@@ -200,7 +200,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         "signature": pa.array([row.astype("<u4").tobytes() for row in signatures], pa.binary()),
         "marks": ["\n\n"] * len(ids),  # nothing that could contradict
     }
-    db.copy_in(connection, "rerank.document", pa.table(rows))
+    copy_in(connection, "rerank.document", pa.table(rows))
     revisions = {
         "pipeline": ["news"] * len(ids),
         "article_id": [f"a{number}" for number in ids],
@@ -211,7 +211,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         "first_ingested_at": at,
         "document_id": ids,
     }
-    db.copy_in(connection, "rerank.revision", pa.table(revisions))
+    copy_in(connection, "rerank.revision", pa.table(revisions))
     old = numbers < leaders
     bands = near_copies.bands(signatures).astype("<u4")
     if old.any():
@@ -224,7 +224,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         }
         places |= {"leader_document_id": places["document_id"], "began_at": places["first_ingested_at"]}
         places["similarity"] = [1.0] * int(old.sum())
-        db.copy_in(connection, "rerank.near_copy", pa.table(places))
+        copy_in(connection, "rerank.near_copy", pa.table(places))
 
 
 def _place(settings: Settings, leaders: int, new: int) -> Figures:
@@ -274,7 +274,7 @@ def measure_news(show: int, only: str | None = None) -> Figures:
             with resources.database.transaction() as connection:
                 topics.apply(connection, "news", load_topics(SAMPLE / "topics.yaml"))
                 rows = list(_articles(DATA / "news" / file, name))
-                db.copy_in(connection, "rerank.article", pa.Table.from_pylist(rows))
+                copy_in(connection, "rerank.article", pa.Table.from_pylist(rows))
             figures[name] = _stages(resources, show)
     return figures
 

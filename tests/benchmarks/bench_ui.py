@@ -25,6 +25,7 @@ import newsrooms
 from benchmarks.machine import describe
 from rerank_core.demo.airflow import AirflowSandbox
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.storage import migrations
 
 RESULTS = Path(__file__).parent / "results"
 NOOP = "/static/icon.svg"
@@ -64,10 +65,9 @@ def measure(
     postgres: EmbeddedPostgres, folder: Path, *, topics: int, rows: int, rounds: int
 ) -> list[dict[str, Any]]:
     """One row a page: its median time and its ratio to the no-op."""
-    from rerank_core.storage import database
 
     news = postgres.create("news")
-    database.upgrade(news)
+    migrations.upgrade(news)
     store = folder / "store"
     store.mkdir()
     engines, undo = newsrooms.installed_engines()
