@@ -27,6 +27,7 @@ from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 from rerank_core.storage.runs import current_run
+from rerank_core.storage.source import Source
 from rerank_core.storage.store import Store
 
 Reason = Literal[
@@ -119,17 +120,12 @@ def explain(
             case.look_at_topic()
             revision = case.find_revision()
             if revision is None:
-                with _source(database, settings).transaction(read_only=True) as source:
-                    case.look_at_source(source, settings)
+                case.look_at_source(Source.of(settings, database))
             else:
                 case.look_at_article(revision)
         except _Answer as answer:
             return Explanation(topic, article_id, number, answer.reason, answer.sentence, tuple(case.facts))
     raise AssertionError("an article is ranked, or there is a reason why not")
-
-
-def _source(database: Database, settings: Settings) -> Database:
-    return database if settings.source_url is None else Database(settings.source_url)
 
 
 class _Case:
@@ -188,7 +184,7 @@ class _Case:
             until=self._run.window.until,
         )
 
-    def look_at_source(self, source: Connection, settings: Settings) -> None:
+    def look_at_source(self, source: Source) -> None:
         """Why the run, and every one before it, has not claimed the article."""
         claim = self.one("explain.later_claim", pipeline=self._run.pipeline, article_id=self._article_id)
         if claim is not None:
@@ -197,12 +193,12 @@ class _Case:
                 f"Run {self._run.run_id} did not have it: run {claim['run_id']}, as of {_moment(claim['until'])},"
                 " was the first to claim it.",
             )
-        row = db.one(source, "explain.source", (("view", settings.source_view),), article_id=self._article_id)
-        if row is None:
-            raise _Answer("unknown", f"The source {settings.source_view} has no article of this id.")
-        at, window = row["ingested_at"], self._run.window
+        sighting = source.look_up(self._article_id)
+        if sighting is None:
+            raise _Answer("unknown", f"The source {source.view} has no article of this id.")
+        at, window = sighting.ingested_at, self._run.window
         self.note("ingested", at)
-        if row["version"] is None or at is None:
+        if sighting.version is None or at is None:
             raise _Answer("invalid", "Its version or ingested_at is null in the source, so no run claims it.")
         if at >= window.until:
             raise _Answer(
