@@ -98,13 +98,8 @@ class Database:
         to be had in time.
         """
         with _mapped_errors(self), self._engine.begin() as connection:
-            mode = "REPEATABLE READ READ ONLY" if read_only else "READ COMMITTED"
-            connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {mode}")
-            connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true),"
-                f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true),"
-                " set_config('TimeZone', 'UTC', true)"
-            )
+            execute(connection, "database.begin_reading" if read_only else "database.begin_writing")
+            execute(connection, "database.limits", lock=LOCK_TIMEOUT, idle=IDLE_TIMEOUT)
             yield connection
 
     def end_frozen(self) -> None:
@@ -182,9 +177,7 @@ def _mapped_errors(database: Database) -> Iterator[None]:
 
 def may_idle(connection: Connection) -> None:
     """Let the caller compute between two statements of its transaction, for longer than others may."""
-    connection.exec_driver_sql(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{WORK_TIMEOUT}', true)"
-    )
+    execute(connection, "database.may_idle", idle=WORK_TIMEOUT)
 
 
 def rows(

@@ -50,10 +50,7 @@ def write(
 ) -> int:
     """Add scores; those that the ledger has are kept, or replaced where `replace` is true. Returns the rows written."""
     ensure_months(connection, {score.pair.month for score in scores})  # retention may have dropped one
-    connection.exec_driver_sql(
-        "CREATE TEMP TABLE IF NOT EXISTS new_score (month date, document_id bigint, query_id bigint, logit real,"
-        " truncated boolean, latency_ms real) ON COMMIT DROP"
-    )
+    db.execute(connection, "ledger.make_batch")
     ordered = sorted(scores, key=lambda score: (score.pair.query_id, score.pair.document_id))
     copy_in(
         connection,
