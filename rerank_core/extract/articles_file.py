@@ -98,7 +98,7 @@ def _object(raw: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
-        raise ValueError("not an article: lists or objects stand in one another too deep") from None
+        raise ValueError("not an article: lists or objects are nested too deep") from None
     except ValueError:
         raise ValueError("not JSON that can be read: a number has too many digits") from None
     if not isinstance(value, dict):

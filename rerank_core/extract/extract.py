@@ -1,10 +1,9 @@
 """Claim what is new: each source row whose version differs from its latest claimed one.
 
-No watermark: rows that commit late or out of order, and hours in which nothing ran, are claimed by
-the next run; rows from before the lookback are counted, and taken by a run that is opened with an
-earlier `since`. Claim and raw text go into one transaction under a lock of the pipeline, so that no
-revision is lost, claimed twice, or claimed without its text. Every source row that is looked at
-lands in exactly one bucket; where the sum does not come out, nothing is committed.
+There is no watermark: the next run claims rows that commit late or out of order, and those of hours in which nothing
+ran. Rows from before the lookback are counted; a run that is opened with an earlier `since` takes them. Claim and raw
+text go into one transaction under a lock of the pipeline, so that no revision is lost, claimed twice, or claimed without
+its text. Every source row lands in exactly one bucket; if the sum is wrong, nothing is committed.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ from rerank_core.storage.source import Relations, Source, check_contract, copy_s
 
 @dataclass(frozen=True)
 class Extracted:
-    """Where each row of the source view went."""
+    """The number of source rows in each bucket."""
 
     sighted: int  # rows of the view
     claimed: int  # revisions that this run owns
@@ -35,10 +34,9 @@ class Extracted:
 
 
 def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> Extracted:
-    """Claim the run's articles. A run that has claimed before claims nothing more, and says what it found then.
+    """Claim the run's articles. A run that has claimed before claims nothing more, and returns the counts of that claim.
 
-    Raises SourceError where the view is missing or breaks its contract, FencedError where a newer
-    try has begun.
+    Raises SourceError if the view is missing or breaks its contract, FencedError if a newer try has begun.
     """
     if run.claimed:
         with database.transaction(read_only=True) as connection:
@@ -46,11 +44,11 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
     source = Source.of(settings, database)
     with database.transaction() as connection:
         if source.is_elsewhere:
-            # Before the snapshot is taken: a claim from an older snapshot, after one from a newer, would take an article
-            # back to an older version.
+            # Lock before the snapshot: a claim from an older snapshot that follows a claim from a newer one would take an
+            # article back to an older version.
             _hold(connection, run, fence)
             relations = copy_snapshot(source, connection, run)
-            # Exactly the snapshot's rows are claimed, however long that takes: the source is not waited with.
+            # Exactly the snapshot's rows are claimed. The source's transaction has ended: it does not wait for the claim.
         else:
             check_contract(connection, source.view)
             relations = Relations(keys=source.view, rows=source.view)
@@ -97,7 +95,7 @@ def _refuse_duplicates(
     run: Run,
     cause: Exception | None,
 ) -> None:
-    """Raises SourceError where an article stands in the view twice: its two rows would be claimed by turns for ever."""
+    """Raise SourceError if the view shows an article twice: its two rows would be claimed by turns for ever."""
     if cause is None:
         twice = db.rows(connection, "extract.duplicates_claimed", relations, run_id=run.run_id)
     else:

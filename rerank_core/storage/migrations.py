@@ -63,7 +63,7 @@ def _check_known(revision: str, config: "Config") -> None:
 
 
 def _describe(connection: Connection, comments: ViewComments) -> None:
-    """Give the views and their columns these comments, where they have others."""
+    """Give the views and their columns these comments, unless they have them."""
     found = {(row["view"], row["name"]): row["comment"] for row in db.rows(connection, "migrations.comments")}
     with driver_cursor(connection) as cursor:
         for (view, name), comment in comments.items():
@@ -75,7 +75,7 @@ def _describe(connection: Connection, comments: ViewComments) -> None:
 
 
 def run_script(connection: Connection, file: Path) -> None:
-    """Run a file of many statements, as it stands, on the transaction of `connection`."""
+    """Run a file of many statements, unchanged, on the transaction of `connection`."""
     with driver_cursor(connection) as cursor:
         cursor.execute(file.read_text(encoding="utf-8"))
 

@@ -1,11 +1,11 @@
 -- name: counts
--- Where each source row went when the run claimed.
+-- The number of source rows in each bucket when the run claimed.
 SELECT sighted, claimed, unchanged, too_late, later, COALESCE(forgotten, 0) AS forgotten, invalid
 FROM rerank.run WHERE run_id = :run_id
 
 -- name: claim
 -- Claims every new revision for the run, stages its raw text, and counts each source row in exactly one bucket. Keys are
--- looked at once, and rows with their texts only where the key is new: a long history costs one pass over its keys.
+-- looked at once, and rows with their texts only if the key is new: a long history costs one pass over its keys.
 WITH sighted AS (
     SELECT s.article_id,
            CASE WHEN c.version = s.version AND s.ingested_at < :until AND t.article_id IS NULL THEN 'unchanged'   -- nearly all
@@ -18,7 +18,7 @@ WITH sighted AS (
     FROM {keys} s
     LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
     LEFT JOIN rerank.tombstone t ON t.pipeline = :pipeline AND t.article_id = s.article_id
-    OFFSET 0   -- or the bucket of each row would be found anew for each count
+    OFFSET 0   -- or the bucket of each row would be found again for each count
 ), tally AS (
     SELECT count(*) AS sighted,
            count(*) FILTER (WHERE bucket = 'invalid') AS invalid,
@@ -63,7 +63,7 @@ SELECT tally.sighted, tally.invalid, tally.later, tally.forgotten, tally.unchang
 FROM tally
 
 -- name: claimed
--- Marks the run as claimed, with where each source row went; from here on it claims nothing more.
+-- Marks the run as claimed, with the number of source rows in each bucket. From here on it claims nothing more.
 UPDATE rerank.run
 SET claimed_at = clock_timestamp(), sighted = :sighted, claimed = :claimed, unchanged = :unchanged, too_late = :too_late,
     later = :later, forgotten = :forgotten, invalid = :invalid

@@ -7,7 +7,7 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 
 -- name: limits
--- How long the transaction may wait for a lock, and stand still between two statements; its times are UTC.
+-- How long the transaction may wait for a lock, and idle between two statements; its times are UTC.
 SELECT set_config('lock_timeout', :lock, true),
        set_config('idle_in_transaction_session_timeout', :idle, true),
        set_config('TimeZone', 'UTC', true)

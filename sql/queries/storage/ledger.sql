@@ -15,7 +15,7 @@ CREATE TEMP TABLE IF NOT EXISTS new_score (
 
 -- name: replace
 -- A run that rescores puts its own score in the place of an older one, which is kept until the gate has let the run pass;
--- what another of its tries has written stands.
+-- what another of its tries has written stays.
 WITH replaced AS (
     INSERT INTO rerank.score_aside (aside_for, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms,
                                     engine, device, scored_at)

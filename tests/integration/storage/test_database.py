@@ -74,7 +74,7 @@ def test_a_lock_that_is_not_to_be_had_is_retryable(room: Newsroom, monkeypatch: 
     monkeypatch.setattr(db, "LOCK_TIMEOUT", "50ms")
     with room.database.transaction() as holder:
         holder.execute(text("LOCK TABLE rerank.article"))
-        told = "lock timeout; another task keeps what this one has waited for; try again"
+        told = "lock timeout; another task holds the lock that this task has waited for; try again"
         with pytest.raises(DatabaseUnavailable, match=told), room.database.transaction() as other:
             other.execute(text("LOCK TABLE rerank.article"))
 
@@ -128,7 +128,7 @@ class TestFrozen:
     ) -> None:
         with self.frozen_in_a_copy(room, monkeypatch):
             assert self.takes_the_lock(room, tries=100)
-        assert "stand still in the middle of a COPY" in caplog.text
+        assert "are frozen in the middle of a COPY" in caplog.text
         assert room.value("SELECT count(*) FROM rerank.article") == 0
 
     @pytest.mark.usefixtures("soon")
