@@ -20,9 +20,9 @@ CREATE TABLE rerank.article (
     published_at timestamptz,
     PRIMARY KEY (article_id) INCLUDE (version, ingested_at)
 );
+COMMENT ON TABLE rerank.article IS 'The default source: one row for each article. A user may map a table or view of his own instead.';
 ALTER SEQUENCE rerank.article_version OWNED BY rerank.article.version;
 CREATE INDEX article_ingested_at ON rerank.article (ingested_at);
-COMMENT ON TABLE rerank.article IS 'Default article source; a user may map a table of his own instead.';
 
 CREATE FUNCTION rerank.article_next_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -39,6 +39,7 @@ CREATE TRIGGER article_next_version BEFORE UPDATE ON rerank.article FOR EACH ROW
 CREATE VIEW rerank.source_article AS
 SELECT article_id, version::text AS version, ingested_at, url, title, summary, body, lang, source, published_at
 FROM rerank.article;
+COMMENT ON VIEW rerank.source_article IS 'The default source as the pipeline reads it: the columns of the source contract.';
 
 -- ── Topics ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -48,6 +49,7 @@ CREATE TABLE rerank.topic (
     slug     text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     UNIQUE (pipeline, slug)
 );
+COMMENT ON TABLE rerank.topic IS 'A topic of a pipeline. What it asks for is in topic_version.';
 
 CREATE TABLE rerank.topic_version (
     topic_version_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -67,6 +69,7 @@ CREATE TABLE rerank.topic_version (
     created_at       timestamptz NOT NULL DEFAULT now(),
     UNIQUE (topic_id, number)
 );
+COMMENT ON TABLE rerank.topic_version IS 'One version of a topic: query, instruction and limits. A row is never changed; an edit adds a version.';
 
 CREATE FUNCTION rerank.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -82,6 +85,7 @@ CREATE TABLE rerank.query (
     instruction text NOT NULL,
     query       text NOT NULL
 );
+COMMENT ON TABLE rerank.query IS 'An instruction and a query as they reach the model. Topics with equal texts share a row, and so share scores.';
 
 -- ── Models ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,6 +101,7 @@ CREATE TABLE rerank.scorer (
     registered_at       timestamptz NOT NULL DEFAULT now(),
     passages            text NOT NULL    -- what it reads of a long document
 );
+COMMENT ON TABLE rerank.scorer IS 'A scorer: weights, prompt, precision and token limit as one id. Scores of two scorers are never mixed.';
 
 CREATE TABLE rerank.embedder (
     embedder_id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -110,6 +115,7 @@ CREATE TABLE rerank.embedder (
     location            text NOT NULL,   -- where it was first found; not part of its identity
     registered_at       timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.embedder IS 'An embedding model: weights, prompt, precision and token limit as one id.';
 
 -- Vectors of queries are read by their ids and never searched. Those of documents have a table for each embedder, which
 -- ensure_vectors makes when the embedder is first used: only that needs pgvector.
@@ -119,6 +125,7 @@ CREATE TABLE rerank.query_vector (
     vector      bytea NOT NULL,   -- half precision, little-endian
     PRIMARY KEY (embedder_id, query_id)
 );
+COMMENT ON TABLE rerank.query_vector IS 'Vectors of queries: read by their ids and never searched.';
 
 -- ── Runs ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,9 +166,8 @@ CREATE TABLE rerank.run (
     gated          boolean NOT NULL DEFAULT true,   -- false: opened before the gate was there
     UNIQUE (pipeline, key)
 );
+COMMENT ON TABLE rerank.run IS 'One window''s work and output: its identity, its fence, its frozen artifacts and its counts.';
 
--- The topics as the run has frozen them. From `wanted` on: where each document of the window went; together with the
--- topic's pairs that is the whole window.
 CREATE TABLE rerank.run_topic (
     run_id                bigint NOT NULL REFERENCES rerank.run,
     slug                  text NOT NULL,
@@ -180,6 +186,7 @@ CREATE TABLE rerank.run_topic (
     min_score             double precision,   -- the pipeline's own threshold, for topics that have none
     PRIMARY KEY (run_id, slug)
 );
+COMMENT ON TABLE rerank.run_topic IS 'The topics of a run as it has frozen them. The counts from wanted on say where each document of the window went.';
 
 CREATE TABLE rerank.run_metric (
     run_id      bigint NOT NULL REFERENCES rerank.run,
@@ -189,6 +196,7 @@ CREATE TABLE rerank.run_metric (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, stage, name)
 );
+COMMENT ON TABLE rerank.run_metric IS 'Numbers that a stage of a run has measured.';
 
 -- A turn is a row that is locked, and no advisory lock: anybody who can connect may take an advisory lock whose key is known,
 -- and so keep the page from being published. The rows are the writer's alone.
@@ -211,9 +219,9 @@ CREATE TABLE rerank.document (
     signature       bytea,              -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
     marks           text                -- figures, dates and issue marks that keep two stories in the same words apart
 );
+COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts are one document.';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
 
--- Every text that could be compared with others, and the leader that it joined.
 CREATE TABLE rerank.near_copy (
     pipeline           text NOT NULL,
     document_id        bigint NOT NULL REFERENCES rerank.document ON DELETE CASCADE,
@@ -226,12 +234,12 @@ CREATE TABLE rerank.near_copy (
     promoted_at        timestamptz,            -- its leader was forgotten, and it took the lead; null: it did not
     PRIMARY KEY (pipeline, document_id)
 );
+COMMENT ON TABLE rerank.near_copy IS 'Every text that could be compared with others, and the leader of the cluster that it joined.';
 CREATE INDEX near_copy_cluster ON rerank.near_copy (leader_document_id, pipeline);
 CREATE INDEX near_copy_leaders ON rerank.near_copy (pipeline, first_ingested_at) WHERE document_id = leader_document_id;
 
 -- ── Claims ──────────────────────────────────────────────────────────────────────────────────────
 
--- The latest claimed version of each article: what the next claim compares the source with.
 CREATE TABLE rerank.claim (
     pipeline          text NOT NULL,
     article_id        text NOT NULL,
@@ -240,6 +248,7 @@ CREATE TABLE rerank.claim (
     first_ingested_at timestamptz NOT NULL,
     PRIMARY KEY (pipeline, article_id) INCLUDE (version)
 );
+COMMENT ON TABLE rerank.claim IS 'The latest claimed version of each article. The next claim compares the source with it.';
 
 CREATE TABLE rerank.revision (
     revision_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -258,16 +267,17 @@ CREATE TABLE rerank.revision (
     document_id       bigint REFERENCES rerank.document,
     UNIQUE (pipeline, article_id, number)
 );
+COMMENT ON TABLE rerank.revision IS 'An article at one version of the source, and the run that has claimed it.';
 CREATE INDEX revision_run ON rerank.revision (run_id);
 CREATE INDEX revision_fresh ON rerank.revision (pipeline, first_ingested_at);
 
--- Raw text as it was claimed; kept apart, so that it can be forgotten before the ranking is.
 CREATE TABLE rerank.revision_text (
     revision_id bigint PRIMARY KEY REFERENCES rerank.revision,
     title       text,
     summary     text,
     body        text
 );
+COMMENT ON TABLE rerank.revision_text IS 'The raw text of a revision. It is apart, so that it can be deleted before the ranking is.';
 
 CREATE TABLE rerank.quarantine (
     revision_id bigint NOT NULL REFERENCES rerank.revision,
@@ -276,6 +286,7 @@ CREATE TABLE rerank.quarantine (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (revision_id, stage)
 );
+COMMENT ON TABLE rerank.quarantine IS 'Revisions that a stage has set aside, with the reason.';
 
 -- ── Ledger ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,6 +307,7 @@ CREATE TABLE rerank.pair_score (
     scored_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (scorer_id, query_id, document_id, month)
 ) PARTITION BY RANGE (month);
+COMMENT ON TABLE rerank.pair_score IS 'The ledger: one score for each document, query and scorer.';
 CREATE INDEX pair_score_run ON rerank.pair_score USING brin (run_id) WITH (pages_per_range = 16);
 
 -- Scores that are not in the ledger, so that whoever reads it finds none: those of a run that is blocked, until it is
@@ -316,9 +328,9 @@ CREATE TABLE rerank.score_aside (
     scored_at   timestamptz NOT NULL,
     PRIMARY KEY (aside_for, scorer_id, query_id, document_id, run_id)
 );
+COMMENT ON TABLE rerank.score_aside IS 'Scores that are kept out of the ledger: those of a blocked run, and those that a rescoring run has replaced.';
 CREATE INDEX score_aside_document ON rerank.score_aside (document_id);
 
--- Pairs that a scorer refused, with the reason: in quarantine, and not asked for again.
 CREATE TABLE rerank.refused_pair (
     document_id bigint NOT NULL REFERENCES rerank.document,
     query_id    bigint NOT NULL REFERENCES rerank.query,
@@ -328,6 +340,7 @@ CREATE TABLE rerank.refused_pair (
     refused_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (scorer_id, query_id, document_id)
 );
+COMMENT ON TABLE rerank.refused_pair IS 'Pairs that a scorer has refused, with the reason. They are not asked for again under that scorer.';
 
 -- A try to score a shard that has begun and not come to its end. The next try that finds it goes carefully: the engine failed,
 -- or the task was killed, with some pair in it.
@@ -342,8 +355,8 @@ CREATE TABLE rerank.scoring_attempt (
     meetings          integer NOT NULL DEFAULT 0,   -- how often tries on the same pairs have met; each then goes on elsewhere
     PRIMARY KEY (run_id, shard)
 );
+COMMENT ON TABLE rerank.scoring_attempt IS 'A try to score a shard that has begun and not ended. The next try goes carefully: some pair may have broken the engine.';
 
--- A topic's queries are filled under a scorer when the best of the whole freshness window was scored.
 CREATE TABLE rerank.fill (
     pipeline      text NOT NULL,
     slug          text NOT NULL,
@@ -353,10 +366,10 @@ CREATE TABLE rerank.fill (
     filled_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, slug, recall_digest, scorer_id)
 );
+COMMENT ON TABLE rerank.fill IS 'A topic''s queries are filled under a scorer when the best of the whole freshness window was scored.';
 
 -- ── Publications ────────────────────────────────────────────────────────────────────────────────
 
--- Every decision of the publish gate is kept; the latest one of a run holds.
 CREATE TABLE rerank.gate (
     gate_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id     bigint NOT NULL REFERENCES rerank.run,
@@ -366,6 +379,7 @@ CREATE TABLE rerank.gate (
     actor      text NOT NULL DEFAULT session_user,
     decided_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.gate IS 'Every decision of the publish gate. The latest decision on a run counts.';
 CREATE INDEX gate_run ON rerank.gate (run_id, gate_id DESC);
 
 CREATE TABLE rerank.publication (
@@ -387,6 +401,7 @@ CREATE TABLE rerank.publication (
     blocked        text,            -- the gate's sentence; null: the page is what its run made
     UNIQUE (run_id, version)
 );
+COMMENT ON TABLE rerank.publication IS 'One version of a run''s page: its fence, its file and its digests.';
 
 CREATE TABLE rerank.ranking (
     publication_id     bigint NOT NULL REFERENCES rerank.publication,
@@ -417,6 +432,7 @@ CREATE TABLE rerank.ranking (
     PRIMARY KEY (publication_id, slug, rank),
     CHECK ((ranked_by = 'model') = (logit IS NOT NULL))
 );
+COMMENT ON TABLE rerank.ranking IS 'The rows of a publication: one article at one place of one topic.';
 
 CREATE TABLE rerank.ranking_topic (
     publication_id   bigint NOT NULL REFERENCES rerank.publication,
@@ -433,14 +449,15 @@ CREATE TABLE rerank.ranking_topic (
     ranked           integer NOT NULL,
     PRIMARY KEY (publication_id, slug)
 );
+COMMENT ON TABLE rerank.ranking_topic IS 'The state and counts of each topic of a publication.';
 
--- The pointer: the publication that frontends see. Every move of it is kept.
 CREATE TABLE rerank.pointer (
     pipeline       text PRIMARY KEY,
     publication_id bigint NOT NULL REFERENCES rerank.publication,
     held           boolean NOT NULL DEFAULT false,   -- a rollback holds until it is released
     moved_at       timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.pointer IS 'The publication that is the page of a pipeline.';
 
 CREATE TABLE rerank.pointer_move (
     pointer_move_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -451,17 +468,17 @@ CREATE TABLE rerank.pointer_move (
     actor               text NOT NULL DEFAULT session_user,
     moved_at            timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.pointer_move IS 'Every move of a pointer: from and to which publication, who moved it, and why.';
 CREATE INDEX pointer_move_from ON rerank.pointer_move (from_publication_id, moved_at);
 
--- Files of the store that have to go at a time.
 CREATE TABLE rerank.store_removal (
     path         text PRIMARY KEY,   -- relative to the store
     due_at       timestamptz NOT NULL,
     reason       text NOT NULL,
     requested_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.store_removal IS 'Files of the store that are due for deletion.';
 
--- What readers did with a ranking: logging only, so that learning from it can follow. No text, and nothing about the reader.
 CREATE TABLE rerank.feedback (
     event_id    text PRIMARY KEY CHECK (event_id <> ''),   -- the sender's own, or a digest of the columns below
     pipeline    text NOT NULL,
@@ -473,12 +490,11 @@ CREATE TABLE rerank.feedback (
     happened_at timestamptz NOT NULL,
     loaded_at   timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE rerank.feedback IS 'One row for each event: a reader saw, opened or hid one row of one ranking. No text, and nothing about the reader.';
 CREATE INDEX feedback_page ON rerank.feedback (pipeline, run_id, slug, rank);
-COMMENT ON TABLE rerank.feedback IS 'One row an event: a reader saw, opened or hid one row of one ranking.';
 
 -- ── What is hidden ──────────────────────────────────────────────────────────────────────────────
 
--- An article that was hidden by hand.
 CREATE TABLE rerank.block (
     pipeline   text NOT NULL,
     article_id text NOT NULL,
@@ -487,8 +503,8 @@ CREATE TABLE rerank.block (
     actor      text DEFAULT session_user,
     PRIMARY KEY (pipeline, article_id)
 );
+COMMENT ON TABLE rerank.block IS 'Articles that somebody has hidden by hand.';
 
--- A forgotten article: its text is gone, and no claim brings it back.
 CREATE TABLE rerank.tombstone (
     pipeline     text NOT NULL,
     article_id   text NOT NULL,
@@ -497,32 +513,33 @@ CREATE TABLE rerank.tombstone (
     forgotten_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, article_id)
 );
+COMMENT ON TABLE rerank.tombstone IS 'Forgotten articles. Their text is gone, and no claim brings it back.';
 
--- Articles of a page's window that the source no longer had when a run was last published.
 CREATE TABLE rerank.deleted (
     pipeline   text NOT NULL,
     article_id text NOT NULL,
     noticed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, article_id)
 );
+COMMENT ON TABLE rerank.deleted IS 'Articles of the page''s window that the source did not have when a run was last published.';
 
--- What a publication left out of its window, and why.
 CREATE TABLE rerank.publication_hidden (
     publication_id bigint NOT NULL REFERENCES rerank.publication ON DELETE CASCADE,
     article_id     text NOT NULL,
     why            text NOT NULL CHECK (why IN ('deleted', 'blocked', 'forgotten')),
     PRIMARY KEY (publication_id, article_id)
 );
+COMMENT ON TABLE rerank.publication_hidden IS 'Articles that a publication left out of its window, with the reason.';
 
 -- ── Views ───────────────────────────────────────────────────────────────────────────────────────
 
--- Every article that must not be shown, and why; an article that is hidden for several reasons has a row for each.
 CREATE VIEW rerank.hidden AS
 SELECT pipeline, article_id, 'deleted'::text AS why FROM rerank.deleted
 UNION ALL
 SELECT pipeline, article_id, 'blocked' FROM rerank.block
 UNION ALL
 SELECT pipeline, article_id, 'forgotten' FROM rerank.tombstone;
+COMMENT ON VIEW rerank.hidden IS 'Every article that must not be shown, and why. An article that is hidden for several reasons has a row for each.';
 
 -- Frontends read the next three views and nothing else. Their comments are those of the contract.
 
@@ -592,7 +609,6 @@ JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking_topic t USING (publication_id)
 JOIN rerank.topic_version v USING (topic_version_id);
 
--- One row for each ranked row and kind of event, with what the row was ranked by: what a learner needs beside the text.
 CREATE VIEW rerank.ranking_feedback AS
 WITH counted AS (
     SELECT pipeline, run_id, slug, rank, revision_id, event,
@@ -613,6 +629,7 @@ LEFT JOIN LATERAL (   -- null where the publication is past its retention
     ORDER BY p.version DESC
     LIMIT 1
 ) shown ON true;
+COMMENT ON VIEW rerank.ranking_feedback IS 'One row for each ranked row and kind of event, with what the row was ranked by. Null if the publication is past retention.';
 
 -- ── Functions ───────────────────────────────────────────────────────────────────────────────────
 
