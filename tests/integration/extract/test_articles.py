@@ -190,7 +190,7 @@ def test_a_server_that_is_away_is_retryable(tmp_path: Path) -> None:
 
 
 def test_the_sample_loads_whole(database: Database) -> None:
-    sample = Path(articles.__file__).parent / "demo" / "sample" / "articles.jsonl"
+    sample = Path(articles.__file__).parents[1] / "demo" / "sample" / "articles.jsonl"
     report = load_articles(database, sample, published_now=True)
     assert (report.bad, report.blank, report.ignored) == (0, 0, {})
     assert report.inserted >= 150

@@ -257,7 +257,7 @@ def test_control_without_the_lock_a_second_claim_takes_the_same_rows(
             "ingested_at::timestamp",
             "ingested_at has no time zone; write ingested_at AT TIME ZONE 'UTC' AS ingested_at",
         ),
-        ("-body", "column body is missing (select NULL::text AS body where you have none)"),
+        ("-body", "column body is missing (select NULL::text AS body if you have none)"),
         ("-version", "column version is missing"),
         ("published_at::date", "published_at is date"),
     ],
