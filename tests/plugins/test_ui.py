@@ -22,7 +22,7 @@ import rerank_airflow
 from rerank_airflow.ui import articles, charts, compare, render, runs
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.app import build
-from rerank_core.observe.history import TopicOrder
+from rerank_core.observe.history_records import TopicOrder
 
 PREFIX = "/news-rerank"
 
