@@ -332,4 +332,3 @@ def list_standings(
         offset=offset,
     )
     return [Standing(**row) for row in found]
-
