@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from rerank_core.errors import SettingsError
-from rerank_core.prepare.language import caseless
+from rerank_core.prepare.terms import caseless
 
 RULES = Path(__file__).parent / "rules"
 KINDS = ("lines", "ends", "headings")

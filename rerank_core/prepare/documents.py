@@ -11,8 +11,9 @@ from collections import Counter
 
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
-from rerank_core.prepare.language import Language, language, terms
+from rerank_core.prepare.language import Language, language
 from rerank_core.prepare.near_copies import marks, signature
+from rerank_core.prepare.terms import terms
 from rerank_core.records import Document
 
 MAX_TITLE = 300  # characters

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.prepare.language import caseless
+from rerank_core.prepare.terms import caseless
 
 PLACES = 128  # of a signature; the estimate is off by 0.035 at a similarity of 0.8
 ROWS = 4  # places of a band
