@@ -12,7 +12,8 @@ from collections import Counter
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
 from rerank_core.prepare.language import Language, language
-from rerank_core.prepare.near_copies import marks, signature
+from rerank_core.prepare.marks import marks
+from rerank_core.prepare.near_copies import signature
 from rerank_core.prepare.terms import terms
 from rerank_core.records import Document
 

@@ -41,6 +41,7 @@ from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare import clusters, near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.marks import marks as marks_of
 from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
 from rerank_core.settings import Settings
 from rerank_core.storage import database, schemas, topics
@@ -99,7 +100,7 @@ def _speed(documents: int) -> Figures:
     near_copies.signature(texts[0])  # imports
     before = _peak_mib()
     signatures, signing = _timed(lambda: [near_copies.signature(one) for one in texts])
-    marks, marking = _timed(lambda: [near_copies.marks(one) for one in texts])
+    marks, marking = _timed(lambda: [marks_of(one) for one in texts])
     kept = [number for number, one in enumerate(signatures) if one is not None]
     every = Texts(
         np.asarray([signatures[number] for number in kept], dtype=np.uint32),
