@@ -236,11 +236,11 @@ def _place(settings: Settings, leaders: int, new: int) -> Figures:
 
     def find() -> Any:
         with resources.database.transaction(read_only=True) as connection:
-            return clusters.find(connection, settings=settings, run=run)
+            return clusters.find_unplaced(connection, settings=settings, run=run)
 
     def keep() -> bool:
         with resources.database.transaction() as connection:
-            return clusters.keep(connection, pipeline="news", found=found, joined=joined)
+            return clusters.keep(connection, pipeline="news", unplaced=found, joined=joined)
 
     found, finding = _timed(find)
     joined, placing = _timed(lambda: clusters.place(found, settings=settings))
