@@ -11,7 +11,8 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
-from rerank_core.prepare.language import language, terms
+from rerank_core.prepare.language import language
+from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import Run, Topic

@@ -33,7 +33,7 @@ from benchmarks.report import table as markdown_table
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare.documents import Unpreparable, to_document
-from rerank_core.prepare.language import terms
+from rerank_core.prepare.terms import terms
 from rerank_core.recall import dense as dense_module
 from rerank_core.recall.base import Asked, Ids, Retriever
 from rerank_core.recall.bm25 import Bm25, Words

@@ -41,6 +41,7 @@ from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare import clusters, near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.marks import marks as marks_of
 from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations, schemas, topics
@@ -99,7 +100,7 @@ def _speed(documents: int) -> Figures:
     near_copies.signature(texts[0])  # imports
     before = _peak_mib()
     signatures, signing = _timed(lambda: [near_copies.signature(one) for one in texts])
-    marks, marking = _timed(lambda: [near_copies.marks(one) for one in texts])
+    marks, marking = _timed(lambda: [marks_of(one) for one in texts])
     kept = [number for number, one in enumerate(signatures) if one is not None]
     every = Texts(
         np.asarray([signatures[number] for number in kept], dtype=np.uint32),
@@ -235,11 +236,11 @@ def _place(settings: Settings, leaders: int, new: int) -> Figures:
 
     def find() -> Any:
         with resources.database.transaction(read_only=True) as connection:
-            return clusters.find(connection, settings=settings, run=run)
+            return clusters.find_unplaced(connection, settings=settings, run=run)
 
     def keep() -> bool:
         with resources.database.transaction() as connection:
-            return clusters.keep(connection, pipeline="news", found=found, joined=joined)
+            return clusters.keep(connection, pipeline="news", unplaced=found, joined=joined)
 
     found, finding = _timed(find)
     joined, placing = _timed(lambda: clusters.place(found, settings=settings))

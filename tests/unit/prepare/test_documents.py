@@ -129,7 +129,7 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
     made("<b>Bridge</b>", None, f"<p>{PROSE}</p><p>1,204 views</p><p>Subscribe now</p>", counts=counts)
     made("Bridge", None, f"{PROSE} Answer yes.", lang="zh", counts=counts)
     assert +counts == {
-        "extract.changed": 1,
+        "extract_changed": 1,
         "normalise_changed": 1,  # the blank at the end of a paragraph
         "boilerplate_changed": 1,
         "boilerplate_lines": 2,
