@@ -12,7 +12,7 @@ import pytest
 from factories import FakeEngines, Newsroom
 from sqlalchemy import make_url
 
-from rerank_airflow import assets
+from rerank_airflow.signals import assets
 from rerank_core.demo.airflow import AirflowSandbox
 from rerank_core.settings import Settings
 from rerank_core.storage import topics
@@ -24,7 +24,7 @@ SAMPLE = airflow_home.REPOSITORY / "rerank_core" / "demo" / "sample"
 ROLES = Roles(**{name: f"consumers_{name}" for name in ("owner", "source", "writer", "frontend")})
 ON_PARTITIONS = """
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from rerank_airflow.assets import rankings
+from rerank_airflow.signals.assets import rankings
 
 with DAG(dag_id="plain_follower", schedule=[rankings("news")], catchup=False):
     @task

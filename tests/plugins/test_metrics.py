@@ -15,8 +15,9 @@ from airflow.sdk.observability.metrics import stats_utils
 from factories import FakeEngines, Newsroom
 from listeners import OtlpListener, StatsdListener, wait_until
 
-from rerank_airflow import metrics
-from rerank_airflow.metrics import METRICS, WatchOperator, count_error, send, send_observed
+from rerank_airflow.operators.watch import WatchOperator
+from rerank_airflow.signals import metrics
+from rerank_airflow.signals.metrics import METRICS, count_error, send, send_observed
 from rerank_core.errors import StoreUnavailable
 from rerank_core.settings import Settings
 
@@ -101,7 +102,7 @@ import json, sys
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
-from rerank_airflow.metrics import send_observed
+from rerank_airflow.signals.metrics import send_observed
 send_observed("news", json.loads(sys.argv[1]))
 """
 

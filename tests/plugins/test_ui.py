@@ -22,7 +22,7 @@ import rerank_airflow
 from rerank_airflow.ui import articles, charts, compare, render, runs
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.app import build
-from rerank_core.observe.history import TopicOrder
+from rerank_core.observe.history_records import TopicOrder
 
 PREFIX = "/news-rerank"
 
@@ -830,7 +830,7 @@ def test_a_dag_run_that_is_no_run_says_so(get):
 
 def test_loading_the_plugin_loads_neither_the_pages_nor_a_database_driver():
     script = (
-        "import sys; before = set(sys.modules); import rerank_airflow;"
+        "import sys; before = set(sys.modules); import rerank_airflow.rerank_plugin;"
         "print(sorted(name for name in set(sys.modules) - before if name.startswith(('rerank_airflow.ui', 'rerank_core'))))"
     )
     done = subprocess.run(

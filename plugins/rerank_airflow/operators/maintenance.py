@@ -1,4 +1,4 @@
-"""The clean-up as an operator."""
+"""Maintenance as an operator."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -6,12 +6,12 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from rerank_airflow.operators import TaskKilled
+from rerank_airflow.operators.stages import TaskKilled
 from rerank_airflow.settings import settings_of
 
 
 class MaintainOperator(BaseOperator):
-    """Cleans up after one pipeline; returns what it looked at and did, in counts."""
+    """Deletes what is past its retention in one pipeline; returns counts of what it looked at and did."""
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -32,5 +32,5 @@ class MaintainOperator(BaseOperator):
         return asdict(done)
 
     def on_kill(self) -> None:
-        """Called inside SIGTERM's handler; what is done is done, and the next clean-up finds the rest."""
+        """Raise inside SIGTERM's handler. What is deleted stays deleted; the next maintenance finds the rest."""
         raise TaskKilled(f"{self.task_id} was told to stop")

@@ -1,26 +1,27 @@
 """How an ordinary `schedule=[asset]` DAG hears that the page moved.
 
-Airflow marks every event of a dag run that has a partition with that partition, and such an event never
-starts a DAG that follows plain assets. So a dag run without a partition says it: the ranking DAG's task
-`announce` starts one for each publication that the pointer moved to.
+Airflow gives every event of a dag run the partition of that dag run. An event with a partition never starts a DAG that
+follows plain assets. So the event comes from a dag run without a partition: the ranking DAG's task `announce` starts
+such a dag run for each publication that the pointer moved to.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow import assets
 from rerank_airflow.defaults import announcing_dag_id
 from rerank_airflow.settings import settings_of
+from rerank_airflow.signals import assets
 
 
 class AnnounceOperator(TriggerDagRunOperator):
-    """Starts the announcing DAG with what was published; skips itself where the pointer did not move.
+    """Starts the announcing DAG with what was published; skips itself if the pointer did not move.
 
-    Its dag run is named after the publication, so that a further try announces nothing twice.
+    The started dag run is named after the publication, so that another try announces nothing twice.
     """
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
@@ -44,7 +45,7 @@ class AnnounceOperator(TriggerDagRunOperator):
 
 
 class CurrentPageOperator(BaseOperator):
-    """Emits the asset `rankings_current`: of the publication in the dag run's conf; by hand, of the page as it stands."""
+    """Emits the asset `rankings_current`: for the publication in the dag run's conf or, by hand, for the current one."""
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,16 +55,18 @@ class CurrentPageOperator(BaseOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         announced = dict(context["dag_run"].conf or {})
-        page = announced if "publication_id" in announced else self.standing()
-        context["outlet_events"][self.asset].extra = page
-        return page
+        publication = announced if "publication_id" in announced else self.current()
+        context["outlet_events"][self.asset].extra = publication
+        return publication
 
-    def standing(self) -> dict[str, Any]:
-        """What the pointer points to, as an event says it. Raises AirflowSkipException where there is no page yet."""
-        from rerank_core.storage import database as db
+    def current(self) -> dict[str, Any]:
+        """The current publication, as an event tells it. Raises AirflowSkipException if nothing is published yet."""
+        from rerank_core.observe import history
+        from rerank_core.storage.database import Database
 
-        with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
-            row = db.one(connection, "history.current_publication", pipeline=self.pipeline)
-        if row is None:
+        database = Database(settings_of(self.pipeline).database_url)
+        current = history.current_publication(database, pipeline=self.pipeline)
+        if current is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
-        return {**row, "as_of": row["as_of"].isoformat(), "is_current": True}
+        values = {**asdict(current), "as_of": current.as_of.isoformat(), "is_current": True}
+        return {name: values[name] for name in assets.EXTRA}

@@ -11,9 +11,9 @@ EXTRA = (
     "as_of",
     "publication_id",
     "version",
-    "is_current",  # false: a backfill, or a rerun of an older run; the page did not move
+    "is_current",  # false: the page did not move, because a newer run is published
     "degraded",
-    "blocked",  # by the gate: which check, and by how much; null: it was not
+    "blocked",  # by the gate: which check, and by how much; null: the gate did not block the run
     "topics",
     "rows",
     "rows_sha256",
@@ -23,13 +23,13 @@ PARTITION_FORMAT = "%Y-%m-%dT%H:%M:%S"  # CronPartitionTimetable's own: temporal
 
 
 def rankings(pipeline: str) -> Asset:
-    """The page of one pipeline. Its events carry run, as_of, counts and path in their `extra`."""
+    """Every publication of one pipeline. The events carry EXTRA in their `extra`."""
     name = "rankings" if pipeline == "news" else f"rankings_{pipeline}"
     return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings", group="news-rerank")
 
 
 def rankings_current(pipeline: str) -> Asset:
-    """The page that frontends see. Its events have no partition, and come only when the pointer moved."""
+    """The page that frontends see. Its events have no partition, and come only if the pointer moved."""
     name = "rankings_current" if pipeline == "news" else f"rankings_current_{pipeline}"
     return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings_current", group="news-rerank")
 
@@ -39,8 +39,8 @@ def emit(
 ) -> None:
     """Attach the event that Airflow stores when the task succeeds.
 
-    Every event has a partition, because a consumer of partitions never sees one without: that of the dag
-    run, or the publication's as_of for a dag run that has none.
+    Every event has a partition, because a consumer of partitions never sees an event without one. It is the dag run's
+    partition or, if the dag run has none, the publication's as_of.
     """
     event = context["outlet_events"][asset]
     event.extra = {name: published[name] for name in EXTRA}

@@ -1,8 +1,7 @@
 """The stages as operators.
 
-Each opens its run by identity and hands over to `rerank_core.pipeline`; XCom gets counts, ids and paths only.
-`rerank_core.pipeline` is imported inside `execute`, because it brings Arrow and a database driver that no
-scheduler needs.
+An operator opens its run by the run's identity and calls `rerank_core.pipeline`. XCom gets counts, ids and paths only.
+`rerank_core.pipeline` is imported inside functions, because it loads Arrow and a database driver that no scheduler needs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,10 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow import assets, form, metrics, notify
-from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
+from rerank_airflow.placement import device
 from rerank_airflow.settings import settings_of
+from rerank_airflow.signals import assets, metrics, notify
 
 
 class TaskKilled(BaseException):
@@ -22,7 +21,7 @@ class TaskKilled(BaseException):
 
 
 class StageOperator(BaseOperator):
-    """Runs the stage that its task id names, for the run that its dag run is."""
+    """Runs the stage that the task id names, for the run of its dag run."""
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -32,7 +31,7 @@ class StageOperator(BaseOperator):
         return self.run_stage(context)
 
     def run_stage(self, context: Mapping[str, Any], *, shard: int | None = None) -> dict[str, Any]:
-        """Open the run and run the stage; returns the stage's counts, ids and paths, and the run's as-of time."""
+        """Open the run and run the stage. Returns the stage's counts, ids and paths, and `as_of` in ISO 8601."""
         from rerank_core import pipeline
 
         resources = pipeline.Resources.of(settings_of(self.pipeline))
@@ -42,7 +41,7 @@ class StageOperator(BaseOperator):
         return {**result, "as_of": run.window.until.isoformat()}
 
     def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
-        """The run that the dag run is."""
+        """The run of the dag run, opened if it is new."""
         from rerank_core import pipeline
 
         identity = self.identity(context)
@@ -58,49 +57,14 @@ class StageOperator(BaseOperator):
         return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
 
     def on_kill(self) -> None:
-        """Called inside SIGTERM's handler: without raising, the stage would go on until SIGKILL."""
+        """Raise inside SIGTERM's handler: otherwise the stage would go on until SIGKILL."""
         raise TaskKilled(f"{self.task_id} was told to stop")
 
 
-class DoctorOperator(StageOperator):
-    """Checks what the other tasks need, and fails in sentences that say what to do.
-
-    Approves the blocked run that the trigger form names, too: first of all, so that this dag run finds its scores.
-    """
-
-    def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
-        from rerank_airflow.doctor import examine
-
-        # A wrong trigger form fails here, before anything is claimed.
-        form.check(context["dag_run"].conf)
-        found = examine(settings_of(self.pipeline), self.identity(context))
-        if (wanted := context["params"].get("approve")) is not None:
-            self.approve(context, run_id=wanted, reason=context["params"].get("reason") or "")
-        return found
-
-    def approve(self, context: Mapping[str, Any], *, run_id: int, reason: str) -> None:
-        """Approve a run, once: a further try of this task finds it approved."""
-        from rerank_core import pipeline
-
-        resources = pipeline.Resources.of(settings_of(self.pipeline))
-        user = getattr(context["dag_run"], "triggering_user_name", None)
-        actor = f"{user} (Airflow)" if user else None
-        published = pipeline.approve(resources, run_id=run_id, reason=reason, actor=actor)
-        if published is None:
-            self.log.info("run %s was approved before", run_id)
-        else:
-            self.log.info(
-                "run %s is approved and published as version %s; the page %s",
-                run_id,
-                published["version"],
-                "is at it" if published["is_current"] else "stays where it is",
-            )
-
-
 class EmbedOperator(StageOperator):
-    """Embeds on one device of this host; succeeds at once where the pipeline's recall needs no vectors.
+    """Embeds on one device of this host; succeeds at once if the pipeline's recall needs no vectors.
 
-    It does not skip itself: recall would then be skipped too.
+    It does not skip itself, because Airflow would then skip recall too.
     """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +75,7 @@ class EmbedOperator(StageOperator):
 
 
 class RecallOperator(StageOperator):
-    """Returns the shards, which the scoring tasks are mapped over; its counts are the XCom `counts`."""
+    """Returns the shards, one for each scoring task. The XCom `counts` has the stage's counts."""
 
     def execute(self, context: Mapping[str, Any]) -> list[dict[str, int]]:
         counts = self.run_stage(context)
@@ -135,7 +99,7 @@ class RerankOperator(StageOperator):
 
 
 class DegradeOperator(StageOperator):
-    """Skips itself when no pair is missing, so that the graph shows which runs were degraded."""
+    """Skips itself if no pair is missing, so that the graph shows which runs are degraded."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         counts = self.run_stage(context)
@@ -145,10 +109,10 @@ class DegradeOperator(StageOperator):
 
 
 class PublishOperator(StageOperator):
-    """Emits the asset `rankings`, and tells the notifiers when the page is degraded.
+    """Emits the asset `rankings`, and tells the notifiers if the page is degraded.
 
-    Where the gate has blocked the run it fails when all that is done: for good, with the gate's sentence. Airflow
-    keeps no event of a task that fails; `announce` and `observe` go on with what was published.
+    If the gate has blocked the run, the task fails after all this, with the gate's sentence, and is not tried again.
+    Airflow keeps no event of a failed task; `announce` and `observe` go on with what was published.
     """
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
@@ -164,7 +128,7 @@ class PublishOperator(StageOperator):
     def tell(
         self, context: Mapping[str, Any], published: Mapping[str, Any], *, partition_key: str | None
     ) -> None:
-        """What follows a publication in Airflow. Raises BlockedError, last of all, where the gate has blocked the run."""
+        """Tell Airflow what was published. Raises BlockedError, last of all, if the gate has blocked the run."""
         from rerank_core import pipeline
 
         assets.emit(context, asset=self.asset, partition_key=partition_key, published=published)
@@ -176,7 +140,7 @@ class PublishOperator(StageOperator):
 
 
 class ObserveOperator(StageOperator):
-    """Sends what it found of the run to Airflow's metrics, too; skips itself where nothing was published."""
+    """Also sends what it found of the run to Airflow's metrics; skips itself if nothing was published."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         if context["ti"].xcom_pull(task_ids="publish") is None:

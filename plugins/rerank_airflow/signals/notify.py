@@ -1,7 +1,7 @@
 """Who is told of what, in one sentence: tasks that failed, pages that are degraded, dag runs that are late.
 
-A notifier is a function, an object or a class of Airflow's BaseNotifier; it gets the context that Airflow gives, with
-the sentence as `alert`. One that breaks is logged, and harms neither the page nor the next notifier.
+A notifier is a function, or an object or class of Airflow's BaseNotifier. It gets Airflow's context, with the sentence
+as `alert`. An error of a notifier is logged, and harms neither the page nor the next notifier.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ Notifier = Callable[..., object]
 
 
 def tell(notifiers: Sequence[Any], context: Mapping[str, Any], *, alert: str) -> int:
-    """Call each of them with the context and `alert`; returns how many did not break."""
+    """Call each notifier with the context and `alert`; returns how many of them raised nothing."""
     log.warning("%s", alert)
-    return sum(_call(found, {**context, "alert": alert}) for found in notifiers)
+    return sum(_call(notifier, {**context, "alert": alert}) for notifier in notifiers)
 
 
-def _call(found: Any, context: dict[str, Any]) -> bool:
+def _call(configured: Any, context: dict[str, Any]) -> bool:
     try:
-        # A copy: a notifier renders its templates in place, for good.
-        notifier: Notifier = found() if isinstance(found, type) else copy.copy(found)
+        # A copy, because a notifier renders its templates in place.
+        notifier: Notifier = configured() if isinstance(configured, type) else copy.copy(configured)
         if isinstance(notifier, BaseNotifier) and type(notifier).notify is BaseNotifier.notify:
             notifier.context = context  # type: ignore[assignment]
             asyncio.run(_wait(notifier))
         elif inspect.isawaitable(answer := notifier(context)):
             asyncio.run(_wait(answer))
     except Exception:
-        log.exception("notifier %r failed; everything else goes on", found)
+        log.exception("notifier %r failed; everything else goes on", configured)
         return False
     return True
 
@@ -46,7 +46,7 @@ async def _wait(answer: Any) -> None:
 
 
 def on_failure(context: Mapping[str, Any], *, pipeline: str) -> None:
-    """Callback of a task that has failed for good."""
+    """Callback of a task that failed and is not tried again."""
     error = context.get("exception")
     what = (
         f"{type(error).__name__}: {error}"
@@ -59,7 +59,7 @@ def on_failure(context: Mapping[str, Any], *, pipeline: str) -> None:
 
 
 def on_degraded(context: Mapping[str, Any], *, pipeline: str, published: Mapping[str, Any]) -> None:
-    """To be called where a degraded page was published: its dag run ends green, so that no failure callback hears."""
+    """Tell of a degraded page. Its dag run ends green, so no failure callback hears of it."""
     alert = (
         f"pipeline {pipeline}: the page of run {published['run_id']} as of {published['as_of']} is degraded: "
         "some pairs have no score, and their articles follow in BM25 order"

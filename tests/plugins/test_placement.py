@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from rerank_airflow import devices
+from rerank_airflow import placement
 
-PLUGINS = Path(devices.__file__).parents[1]
+PLUGINS = Path(placement.__file__).parents[1]
 
 HOLD = """
 import sys, time
-from rerank_airflow.devices import device
+from rerank_airflow.placement import device
 with device() as name:
     print(name, flush=True)
     sys.stdin.readline()
@@ -24,9 +24,9 @@ with device() as name:
 
 @pytest.fixture(autouse=True)
 def own_lock_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices.tempfile, "tempdir", None)
+    monkeypatch.setattr(placement.tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(devices, "WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(placement, "WAIT_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def test_a_second_process_waits_for_the_only_device_until_it_is_free(holder, mon
     assert first.stdout.readline() == "cpu\n"
     waits = []
     monkeypatch.setattr(
-        devices.time, "sleep", lambda _seconds: waits.append(1) or (first.kill(), first.wait())
+        placement.time, "sleep", lambda _seconds: waits.append(1) or (first.kill(), first.wait())
     )
-    with devices.device() as name:
+    with placement.device() as name:
         assert name == "cpu"
     assert waits == [1]
 
@@ -87,13 +87,13 @@ def test_waiting_ends_when_the_task_is_killed(holder, monkeypatch):
         raise Killed
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(devices, "WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(placement, "WAIT_SECONDS", 30.0)
     assert holder("0").stdout.readline() == "0\n"
     before = signal.signal(signal.SIGALRM, kill)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     started = time.monotonic()
     try:
-        with pytest.raises(Killed), devices.device():
+        with pytest.raises(Killed), placement.device():
             pytest.fail("the device is held by another process")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -103,7 +103,7 @@ def test_waiting_ends_when_the_task_is_killed(holder, monkeypatch):
 
 def test_only_the_taken_device_is_visible_and_the_variable_comes_back(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5a, GPU-6b")
-    with devices.device() as name:
+    with placement.device() as name:
         assert name == os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-5a, GPU-6b"
 
@@ -111,19 +111,19 @@ def test_only_the_taken_device_is_visible_and_the_variable_comes_back(monkeypatc
 @pytest.mark.parametrize("visible", ["", "-1", " , "])
 def test_no_visible_gpu_means_the_cpu(monkeypatch, visible):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert devices.devices() == ("cpu",)
+    assert placement.devices() == ("cpu",)
 
 
 def test_a_lock_file_of_another_user_can_be_locked_without_write_access(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    devices.lock_path("0").touch(mode=0o444)
-    with devices.device() as name:
+    placement.lock_path("0").touch(mode=0o444)
+    with placement.device() as name:
         assert name == "0"
 
 
 def test_a_link_in_the_temp_folder_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    devices.lock_path("0").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"), devices.device():
+    placement.lock_path("0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), placement.device():
         pass
     assert not (tmp_path / "elsewhere").exists()

@@ -1,8 +1,8 @@
-"""A page that is late is published from outside the scoring pool.
+"""A late page is published from outside the scoring pool.
 
-No task waits for the deadline: `page_deadline`, beside scoring, starts a dag run of the overdue DAG that Airflow
-holds back until then. So waiting costs no worker slot and needs no triggerer, a dag run ends when its own
-work is done, and neither a pool without slots nor a queue that nobody serves can keep the page.
+No task waits for the deadline. The task `page_deadline`, beside scoring, starts a dag run of the overdue DAG, and Airflow
+holds this dag run back until the deadline. So waiting takes no worker slot and no triggerer, and a dag run ends when its
+own work is done. A pool without slots or a queue without workers cannot hold the page back.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.defaults import overdue_dag_id
-from rerank_airflow.operators import ObserveOperator, PublishOperator
+from rerank_airflow.operators.stages import ObserveOperator, PublishOperator
 from rerank_airflow.settings import settings_of
 from rerank_core.errors import InputError
 
 
 class PageDeadlineOperator(TriggerDagRunOperator):
-    """Has the run published when its page is late; skips itself where there is no deadline.
+    """Has the run published if its page is late; skips itself if there is no deadline.
 
-    The deadline counts from the start of the dag run, also of a cleared one.
+    The deadline counts from the start of the dag run. Clearing a dag run starts it again.
     """
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class PageDeadlineOperator(TriggerDagRunOperator):
 
 
 class PublishOverdueOperator(PublishOperator):
-    """Publishes the run that the dag run's conf names; skips itself where its page is out."""
+    """Publishes the run that the dag run's conf names; skips itself if the run is published."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core import pipeline
@@ -64,7 +64,7 @@ class PublishOverdueOperator(PublishOperator):
 
 
 class ObserveOverdueOperator(ObserveOperator):
-    """Keeps the metrics of the run that the dag run's conf names."""
+    """Records the metrics of the run that the dag run's conf names."""
 
     def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
         from rerank_core import pipeline
@@ -73,7 +73,7 @@ class ObserveOverdueOperator(ObserveOperator):
 
 
 def late_run(context: Mapping[str, Any]) -> int:
-    """The run's number. Raises InputError where the dag run's conf names none."""
+    """The run's number. Raises InputError if the dag run's conf names no run."""
     run_id = (context["dag_run"].conf or {}).get("run_id")
     if not isinstance(run_id, int):
         raise InputError(

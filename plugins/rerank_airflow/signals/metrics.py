@@ -1,7 +1,7 @@
 """What the pipelines tell Airflow's metrics: StatsD, DogStatsD or OpenTelemetry, whichever Airflow has switched on.
 
-METRICS is all of it. Nothing is sent that is not known, since absent is not zero; and nothing that goes wrong in
-sending fails a task. Plain StatsD has no tags, so that they stand in the name there: `news_rerank.news.pairs.scored`.
+METRICS lists every metric. A value that is not known is not sent, because absent is not zero. An error while sending
+fails no task. Plain StatsD has no tags, so the name carries them: `news_rerank.news.pairs.scored`.
 """
 
 import logging
@@ -10,13 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
-
-from rerank_airflow.settings import settings_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +78,7 @@ def switched_on() -> bool:
 
 
 def send(name: str, value: float | None, *, pipeline: str, **tags: str) -> None:
-    """Send one value; none and what is no number are passed by. Raises nothing."""
+    """Send one value, unless it is None or not finite. Raises nothing."""
     metric = METRICS[name]
     assert set(tags) == set(metric.tags)
     if value is None or not math.isfinite(value):
@@ -107,7 +103,7 @@ def _has_tags() -> bool:
 
 
 def send_observed(pipeline: str, observed: Mapping[str, Any]) -> None:
-    """What the stage observe found of a run. One that published nothing counts for nothing."""
+    """Send what the stage observe found of a run; outcomes only if the run has published."""
     if observed.get("degraded") is not None:
         outcome = "blocked" if observed.get("blocked") else "degraded" if observed["degraded"] else "full"
         send("runs", 1, pipeline=pipeline, outcome=outcome)
@@ -118,35 +114,14 @@ def send_observed(pipeline: str, observed: Mapping[str, Any]) -> None:
 
 
 def count_error(context: Mapping[str, Any], *, pipeline: str) -> None:
-    """Callback of a try that failed, for good or to be tried again."""
+    """Callback of a failed try, whether or not the task is tried again."""
     error = context.get("exception")
     kind = type(error).__name__
     if not isinstance(error, BaseException):
-        # A worker was lost, so that Airflow calls this in its DAG processor, where nobody has started the metrics.
+        # A worker was lost. Airflow then calls this in its DAG processor, where nothing has started the metrics.
         kind = "lost"
         stats.initialize(
             factory=stats_utils.get_stats_factory(),
             export_legacy_names=conf.getboolean("metrics", "legacy_names_on", fallback=True),
         )
     send("errors", 1, pipeline=pipeline, task=context["task"].task_id, error=kind)
-
-
-class WatchOperator(BaseOperator):
-    """Tells how old the current page is, so that the age also grows while nothing is published."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from rerank_core.storage import database as db
-
-        with db.Database(settings_of(self.pipeline).database_url).transaction(read_only=True) as connection:
-            page = db.one(connection, "history.current_publication", pipeline=self.pipeline)
-            now = db.one(connection, "runs.now")
-        if page is None or now is None:
-            raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
-        age = (now["now"] - page["as_of"]).total_seconds()
-        send("page_age", age, pipeline=self.pipeline)
-        send("page_degraded", int(page["degraded"]), pipeline=self.pipeline)
-        return {"page_age_seconds": age, "degraded": page["degraded"], "run_id": page["run_id"]}
