@@ -34,8 +34,9 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import text
 
-from benchmarks.bench_prepare import DATA, table
+from benchmarks.bench_prepare import DATA
 from benchmarks.machine import apart, describe
+from benchmarks.reporting import syndication
 from benchmarks.workloads import SAMPLE, corpus, raw_articles
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
@@ -362,49 +363,6 @@ def _show(resources: pipeline.Resources, members: Sequence[Mapping[str, Any]], w
 # ── Report ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def report(results: Mapping[str, Any]) -> str:
-    """syndication.md: every part that has been measured."""
-    machine = results["machine"]
-    parts = [
-        "# Syndication",
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; {machine['date']}; load average before the"
-        f" start {machine['load']}. Made by `PYTHONPATH=tests python -m benchmarks.bench_syndication`; see there for what is counted.",
-    ]
-    if "speed" in results:
-        found = results["speed"]
-        steps = {name: found[name] for name in ("signatures", "marks", "places", "all")}
-        parts += [
-            f"## {found['documents']:,} documents at once",
-            f"Of real sentences, shuffled ({found['corpus']}); {found['mean_characters']} characters on average; {found['near_copies']:,} near-copies,"
-            f" {found['too_short']:,} too short to be compared, {found['vetoed']:,} vetoed. One process; signatures and places take"
-            f" {found['memory_mib']} MiB.",
-            table(steps),
-        ]
-    if "window" in results:
-        parts += [
-            "## A run beside a full window",
-            "What placing a run's new texts adds to prepare: bands of all leaders are read and compared, signatures and marks of those alone"
-            " that share one. Seconds; memory is the peak over that before the start.",
-            table({f"{results['window']['leaders']:,} leaders": results["window"]}),
-        ]
-    if "news" in results:
-        names = sorted({name for row in results["news"].values() for name in row})
-        turned = {
-            name.replace("_", " "): {lang: row.get(name, 0) for lang, row in results["news"].items()}
-            for name in names
-        }
-        parts += [
-            "## Real news",
-            "Chinese broadcast news (one source, thirteen months) and an English newswire of 1987 that prints its stories again, twelve topics"
-            " of the sample, `RERANK_SYNDICATION_SIMILARITY` 0.7, 72 hours. `rows` is what could be ranked; `pairs without memory` what would be"
-            " scored if each article were.",
-            table(turned),
-        ]
-        if "judged" in results:
-            parts += [results["judged"]]
-    return "\n\n".join(parts) + "\n"
-
-
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_syndication", description=(__doc__ or "").partition("\n")[0])
@@ -437,8 +395,8 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.judged:
         results["judged"] = options.judged
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(report(results), encoding="utf-8")
-    print(report({"machine": results["machine"], options.part: results[options.part]}))
+    RESULTS.with_suffix(".md").write_text(syndication.markdown(results), encoding="utf-8")
+    print(syndication.markdown({"machine": results["machine"], options.part: results[options.part]}))
 
 
 if __name__ == "__main__":
