@@ -40,6 +40,10 @@ bench-scale: setup ## Measure claims, publication, a long history, readers and r
 contract: setup ## Write CONTRACT.md anew from the contract's tables and the examples
 	@$(run) rerank_core.frontends.contract_page
 
+.PHONY: settings
+settings: setup ## Write rerank_core/SETTINGS.md again from the settings
+	@PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(run) settings_page
+
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

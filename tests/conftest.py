@@ -19,6 +19,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.frontends import contract
+from rerank_core.storage import migrations
 
 if TYPE_CHECKING:
     from redis_servers import RedisServer
@@ -76,9 +78,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def _migrated_template(postgres: EmbeddedPostgres) -> str:
-    from rerank_core.storage import database
-
-    database.upgrade(postgres.create("template_news"))
+    migrations.upgrade(postgres.create("template_news"), comments=contract.comments())
     return "template_news"
 
 

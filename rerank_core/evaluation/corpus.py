@@ -21,7 +21,7 @@ from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation.evaluate import SEED, Order, Scores
 from rerank_core.evaluation.judgements import Judgements, read_file
 from rerank_core.models.base import Scorer
-from rerank_core.prepare.language import terms
+from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
 

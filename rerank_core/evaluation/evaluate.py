@@ -20,11 +20,10 @@ import pyarrow.compute as pc
 
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.evaluation.judgements import RELEVANT, Judgements
-from rerank_core.publish.ranking import clusters_of
-from rerank_core.storage import artifacts, ledger, runs, topics
+from rerank_core.storage import artifacts, ledger, runs
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
-from rerank_core.storage.ledger import Ids
 from rerank_core.storage.store import Store
 
 MEASURES = ("nDCG@10", "RR", "R@50")
@@ -303,17 +302,6 @@ class RunPairs:
         return scores
 
 
-def current_run(database: Database, pipeline: str) -> int:
-    """The run behind a pipeline's page. Raises InputError where it has none."""
-    with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "evaluate.current_run", pipeline=pipeline)
-        if row is None:
-            topics.check_pipeline(connection, pipeline)
-    if row is None:
-        raise InputError(f"pipeline {pipeline!r} has no page yet; `rerank run` publishes one")
-    return int(row["run_id"])
-
-
 def orders(
     database: Database,
     store: Store,
@@ -328,7 +316,7 @@ def orders(
     `against`: bm25 (the same pairs in the light order), scorer:N (the same pairs as another scorer scored them), run:N,
     the name of another pipeline, or None for nothing. Raises InputError where it is none of these, or has no score.
     """
-    first = RunPairs(database, store, run_id or current_run(database, pipeline))
+    first = RunPairs(database, store, run_id or runs.current_run(database, pipeline))
     if run_id is not None and first.run.pipeline != pipeline:
         raise InputError(f"run {run_id} belongs to pipeline {first.run.pipeline!r}, not {pipeline!r}")
     name = f"{first.run.pipeline}, run {first.run.run_id}"
@@ -354,7 +342,7 @@ def orders(
 
 def _run_of(database: Database, against: str) -> int:
     try:
-        return current_run(database, against)
+        return runs.current_run(database, against)
     except InputError as error:
         raise InputError(f"against {against!r} is not bm25, none, scorer:N or run:N; {error}") from None
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from rerank_core.errors import InputError
 from rerank_core.storage import database as db
 from rerank_core.storage import json_lines, schemas
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def load(
 def _merge(database: Database, pipeline: str, batch: list[Mapping[str, Any]]) -> Mapping[str, int]:
     with database.transaction() as connection:
         db.execute(connection, "feedback.stage")
-        db.copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
+        copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
         return dict(db.the(connection, "feedback.merge", pipeline=pipeline))
 
 

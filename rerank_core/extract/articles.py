@@ -24,6 +24,7 @@ import pyarrow as pa
 from rerank_core.errors import InputError
 from rerank_core.extract.articles_file import NAMES, Line, read_lines
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 BATCH_ROWS = 1_000
@@ -153,7 +154,7 @@ class _Load:
             return
         with self._database.transaction() as connection:
             db.execute(connection, "articles.stage")
-            db.copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
+            copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
             merged = db.one(connection, "articles.merge")
         assert merged is not None
         self._counts.update(dict(merged))

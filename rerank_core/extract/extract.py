@@ -18,6 +18,7 @@ from rerank_core.records import Run
 from rerank_core.settings import DEFAULT_SOURCE, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs, schemas
+from rerank_core.storage.copy import copy_in, copy_out
 from rerank_core.storage.database import Database
 
 # Columns of the source view and the Postgres types they may have. The first three are required.
@@ -175,7 +176,7 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
         " summary text, body text, lang text, source text, published_at timestamptz) ON COMMIT DROP"
     )
     view_name = (("view", view),)
-    db.copy_in(connection, "pg_temp.source_key", db.copy_out(source, "extract.source_keys", KEYS, view_name))
+    copy_in(connection, "pg_temp.source_key", copy_out(source, "extract.source_keys", KEYS, view_name))
     connection.exec_driver_sql("ANALYZE pg_temp.source_key")
     changed = [
         row["article_id"]
@@ -190,5 +191,5 @@ def _copy_source(source: Connection, connection: Connection, view: str, run: Run
     ]
     for start in range(0, len(changed), FETCH_ROWS):
         wanted = changed[start : start + FETCH_ROWS]
-        found = db.copy_out(source, "extract.source_rows", ROWS, view_name, article_ids=wanted)
-        db.copy_in(connection, "pg_temp.source_row", found)
+        found = copy_out(source, "extract.source_rows", ROWS, view_name, article_ids=wanted)
+        copy_in(connection, "pg_temp.source_row", found)

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import InputError
-from rerank_core.evaluation.evaluate import current_run
 from rerank_core.observe.explain_recall import what_was_recalled
 from rerank_core.observe.explain_score import what_was_scored
 from rerank_core.observe.explanation import (
@@ -33,6 +32,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs, topics
 from rerank_core.storage.database import Database
+from rerank_core.storage.runs import current_run
 from rerank_core.storage.store import Store
 
 NAMED = 5  # articles of a cluster that are named

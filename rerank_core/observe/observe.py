@@ -14,6 +14,7 @@ from rerank_core.observe import drift
 from rerank_core.observe.drift import Drift, Ids, Logits
 from rerank_core.records import Run
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_out
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _drift(connection: Connection, run: Run) -> Drift:
 
 def _logits(connection: Connection, run_ids: list[int]) -> tuple[Ids, Logits]:
     """The finite logits that these runs made, and the query of each."""
-    table = db.copy_out(connection, "observe.logits", LOGITS, run_ids=run_ids)
+    table = copy_out(connection, "observe.logits", LOGITS, run_ids=run_ids)
     logits = table.column("logit").to_numpy().astype(np.float64)
     finite = np.isfinite(logits)
     return table.column("query_id").to_numpy()[finite], logits[finite]

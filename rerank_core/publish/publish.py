@@ -28,6 +28,7 @@ from rerank_core.rerank import light
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, runs, schemas, topics
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -341,7 +342,7 @@ def _removals(connection: Connection, page: _Page, shown_before: set[str]) -> li
 
 def _add_topics(connection: Connection, publication_id: int, page: Standings) -> None:
     rows = [{"publication_id": publication_id, **asdict(topic)} for topic in page.topics.values()]
-    db.copy_in(connection, "rerank.ranking_topic", pa.Table.from_pylist(rows, schema=schemas.RANKING_TOPIC))
+    copy_in(connection, "rerank.ranking_topic", pa.Table.from_pylist(rows, schema=schemas.RANKING_TOPIC))
 
 
 def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:

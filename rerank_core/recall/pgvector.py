@@ -16,6 +16,7 @@ from rerank_core.errors import SettingsError
 from rerank_core.recall.base import Ids, Scores
 from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 BATCH = 5_000  # vectors that one statement reads
@@ -120,7 +121,7 @@ class PgVectors:
             connection.exec_driver_sql(
                 f"CREATE TEMP TABLE {name.removeprefix('pg_temp.')} (document_id bigint PRIMARY KEY) ON COMMIT DROP"
             )
-            db.copy_in(connection, name, pa.table({"document_id": np.unique(document_ids)}))
+            copy_in(connection, name, pa.table({"document_id": np.unique(document_ids)}))
             connection.exec_driver_sql(f"ANALYZE {name}")
         self._sets[key] = name  # the latest
         return name

@@ -19,9 +19,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
-from rerank_core.publish.ranking import clusters_of
 from rerank_core.recall.base import Ids, Mask, Retriever
-from rerank_core.recall.queries import store_queries
 from rerank_core.recall.strategy import open_retriever
 from rerank_core.recall.window import (
     Buckets,
@@ -37,9 +35,11 @@ from rerank_core.records import Run, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, schemas, topics
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import clusters_of
 from rerank_core.storage.database import Database
 from rerank_core.storage.ledger import Lookup
 from rerank_core.storage.store import Store
+from rerank_core.storage.topics import store_queries
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,14 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
-from rerank_core.prepare.language import language, terms
-from rerank_core.publish.ranking import clusters_of
+from rerank_core.prepare.language import language
+from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
+from rerank_core.storage.artifacts import clusters_of
 
 BATCH = 5_000  # documents whose terms are read at a time
 TOLD = 0.5  # least confidence that the language of a query is known with

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rerank_core.errors import CorruptError
@@ -9,6 +11,7 @@ from rerank_core.records import Run
 from rerank_core.storage import schemas
 from rerank_core.storage.store import Store
 
+Ids = npt.NDArray[np.int64]
 LightLabel = Literal["bm25", "embedding"]
 _LABEL = b"ranked_by"  # in the Parquet file's metadata
 
@@ -38,6 +41,13 @@ def labelled(light: pa.Table, label: LightLabel) -> pa.Table:
 def label_of(light: pa.Table) -> LightLabel:
     """What made a light order: the label of the rows that it ranks."""
     return "embedding" if (light.schema.metadata or {}).get(_LABEL) == b"embedding" else "bm25"
+
+
+def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
+    """Where each cluster begins among the members (schemas.MEMBERS), and how many articles it has."""
+    scored = members.column("scored_document_id").to_numpy()
+    starts = np.flatnonzero(np.diff(scored, prepend=-1)).astype(np.int64)
+    return starts, np.diff(starts, append=len(scored)).astype(np.int64)
 
 
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from rerank_core.errors import FencedError
 from rerank_core.records import Pair, Run, Score
 from rerank_core.storage import database as db
-
-Ids = npt.NDArray[np.int64]
+from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.copy import copy_in, copy_out
 
 SCORES = pa.schema(
     [
@@ -55,7 +55,7 @@ def write(
         " truncated boolean, latency_ms real) ON COMMIT DROP"
     )
     ordered = sorted(scores, key=lambda score: (score.pair.query_id, score.pair.document_id))
-    db.copy_in(
+    copy_in(
         connection,
         "pg_temp.new_score",
         pa.table(
@@ -132,7 +132,7 @@ def lookup(
     queries = sorted(set(query_ids))
     spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
     found = [
-        db.copy_out(
+        copy_out(
             connection,
             "ledger.lookup",
             SCORES,

@@ -16,6 +16,7 @@ from rerank_core.records import Run, Window
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.topics import check_pipeline
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,17 @@ def get(connection: Connection, run_id: int) -> Run:
     if row is None:
         raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
     return _record(row)
+
+
+def current_run(database: Database, pipeline: str) -> int:
+    """The run behind a pipeline's page. Raises InputError where it has none."""
+    with database.transaction(read_only=True) as connection:
+        row = db.one(connection, "runs.current", pipeline=pipeline)
+        if row is None:
+            check_pipeline(connection, pipeline)
+    if row is None:
+        raise InputError(f"pipeline {pipeline!r} has no page yet; `rerank run` publishes one")
+    return int(row["run_id"])
 
 
 def take_fence(connection: Connection, run_id: int) -> int:

@@ -28,6 +28,7 @@ __all__ = [
     "plan",
     "query_digest",
     "recall_digest",
+    "store_queries",
     "to_record",
 ]
 
@@ -153,6 +154,27 @@ def apply(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> Top
     if written != len(versions):
         raise RuntimeError(f"{written} of {len(versions)} topic versions were written; nothing is kept")
     return done
+
+
+def store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:
+    """(instruction, query) → query id, for every query of these topics; those that are new are added."""
+    texts = sorted(
+        {(topic.instruction, query) for topic in wanted for query in (topic.query, *topic.queries.values())},
+        key=lambda text: query_digest(*text),
+    )
+    digests = [query_digest(*text) for text in texts]
+    db.execute(
+        connection,
+        "topics.add_queries",
+        digests=digests,
+        instructions=[instruction for instruction, _ in texts],
+        queries=[query for _, query in texts],
+    )
+    found = {
+        bytes(row["digest"]): row["query_id"]
+        for row in db.rows(connection, "topics.queries", digests=digests)
+    }
+    return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
 
 
 def _digest(value: Any) -> bytes:

@@ -22,7 +22,7 @@ from rerank_core.operations.doctor.times import check_times
 from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import database as db
-from rerank_core.storage import topics
+from rerank_core.storage import migrations, topics
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -88,7 +88,7 @@ def _database(settings: Settings) -> Finding:
 
 
 def _schema(settings: Settings) -> Finding:
-    found, head = db.revision(Database(settings.database_url)), db.head_revision()
+    found, head = migrations.revision(Database(settings.database_url)), migrations.head_revision()
     if found == head:
         return Finding("schema", "ok", f"at its newest migration, {head}")
     if found is None:
@@ -107,7 +107,7 @@ def _schema(settings: Settings) -> Finding:
 
 def _topics(settings: Settings) -> Finding:
     database = Database(settings.database_url)
-    if db.revision(database) != db.head_revision():
+    if migrations.revision(database) != migrations.head_revision():
         return Finding("topics", "warn", "not looked at, for the schema is another one", "mend that first")
     with database.transaction(read_only=True) as connection:
         count = len(topics.current_topics(connection, settings.pipeline))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alembic import op
 
-from rerank_core.storage.database import run_script
+from rerank_core.storage.migrations import run_script
 
 revision = "0005"
 down_revision = "0004"

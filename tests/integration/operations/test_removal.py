@@ -448,7 +448,7 @@ class TestRace:
     def test_control_a_prepare_that_does_not_look_again_brings_it_back(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(prepare, "_still_there", lambda connection, made: made)
+        monkeypatch.setattr(prepare, "_without_forgotten", lambda connection, made: made)
         with pytest.raises(prepare.CorruptError, match="do not add up"):
             self.preparing(room, monkeypatch)
         assert tables_with_mark(room) == {"document", "revision"}

@@ -185,7 +185,7 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
     room.add("empty", title="")
     room.until("recall")
     assert metrics(room) == {
-        "extract.changed": 1,
+        "extract_changed": 1,
         "normalise_changed": 1,
         "boilerplate_changed": 1,
         "boilerplate_lines": 1,

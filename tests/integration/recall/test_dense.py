@@ -145,7 +145,8 @@ class TestStore(VectorsContract):
 def test_without_the_right_to_make_the_extension_the_error_says_what_to_do(
     room: Newsroom, postgres: EmbeddedPostgres, empty_database_url: str
 ) -> None:
-    from rerank_core.storage.database import Database, upgrade
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.migrations import upgrade
 
     upgrade(empty_database_url)
     with pytest.raises(
@@ -399,7 +400,8 @@ def test_recall_without_vectors_needs_no_model_and_no_extension(
 
 
 def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
-    from rerank_core.storage.database import Database, upgrade
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.migrations import upgrade
 
     upgrade(empty_database_url)
     with Database(empty_database_url).transaction() as connection:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.settings import settings as process_settings
+from rerank_core.storage import copy, migrations
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 
@@ -44,16 +45,19 @@ ODD = [
 
 
 def test_migrations_apply_once_and_a_second_time_does_nothing(empty_database_url: str) -> None:
-    assert db.upgrade(empty_database_url) == (None, db.head_revision())
-    assert db.upgrade(empty_database_url) == (db.head_revision(), db.head_revision())
-    assert db.revision(Database(empty_database_url)) == db.head_revision()
+    assert migrations.upgrade(empty_database_url) == (None, migrations.head_revision())
+    assert migrations.upgrade(empty_database_url) == (migrations.head_revision(), migrations.head_revision())
+    assert migrations.revision(Database(empty_database_url)) == migrations.head_revision()
 
 
 def test_two_upgrades_at_once_both_succeed_and_one_of_them_does_the_work(empty_database_url: str) -> None:
     with ThreadPoolExecutor(2) as threads:
-        found = [job.result() for job in [threads.submit(db.upgrade, empty_database_url) for _ in range(2)]]
+        found = [
+            job.result() for job in [threads.submit(migrations.upgrade, empty_database_url) for _ in range(2)]
+        ]
     assert sorted(found, key=str) == sorted(
-        [(None, db.head_revision()), (db.head_revision(), db.head_revision())], key=str
+        [(None, migrations.head_revision()), (migrations.head_revision(), migrations.head_revision())],
+        key=str,
     )
 
 
@@ -72,14 +76,14 @@ def test_the_command_says_what_a_newer_schema_asks_for(
     said = upgraded()
     assert "already" in said
     assert "no task" not in said
-    monkeypatch.setattr(db, "upgrade", lambda _: ("0001", "0002"))
+    monkeypatch.setattr(migrations, "upgrade", lambda _, **__: ("0001", "0002"))
     said = upgraded()
     assert "schema brought from 0001 to 0002" in said
     assert "no task of the version before may work beside this one" in said
 
 
 def test_an_empty_database_has_no_revision(empty_database_url: str) -> None:
-    assert db.revision(Database(empty_database_url)) is None
+    assert migrations.revision(Database(empty_database_url)) is None
 
 
 def test_every_kind_of_value_goes_in_and_out_unchanged(
@@ -113,17 +117,17 @@ def test_every_kind_of_value_goes_in_and_out_unchanged(
         connection.execute(
             text("CREATE TEMP TABLE odd (n bigint, t text, f float8, b boolean, d date, at timestamptz)")
         )
-        assert db.copy_in(connection, "odd", data) == len(ODD)
+        assert copy.copy_in(connection, "odd", data) == len(ODD)
         inside = list(connection.execute(text("SELECT t FROM odd ORDER BY n")).scalars())
         assert inside == ODD
-        assert db.copy_out(connection, "all", schema).to_pylist() == rows
+        assert copy.copy_out(connection, "all", schema).to_pylist() == rows
 
 
 def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
     values = [b"", b"\x00\xff\\x", None]
     with room.database.transaction() as connection:
         connection.execute(text("CREATE TEMP TABLE bits (n int, b bytea)"))
-        db.copy_in(connection, "bits", pa.table({"n": [0, 1, 2], "b": pa.array(values, pa.binary())}))
+        copy.copy_in(connection, "bits", pa.table({"n": [0, 1, 2], "b": pa.array(values, pa.binary())}))
         found = connection.execute(text("SELECT b FROM bits ORDER BY n")).scalars()
         assert [None if value is None else bytes(value) for value in found] == values
 
@@ -133,25 +137,25 @@ def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
 def test_many_rows_go_in_part_by_part_in_their_order(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
 ) -> None:
-    monkeypatch.setattr(db, "COPY_ROWS", 3)
-    monkeypatch.setattr(db, "COPY_BYTES", size)
+    monkeypatch.setattr(copy, "COPY_ROWS", 3)
+    monkeypatch.setattr(copy, "COPY_BYTES", size)
     words = [f'"word" {number},\n新' for number in range(rows)]
     chunks = [words[:0], words[:2], words[2:]]
     data = pa.table({"t": pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks])})
     with room.database.transaction() as connection:
         connection.execute(text("CREATE TEMP TABLE many (n int GENERATED ALWAYS AS IDENTITY, t text)"))
-        assert db.copy_in(connection, "many", data) == rows
+        assert copy.copy_in(connection, "many", data) == rows
         assert list(connection.execute(text("SELECT t FROM many ORDER BY n")).scalars()) == words
 
 
 def test_rows_that_the_server_refuses_leave_no_thread_behind(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "COPY_ROWS", 2)
+    monkeypatch.setattr(copy, "COPY_ROWS", 2)
     before = threading.active_count()
     with pytest.raises(IntegrityError), room.database.transaction() as connection:
         connection.execute(text("CREATE TEMP TABLE few (n int CHECK (n < 3))"))
-        db.copy_in(connection, "few", pa.table({"n": list(range(1_000))}))
+        copy.copy_in(connection, "few", pa.table({"n": list(range(1_000))}))
     assert threading.active_count() == before
 
 
@@ -161,7 +165,7 @@ def test_no_rows_come_out_as_an_empty_table_of_the_schema(
     statement_replaced(monkeypatch, "none", "SELECT 1 AS n WHERE false")
     schema = pa.schema([("n", pa.int64())])
     with room.database.transaction() as connection:
-        assert db.copy_out(connection, "none", schema).equals(schema.empty_table())
+        assert copy.copy_out(connection, "none", schema).equals(schema.empty_table())
 
 
 # A first chunk without rows, as a join of an empty and a full table has.
@@ -171,7 +175,7 @@ CHUNKED = pa.table(
 
 
 def test_an_empty_first_chunk_does_not_spoil_the_rows() -> None:
-    assert db.to_csv(CHUNKED) == b'"one",1\n"two",2\n'
+    assert copy.to_csv(CHUNKED) == b'"one",1\n"two",2\n'
 
 
 def test_control_the_writer_alone_spoils_rows_after_an_empty_first_chunk() -> None:
@@ -213,11 +217,11 @@ def by_statement(connection: Any) -> None:
 
 
 def by_copy_in(connection: Any) -> None:
-    db.copy_in(connection, "rerank.article", pa.table({"article_id": ["a"]}))
+    copy.copy_in(connection, "rerank.article", pa.table({"article_id": ["a"]}))
 
 
 def by_copy_out(connection: Any) -> None:
-    db.copy_out(
+    copy.copy_out(
         connection, "topics.current", pa.schema([("n", pa.int64())]), pipeline="news", active_only=True
     )
 
@@ -259,22 +263,22 @@ class TestFrozen:
                 go.wait()
             return b"a\n"
 
-        def copy() -> None:
+        def copying() -> None:
             with room.database.transaction() as connection:
                 db.rows(connection, "runs.lock_claims", pipeline="news")
-                db.copy_in(connection, "rerank.article", pa.table({"article_id": ["a", "b"]}))
+                copy.copy_in(connection, "rerank.article", pa.table({"article_id": ["a", "b"]}))
 
-        monkeypatch.setattr(db, "COPY_ROWS", 1)
-        monkeypatch.setattr(db, "to_csv", to_csv)
+        monkeypatch.setattr(copy, "COPY_ROWS", 1)
+        monkeypatch.setattr(copy, "to_csv", to_csv)
         with ThreadPoolExecutor(1) as pool:
-            copying = pool.submit(copy)
+            job = pool.submit(copying)
             begun.wait()
             try:
                 yield
             finally:
                 go.set()
                 with suppress(DatabaseUnavailable, IntegrityError, SystemError):
-                    copying.result()
+                    job.result()
 
     def takes_the_lock(self, room: Newsroom, *, tries: int) -> bool:
         for _ in range(tries):

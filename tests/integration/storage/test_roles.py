@@ -24,6 +24,7 @@ from rerank_core.operations import maintain, pointer, removal
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
 from rerank_core.storage import database as db
+from rerank_core.storage import migrations
 from rerank_core.storage.roles import Roles, identifier, literal, script
 
 VIEW = "rerank.source_article"
@@ -193,7 +194,7 @@ def office(
     def make(*options: str) -> Office:
         text = printed(roles, capsys, *options)
         made.sql("postgres", text)
-        db.upgrade(made.url_of(roles.owner))
+        migrations.upgrade(made.url_of(roles.owner))
         made.sql("postgres", text)
         return made
 

@@ -1,11 +1,12 @@
-"""The tables in Markdown, the plot in SVG; pure functions of the results."""
+"""cpu.md and its plot: the scorer beside the other contenders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from benchmarks.reporting.tables import percent, table
+
 Results = Mapping[str, Any]
-Cell = str | int | float | None
 
 
 def markdown(results: Results) -> str:
@@ -23,21 +24,6 @@ def markdown(results: Results) -> str:
         _SECTIONS[name](part) for name in _SECTIONS if (part := results["parts"].get(name)) is not None
     ]
     return "\n".join([*head, *(line for section in sections for line in ("", *section)), ""])
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """A Markdown table; the first column is text, the others stand right."""
-    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    return lines + [f"| {' | '.join(map(shown, row))} |" for row in rows]
-
-
-def shown(value: Cell) -> str:
-    """A cell: four figures of a float, "–" for nothing."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if value < 1 else f"{value:.2f}"
-    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _speed(part: Results) -> list[str]:
@@ -98,11 +84,6 @@ def _speed(part: Results) -> list[str]:
         ],
     )
     return lines + [line for note in part["notes"] for line in ("", f"Left out: {note}")]
-
-
-def percent(share: float | None) -> str | None:
-    """A share in percent."""
-    return None if share is None else f"{100 * share:.0f} %"
 
 
 def _start(part: Results) -> list[str]:
