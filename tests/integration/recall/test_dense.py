@@ -414,7 +414,7 @@ def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
 def test_the_plan_of_a_dense_run_starts_no_engine(
     dense_room: Newsroom, engines: FakeEngines, embedders: FakeEmbedders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_core import pipeline
+    from rerank_core.operations.plan import plan
     from rerank_core.rerank import rerank
     from rerank_core.rerank.rerank import Workload
 
@@ -425,4 +425,4 @@ def test_the_plan_of_a_dense_run_starts_no_engine(
     room.add("solar 2")
     monkeypatch.setattr(embedding, "load", never)
     monkeypatch.setattr(rerank, "workload", lambda **_: Workload(pairs=1, tokens=1, seconds=None))
-    assert pipeline.plan(room.resources).articles == 1
+    assert plan(room.resources).articles == 1

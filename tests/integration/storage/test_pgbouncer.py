@@ -22,6 +22,7 @@ from rerank_core.demo.servers import Server
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.models import embedding
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations.plan import plan
 from rerank_core.recall import dense
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
@@ -169,7 +170,7 @@ def test_one_server_connection_is_enough_for_every_stage_and_nothing_stays_in_it
     first = room.run("first")
     assert (first["extract"]["claimed"], first["publish"]["rows"]) == (3, 3)
     assert (first["publish"]["pages_written"], first["publish"]["pages_failed"]) == (1, 0)
-    assert pipeline.plan(room.resources).pairs == 0
+    assert plan(room.resources).pairs == 0
     room.add("solar roof", "solar farm")
     room.engines.options = {"pairs_per_chunk": 1, "fail_at_chunk": 1}
     assert room.run("degraded")["publish"]["degraded"]
