@@ -22,8 +22,8 @@ demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print i
 ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=8080)
 	@exec $(run) rerank_core.demo ui $(if $(MODEL),--model '$(MODEL)') $(if $(PORT),--port '$(PORT)')
 
-test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
-	@exec $(run) pytest -q $(ARGS)
+test: setup ## Run every test, in two processes (ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
+	@exec .venv/bin/python tests/side_by_side.py $(ARGS)
 
 faults: setup ## The long fire: kill, freeze and cut off runs, and see that every promise holds (N=300 REAL=40 SEED=1)
 	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)

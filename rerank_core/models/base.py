@@ -107,7 +107,7 @@ class FakeScorer:
         name: str = "fake",
         max_document_tokens: int = 512,
     ) -> None:
-        self.identity = ScorerIdentity.of(
+        self.identity = ScorerIdentity(
             family="fake",
             weights=hashlib.sha256(name.encode()).hexdigest(),
             prompt="",

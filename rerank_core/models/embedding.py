@@ -10,22 +10,17 @@ Model card: https://huggingface.co/Qwen/Qwen3-Embedding-0.6B
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.encoding import Encoder, read_tokenizer, sanitise
-from rerank_core.models.identity import Checkpoint, Family, read_checkpoint, weights_digest
+from rerank_core.models.identity import Checkpoint, Family, Identity, read_checkpoint, weights_digest
 from rerank_core.models.prompt import QWEN3, RULES
-from rerank_core.models.weights import resolve_model
-from rerank_core.settings import Settings
-from rerank_core.storage import database as db
 
 FAMILY = "qwen3-embedding"
 END = "<|endoftext|>"  # the token whose last hidden state is the embedding
@@ -42,34 +37,12 @@ EMBEDDERS = tuple(
 Matrix = npt.NDArray[np.float16]  # one vector of length 1 a row
 
 
-@dataclass(frozen=True)
-class EmbedderIdentity:
-    """An embedder's name. `digest` is its id; the parts below it say what the id is made of."""
+@dataclass(frozen=True, kw_only=True)
+class EmbedderIdentity(Identity):
+    """What an embedder is called. Its precision is that of the engine; vectors are kept in float16."""
 
-    digest: str  # sha256 in hex over the parts below but location
-    family: str
-    weights: str  # sha256 in hex over the safetensors files and config.json
-    prompt: str  # sha256 in hex over prompt format and tokenizer
-    precision: str  # of the engine's arithmetic; vectors are kept in float16
-    max_document_tokens: int
     dimensions: int
-    location: str  # where it was found; not part of the id
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        family: str,
-        weights: str,
-        prompt: str,
-        precision: str,
-        max_document_tokens: int,
-        dimensions: int,
-        location: str,
-    ) -> Self:
-        """The identity with these parts, its digest computed."""
-        parts = (family, weights, prompt, precision, max_document_tokens, dimensions)
-        return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest(), *parts, location)
+    location: str  # the folder or hub name that it was found by; not part of the id
 
 
 class Embedder(Protocol):
@@ -142,7 +115,7 @@ def read_embedder(folder: Path) -> Checkpoint:
 def identify(folder: Path, *, max_document_tokens: int) -> EmbedderIdentity:
     """The identity of an embedding checkpoint. Reads all weights once. Raises ModelError."""
     checkpoint = read_embedder(folder)
-    return EmbedderIdentity.of(
+    return EmbedderIdentity(
         family=FAMILY,
         weights=weights_digest(checkpoint),
         prompt=_prompt_digest(read_tokenizer(folder / "tokenizer.json")),
@@ -150,49 +123,6 @@ def identify(folder: Path, *, max_document_tokens: int) -> EmbedderIdentity:
         max_document_tokens=max_document_tokens,
         dimensions=int(checkpoint.config["hidden_size"]),
         location=str(folder),
-    )
-
-
-def identity(settings: Settings) -> EmbedderIdentity:
-    """Which embedder the settings name. Raises ModelError."""
-    folder = resolve_model(settings.embedding_model)
-    found = identify(folder, max_document_tokens=settings.max_document_tokens)
-    named = settings.embedding_model
-    return found if Path(named).is_dir() else replace(found, location=named)
-
-
-def register(connection: Connection, found: EmbedderIdentity) -> int:
-    """The embedder's number; one that is not known yet is added."""
-    db.execute(
-        connection,
-        "embedding.register",
-        digest=found.digest,
-        family=found.family,
-        weights_digest=found.weights,
-        prompt_digest=found.prompt,
-        precision=found.precision,
-        max_document_tokens=found.max_document_tokens,
-        dimensions=found.dimensions,
-        location=found.location,
-    )
-    row = db.one(connection, "embedding.by_digest", digest=found.digest)
-    assert row is not None
-    return int(row["embedder_id"])
-
-
-def load(settings: Settings) -> Embedder:
-    """Start the engine of the settings' embedder. Raises ModelError where it must not, or cannot, be used here."""
-    if find_spec("vllm") is None:
-        raise ModelError(
-            "vllm is not installed: this host cannot embed; install news-rerank[gpu], or [cpu] without a GPU"
-        )
-    from rerank_core.models.vllm_embedder import VllmEmbedder
-
-    return VllmEmbedder(
-        resolve_model(settings.embedding_model),
-        max_document_tokens=settings.max_document_tokens,
-        kv_cache_gib=settings.kv_cache_gib,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
     )
 
 
@@ -210,7 +140,7 @@ class FakeEmbedder:
         fail_at_text: str | None = None,
         name: str = "fake",
     ) -> None:
-        self.identity = EmbedderIdentity.of(
+        self.identity = EmbedderIdentity(
             family="fake",
             weights=hashlib.sha256(name.encode()).hexdigest(),
             prompt="",

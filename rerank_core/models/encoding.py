@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from rerank_core.errors import InputError, ModelError
+from rerank_core.models.weights import read_json
 
 _CHARS_PER_TOKEN = 16  # first guess of how much text fills the token limit
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -129,12 +130,7 @@ class Encoder:
 
 def read_tokenizer(file: Path) -> dict[str, Any]:
     """The parsed tokenizer.json. Raises ModelError when it is missing or not JSON."""
-    try:
-        specification = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing: a checkpoint needs its tokenizer.json") from None
-    except ValueError as error:
-        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+    specification = read_json(file, missing="a checkpoint needs its tokenizer.json")
     if not isinstance(specification, dict) or not isinstance(specification.get("model"), dict):
         raise ModelError(f"{file} is not a tokenizer: it has no 'model'; copy the checkpoint again")
     return specification

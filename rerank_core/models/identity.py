@@ -9,14 +9,14 @@ weights or remote code (both run what their author likes), another architecture,
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rerank_core.errors import ModelError
 from rerank_core.models.encoding import read_tokenizer
 from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
-from rerank_core.models.weights import hash_weights, tensor_shapes
+from rerank_core.models.weights import hash_weights, read_json, refuse_remote_code, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -74,38 +74,38 @@ FAMILIES = (
 )
 
 
-@dataclass(frozen=True)
-class ScorerIdentity:
-    """A scorer's name. `digest` is its id; the parts below it say what the id is made of."""
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a model is called: `digest` is its id, the other fields but `location` are what the id is made of."""
 
-    digest: str  # sha256 in hex over the parts below but location
+    digest: str = field(init=False)  # sha256 in hex over the fields below, in their order, without location
     family: str
     weights: str  # sha256 in hex over the safetensors files and config.json
     prompt: str  # sha256 in hex over prompt format and tokenizer
-    precision: str  # float32, bfloat16 or float16: never auto
+    precision: str  # of the engine's arithmetic: float32, bfloat16 or float16, never auto
     max_document_tokens: int
-    passages: Passages
-    location: str  # where it was found; not part of the id
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        family: str,
-        weights: str,
-        prompt: str,
-        precision: str,
-        max_document_tokens: int,
-        location: str,
-        passages: Passages = "lead",
-    ) -> Self:
-        """The identity with these parts, its digest computed."""
-        parts = (family, weights, prompt, precision, max_document_tokens, passages)
-        return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest(), *parts, location)
+    def __post_init__(self) -> None:
+        names = [part.name for part in fields(self) if part.name not in ("digest", "location")]
+        parts = json.dumps([getattr(self, name) for name in names])
+        object.__setattr__(self, "digest", hashlib.sha256(parts.encode()).hexdigest())
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
         return asdict(self)
+
+    def columns(self) -> dict[str, Any]:
+        """Column → value of the row that the database keeps of this model."""
+        named = {"weights": "weights_digest", "prompt": "prompt_digest"}
+        return {named.get(name, name): value for name, value in self.as_dict().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerIdentity(Identity):
+    """What a scorer is called."""
+
+    passages: Passages = "lead"
+    location: str  # the folder or hub name that it was found by; not part of the id
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,10 @@ class Checkpoint:
 
 def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> Checkpoint:
     """Check the folder of a checkpoint of one of these families. Raises ModelError that says what is wrong with which file."""
-    config = _read_json(folder / "config.json")
+    config = _read_object(folder / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).exists() and "auto_map" in _read_json(folder / name):
-            raise ModelError(
-                f"{folder / name} wants remote code (auto_map): refused; take a checkpoint without it"
-            )
+        if (folder / name).exists():
+            refuse_remote_code(folder / name, _read_object(folder / name))
     architectures = config.get("architectures") or []
     candidates = [family for family in families if family.architecture in architectures]
     if not candidates:
@@ -178,7 +176,7 @@ def identify(
     Reads all weights once; later calls trust path, size, mtime and inode unless `verify`. Raises ModelError.
     """
     checkpoint = read_checkpoint(folder)
-    return ScorerIdentity.of(
+    return ScorerIdentity(
         family=checkpoint.family.name,
         weights=weights_digest(checkpoint, verify=verify),
         prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
@@ -211,13 +209,8 @@ def _canonical(config: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True, separators=(",", ":"))
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing: this is no checkpoint folder") from None
-    except ValueError as error:
-        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+def _read_object(file: Path) -> dict[str, Any]:
+    content = read_json(file, missing="this is no checkpoint folder")
     if not isinstance(content, dict):
         raise ModelError(f"{file} is not a JSON object; copy the checkpoint again")
     return content

@@ -1,7 +1,6 @@
 """The scorer that a pipeline's settings name: its number in the database, and the engine that runs it."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rerank_core.errors import ModelError
 from rerank_core.models.base import Scorer
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import Prompter
+from rerank_core.models.vllm import VllmScorer, require_vllm
 from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -36,21 +36,8 @@ def identity(settings: Settings, *, verify: bool = False) -> ScorerIdentity:
 
 def register(connection: Connection, found: ScorerIdentity) -> int:
     """The scorer's number; a scorer that is not known yet is added."""
-    db.execute(
-        connection,
-        "scorers.register",
-        digest=found.digest,
-        family=found.family,
-        weights_digest=found.weights,
-        prompt_digest=found.prompt,
-        precision=found.precision,
-        max_document_tokens=found.max_document_tokens,
-        passages=found.passages,
-        location=found.location,
-    )
-    row = db.one(connection, "scorers.by_digest", digest=found.digest)
-    assert row is not None
-    return int(row["scorer_id"])
+    db.execute(connection, "scorers.register", **found.columns())
+    return int(db.the(connection, "scorers.by_digest", digest=found.digest)["scorer_id"])
 
 
 def scorer_id(connection: Connection, settings: Settings) -> int:
@@ -117,12 +104,7 @@ def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
     `pairs` that it will have to score decide whether compiling the model pays. Each of the `failures` of tries before halves what is inside the engine at once. Raises ModelError for a checkpoint
     that must not be used, and where no engine is installed.
     """
-    if find_spec("vllm") is None:
-        raise ModelError(
-            "vllm is not installed: this host cannot score; install news-rerank[gpu], or [cpu] without a GPU"
-        )
-    from rerank_core.models.vllm import VllmScorer
-
+    require_vllm("score")
     return VllmScorer(
         resolve_model(settings.model),
         precision=settings.precision,

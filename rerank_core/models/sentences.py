@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from rerank_core.errors import EngineError, ModelError, RerankError
 from rerank_core.models.encoding import read_tokenizer, sanitise
-from rerank_core.models.weights import resolve_model, weight_files
+from rerank_core.models.weights import read_json, refuse_remote_code, resolve_model, weight_files
 
 MAX_TOKENS = 256  # that the model reads of a text, at most
 MAX_CHARACTERS = 4_000  # of a text; more than the tokens take up
@@ -118,20 +118,14 @@ def check(folder: Path) -> Path:
     weight_files(inside)
     for file in sorted(inside.glob("*.json")):
         content = _read_json(file) if file.name.endswith("config.json") else {}
-        if isinstance(content, dict) and "auto_map" in content:
-            raise ModelError(f"{file} wants remote code (auto_map): refused; take a checkpoint without it")
+        refuse_remote_code(file, content)
         if isinstance(content, dict) and any(content.get(name) for name in ("model_args", "model_kwargs")):
             raise ModelError(f"{file} sets how weights are loaded (model_args): refused; take them out")
     return inside
 
 
 def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing: this is no sentence-transformers checkpoint") from None
-    except ValueError as error:
-        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+    return read_json(file, missing="this is no sentence-transformers checkpoint")
 
 
 def control_tokens(tokenizer_file: Path) -> re.Pattern[str]:

@@ -137,6 +137,14 @@ class VllmScorer:
         open_engines.discard(self)
 
 
+def require_vllm(work: str) -> None:
+    """Raises ModelError if this host cannot do this work, "score" or "embed", because it has no vLLM."""
+    if find_spec("vllm") is None:
+        raise ModelError(
+            f"vllm is not installed: this host cannot {work}; install news-rerank[gpu], or [cpu] without a GPU"
+        )
+
+
 def check_vocabulary(checkpoint: Checkpoint, size: int) -> None:
     """Raises ModelError where a tokenizer of this size has ids that the checkpoint has no embedding for."""
     if size > checkpoint.vocabulary_size:

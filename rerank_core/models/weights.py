@@ -52,6 +52,22 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
         ) from error
 
 
+def read_json(file: Path, *, missing: str) -> Any:
+    """The content of a JSON file. Raises ModelError if it is not JSON, or missing: `missing` then ends the message."""
+    try:
+        return json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"{file} is missing: {missing}") from None
+    except ValueError as error:
+        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+
+
+def refuse_remote_code(file: Path, content: Any) -> None:
+    """Raises ModelError if the content of this configuration file asks for code of the checkpoint to be run."""
+    if isinstance(content, dict) and "auto_map" in content:
+        raise ModelError(f"{file} wants remote code (auto_map): refused; take a checkpoint without it")
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files, by name, each complete. Raises ModelError: none, pickle only, missing or cut off."""
     files = sorted(folder.glob("*.safetensors"))

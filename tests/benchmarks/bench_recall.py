@@ -229,7 +229,8 @@ def _judged(
 
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
-    from rerank_core.models import embedding
+    from rerank_core.models import embedders
+    from rerank_core.models.embedding import FakeEmbedder
     from rerank_core.recall import pgvector
     from rerank_core.storage import database as db
 
@@ -242,8 +243,8 @@ def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterat
             " SELECT n, sha256(CAST(CAST(n AS text) AS bytea)), '2026-01-01', 'en', 1, 'x', 'x'"
             f" FROM generate_series(1, {len(ids)}) n"
         )
-        identity = embedding.FakeEmbedder(dimensions=matrix.shape[1]).identity
-        number = embedding.register(connection, identity)
+        identity = FakeEmbedder(dimensions=matrix.shape[1]).identity
+        number = embedders.register(connection, identity)
         pgvector.ensure(connection, embedder_id=number, dimensions=matrix.shape[1])
     with pgvector.PgVectors(database, embedder_id=number) as vectors:
         vectors.add(ids, matrix)

@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +34,12 @@ NEED_MORE = {
 }
 # What must have happened before a command makes sense.
 BEFORE = {
+    "eval shadow": ["RERANK_PIPELINE=shadow topics apply topics.yaml", "RERANK_PIPELINE=shadow run"],
     "publish --release": ["publish --rollback 1 --reason before"],
     "unblock": ["block en-0005 --reason before"],
 }
+# A command that a good run refuses, and what it says; tests/integration/publish has what it does after a bad one.
+REFUSED = {"publish --approve": "run 1 is not blocked"}
 # What a reader puts in place of a word.
 VALUES = {
     "ARTICLE": "en-0005",
@@ -81,7 +84,15 @@ def desk(
         _type("topics apply topics.yaml".split())
         _type("articles load articles.jsonl --published-now".split())
         _type(["run", "--key", RUN_KEY])
+        judged = [line.split() for line in (SAMPLE / "qrels.tsv").read_text(encoding="utf-8").splitlines()]
         with Database(url).transaction() as connection:
+            connection.exec_driver_sql(
+                "CREATE TABLE public.qrels (topic text, article_id text, relevance int)"
+            )
+            connection.execute(
+                text("INSERT INTO public.qrels VALUES (:topic, :article, :relevance)"),
+                [{"topic": row[0], "article": row[2], "relevance": int(row[3])} for row in judged],
+            )
             row = connection.execute(
                 text("SELECT revision_id FROM rerank.current_ranking WHERE topic = 'new-iphone' AND rank = 1")
             ).one()
@@ -113,13 +124,11 @@ def _words(command: Command) -> list[str]:
     return ["because" if word == "…" else VALUES.get(word, word) for word in words[1:]]
 
 
-def _begins(words: list[str], table: dict[str, object]) -> str | None:
-    """The entry of a table that these words begin with; its options may stand anywhere."""
+def _entry(words: list[str], table: Iterable[str]) -> str | None:
+    """The entry of a table whose first word is the command's, and whose others are among these words."""
     for entry in table:
-        names = entry.split()
-        if words[: 1 + (len(names) > 1 and names[1][0] != "-")] == [n for n in names if n[0] != "-"] and all(
-            name in words for name in names
-        ):
+        first, *others = entry.split()
+        if words[0] == first and set(others) <= set(words):
             return entry
     return None
 
@@ -151,7 +160,7 @@ def to_type() -> list[Command]:
         for command in pages.commands(page):
             _, words = pages.without_environment(command.words)
             typed = _words(command)
-            if words[:1] == ("rerank",) and _begins(typed, NEED_MORE) is None and _is_whole(typed):
+            if words[:1] == ("rerank",) and _entry(typed, NEED_MORE) is None and _is_whole(typed):
                 found.setdefault(tuple(typed), command)
     return list(found.values())
 
@@ -171,17 +180,25 @@ def test_a_command_of_a_page_works(
     url = postgres.create("typed", template=desk.database)
     try:
         _sit_down(monkeypatch, url, desk.folder)
+        for before in BEFORE.get(_entry(words, BEFORE) or "", ()):
+            given, typed = pages.without_environment(tuple(before.split()))
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in given.items():
+                    patch.setenv(name, value)
+                assert _type(list(typed)) == 0
         for name, value in pages.without_environment(command.words)[0].items():
             monkeypatch.setenv(name, value)
-        for before in BEFORE.get(_begins(words, BEFORE) or "", ()):
-            assert _type(before.split()) == 0
         capsys.readouterr()
         code = _type(words)
         shown = capsys.readouterr()
     finally:
         postgres.drop("typed")
-    # The doctor may find this host wanting; that it looks at all of it is enough.
-    assert code == 0 or (words[0] == "doctor" and code == 1), shown.err
+    refusal = REFUSED.get(_entry(words, REFUSED) or "")
+    if refusal is not None:
+        assert refusal in shown.err
+    else:
+        # The doctor may find this host wanting; that it looks at all of it is enough.
+        assert code == 0 or (words[0] == "doctor" and code == 1), shown.err
     assert shown.out.strip() or shown.err.strip()
 
 

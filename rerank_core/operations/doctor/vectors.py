@@ -29,10 +29,10 @@ def check_embedding_model(settings: Settings) -> Finding | None:
     """The embedding checkpoint; nothing where none is needed."""
     if not settings.recall_needs_vectors:
         return None
-    from rerank_core.models import embedding
+    from rerank_core.models import embedders
 
     try:
-        found = embedding.identity(settings)
+        found = embedders.identity(settings)
     except ModelError as error:
         said, _, advice = str(error).rpartition("; ")
         return Finding(

@@ -7,8 +7,8 @@ import pytest
 from factories import Newsroom, statement_replaced
 from helper_processes import running_helpers
 
-from rerank_core import pipeline
 from rerank_core.errors import CorruptError, FencedError, SettingsError
+from rerank_core.operations.plan import plan
 from rerank_core.prepare import documents, helpers, prepare
 from rerank_core.records import Run
 from rerank_core.storage import runs
@@ -308,7 +308,7 @@ def test_a_page_whose_text_changed_is_scored_again(room: Newsroom) -> None:
 def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
     room.follow("solar")
     room.add("solar news")
-    pipeline.plan(room.resources)
+    plan(room.resources)
     assert metrics(room) == {}
 
 

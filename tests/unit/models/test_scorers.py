@@ -347,7 +347,7 @@ def test_an_identity_is_its_parts() -> None:
         "precision": "float32",
         "max_document_tokens": 9,
     }
-    here = ScorerIdentity.of(**parts, location="here")
-    assert here.digest == ScorerIdentity.of(**parts, location="there").digest
+    here = ScorerIdentity(**parts, location="here")
+    assert here.digest == ScorerIdentity(**parts, location="there").digest
     assert len(here.digest) == 64
     assert here.as_dict()["location"] == "here"

@@ -1,4 +1,4 @@
--- name: take_fence
+-- name: take_overdue_fence
 -- A try for a run that is late, unless it is published, has nothing to publish yet, or a try of its own is at work.
 WITH taken AS (
     UPDATE rerank.run SET fence = fence + 1, busy_since = clock_timestamp()

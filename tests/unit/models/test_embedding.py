@@ -73,7 +73,7 @@ PARTS = {
 @pytest.mark.parametrize("part", [name for name in PARTS if name != "location"])
 def test_every_part_but_the_location_makes_another_embedder(part: str) -> None:
     def digest(**change: object) -> str:
-        return EmbedderIdentity.of(**{**PARTS, **change}).digest  # type: ignore[arg-type]
+        return EmbedderIdentity(**{**PARTS, **change}).digest  # type: ignore[arg-type]
 
     assert digest(**{part: 7}) != digest()
     assert digest(location="there") == digest()
