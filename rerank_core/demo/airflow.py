@@ -147,12 +147,9 @@ class AirflowSandbox:
             if not server.running:
                 raise RetryableError(f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}")
 
-    def wait_healthy(
-        self, *, timeout_seconds: float = 120.0, on_change: Callable[[dict[str, str]], None] | None = None
-    ) -> None:
+    def wait_healthy(self, *, timeout_seconds: float = 120.0) -> None:
         """Wait until the API answers and scheduler and DAG processor report a fresh heartbeat."""
         deadline = time.monotonic() + timeout_seconds
-        seen: dict[str, str] = {}
         while True:
             self.check()
             try:
@@ -164,9 +161,6 @@ class AirflowSandbox:
                 for name in ("scheduler", "dag_processor")
             }
             states = {"api_server": "healthy" if health else "starting"} | states
-            if states != seen and on_change:
-                on_change(states)
-            seen = states
             if set(states.values()) == {"healthy"}:
                 return
             if time.monotonic() > deadline:
