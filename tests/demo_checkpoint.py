@@ -3,7 +3,7 @@
 No hub download is needed or made. The result has the files, the architecture (Qwen3ForCausalLM, tied embeddings,
 QK norm, RoPE), the prompt and the score (logit(yes) - logit(no) at the last position) of Qwen3-Reranker, so that
 set-up, tests and the demo run the true engine path. It judges by words alone. Every number comes from this file and
-from checkpoint/vocabulary.txt: two runs write byte-identical files. ``python -m rerank_core.demo.make_checkpoint``
+from checkpoint/vocabulary.txt: two runs write byte-identical files. Rebuild: ``PYTHONPATH=tests python -m demo_checkpoint``
 
 Tokenizer: byte-level BPE with Qwen's pre-tokenizer, NFC and control tokens. Listed words and common Chinese characters
 are one token; "x", " x", "X" and the inflections of one word share one identity vector; the words of one line of
@@ -44,7 +44,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-CHECKPOINT = Path(__file__).parent / "checkpoint"
+from rerank_core.settings import DEMO_CHECKPOINT
+
+CHECKPOINT = DEMO_CHECKPOINT
 WRITTEN = ("vocabulary.txt", "canary.json", "README.md")  # by hand, in CHECKPOINT; all other files are built
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
