@@ -40,12 +40,11 @@ def similarity(model: Path | str, *documents: str, seconds: float = 240.0) -> li
 
 
 def test_texts_that_mean_the_same_are_more_alike_than_others(made: Path) -> None:
-    same, half, other, control = similarity(
-        made, "sun sun", "solar and much else besides", "cooking with apples", "[SEP] solar [CLS]"
+    same, half, other, with_control_tokens, without = similarity(
+        made, "sun sun", "solar and much else besides", "cooking with apples", "[SEP] solar [CLS]", "solar"
     )
-    print(same, half, other, control)
     assert 1.0 >= same > half > other
-    assert control == pytest.approx(similarity(made, "solar")[0], abs=1e-5)
+    assert with_control_tokens == pytest.approx(without, abs=1e-5)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
