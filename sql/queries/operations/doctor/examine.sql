@@ -1,5 +1,5 @@
 -- name: source
--- Whether the article source may be read; null where it does not exist.
+-- Whether the article source may be read; null if it does not exist.
 SELECT has_table_privilege(to_regclass(:view), 'SELECT') AS readable
 
 -- name: server
