@@ -15,7 +15,7 @@ from factories import FakeEngines, Newsroom, make_topic
 from sqlalchemy import text
 
 from rerank_core.models import scorers
-from rerank_core.prepare.language import terms
+from rerank_core.prepare.terms import terms
 from rerank_core.records import Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations

@@ -19,10 +19,10 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy import text
 
-from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import InputError, SourceError
+from rerank_core.operations.claim import claim_late
 from rerank_core.storage import database as db
 from rerank_core.storage import source
 from rerank_core.storage.database import Database
@@ -378,7 +378,7 @@ class TestLate:
     def test_late_articles_are_claimed_once_and_ranked_by_the_next_run_where_they_are_fresh(
         self, late: Newsroom
     ) -> None:
-        done = pipeline.claim_late(late.resources, since=late.ago(days=10))
+        done = claim_late(late.resources, since=late.ago(days=10))
         assert (done.counts.claimed, done.counts.unchanged, done.counts.too_late, done.fresh) == (2, 1, 0, 1)
         found = late.run("after")
         assert (found["extract"]["claimed"], found["extract"]["unchanged"]) == (0, 3)
@@ -392,13 +392,13 @@ class TestLate:
         assert len(owners) == 3
 
     def test_a_late_claim_takes_nothing_outside_its_span(self, late: Newsroom) -> None:
-        done = pipeline.claim_late(late.resources, since=late.ago(days=1), until=late.ago(hours=15))
+        done = claim_late(late.resources, since=late.ago(days=1), until=late.ago(hours=15))
         assert (done.counts.claimed, done.counts.too_late, done.counts.later) == (1, 1, 1)
         assert done.run.window.since == late.ago(days=1)
 
     def test_a_late_claim_is_never_the_page(self, late: Newsroom) -> None:
         page = late.standing().run_id
-        pipeline.claim_late(late.resources, since=late.ago(days=10))
+        claim_late(late.resources, since=late.ago(days=10))
         assert late.standing().run_id == page
         state = late.sql(
             "SELECT published_at, opened_by, claimed FROM rerank.run WHERE key LIKE 'claim\\_\\_%'"
@@ -416,7 +416,7 @@ class TestLate:
         self, late: Newsroom, since: float, until: float | None, message: str
     ) -> None:
         with pytest.raises(InputError, match=message):
-            pipeline.claim_late(
+            claim_late(
                 late.resources,
                 since=late.ago(hours=since),
                 until=None if until is None else late.ago(hours=until),
@@ -425,7 +425,7 @@ class TestLate:
 
     def test_a_time_without_an_offset_is_refused(self, late: Newsroom) -> None:
         with pytest.raises(InputError, match="since 2026-03-01T00:00:00 has no UTC offset"):
-            pipeline.claim_late(late.resources, since=datetime(2026, 3, 1))  # noqa: DTZ001
+            claim_late(late.resources, since=datetime(2026, 3, 1))  # noqa: DTZ001
 
     def test_the_command_says_what_it_did(
         self, late: Newsroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
