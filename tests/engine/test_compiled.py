@@ -36,8 +36,13 @@ def is_eager(scorer: VllmScorer) -> bool:
 
 @pytest.mark.parametrize(("expected_pairs", "eager"), [(4, True), (5, False)])
 def test_enough_pairs_to_score_make_an_engine_compile(
-    random_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, expected_pairs: int, eager: bool
+    random_checkpoint: Path,
+    engines: Engines,
+    monkeypatch: pytest.MonkeyPatch,
+    expected_pairs: int,
+    eager: bool,
 ) -> None:
+    engines.close()  # a process with an engine asks for no other one
     asked: dict[str, Any] = {}
 
     def refused(_checkpoint: object, **options: Any) -> None:
