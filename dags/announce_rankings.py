@@ -11,8 +11,8 @@ announces the page as it stands.
 
 from airflow.sdk import DAG
 
-from rerank_airflow.announce import CurrentPageOperator
 from rerank_airflow.defaults import announcing_dag_id, task_args
+from rerank_airflow.operators.announce import CurrentPageOperator
 from rerank_airflow.settings import pipelines
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Connection, Variable, task
 
-from rerank_airflow.assets import rankings_current
+from rerank_airflow.signals.assets import rankings_current
 
 PAGE = rankings_current("news")
 ROWS = """

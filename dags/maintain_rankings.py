@@ -12,7 +12,7 @@ beside anything, be cleared, killed and repeated. **Trigger** it with *dry run* 
 from airflow.sdk import DAG, Param
 
 from rerank_airflow.defaults import maintaining_dag_id, task_args
-from rerank_airflow.maintenance import MaintainOperator
+from rerank_airflow.operators.maintenance import MaintainOperator
 from rerank_airflow.settings import pipelines, settings_of
 
 

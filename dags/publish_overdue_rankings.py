@@ -15,9 +15,9 @@ When the scores come after all, the ranking DAG publishes the run's next version
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from rerank_airflow.announce import AnnounceOperator
 from rerank_airflow.defaults import overdue_dag_id, task_args
-from rerank_airflow.overdue import ObserveOverdueOperator, PublishOverdueOperator
+from rerank_airflow.operators.announce import AnnounceOperator
+from rerank_airflow.operators.overdue import ObserveOverdueOperator, PublishOverdueOperator
 from rerank_airflow.settings import pipelines
 
 

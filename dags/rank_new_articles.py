@@ -23,13 +23,13 @@ candidates, finds its scores in the ledger, and publishes the same rows as a new
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from rerank_airflow import late
-from rerank_airflow.announce import AnnounceOperator
-from rerank_airflow.defaults import dag_id, embedding_args, scoring_args, task_args
+from rerank_airflow.defaults import dag_id, task_args
 from rerank_airflow.form import FORM
-from rerank_airflow.operators import (
+from rerank_airflow.operators.announce import AnnounceOperator
+from rerank_airflow.operators.doctor import DoctorOperator
+from rerank_airflow.operators.overdue import PageDeadlineOperator
+from rerank_airflow.operators.stages import (
     DegradeOperator,
-    DoctorOperator,
     EmbedOperator,
     ObserveOperator,
     PublishOperator,
@@ -37,8 +37,9 @@ from rerank_airflow.operators import (
     RerankOperator,
     StageOperator,
 )
-from rerank_airflow.overdue import PageDeadlineOperator
+from rerank_airflow.placement import embedding_args, scoring_args
 from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
+from rerank_airflow.signals import late
 
 
 def ranking_dag(pipeline: str) -> DAG:

@@ -354,6 +354,14 @@ JSON_ARTICLE = columns(
 )
 
 
+def comments() -> dict[tuple[str, str], str]:
+    """(view, column, or "" for the view itself) → its comment in the database."""
+    found = {(view, ""): f"{means} See CONTRACT.md." for view, means in VIEW_MEANS.items()}
+    for view, table in VIEWS.items():
+        found |= {(view, column.name): comment(column) for column in table}
+    return found
+
+
 def comment(column: Column) -> str:
     """The description as the database keeps it: one line of plain text."""
     parts = [column.meaning]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from rerank_core.errors import CorruptError
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
+from rerank_core.storage.copy import copy_in, copy_out, to_csv
 from rerank_core.storage.store import Artifact, Store
 
 
@@ -42,7 +43,7 @@ class Reissued:
 
 def canonical(table: pa.Table) -> bytes:
     """The rows as CSV without a header, in (topic, rank) order: what `rows_sha256` is the digest of."""
-    return db.to_csv(table.select(schemas.RANKING.names))
+    return to_csv(table.select(schemas.RANKING.names))
 
 
 def draft(
@@ -111,7 +112,7 @@ def add(
         "publication_id", pa.array([publication_id] * made.rows.num_rows, pa.int64())
     )
     names = ["slug" if name == "topic" else name for name in numbered.column_names]
-    db.copy_in(connection, "rerank.ranking", numbered.rename_columns(names))
+    copy_in(connection, "rerank.ranking", numbered.rename_columns(names))
     return publication_id
 
 
@@ -136,7 +137,7 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
         if field.name not in {"topic", "rank"}
     )
     order = ["topic", "rank", *(name for name in schemas.RANKING.names if name not in {"topic", "rank"})]
-    rows = db.copy_out(
+    rows = copy_out(
         connection,
         "publications.again_rows",
         pa.schema([schemas.RANKING.field(name) for name in order]),

@@ -31,6 +31,7 @@ from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, runs, schemas, topics
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -166,7 +167,7 @@ def _note_deleted(connection: Connection, inputs: Inputs) -> None:
 
 def _add_topics(connection: Connection, publication_id: int, page: Standings) -> None:
     rows = [{"publication_id": publication_id, **asdict(topic)} for topic in page.topics.values()]
-    db.copy_in(connection, "rerank.ranking_topic", pa.Table.from_pylist(rows, schema=schemas.RANKING_TOPIC))
+    copy_in(connection, "rerank.ranking_topic", pa.Table.from_pylist(rows, schema=schemas.RANKING_TOPIC))
 
 
 def _add_hidden(connection: Connection, publication_id: int, verdict: Verdict) -> None:

@@ -22,16 +22,9 @@ import pyarrow.compute as pc
 from rerank_core.errors import CorruptError
 from rerank_core.records import Topic
 from rerank_core.storage import schemas
+from rerank_core.storage.artifacts import Ids, clusters_of
 
-Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
-    """Where each cluster begins among the members (schemas.MEMBERS), and how many articles it has."""
-    scored = members.column("scored_document_id").to_numpy()
-    starts = np.flatnonzero(np.diff(scored, prepend=-1)).astype(np.int64)
-    return starts, np.diff(starts, append=len(scored)).astype(np.int64)
 
 
 @dataclass(frozen=True)

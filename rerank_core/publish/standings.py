@@ -18,7 +18,7 @@ from rerank_core.publish.ranking import Page, Ranked, rank_topic
 from rerank_core.records import RankedTopic, Run, Topic, TopicState
 from rerank_core.storage import artifacts, ledger, schemas, topics
 from rerank_core.storage import database as db
-from rerank_core.storage.ledger import Ids
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.store import Store
 
 

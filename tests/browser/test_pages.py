@@ -5,11 +5,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import newsrooms
+import pages
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Locator, Page, expect
-
-from rerank_core.demo.airflow import REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -296,8 +295,12 @@ def test_every_writing_runs_in_its_own_direction(visit, site):
         assert source.evaluate("found => getComputedStyle(found).direction") == direction
 
 
-def test_the_screenshots_of_the_readme_are_small_pictures():
-    names = re.findall(r"\(tests/browser/screenshots/(\w+)\.png\)", (REPOSITORY / "README.md").read_text())
+def test_the_screenshots_that_pages_show_are_small_pictures():
+    names = [
+        name
+        for page in pages.all_pages()
+        for name in re.findall(r"tests/browser/screenshots/(\w+)\.png\)", pages.read(page))
+    ]
     assert {"rankings", "degraded", "health", "blocked", "playground", "eval"} == set(names)
     for name in names:
         picture = (Path(__file__).parent / "screenshots" / f"{name}.png").read_bytes()

@@ -11,7 +11,7 @@ from rerank_airflow.ui.paging import ROWS, Page, pages
 from rerank_airflow.ui.rankings import PublicationId, choose, clean
 from rerank_airflow.ui.render import logit, render
 from rerank_core.observe import history
-from rerank_core.observe.history import Revision, Standing
+from rerank_core.observe.history_records import Revision, Standing
 
 router = APIRouter()
 

@@ -12,7 +12,7 @@ from rerank_airflow.ui.paging import ROWS, Page, Pages
 from rerank_airflow.ui.rankings import PublicationId, choose, clean, nothing
 from rerank_airflow.ui.render import render
 from rerank_core.observe import history
-from rerank_core.observe.history import Publication, PublicationChoice, Row, TopicOrder
+from rerank_core.observe.history_records import Publication, PublicationChoice, Row, TopicOrder
 from rerank_core.settings import SLUG
 
 DEPTH = 10  # ranks that churn is told over

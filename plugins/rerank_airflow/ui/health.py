@@ -15,7 +15,7 @@ from rerank_airflow.ui.render import clock, number, render
 from rerank_airflow.ui.runs import total_seconds
 from rerank_core.observe import history
 from rerank_core.observe.drift import LEAST_PAIRS, SHIFT
-from rerank_core.observe.history import RunRow
+from rerank_core.observe.history_records import RunRow
 
 TOPICS = 25
 

@@ -10,7 +10,7 @@ from rerank_airflow.ui.access import Chosen, Pipeline
 from rerank_airflow.ui.paging import Page, Pages, pages
 from rerank_airflow.ui.render import render
 from rerank_core.observe import history
-from rerank_core.observe.history import Publication, Row
+from rerank_core.observe.history_records import Publication, Row
 
 TOPICS = 20  # on one page of the overview
 TOP = 3  # articles of each there

@@ -17,7 +17,7 @@ from rerank_airflow.ui.paging import Page, pages
 from rerank_airflow.ui.render import address, render
 from rerank_core.errors import CorruptError
 from rerank_core.observe import history
-from rerank_core.observe.history import RunRow, ShardScores, SourceCounts, Unfinished, Version
+from rerank_core.observe.history_records import RunRow, ShardScores, SourceCounts, Unfinished, Version
 from rerank_core.storage.store import Store
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from rerank_core.errors import StoreUnavailable
 from rerank_core.frontends import contract, redis_copy
 from rerank_core.frontends.contract import Column
-from rerank_core.storage import database, schemas
+from rerank_core.storage import migrations, schemas
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -334,7 +334,7 @@ class TestComments:
         with Database(database_url).transaction() as holder:
             # What another comment on this view would have to wait for.
             holder.execute(text("LOCK TABLE rerank.current_ranking IN SHARE UPDATE EXCLUSIVE MODE"))
-            database.upgrade(database_url)
+            migrations.upgrade(database_url, comments=contract.comments())
         assert "One of full, degraded" in str(self.of(database_url, "current_topic", 5))
 
 

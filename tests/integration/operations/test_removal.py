@@ -408,10 +408,10 @@ class TestForget:
             return " ".join(capsys.readouterr().out.split())
 
         assert command("block", "secret", "--reason", "r") == (
-            "article secret is blocked in pipeline news: it stood on the page under solar"
+            "article secret is blocked in pipeline news: it was on the page under solar"
         )
         assert command("unblock", "secret") == (
-            "article secret is not blocked in pipeline news any more: it stands on the page under solar"
+            "article secret is not blocked in pipeline news any more: it is on the page under solar"
         )
         said = command("forget", "secret", "--reason", "r")
         assert "article secret is forgotten in pipeline news" in said
@@ -448,7 +448,7 @@ class TestRace:
     def test_control_a_prepare_that_does_not_look_again_brings_it_back(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(prepare, "_still_there", lambda connection, made: made)
+        monkeypatch.setattr(prepare, "_without_forgotten", lambda connection, made: made)
         with pytest.raises(prepare.CorruptError, match="do not add up"):
             self.preparing(room, monkeypatch)
         assert tables_with_mark(room) == {"document", "revision"}

@@ -11,9 +11,9 @@ from rerank_core.evaluation import evaluate
 from rerank_core.frontends import json_pages
 from rerank_core.operations import maintain, removal
 from rerank_core.prepare import clusters, prepare
-from rerank_core.publish.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
 from rerank_core.storage import artifacts
+from rerank_core.storage.artifacts import clusters_of
 
 STORY = (
     "The solar park on the old airfield was opened on Monday by the mayor, who thanked the people of the valley for their"

@@ -20,7 +20,7 @@ from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.demo.servers import Server
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.models import embedding
+from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations.plan import plan
 from rerank_core.recall import dense
@@ -231,8 +231,8 @@ def test_recall_by_vectors_takes_a_second_connection_and_leaves_nothing_in_eithe
     pooled_room: Callable[..., Newsroom], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeEmbedder()
-    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
-    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    monkeypatch.setattr(embedders, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedders, "load", lambda settings: fake)
     monkeypatch.setattr(dense, "EXACT_DOCUMENTS", 0)
     room = pooled_room(pool_size=2, recall="dense", fill_factor=1)
     room.follow(make_topic(query="solar", candidate_limit=1))
