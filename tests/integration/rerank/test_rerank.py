@@ -325,7 +325,7 @@ def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: 
     assert first.meet(of_second, scorer_id=1) == 1
     assert second.meet(of_first, scorer_id=1) == 2
     assert second.meet(of_second, scorer_id=1) == 1  # with another try of the second run
-    first.end()
+    first.remove()
     assert second.meet(of_first, scorer_id=1) == 0  # the other one is over
 
 
