@@ -313,7 +313,7 @@ LATEST_TOPIC = (
     Column("ranked", "integer", "Articles in the topic's file or key.", unit="rows"),
     Column("page", "text", "The topic's file, below the store's URL or folder."),
 )
-TOPIC_PAGE = (
+TOPIC_FILE = (
     _FORMAT,
     *_IDENTITY,
     *columns(TOPIC, ("topic", "query", "state")),

@@ -39,7 +39,7 @@ def render(examples: Path) -> str:
         "topic": _described(contract.TOPIC, [column.type for column in contract.TOPIC]),
         "latest": _json(contract.LATEST),
         "latest_topic": _json(contract.LATEST_TOPIC),
-        "topic_page": _json(contract.TOPIC_PAGE),
+        "topic_page": _json(contract.TOPIC_FILE),
         "redis_page": _json(contract.REDIS_PAGE),
         "counts": ", ".join(f"`{column.name}`" for column in contract.JSON_COUNTS),
     }

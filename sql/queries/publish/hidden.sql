@@ -1,10 +1,10 @@
 -- name: set_back
--- Articles of the window that the source has again, and those that have left every window since.
+-- Forget that articles were gone: the source has them again, or every window has passed them.
 DELETE FROM rerank.deleted
 WHERE pipeline = :pipeline AND (article_id = ANY(CAST(:article_ids AS text[])) OR noticed_at < :fresh_since)
 
 -- name: set_deleted
--- Articles of the window that the source does not have any more; the time stays that of the first notice.
+-- Note articles of the window that the source does not have any more; the time stays that of the first notice.
 INSERT INTO rerank.deleted (pipeline, article_id)
 SELECT :pipeline, article_id FROM unnest(CAST(:article_ids AS text[])) AS a (article_id)
 ORDER BY article_id

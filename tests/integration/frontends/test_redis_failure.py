@@ -84,7 +84,7 @@ class TestFailure:
         monkeypatch.undo()
         redis_server.start()
         hot_room.engines.install(monkeypatch)
-        assert sync(hot_room, anew=True).written == 2
+        assert sync(hot_room, rewrite=True).written == 2
         with redis_server.client() as client:
             assert_right(hot_room, client)
 

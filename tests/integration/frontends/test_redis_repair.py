@@ -53,7 +53,7 @@ class TestRepair:
         for key in ("rerank:{news}:topic:solar", "rerank:{news}:ranked:solar"):
             reader.delete(key)
             reader.lpush(key, "x")
-        assert sync(hot_room, anew=True).written == 2
+        assert sync(hot_room, rewrite=True).written == 2
         assert_right(hot_room, reader)
 
     def test_the_copy_expires_and_is_made_anew(self, hot_room: Newsroom, reader: "redis.Redis") -> None:
