@@ -8,10 +8,10 @@ ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui test faults bench bench-gpu bench-scale contract lint format lock clean
+.PHONY: help setup demo ui check test faults bench bench-gpu bench-scale contract lint format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|gpu)
 	@.make/setup
@@ -19,25 +19,28 @@ setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|
 demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print it (MODEL=Qwen/Qwen3-Reranker-0.6B)
 	@exec $(run) rerank_core.demo run $(if $(MODEL),--model '$(MODEL)')
 
-ui: setup ## The same, then leave Airflow's pages running until Ctrl-C (PORT=8080)
+ui: setup ## Rank the sample news once, then leave Airflow running until Ctrl-C (PORT=8080)
 	@exec $(run) rerank_core.demo ui $(if $(MODEL),--model '$(MODEL)') $(if $(PORT),--port '$(PORT)')
+
+check: lint ## Before each commit: lint, types and unit tests, in three minutes (ARGS="-k cli" picks tests)
+	@exec $(run) pytest -q tests/unit $(ARGS)
 
 test: setup ## Run every test, in two processes (ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
 	@exec .venv/bin/python tests/side_by_side.py $(ARGS)
 
-faults: setup ## The long fire: kill, freeze and cut off runs, and see that every promise holds (N=300 REAL=40 SEED=1)
+faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)
 	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: setup ## Measure the scorer beside vLLM, CrossEncoder and transformers (ARGS="speed --mixed 20x50")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring $(ARGS)
 
-bench-gpu: setup ## The same at GPU sizes
+bench-gpu: setup ## Measure the scorer at GPU sizes
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring --gpu $(ARGS)
 
 bench-scale: setup ## Measure claims, publication, a long history, readers and reruns at scale (ARGS="claim --articles 100000")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scale $(ARGS)
 
-contract: setup ## Write CONTRACT.md anew from the contract's tables and the examples
+contract: setup ## Write CONTRACT.md again from the contract's tables and the examples
 	@$(run) rerank_core.frontends.contract_page
 
 .PHONY: settings
@@ -49,7 +52,7 @@ lint: setup ## Check style, format and types
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy --strict rerank_core plugins dags
 
-format: setup ## Put style and format right
+format: setup ## Correct style and format
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 

@@ -1,8 +1,7 @@
 """The `rerank` command: the library's work without Airflow.
 
-A raised error is one sentence on standard error and an exit code: 1 where trying again cannot help, 75
-where it may. `RERANK_DEBUG=1` shows the traceback. What a command needs is imported when it runs, so
-that the command starts at once.
+A raised error becomes one sentence on standard error and an exit code: 1 if trying again cannot help, 75 if it may.
+`RERANK_DEBUG=1` shows the traceback. A command imports what it needs when it runs, so that every command starts at once.
 """
 
 import os
@@ -44,7 +43,7 @@ JUDGE = "Judge and ask the model"
 
 app = typer.Typer(
     help="Scheduled, precomputed topical ranking of news.",
-    epilog="Every command reads its settings from variables RERANK_…: `rerank settings` shows them. To begin: `rerank doctor`,"
+    epilog="Every command reads its settings from variables RERANK_…; `rerank settings` shows them. To begin: `rerank doctor`,"
     " `rerank db upgrade`, `rerank topics apply FILE`, `rerank articles load FILE`, `rerank run`, `rerank show`.",
     rich_markup_mode="markdown",
     no_args_is_help=True,
@@ -94,7 +93,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends with SystemExit."""
+    """Run the command line; always ends with SystemExit."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(
@@ -113,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _sentence(error: Exception) -> str | None:
-    """What to tell the user; None for an error that only a traceback explains."""
+    """What to tell the user; None if only a traceback explains the error."""
     if isinstance(error, RerankError):
         return str(error)
     code = getattr(getattr(error, "orig", None), "pgcode", None)
@@ -124,7 +123,7 @@ def _sentence(error: Exception) -> str | None:
         return f"the database lacks what this version needs ({reason}); run `rerank db upgrade`"
     if code == "42501":
         return (
-            f"the database refuses this role: {reason}; where `rerank db roles --print` made the roles, apply it again, as"
-            " after every upgrade; else grant it the right, or take another role"
+            f"the database refuses this role: {reason}; if `rerank db roles --print` made the roles, apply it again, as"
+            " after every upgrade; otherwise grant the right, or use another role"
         )
     return f"the database refuses: {reason}; set RERANK_DEBUG=1 to see where"

@@ -1,4 +1,4 @@
-"""`rerank articles`: articles into the default source, and what prepare made of one."""
+"""`rerank articles`: load articles into the default source, and show what prepare made of an article."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rerank_core.extract.articles import LoadProgress
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from rerank_core.extract.articles import LoadProgress, LoadReport
 
 SHOWN = 4_000  # characters of a raw text that are printed
 
-app = typer.Typer(help="The default article source; how one article was prepared.", no_args_is_help=True)
+app = typer.Typer(help="The default article source, and how an article was prepared.", no_args_is_help=True)
 
 
 @app.command()
@@ -21,42 +24,28 @@ def load(
         bool,
         typer.Option(
             "--published-now",
-            help="Move all published_at by one span, so that the newest is now: for samples. A second load"
-            " then finds another span and updates every article.",
+            help="For samples: move every published_at by the same span, so that the newest is now. Loading again"
+            " moves them by another span, and so updates every article.",
         ),
     ] = False,
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Take a published_at without UTC offset as UTC.")
     ] = False,
 ) -> None:
-    """Load articles: a line replaces the article of its id, where it differs.
+    """Load articles; a line replaces the stored article of the same id if they differ.
 
-    Each line is a JSON object with article_id (or id) and, as far as it has them, title, url, summary, body (or
-    body_html, text), lang, source, published_at. Bad lines are reported and left out; the exit code is 1 where no
-    line was good or the file breaks off.
+    Each line is a JSON object with article_id (or id) and any of title, url, summary, body (or body_html, text), lang,
+    source, published_at. Bad lines are reported and left out. The exit code is 1 if no line was good or the file breaks off.
     """
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    from rerank_core.cli.printing import clean, console, say
+    from rerank_core.cli.printing import clean, console, print_bad_line
     from rerank_core.extract.articles import load_articles
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
     name = "standard input" if file == "-" else clean(Path(file).name)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[lines]:,} lines"),
-        TimeRemainingColumn(),
-        console=screen,
-        disable=not screen.is_terminal,
-    )
+    bar = _bar(screen)
     task = bar.add_task(name, total=None, lines=0)
-
-    def bad_line(number: int, reason: str) -> None:
-        screen.print(f"{name}, line {number:,}: {clean(reason)}", style="yellow", soft_wrap=True)
 
     def progress(done: "LoadProgress") -> None:
         bar.update(task, completed=done.read_bytes, total=done.total_bytes, lines=done.lines)
@@ -70,9 +59,33 @@ def load(
             file,
             published_now=published_now,
             assume_utc=assume_utc,
-            on_bad_line=bad_line,
+            on_bad_line=lambda number, reason: print_bad_line(screen, name, number, reason),
             on_progress=progress,
         )
+    _print_report(name, report)
+    if not report.complete or report.bad + report.blank == report.lines:
+        raise typer.Exit(1)
+
+
+def _bar(screen: "Console") -> "Progress":
+    """A progress bar for a terminal; a file shows none."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[lines]:,} lines"),
+        TimeRemainingColumn(),
+        console=screen,
+        disable=not screen.is_terminal,
+    )
+
+
+def _print_report(name: str, report: "LoadReport") -> None:
+    """What was loaded from the file `name`, and what was left out."""
+    from rerank_core.cli.printing import say
+
     say(
         f"{name}: {report.lines:,} lines: {report.inserted:,} inserted, {report.updated:,} updated,"
         f" {report.unchanged:,} unchanged, {report.bad:,} bad, {report.blank:,} blank"
@@ -81,11 +94,9 @@ def load(
         fields = ", ".join(
             f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20]
         )
-        say(f"fields that the article source does not have, left out: {fields}")
+        say(f"fields that the article source does not have were left out: {fields}")
     if not report.bad and report.blank == report.lines:
         say(f"{name} holds no article", style="yellow")
-    if not report.complete or report.bad + report.blank == report.lines:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -103,7 +114,7 @@ def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> N
     say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")
     if hidden is not None and hidden["why"] == "forgotten":
         say(
-            f"it was forgotten ({hidden['reason']}): its text is gone and it is not claimed again",
+            f"it was forgotten ({hidden['reason']}): its text is gone, and it is never claimed again",
             style="yellow",
         )
     elif not found.steps:
@@ -125,6 +136,6 @@ def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> N
         console().print(clean(found.text or "", lines=True), soft_wrap=True)
         if found.steps and not found.is_stored:
             say(
-                "by today's settings, rules or version it would be another text; what is prepared stays as it is",
+                "today's settings, rules or version would make another text; a prepared text stays as it is",
                 style="yellow",
             )

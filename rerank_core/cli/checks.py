@@ -1,4 +1,4 @@
-"""What this host is and has: doctor, settings."""
+"""`rerank doctor` and `rerank settings`: what this host is and has."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor() -> None:
-    """Check this host and say what to do; the exit code is 1 where a run would fail."""
+    """Check this host and say what to do; the exit code is 1 if a run would fail."""
     from rerank_core.cli.printing import print_table
     from rerank_core.operations.doctor.examine import examine
     from rerank_core.settings import settings as load
@@ -37,7 +37,7 @@ def settings() -> None:
         for name, field in Settings.model_fields.items()
     ]
     for name, field in AirflowSettings.model_fields.items():
-        # As written: what a dotted name stands for may not be importable here.
+        # As written: the object that a dotted name stands for may not be importable here.
         variable, default = f"RERANK_AIRFLOW_{name.upper()}", field.get_default(call_default_factory=True)
         default = None if default in ((), {}) else str(default)
         rows.append((variable, os.environ.get(variable) or default, default, field.description or ""))

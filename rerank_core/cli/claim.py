@@ -1,20 +1,21 @@
-"""`rerank claim`: take articles that every run's lookback has passed by."""
+"""`rerank claim`: claim articles that are older than every run's lookback."""
 
 from typing import Annotated
 
 import typer
 
+from rerank_core.cli.options import Pipeline
+
 
 def claim(
     since: Annotated[
-        str, typer.Option(help="Earliest ingestion that is claimed, ISO 8601 with its UTC offset.")
+        str,
+        typer.Option(help="Start of the span of ingestion that is claimed, ISO 8601 with its UTC offset."),
     ],
-    until: Annotated[str | None, typer.Option(help="End of the span; now where it is left out.")] = None,
-    pipeline: Annotated[
-        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
-    ] = None,
+    until: Annotated[str | None, typer.Option(help="End of the span; now if left out.")] = None,
+    pipeline: Pipeline = None,
 ) -> None:
-    """Claim what was ingested too long ago for the runs; the next run prepares it and ranks what is fresh."""
+    """Claim articles that were ingested too long ago for runs; the next run prepares them and ranks the fresh ones."""
     from dataclasses import asdict
 
     from rerank_core.cli.printing import print_table, say
@@ -37,6 +38,6 @@ def claim(
     counts = [(name.replace("_", " "), f"{count:,}") for name, count in asdict(done.counts).items()]
     print_table(("rows of the source", "number"), counts, right=("number",))
     say(
-        f"the next run prepares what was claimed, and ranks the {done.fresh:,} articles of it"
+        f"the next run prepares what was claimed, and ranks the {done.fresh:,} of these articles"
         f" that came within the last {settings.freshness_hours:g} hours"
     )

@@ -23,8 +23,8 @@ def upgrade() -> None:
     )
     if before not in (None, after):
         say(
-            "no task of the version before may work beside this one: install it everywhere before the DAGs go on; where"
-            " `rerank db roles` made the roles, apply its script again",
+            "no task of the version before may work beside this one: install this version everywhere before the DAGs go"
+            " on; if `rerank db roles` made the roles, apply its script again",
             style="yellow",
         )
 
@@ -46,12 +46,12 @@ def roles(
         bool,
         typer.Option(
             "--shared",
-            help="Leave what PUBLIC may do in the database as it is: other programs use it, too. Frontends may"
-            " then make temporary tables and large objects.",
+            help="Leave the rights of PUBLIC in the database as they are, for other programs that use it. Frontends"
+            " can then make temporary tables and large objects.",
         ),
     ] = False,
 ) -> None:
-    """The SQL script that makes roles with the least rights, for a superuser to read and apply.
+    """Print the SQL script that makes roles with the least rights; a superuser reads and applies it.
 
     Apply it before the first `rerank db upgrade` and again after each:
     rerank db roles --print | psql -v ON_ERROR_STOP=1 DATABASE
@@ -61,6 +61,6 @@ def roles(
     from rerank_core.storage.roles import Roles, script
 
     if not print_script:
-        raise InputError("rerank db roles makes no role by itself; print its script with --print")
+        raise InputError("rerank db roles makes no role by itself; give --print to print its script")
     names = Roles(owner=owner, source=source, writer=writer, frontend=frontend)
     typer.echo(script(names, source_view=settings().source_view, shared=shared), nl=False)

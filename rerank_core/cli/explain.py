@@ -1,18 +1,18 @@
-"""`rerank explain`: why an article stands where it stands."""
+"""`rerank explain`: why an article has its rank in a topic, or none."""
 
 from typing import Annotated
 
 import typer
 
+from rerank_core.cli.options import RunId
+
 
 def explain(
     topic: Annotated[str, typer.Argument(help="The topic's slug.")],
     article: Annotated[str, typer.Argument(help="The article's id.")],
-    run: Annotated[
-        int | None, typer.Option(help="As of this run; the one behind the page where it is left out.")
-    ] = None,
+    run: RunId = None,
 ) -> None:
-    """Say why an article stands where it stands in a topic, or why it does not stand there."""
+    """Say why an article has its rank in a topic, or why it is not ranked there."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.observe.explain import explain as look
     from rerank_core.settings import settings

@@ -1,4 +1,4 @@
-"""`rerank feedback`: what readers did with the rankings, logged."""
+"""`rerank feedback`: log what readers did with the rankings."""
 
 import sys
 from pathlib import Path
@@ -6,32 +6,31 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="What readers did with the rankings: logging only.", no_args_is_help=True)
+app = typer.Typer(help="What readers did with the rankings; events are logged only.", no_args_is_help=True)
 
 
 @app.command()
 def load(
     file: Annotated[Path, typer.Argument(help="JSON lines, plain or gzipped.")],
 ) -> None:
-    """Load events: each line an object with run_id, topic, rank, revision_id, event and time, as the page gave them.
+    """Load events; each line is an object with run_id, topic, rank, revision_id, event and time, as the page gave them.
 
-    Loading again adds nothing; give an event_id where equal events may come at one time. Bad lines are reported and
-    left out; the exit code is 1 where no line was good or the file breaks off. Read them in the view
-    rerank.ranking_feedback.
+    Loading again adds nothing. Give an event_id if equal events may happen at the same time. Bad lines are reported and
+    left out. The exit code is 1 if no line was good or the file breaks off. The view rerank.ranking_feedback shows the
+    events.
     """
-    from rerank_core.cli.printing import clean, console, say
+    from rerank_core.cli.printing import console, print_bad_line, say
     from rerank_core.evaluation import feedback
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
-
-    def bad_line(number: int, reason: str) -> None:
-        screen.print(f"{file.name}, line {number:,}: {clean(reason)}", style="yellow", soft_wrap=True)
-
     chosen = settings()
     report = feedback.load(
-        Database(chosen.database_url), file, pipeline=chosen.pipeline, on_bad_line=bad_line
+        Database(chosen.database_url),
+        file,
+        pipeline=chosen.pipeline,
+        on_bad_line=lambda number, reason: print_bad_line(screen, file.name, number, reason),
     )
     say(
         f"{file.name}: {report.lines:,} lines: {report.added:,} added, {report.repeated:,} repeated,"

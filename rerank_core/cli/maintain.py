@@ -1,19 +1,19 @@
-"""`rerank maintain`: the clean-up of a pipeline, as its own DAG does it every day."""
+"""`rerank maintain`: the clean-up of a pipeline; a DAG does the same every day."""
 
 from typing import Annotated
 
 import typer
+
+from rerank_core.cli.options import Pipeline
 
 
 def maintain(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be deleted now, and change nothing.")
     ] = False,
-    pipeline: Annotated[
-        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
-    ] = None,
+    pipeline: Pipeline = None,
 ) -> None:
-    """Delete what is past its time, and repair latest.json; never what the page or a reader needs."""
+    """Delete what is past its time and repair latest.json; nothing that the page or a reader needs is deleted."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.runs import log_on_screen
     from rerank_core.errors import InputError
@@ -35,7 +35,7 @@ def maintain(
     try:
         with database.transaction(read_only=True) as connection:
             topics.check_pipeline(connection, settings.pipeline)
-    except InputError as error:  # zeros alone would look as if all were well
+    except InputError as error:  # otherwise zeros would look as if all were well
         say(str(error), style="yellow")
     numbers = {name: value for name, value in vars(done).items() if name != "dry_run"}
     print_table(

@@ -1,4 +1,4 @@
-"""`rerank show`: the current page, as frontends read it; `rerank runs`: what led to it."""
+"""`rerank show`: the current page, as frontends read it; `rerank runs`: the runs that led to it."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +11,17 @@ STYLES = {"full": "green", "partial": "yellow", "abstained": "yellow", "degraded
 
 
 def show(
-    topic: Annotated[str | None, typer.Argument(help="One topic; all where it is left out.")] = None,
+    topic: Annotated[str | None, typer.Argument(help="A topic; every topic if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 5,
 ) -> None:
-    """The current ranking of each topic."""
+    """Print the current ranking of each topic."""
     from rerank_core.settings import settings
 
     print_page(settings().pipeline, topic=topic, limit=limit)
 
 
 def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
-    """Print the current page of a pipeline. Raises InputError where `topic` is not on it."""
+    """Print the current page of a pipeline. Raises InputError if `topic` is not on it."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.errors import InputError
     from rerank_core.publish.gate import advice, command
@@ -29,7 +29,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     from rerank_core.storage import database as db
     from rerank_core.storage.store import Store
 
-    # One snapshot: a publication between the two queries is not seen by the second alone.
+    # One snapshot: if a publication comes between two of these queries, none of them sees it.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
         topics = db.rows(connection, "pages.topics", pipeline=pipeline, topic=topic)
         current = db.one(connection, "publications.standing", pipeline=pipeline)
@@ -39,25 +39,32 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         raise InputError(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
     if not topics and topic is not None:
         raise InputError(
-            f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists those that are"
+            f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists the topics that are"
         )
     if not topics:
         say(
             f"pipeline {pipeline} has no page yet; `rerank run` publishes one"
             if current is None
-            else f"the page of pipeline {pipeline} has no topic: it was published before there was one; `rerank run` publishes the next"
+            else f"the page of pipeline {pipeline} has no topic: it was published before any topic existed; `rerank run` publishes the next"
         )
         return
-    for stands in topics:
+    for topic_row in topics:
         say()
         say(
-            " · ".join([stands["topic"], stands["state"], f"{stands['ranked']:,} ranked", *_owed(stands)]),
-            style=f"bold {STYLES[stands['state']]}",
+            " · ".join(
+                [
+                    topic_row["topic"],
+                    topic_row["state"],
+                    f"{topic_row['ranked']:,} ranked",
+                    *_unscored(topic_row),
+                ]
+            ),
+            style=f"bold {STYLES[topic_row['state']]}",
         )
-        say(stands["query"])
+        say(topic_row["query"])
         print_table(
             ("rank", "score", "title", "source", "age", "new", "flags"),
-            [_cells(article) for article in articles if article["topic"] == stands["topic"]],
+            [_cells(article) for article in articles if article["topic"] == topic_row["topic"]],
             right=("rank", "score", "age"),
             shorten="title",
         )
@@ -68,13 +75,13 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
     if blocked is not None:
         say(f"the gate has blocked this run: {blocked['blocked']}", style="bold red")
         say(
-            f"its scores count for nothing. {advice(blocked['blocked'])} Where it is right after all: {command(pipeline, page['run_id'])}"
+            f"its scores are not used. {advice(blocked['blocked'])} If the run is right after all: {command(pipeline, page['run_id'])}"
         )
     say(Store(settings().store_url).full_path(page["parquet_path"]))
 
 
 def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20) -> None:
-    """The latest runs: how far each came, and what it published."""
+    """List the latest runs: how far each came, and what it published."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.observe.drift import SHIFT
     from rerank_core.publish.gate import advice, command
@@ -107,7 +114,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
         if row["verdict"] == "blocked":
             say(f"run {row['run_id']} is blocked: {row['sentence']}", style="bold red")
             say(
-                f"    {advice(row['sentence'])} Where it is right after all: {command(pipeline, row['run_id'])}"
+                f"    {advice(row['sentence'])} If the run is right after all: {command(pipeline, row['run_id'])}"
             )
         elif row["verdict"] == "approved":
             say(f"run {row['run_id']} was blocked, and approved: {row['sentence']}")
@@ -119,7 +126,7 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
 
 
 def _page(row: "Mapping[Any, Any]") -> str:
-    """Whether readers see the run."""
+    """Whether readers see the run, and in which version."""
     if not row["is_current"]:
         return ""
     shown = "held" if row["held"] else "current"
@@ -133,13 +140,14 @@ def _state(row: "Mapping[Any, Any]") -> str:
     return f"{row['state']}, degraded" if row["degraded"] else str(row["state"])
 
 
-def _owed(topic: "Mapping[Any, Any]") -> list[str]:
-    """Pairs that the run wanted scored and has no score of, where there are any."""
-    owed = (("missing", "not scored yet"), ("left_out", "left out over the budget"))
-    return [f"{topic[name]:,} {why}" for name, why in owed if topic[name]]
+def _unscored(topic: "Mapping[Any, Any]") -> list[str]:
+    """Pairs of the topic that the run recalled and did not score, by reason; nothing if there are none."""
+    reasons = (("missing", "not scored yet"), ("left_out", "left out over the budget"))
+    return [f"{topic[name]:,} {why}" for name, why in reasons if topic[name]]
 
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
+    """An article's row of the table of its topic."""
     from rerank_core.cli.printing import show_age
 
     by_model = article["ranked_by"] == "model"

@@ -1,8 +1,10 @@
-"""`rerank publish`: move the page, or approve a run, by hand. Runs move it by themselves."""
+"""`rerank publish`: move the page by hand, or approve a run; otherwise runs move the page themselves."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from rerank_core.cli.options import Pipeline
 
 if TYPE_CHECKING:
     from rerank_core.settings import Settings
@@ -14,19 +16,16 @@ def publish(
     ] = None,
     approve: Annotated[
         int | None,
-        typer.Option(
-            metavar="RUN", help="Publish a run that the gate has blocked with its scores after all."
-        ),
+        typer.Option(metavar="RUN", help="Publish a run that the gate has blocked, with its scores."),
     ] = None,
     release: Annotated[
-        bool, typer.Option("--release", help="Take the page to the newest run and let it go on.")
+        bool,
+        typer.Option("--release", help="Take the page to the newest run and let it follow the runs again."),
     ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept with the move.")] = "",
-    pipeline: Annotated[
-        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
-    ] = None,
+    pipeline: Pipeline = None,
 ) -> None:
-    """Take the page back to an earlier run, let a page that was taken back go on, or approve a blocked run."""
+    """Take the page back to an earlier run, let it follow the runs again, or approve a blocked run."""
     if sum((rollback is not None, approve is not None, release)) != 1:
         raise typer.BadParameter("give one of --rollback RUN, --approve RUN and --release")
     from rerank_core.cli.printing import say
@@ -55,7 +54,7 @@ def publish(
         f" as of {moved.as_of:%Y-%m-%d %H:%M} UTC, and {state}; moved by {moved.actor}"
     )
     if moved.reissued:
-        say("it was published again without the articles that were forgotten since")
+        say("the run was published again without the articles that were forgotten since")
     say(store.full_path(moved.parquet_path))
 
 
@@ -70,7 +69,7 @@ def _approve(settings: "Settings", run_id: int, reason: str) -> None:
     page = (
         "which is the page now"
         if published["is_current"]
-        else "and the page stays where it is: a newer run made it, or a rollback holds it"
+        else "and the page stays: a newer run made it, or a rollback holds it"
     )
     say(
         f"run {run_id} is approved: its scores count again. It is published as version {published['version']}, {page}"

@@ -1,7 +1,7 @@
-"""How commands write: tables that line up in a terminal and in a file, whatever a title holds.
+"""How commands write: tables whose columns line up in a terminal and in a file, whatever a title contains.
 
-Into a file or pipe nothing is cut and no control code is written; in a terminal tables fit its width.
-Texts of articles cannot move the cursor, change colours or turn the reading direction.
+In a file or pipe nothing is cut and no control code is written. In a terminal tables fit its width. Texts of articles
+cannot move the cursor, change colours or turn the reading direction.
 """
 
 import re
@@ -46,9 +46,10 @@ def print_table(
     shorten: str | None = None,
     styles: Sequence[str] = (),
 ) -> None:
-    """Print rows under their columns: `right` ones to the right; `shorten` gives way where a terminal is too narrow.
+    """Print rows under their columns.
 
-    `styles` are those of the rows, in order.
+    Columns in `right` are aligned to the right. The column `shorten` is cut if a terminal is too narrow. `styles` are
+    the styles of the rows, in order.
     """
     screen = console()
     cells = [[clean(cell) for cell in row] for row in rows]
@@ -74,8 +75,13 @@ def say(text: str = "", *, style: str = "") -> None:
     console().print(Text(clean(text)), style=style, soft_wrap=True)
 
 
+def print_bad_line(screen: Console, name: str, number: int, reason: str) -> None:
+    """Report a line of a file that was left out."""
+    screen.print(f"{name}, line {number:,}: {clean(reason)}", style="yellow", soft_wrap=True)
+
+
 def clean(text: str, *, lines: bool = False) -> str:
-    """Text without what a terminal obeys: controls, escapes, marks of direction; `lines` keeps line ends."""
+    """Text without what a terminal obeys: controls, escapes, marks of direction. `lines` keeps line ends."""
     return "".join(_clean_character(character, lines) for character in text)
 
 

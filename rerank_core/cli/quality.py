@@ -1,10 +1,12 @@
-"""`rerank eval`: orders against judgements; `rerank calibrate`: thresholds from them."""
+"""`rerank eval`: compare orders with judgements; `rerank calibrate`: propose thresholds from judgements."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from rerank_core.cli.options import Pipeline, RunId
 
 if TYPE_CHECKING:
     from rerank_core.evaluation.evaluate import Mean, Order, Report
@@ -15,14 +17,12 @@ Qrels = Annotated[
     str | None,
     typer.Option(help="Judgements: a TREC file, or a table with topic, article_id and relevance."),
 ]
-Pipeline = Annotated[str | None, typer.Option(help="Whose run; RERANK_PIPELINE where it is left out.")]
-Run = Annotated[int | None, typer.Option(help="Which run; the one behind the page where it is left out.")]
 
 
 def evaluate(
     qrels: Qrels = None,
     pipeline: Pipeline = None,
-    run: Run = None,
+    run: RunId = None,
     against: Annotated[
         str,
         typer.Option(
@@ -31,16 +31,21 @@ def evaluate(
         ),
     ] = "bm25",
     corpus: Annotated[
-        Path | None, typer.Option(help="A folder with corpus.jsonl, queries.jsonl and qrels.tsv instead.")
+        Path | None,
+        typer.Option(help="Instead of a run: a folder with corpus.jsonl, queries.jsonl and qrels.tsv."),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="With --corpus: queries of each language.")] = 20,
-    candidates: Annotated[int, typer.Option(min=1, help="With --corpus: documents scored a query.")] = 50,
+    queries: Annotated[
+        int, typer.Option(min=1, help="With --corpus: how many queries of each language.")
+    ] = 20,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="With --corpus: how many documents are scored for each query.")
+    ] = 50,
     plot: Annotated[Path | None, typer.Option(help="Also draw nDCG@10 into this .svg, .png or .pdf.")] = None,
 ) -> None:
-    """Hold an order against judgements: nDCG@10, RR and R@50, by topic and language, and against another order.
+    """Compare an order with judgements, and with another order: nDCG@10, RR and R@50, by topic and language.
 
-    Raw logits are compared, without age. A paired randomisation test over topics gives p; intervals are bootstrap
-    percentiles. What is ranked and not judged counts as not relevant, and is counted.
+    Raw logits are compared, without age. A paired randomisation test over topics gives p. Intervals are bootstrap
+    percentiles. A document that is ranked and not judged is taken as not relevant, and counted.
     """
     from rerank_core.errors import InputError
     from rerank_core.evaluation.evaluate import report
@@ -73,16 +78,16 @@ def calibrate(
         str, typer.Option(help="Judgements: a TREC file, or a table with topic, article_id and relevance.")
     ],
     pipeline: Pipeline = None,
-    run: Run = None,
+    run: RunId = None,
     precision: Annotated[
         float | None,
-        typer.Option(help="Take the lowest threshold that reaches this precision, not the best F1."),
+        typer.Option(help="Take the lowest threshold that reaches this precision, instead of the best F1."),
     ] = None,
 ) -> None:
     """Propose a min_score for each topic from judgements, as lines for topics.yaml.
 
-    The rule is the best F1 over the judged pairs, or a precision. A topic with fewer than 5 relevant or 5 other judged
-    pairs gets none.
+    The rule is the best F1 over the judged pairs, or a precision. A topic gets no threshold if fewer than 5 of its judged
+    pairs are relevant, or fewer than 5 are not.
     """
     from rerank_core.cli.printing import clean
     from rerank_core.evaluation.calibrate import calibrate as propose

@@ -1,4 +1,4 @@
-"""`rerank scorer quantise`: an int8 copy of a checkpoint."""
+"""`rerank scorer quantise`: make an int8 copy of a checkpoint."""
 
 import time
 from pathlib import Path
@@ -17,9 +17,9 @@ def quantise(
         Path, typer.Argument(help="The folder to write; must not exist.", metavar="DST", show_default=False)
     ],
 ) -> None:
-    """Write an int8 copy (W8A8) of a checkpoint, as a new scorer: faster, its logits a little off.
+    """Write an int8 copy (W8A8) of a checkpoint: a new scorer that is faster and whose logits differ a little.
 
-    Measure its order on your own topics before you trust it: its scores are not mixed with those of the source.
+    Measure its order on your own topics before you use it. Its scores are never mixed with the source's.
     """
     from rerank_core.cli.printing import say
     from rerank_core.models import quantise as work

@@ -1,21 +1,19 @@
-"""`rerank redis`: the hot copy of the page."""
-
-from typing import Annotated
+"""`rerank redis`: the hot copy of the page in Redis."""
 
 import typer
 
+from rerank_core.cli.options import Pipeline
+
 app = typer.Typer(help="The hot copy of the page in Redis.", no_args_is_help=True)
 
-PATIENCE_SECONDS = 60.0  # nobody else waits for it
+PATIENCE_SECONDS = 60.0  # how long a command may wait for Redis; a run waits less
 
 
 @app.command()
 def sync(
-    pipeline: Annotated[
-        str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")
-    ] = None,
+    pipeline: Pipeline = None,
 ) -> None:
-    """Write the whole copy anew, as frontends see the page now; at any time, beside anything."""
+    """Write the whole copy again, as frontends see the page now; safe at any time, even beside a run."""
     from rerank_core.cli.printing import say
     from rerank_core.frontends import redis_copy
     from rerank_core.settings import Settings

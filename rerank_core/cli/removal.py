@@ -1,8 +1,10 @@
-"""`rerank block`, `unblock` and `forget`: take an article away, at once or for good."""
+"""`rerank block`, `unblock` and `forget`: hide an article at once, or remove its text for good."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from rerank_core.cli.options import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,11 +15,10 @@ if TYPE_CHECKING:
 
 Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
-Pipeline = Annotated[str | None, typer.Option(help="The pipeline; RERANK_PIPELINE's where it is left out.")]
 
 
 def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
-    """Hide an article: from the views at once, from files and pages that are published from now on."""
+    """Hide an article from the views at once, and from every file that is published from now on."""
     from rerank_core.cli.printing import say
     from rerank_core.operations import removal
     from rerank_core.settings import Settings
@@ -31,7 +32,7 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         article_id=article,
         reason=reason,
     )
-    say(f"article {article} is blocked in pipeline {settings.pipeline}: {_where(found, 'it stood on')}")
+    say(f"article {article} is blocked in pipeline {settings.pipeline}: {_where(found, 'it was on')}")
 
 
 def unblock(article: Article, pipeline: Pipeline = None) -> None:
@@ -50,14 +51,15 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
         article_id=article,
     )
     say(
-        f"article {article} is not blocked in pipeline {settings.pipeline} any more: {_where(found, 'it stands on')}"
+        f"article {article} is not blocked in pipeline {settings.pipeline} any more: {_where(found, 'it is on')}"
     )
 
 
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
-    """Remove an article's text everywhere, for good; later claims of its id never bring it back."""
+    """Remove an article's text everywhere, for good; no later claim of its id brings it back."""
     from rerank_core.operations import removal
-    from rerank_core.settings import DEFAULT_SOURCE, Settings
+    from rerank_core.settings import Settings
+    from rerank_core.storage import source
     from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
@@ -70,14 +72,14 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         reason=reason,
     )
     _print_forgotten(article, found, store.full_path)
-    if settings.source_url is not None or settings.source_view != DEFAULT_SOURCE:
+    if not source.is_default(settings):
         from rerank_core.cli.printing import say
 
-        say(f"the source {settings.source_view} was not touched: delete the article there, too")
+        say(f"the source {settings.source_view} was not changed: delete the article there, too")
 
 
 def _database(settings: "Settings") -> "Database":
-    """The database. Raises InputError where it knows no such pipeline: what is taken away there stays on the page."""
+    """The database. Raises InputError if it does not know the pipeline: a misspelt one would hide nothing."""
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database
 
@@ -87,9 +89,10 @@ def _database(settings: "Settings") -> "Database":
     return database
 
 
-def _where(found: "Blocked", stands: str) -> str:
+def _where(found: "Blocked", verb: str) -> str:
+    """Where the article is on the page, after a verb such as "it was on"."""
     if found.topics:
-        return f"{stands} the page under {', '.join(found.topics)}"
+        return f"{verb} the page under {', '.join(found.topics)}"
     return (
         "it is not on the page"
         if found.claimed
@@ -103,14 +106,14 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
     say(f"article {article} is forgotten in pipeline {', '.join(found.pipelines)}")
     if not found.known:
         say(
-            "nothing was there to remove: nobody has claimed an article of this id. If it is right, no run will ever"
-            " claim it; if not, forget the right one",
+            "nothing was removed: nobody has claimed an article of this id. If the id is right, no run will ever claim"
+            " the article; if it is wrong, forget the right one",
             style="yellow",
         )
     removed = (
         ("raw texts", found.texts),
         ("documents", found.documents),
-        ("documents that another article has, too: kept as that one's", found.shared),
+        ("documents kept, because another article has them, too", found.shared),
         ("scores of these documents", found.scores),
         ("rows of the article source", found.source_rows),
         ("titles and links in rankings", found.rankings),

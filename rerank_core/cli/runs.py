@@ -1,4 +1,4 @@
-"""`rerank run`: one window's work, stage by stage."""
+"""`rerank run`: the work of one window, stage by stage."""
 
 import logging
 import os
@@ -18,26 +18,29 @@ if TYPE_CHECKING:
 def run(
     until: Annotated[
         str | None,
-        typer.Option(help="End of the window, ISO 8601 with its UTC offset; now where it is left out."),
+        typer.Option(help="End of the window, ISO 8601 with its UTC offset; now if left out."),
     ] = None,
     topics: Annotated[
-        str | None, typer.Option(help="Topics to rank anew, by comma; the others keep their rankings.")
+        str | None,
+        typer.Option(
+            help="Topics to rank, separated by commas; other topics keep their rankings. Every topic if left out."
+        ),
     ] = None,
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Score again what the ledger already has.")
     ] = False,
     key: Annotated[
-        str | None, typer.Option(help="Identity of the run: the same key continues or repeats the same run.")
+        str | None, typer.Option(help="Name of the run; the same key continues or repeats the same run.")
     ] = None,
     plan: Annotated[
         bool,
         typer.Option(
             "--plan",
-            help="Say how much there is to score, and do nothing. Meanwhile runs that claim, or prepare the same texts, wait.",
+            help="Say how much there is to score, and change nothing. Runs that claim, or prepare the same texts, wait meanwhile.",
         ),
     ] = False,
 ) -> None:
-    """Claim what is new, rank it, publish: the DAG's stages without Airflow."""
+    """Claim what is new, rank it and publish it: the DAG's stages without Airflow."""
     from rerank_core import pipeline
     from rerank_core.operations import plan as operations_plan
     from rerank_core.settings import settings
@@ -52,11 +55,12 @@ def run(
             planned = operations_plan.plan(resources, until=moment, topics=slugs)
         _print_plan(planned)
         return
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses than this one
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses
     _run(resources, key=key, until=moment, topics=slugs, rescore=rescore)
 
 
 def _run(resources: "Resources", **choices: Any) -> None:
+    """Run the stages; print each stage, and where the page is now."""
     from rerank_core import pipeline
     from rerank_core.cli.printing import print_table, say
     from rerank_core.storage import database as db
@@ -77,11 +81,11 @@ def _run(resources: "Resources", **choices: Any) -> None:
     try:
         with log_on_screen():
             done = pipeline.run_all(resources, on_stage=on_stage, **choices)
-    finally:  # of a run that is blocked, too, or that breaks off
+    finally:  # also for a run that is blocked or breaks off
         if rows:
             print_table(("stage", "seconds", "counts"), rows, right=("seconds",))
     if not counts.get("recall", {}).get("topics", 1):
-        say("there is nothing to rank for: `rerank topics apply FILE` brings topics", style="yellow")
+        say("there is no topic to rank for: `rerank topics apply FILE` brings topics", style="yellow")
     if not counts.get("extract", {}).get("sighted", 1):
         say(
             f"the source {resources.settings.source_view} is empty: `rerank articles load FILE` fills the default one",
@@ -105,7 +109,7 @@ def _run(resources: "Resources", **choices: Any) -> None:
 
 @contextmanager
 def log_on_screen() -> Iterator[None]:
-    """The library's log on standard error: in a terminal the latest line beside a spinner, else every line."""
+    """Print the library's log on standard error: a terminal shows the latest line beside a spinner, a file every line."""
     from rich.text import Text
 
     from rerank_core.cli.printing import clean, console

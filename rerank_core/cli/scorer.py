@@ -1,4 +1,4 @@
-"""`rerank scorer`: which models score, and what their ids are made of."""
+"""`rerank scorer`: the models that score, and what their ids are made of."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ app = typer.Typer(help="The models that score.", no_args_is_help=True)
 def register(
     path: Annotated[str, typer.Argument(help="A checkpoint: a folder, or a hub name.")],
     canary: Annotated[
-        bool, typer.Option(help="Score the canary first; without it the id is only computed.")
+        bool, typer.Option(help="Score the canary first; otherwise the id is only computed.")
     ] = True,
 ) -> None:
     """Read all of a checkpoint's weights, run its canary, store the scorer and print its id.
 
-    Precision, token limit and passages mode are those of the settings. Later starts read the weights again only
-    where their path, size, time or inode has changed.
+    The settings give precision, token limit and passages mode. Later starts read the weights again only if their path,
+    size, time or inode has changed.
     """
     from rerank_core.cli.printing import say
     from rerank_core.models import scorers
@@ -39,7 +39,7 @@ def register(
 def show(
     verify: Annotated[bool, typer.Option("--verify", help="Read all weights again.")] = False,
 ) -> None:
-    """The scorer that the settings name, and what its id is made of."""
+    """Show the scorer that the settings name, and what its id is made of."""
     from rerank_core.cli.printing import print_table
     from rerank_core.models.scorers import identity
     from rerank_core.settings import settings
@@ -50,7 +50,7 @@ def show(
 
 @app.command("list")
 def list_scorers() -> None:
-    """The registered scorers, the newest first."""
+    """List the registered scorers, the newest first."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.models.scorers import known
     from rerank_core.settings import settings

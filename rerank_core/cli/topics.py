@@ -1,4 +1,4 @@
-"""`rerank topics`: topics.yaml in, and what is stored."""
+"""`rerank topics`: apply a topics.yaml, and list the stored topics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,17 +8,17 @@ import typer
 if TYPE_CHECKING:
     from rerank_core.storage.topics import TopicChange
 
-app = typer.Typer(help="Stored topic queries, as versions.", no_args_is_help=True)
+app = typer.Typer(help="Stored topics and their versions.", no_args_is_help=True)
 
 STYLES = {"create": "green", "new version": "yellow", "deactivate": "red", "unchanged": "dim"}
 
 
 @app.command()
 def apply(
-    file: Annotated[Path, typer.Argument(help="A topics.yaml. A topic that it lacks is deactivated.")],
+    file: Annotated[Path, typer.Argument(help="A topics.yaml. A stored topic that it lacks is deactivated.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
 ) -> None:
-    """Make the topics of a file the pipeline's topics, all or none."""
+    """Make the topics of a file the pipeline's topics; all of them or none."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.settings import settings
     from rerank_core.storage import topics
@@ -52,7 +52,7 @@ def apply(
 
 @app.command("list")
 def list_topics() -> None:
-    """The newest version of every topic."""
+    """List the newest version of every topic."""
     from rerank_core.cli.printing import print_table, say
     from rerank_core.settings import settings
     from rerank_core.storage import topics

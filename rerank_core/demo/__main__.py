@@ -17,7 +17,8 @@ from types import FrameType
 
 from rerank_core.demo import show
 from rerank_core.demo._supervise import PR_SET_PDEATHSIG
-from rerank_core.demo.airflow import PASSWORD, USER, TaskState
+from rerank_core.demo.airflow import TaskState
+from rerank_core.demo.airflow_environment import PASSWORD, USER
 from rerank_core.demo.evaluate import evaluate
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
@@ -40,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("run", "ui"):
         command = commands.add_parser(name)
         command.add_argument(
-            "--model", help="a checkpoint folder or hub name; default: the bundled demonstration one"
+            "--model", help="a checkpoint folder or hub name; default: the bundled demonstration checkpoint"
         )
-        command.add_argument("--port", type=int, help="port of Airflow's pages; default: any free one")
+        command.add_argument("--port", type=int, help="port of Airflow's UI; default: any free port")
     asked = parser.parse_args(arguments)
     _end_with_make()
     # A shell that starts this in the background has SIGINT ignored.
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 (run if asked.command == "run" else ui)(teller, sitting)
             finally:
-                # Nothing interrupts the orderly end, which takes a few seconds.
+                # Nothing may interrupt the orderly end, which takes a few seconds.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
     except RerankError as error:
         teller.say()
@@ -102,7 +103,7 @@ def run(teller: Teller, sitting: Sitting) -> None:
 
 
 def ui(teller: Teller, sitting: Sitting) -> None:
-    """Airflow's pages on the demo's data, until Ctrl-C."""
+    """Leave Airflow running on the demo's data until Ctrl-C."""
     introduce(teller, sitting)
     start(teller, sitting, fresh=False)
     database = Database(sitting.database_url)
@@ -159,7 +160,7 @@ def start(teller: Teller, sitting: Sitting, *, fresh: bool) -> None:
         sitting.start_databases(fresh=fresh)
     with teller.step("Airflow's metadata database"):
         sitting.start_airflow()
-    # Airflow takes some seconds to come up, and these need nothing of it.
+    # Airflow takes some seconds to start, and these commands do not need it.
     with teller.step("rerank db upgrade"):
         sitting.rerank("db", "upgrade")
     with teller.step(f"rerank topics apply {_shown(SAMPLE / 'topics.yaml')}"):
@@ -171,7 +172,7 @@ def start(teller: Teller, sitting: Sitting, *, fresh: bool) -> None:
 
 
 def load(teller: Teller, sitting: Sitting, name: str, *, first: bool) -> None:
-    """Put a file of articles into the source table, as if its newest had been published now."""
+    """Load a file of articles into the source table, as if the newest article had been published now."""
     if first:
         teller.head("Articles")
     with teller.step(f"rerank articles load {_shown(SAMPLE / name)} --published-now"):
@@ -179,7 +180,7 @@ def load(teller: Teller, sitting: Sitting, name: str, *, first: bool) -> None:
 
 
 def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) -> list[TaskState]:
-    """Trigger the DAG, tell its progress, and return its tasks. Raises where the dag run fails."""
+    """Trigger the DAG, print its progress, and return its tasks. Raises RerankError if the dag run fails."""
     airflow = sitting.airflow
     teller.head(title)
     dag_run = airflow.trigger(DAG)
@@ -201,7 +202,7 @@ def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) ->
 
 
 def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str) -> None:
-    """How good the ranking is, beside BM25 and chance, on the sample's own judgements."""
+    """Print how good the ranking is beside BM25 and chance, by the sample's own judgements."""
     run = show.last_run(database, pipeline=pipeline)
     assert run is not None
     found = evaluate(
@@ -214,12 +215,12 @@ def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str
     teller.head(f"How good is it? {found[0].topics} topics of invented news, ranked by {name}")
     show.quality(teller, found)
     teller.say(
-        "  It shows that the pipeline works. The sample is too small and too neat to compare models with."
+        "  This shows that the pipeline works. The sample is too small and too neat to compare models with."
     )
 
 
 def _shown(path: Path | str) -> str:
-    """A path as the reader would type it here; an address of another store as it is."""
+    """A path as the reader would type it here; an address outside this folder as it is."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else str(path)
 

@@ -1,15 +1,11 @@
-"""A private Airflow for one sitting: scheduler, DAG processor and API server in a folder, gone when it ends.
+"""A private Airflow for one sitting: scheduler, DAG processor and API server, which end with the sitting.
 
-It drives the `airflow` command and the public REST API, as any user could: nothing of Airflow is
-imported. The user's own AIRFLOW_* variables are kept out, so that the demo never touches another Airflow.
+The sandbox uses the `airflow` command and the public REST API, as any user could; it imports nothing of Airflow.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -24,13 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rerank_core.demo.airflow_environment import HOST, PASSWORD, USER, private_environment
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RetryableError, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HOST = "127.0.0.1"
-USER = "demo"
-PASSWORD = "demo"
 FINISHED = frozenset({"success", "failed"})
 
 
@@ -73,8 +67,8 @@ class AirflowSandbox:
         """Describe it; nothing runs yet.
 
         `environment` is added for every task (RERANK_*, VLLM_*). `scheduled` lets DAGs run by their timetables;
-        otherwise only triggered ones run. Without `port` a free one is taken. Raises SettingsError where the
-        port that was asked for is in use.
+        otherwise only triggered DAGs run. Without `port` a free port is chosen. Raises SettingsError if `port` is in
+        use.
         """
         self.home = home.absolute()
         self.logs = (logs or self.home / "logs").absolute()
@@ -82,93 +76,15 @@ class AirflowSandbox:
         self.url = f"http://{HOST}:{self.port}"
         self._servers: list[Server] = []
         self._token: str | None = None
-        self.environment = self._settings(
+        self.environment = private_environment(
+            home=self.home,
+            logs=self.logs,
+            port=self.port,
             database_url=database_url,
             scheduled=scheduled,
             dags_folder=dags_folder,
             plugins_folder=plugins_folder,
         ) | dict(environment)
-
-    def _settings(
-        self, *, database_url: str, scheduled: bool, dags_folder: Path, plugins_folder: Path
-    ) -> dict[str, str]:
-        keys = self._secrets()
-        bundle = {
-            "name": "dags-folder",
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(dags_folder), "refresh_interval": 5},
-        }
-        values: dict[str, dict[str, object]] = {
-            "core": {
-                "dags_folder": dags_folder,
-                "plugins_folder": plugins_folder,
-                "executor": "LocalExecutor",
-                "parallelism": 4,
-                "load_examples": False,
-                "dags_are_paused_at_creation": False,
-                "fernet_key": keys["fernet"],
-                "simple_auth_manager_users": f"{USER}:admin",
-                "simple_auth_manager_passwords_file": self.home / "passwords.json",
-                "execution_api_server_url": f"{self.url}/execution/",
-            },
-            "database": {"sql_alchemy_conn": database_url},
-            "scheduler": {
-                "use_job_schedule": scheduled,
-                "scheduler_idle_sleep_time": 0.2,
-                "scheduler_heartbeat_sec": 1,
-                "job_heartbeat_sec": 1,
-            },
-            "dag_processor": {
-                "dag_bundle_config_list": json.dumps([bundle]),
-                "bundle_refresh_check_interval": 1,
-            },
-            "api": {
-                "host": HOST,
-                "port": self.port,
-                "base_url": self.url,
-                "workers": 1,
-                "secret_key": keys["session"],
-                "auto_refresh_interval": 1,
-            },
-            "api_auth": {"jwt_secret": keys["jwt"], "jwt_issuer": "news-rerank-demo"},
-            "logging": {
-                "base_log_folder": self.logs / "tasks",
-                "dag_processor_child_process_log_directory": self.logs / "dag_processor",
-                "colored_console_log": False,
-                "uvicorn_logging_level": "WARNING",
-            },
-        }
-        ours = {
-            f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
-            for section, options in values.items()
-            for name, value in options.items()
-        }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        return (
-            inherited
-            | ours
-            | {
-                "AIRFLOW_HOME": str(self.home),
-                # Airflow finds its own command, and tasks find `rerank`, beside this interpreter.
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-                "NO_COLOR": "1",
-            }
-        )
-
-    def _secrets(self) -> dict[str, str]:
-        """Keys and the password file, made once and readable by their owner only."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        path = self.home / "secrets.json"
-        if not path.exists():
-            made = {
-                "fernet": base64.urlsafe_b64encode(os.urandom(32)).decode(),
-                "session": secrets.token_urlsafe(32),
-                "jwt": secrets.token_urlsafe(64),
-            }
-            _write_private(self.home / "passwords.json", json.dumps({USER: PASSWORD}))
-            _write_private(path, json.dumps(made))
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
 
     def migrate(self, *, database_url: str | None = None) -> None:
         """Bring the metadata database, or another one, to this Airflow's schema. Takes a few seconds."""
@@ -226,17 +142,14 @@ class AirflowSandbox:
         self.stop()
 
     def check(self) -> None:
-        """Raise RetryableError, with the end of its log, where one of the components has ended."""
+        """Raises RetryableError, with the end of its log, if a component has ended."""
         for server in self._servers:
             if not server.running:
                 raise RetryableError(f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}")
 
-    def wait_healthy(
-        self, *, timeout_seconds: float = 120.0, on_change: Callable[[dict[str, str]], None] | None = None
-    ) -> None:
+    def wait_healthy(self, *, timeout_seconds: float = 120.0) -> None:
         """Wait until the API answers and scheduler and DAG processor report a fresh heartbeat."""
         deadline = time.monotonic() + timeout_seconds
-        seen: dict[str, str] = {}
         while True:
             self.check()
             try:
@@ -248,9 +161,6 @@ class AirflowSandbox:
                 for name in ("scheduler", "dag_processor")
             }
             states = {"api_server": "healthy" if health else "starting"} | states
-            if states != seen and on_change:
-                on_change(states)
-            seen = states
             if set(states.values()) == {"healthy"}:
                 return
             if time.monotonic() > deadline:
@@ -265,7 +175,7 @@ class AirflowSandbox:
             self._call("POST", "/pools", {"name": name, "slots": slots})
 
     def wait_dag(self, dag_id: str, *, timeout_seconds: float = 90.0) -> None:
-        """Wait until the DAG processor has read `dag_id`. Raises with its message where the file is broken."""
+        """Wait until the DAG processor has read `dag_id`. Raises RetryableError if the file does not load."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
@@ -305,7 +215,7 @@ class AirflowSandbox:
         self._call("POST", f"/dags/{dag_id}/dagRuns/{dag_run_id}/clear", {"dry_run": False})
 
     def tasks(self, dag_id: str, dag_run_id: str) -> list[TaskState]:
-        """The task instances of a dag run, in order of start; those that have not started last."""
+        """The task instances of a dag run in order of start; those that have not started come last."""
         found = self._call("GET", f"/dags/{dag_id}/dagRuns/{dag_run_id}/taskInstances?limit=500")
         states = [
             TaskState(
@@ -371,7 +281,7 @@ class AirflowSandbox:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", **headers},
         )
-        # A proxy of the user's must not be asked for this machine.
+        # The user's proxy must not be asked for this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as answer:
@@ -383,7 +293,7 @@ class AirflowSandbox:
 
 
 def free_port(asked: int | None) -> int:
-    """`asked` if it can be had, or any free port for None. Raises SettingsError where it is in use."""
+    """`asked`, or any free port for None. Raises SettingsError if the port is in use."""
     if asked is not None and not 0 < asked < 65536:
         raise SettingsError(f"port {asked} is not in 1..65535")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -392,15 +302,10 @@ def free_port(asked: int | None) -> int:
             probe.bind((HOST, asked or 0))
         except OSError as error:
             raise SettingsError(
-                f"port {asked} cannot be had ({error.strerror}): choose another one (make ui PORT={(asked or 0) + 1}), "
-                "or none at all for a free one"
+                f"port {asked} is not available ({error.strerror}): choose another port (make ui PORT={(asked or 0) + 1}), "
+                "or leave PORT out for any free one"
             ) from None
         return int(probe.getsockname()[1])
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)
 
 
 def _moment(text: str | None) -> datetime | None:

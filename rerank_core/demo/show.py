@@ -1,7 +1,7 @@
 """What the demo prints: its progress, the page, the times.
 
-Legible on a terminal (CJK titles line up; a line moves while the model scores) and in a file (plain lines, no
-control codes).
+A terminal shows a moving line while the model scores, and Chinese titles line up. A file gets plain lines without
+control codes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rich.console import Console, JustifyMethod
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import text
 
 from rerank_core.demo.airflow import TaskState
 from rerank_core.demo.evaluate import Quality
+from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 
 WIDTH_OF_A_FILE = 110
 ROWS_A_TOPIC = 5
-# Airflow's own words for a task that is over.
+# Airflow's own words for a task that has ended.
 OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -53,7 +53,7 @@ class Teller:
 
     @contextmanager
     def step(self, message: str) -> Iterator[None]:
-        """A step that says on the terminal that it is under way, and everywhere what it took."""
+        """A step: a terminal shows that it is under way; its time is printed when it ends."""
         began = time.monotonic()
         with self.waiting(message):
             yield
@@ -70,7 +70,7 @@ class Teller:
 
 
 class RunProgress:
-    """Tells the tasks of one dag run as they end, and how far the scoring is."""
+    """Prints each task of one dag run when it ends, and how far the scoring is."""
 
     def __init__(self, teller: Teller, status: Status | None, database: Database) -> None:
         self._teller = teller
@@ -101,11 +101,7 @@ class RunProgress:
 
     def _scored(self, wanted: int) -> str:
         with self._database.transaction(read_only=True) as connection:
-            scored = connection.execute(
-                text(
-                    "SELECT count(*) FROM rerank.pair_score WHERE run_id = (SELECT max(run_id) FROM rerank.run)"
-                )
-            ).scalar_one()
+            scored = db.the(connection, "show.scored")["pairs"]
         if not scored:
             return ": the engine is starting"
         if not wanted:
@@ -118,40 +114,27 @@ class RunProgress:
 
 
 def pairs_of(task: TaskState) -> int:
-    """How many pairs a scoring task has, as its label says; 0 where it does not say."""
+    """How many pairs a scoring task has, by its label; 0 if the label does not say."""
     found = re.search(r"(\d+) pairs", task.label or "")
     return int(found[1]) if found else 0
 
 
 def page(teller: Teller, database: Database, *, pipeline: str) -> None:
-    """The first rows of every topic, as a frontend would read them."""
+    """Print the first rows of every topic, as a frontend reads them."""
     with database.transaction(read_only=True) as connection:
-        topics = connection.execute(
-            text("""
-                SELECT topic, query, state, ranked, as_of FROM rerank.current_topic
-                WHERE pipeline = :pipeline ORDER BY topic
-            """),
-            {"pipeline": pipeline},
-        ).all()
-        rows = connection.execute(
-            text("""
-                SELECT topic, rank, title, source, copies, began_at, ranked_by, logit, is_new, as_of
-                FROM rerank.current_ranking
-                WHERE pipeline = :pipeline AND rank <= :rows ORDER BY topic, rank
-            """),
-            {"pipeline": pipeline, "rows": ROWS_A_TOPIC},
-        ).all()
+        topics = db.rows(connection, "show.topics", pipeline=pipeline)
+        rows = db.rows(connection, "show.ranking", pipeline=pipeline, rows=ROWS_A_TOPIC)
     for topic in topics:
         teller.console.print()
-        heading = Text.assemble((topic.topic, "bold"), f"  {topic.query}")
-        heading.append(f"  ({topic.state}, {topic.ranked} ranked)", style="dim")
+        heading = Text.assemble((topic["topic"], "bold"), f"  {topic['query']}")
+        heading.append(f"  ({topic['state']}, {topic['ranked']} ranked)", style="dim")
         teller.console.print(heading, overflow="ellipsis", no_wrap=True)
-        own = [row for row in rows if row.topic == topic.topic]
+        own = [row for row in rows if row["topic"] == topic["topic"]]
         teller.console.print(ranking_table(own, width=teller.console.width))
 
 
 def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
-    """Rows of one topic; the columns are as wide under every topic, and the title takes what `width` leaves."""
+    """A table of one topic's rows; columns have the same width in every topic, and the title takes what `width` leaves."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     fixed = {"rank": 4, "score": 6, "new": 3, "age": 9, "source": 18}
     for name, cells in fixed.items():
@@ -160,13 +143,14 @@ def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
     title_cells = max(20, width - sum(fixed.values()) - 2 * len(fixed))
     table.add_column("title", width=title_cells, no_wrap=True, overflow="ellipsis")
     for row in rows:
+        copies = f" +{row['copies'] - 1}" if row["copies"] > 1 else ""
         table.add_row(
-            str(row.rank),
-            "bm25" if row.logit is None else f"{row.logit:+.2f}",
-            "new" if row.is_new else "",
-            age(row.as_of, row.began_at),
-            Text(one_line(row.source or "") + (f" +{row.copies - 1}" if row.copies > 1 else "")),
-            Text(one_line(row.title)),
+            str(row["rank"]),
+            "bm25" if row["logit"] is None else f"{row['logit']:+.2f}",
+            "new" if row["is_new"] else "",
+            age(row["as_of"], row["began_at"]),
+            Text(one_line(row["source"] or "") + copies),
+            Text(one_line(row["title"])),
         )
     return table
 
@@ -181,36 +165,22 @@ def age(as_of: datetime, born: datetime) -> str:
 
 
 def one_line(words: str) -> str:
-    """Text of an article, without what would break or colour a line of the terminal."""
+    """Text of an article, without characters that would break or colour a line of the terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in words)
 
 
 def counts(teller: Teller, database: Database, *, run_id: int) -> None:
-    """What one run claimed, scored and found in the ledger."""
+    """Print what a run claimed, scored and found in the ledger."""
     with database.transaction(read_only=True) as connection:
-        claimed = connection.execute(
-            text("SELECT count(*) FROM rerank.revision WHERE run_id = :run_id"), {"run_id": run_id}
-        ).scalar_one()
-        scored = connection.execute(
-            text("SELECT count(*) FROM rerank.pair_score WHERE run_id = :run_id"), {"run_id": run_id}
-        ).scalar_one()
-        row = connection.execute(
-            text("""
-                SELECT sum(t.candidates) AS candidates, sum(t.from_ledger) AS from_ledger, sum(t.missing) AS missing,
-                       sum(t.ranked) AS ranked
-                FROM rerank.ranking_topic t JOIN rerank.publication p USING (publication_id)
-                WHERE p.run_id = :run_id AND p.version = (SELECT max(version) FROM rerank.publication WHERE run_id = :run_id)
-            """),
-            {"run_id": run_id},
-        ).one()
+        row = db.the(connection, "show.counts", run_id=run_id)
     teller.say(
-        f"  articles claimed {claimed} · pairs {row.candidates}: scored now {scored}, from the ledger {row.from_ledger}, "
-        f"left unscored {row.missing} · rows published {row.ranked}"
+        f"  articles claimed {row['claimed']} · pairs {row['candidates']}: scored now {row['scored']}, from the ledger {row['from_ledger']}, "
+        f"left unscored {row['missing']} · rows published {row['ranked']}"
     )
 
 
 def quality(teller: Teller, found: Sequence[Quality]) -> None:
-    """How good an order is beside others, on the sample's own judgements."""
+    """Print how good each order is, by the sample's own judgements."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for name in ("order", "nDCG@10", "95 % interval"):
         table.add_column(name, justify="left" if name == "order" else "right")
@@ -220,31 +190,23 @@ def quality(teller: Teller, found: Sequence[Quality]) -> None:
 
 
 def last_run(database: Database, *, pipeline: str) -> int | None:
-    """Number of the run whose page is current; None where nothing is published yet."""
+    """Number of the run whose page is current; None if nothing is published yet."""
     with database.transaction(read_only=True) as connection:
-        if connection.execute(text("SELECT to_regclass('rerank.current_topic')")).scalar_one() is None:
+        if not db.the(connection, "show.has_page")["found"]:
             return None
-        found = connection.execute(
-            text("SELECT run_id FROM rerank.current_topic WHERE pipeline = :pipeline LIMIT 1"),
-            {"pipeline": pipeline},
-        ).scalar_one_or_none()
-    return None if found is None else int(found)
+        found = db.one(connection, "show.last_run", pipeline=pipeline)
+    return None if found is None else int(found["run_id"])
 
 
 def parquet_paths(database: Database, *, pipeline: str) -> list[str]:
-    """The files of all publications, oldest first, below the store's root."""
+    """The Parquet files of all publications, oldest first, relative to the store."""
     with database.transaction(read_only=True) as connection:
-        found = connection.execute(
-            text(
-                "SELECT parquet_path FROM rerank.publication WHERE pipeline = :pipeline ORDER BY publication_id"
-            ),
-            {"pipeline": pipeline},
-        ).scalars()
-        return [str(path) for path in found]
+        rows = db.rows(connection, "show.files", pipeline=pipeline)
+    return [str(row["parquet_path"]) for row in rows]
 
 
 def stage_times(teller: Teller, runs: Sequence[tuple[str, Sequence[TaskState]]]) -> None:
-    """The time of each stage of each run, side by side, as Airflow measured its tasks."""
+    """Print the time of each stage of each run, side by side, as Airflow measured its tasks."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     table.add_column("stage")
     for name, _ in runs:

@@ -1,7 +1,7 @@
-"""What one sitting of the demo stands on: databases, store, settings and Airflow, under one folder.
+"""One sitting of the demo: databases, store, settings and Airflow, under one folder.
 
-The folder is `.demo` of the checkout, or RERANK_DEMO_DIR. Databases are embedded unless RERANK_DATABASE_URL and
-RERANK_AIRFLOW_DATABASE_URL name real ones; those are used as they are and never emptied.
+The folder is `.demo` of the checkout, or RERANK_DEMO_DIR. Databases are embedded, unless RERANK_DATABASE_URL and
+RERANK_AIRFLOW_DATABASE_URL name others; the demo uses those as they are and never empties them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Sitting:
     """Databases, store and Airflow of one sitting. A context manager: everything ends with it."""
 
     def __init__(self, *, folder: Path, model: str | None, port: int | None, scheduled: bool) -> None:
-        """Describe it; nothing runs yet. Raises SettingsError where `port` is in use."""
+        """Describe it; nothing runs yet. Raises SettingsError if `port` is in use."""
         self.folder = folder.absolute()
         self.store = self.folder / "store"
         self.logs = self.folder / "logs"
@@ -58,7 +58,7 @@ class Sitting:
 
     @property
     def demonstration(self) -> bool:
-        """Whether the bundled checkpoint ranks, rather than a real one."""
+        """Whether the bundled demonstration checkpoint ranks."""
         return self.model == str(DEMO_CHECKPOINT)
 
     @property
@@ -82,7 +82,7 @@ class Sitting:
             "RERANK_DATABASE_URL": self.database_url,
             "RERANK_STORE_URL": self._store_url,
             "RERANK_MODEL": self.model,
-            # The 50 best a topic and no more, so that a laptop's CPU is done in a minute.
+            # Only the 50 best of each topic, so that a laptop's CPU needs a minute.
             "RERANK_FILL_FACTOR": "1",
             "RERANK_RETRY_SECONDS": "5",
             "VLLM_NO_USAGE_STATS": "1",
@@ -167,5 +167,5 @@ def demo_folder() -> Path:
 
 
 def _located(model: str) -> str:
-    """A local checkpoint by its full path, since tasks run elsewhere; a name of the hub as it is."""
+    """The full path of a local checkpoint, because tasks run in other folders; a hub name as it is."""
     return str(Path(model).resolve()) if Path(model).is_dir() else model

@@ -1,7 +1,7 @@
-"""The pointer by hand: take the page back to an earlier run, hold it there, let it go on.
+"""The pointer by hand: take the page back to an earlier run, hold it there, let it follow the runs again.
 
-Runs move the page forward only, and not at all while it is held. Every move is kept in `pointer_move`,
-with who made it and why.
+Runs move the page forward only, and never while it is held. Every move is kept in `pointer_move`, with who moved the
+page and why.
 """
 
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class Moved:
     as_of: datetime
     parquet_path: str  # relative to the store
     from_publication_id: int | None
-    reissued: bool  # published again, for its own file was due for deletion
+    reissued: bool  # published again, because its own file was due for deletion
     actor: str  # the database role that moved it
 
 
 def rollback(*, database: Database, store: Store, settings: Settings, run_id: int, reason: str) -> Moved:
     """Take the page to this run's latest publication, and hold it there until it is released.
 
-    Raises InputError where the run has no publication in this pipeline, its file is past retention, or
-    there is no reason.
+    Raises InputError if the run has no publication in this pipeline, if its file is past retention, or if `reason`
+    is empty.
     """
     _need_reason(reason)
     pipeline = settings.pipeline
@@ -47,7 +47,7 @@ def rollback(*, database: Database, store: Store, settings: Settings, run_id: in
         target = db.one(connection, "pointer.of_run", pipeline=pipeline, run_id=run_id)
         if target is None:
             raise InputError(
-                f"run {run_id} has no publication in pipeline {pipeline}; `rerank runs` lists those that have"
+                f"run {run_id} has no publication in pipeline {pipeline}; `rerank runs` lists the runs that have one"
             )
         moved = _move(
             connection, store, target, "pointer.rollback", pipeline=pipeline, reason=f"rollback: {reason}"
@@ -57,9 +57,9 @@ def rollback(*, database: Database, store: Store, settings: Settings, run_id: in
 
 
 def release(*, database: Database, store: Store, settings: Settings, reason: str) -> Moved:
-    """Take the page to the newest publication; from now on it follows the runs again.
+    """Take the page to the newest publication; from now on the page follows the runs again.
 
-    Raises InputError where nothing holds the page, or there is no reason.
+    Raises InputError if nothing holds the page, or if `reason` is empty.
     """
     _need_reason(reason)
     moved = None
@@ -71,7 +71,7 @@ def release(*, database: Database, store: Store, settings: Settings, reason: str
 
 
 def _release(connection: Connection, store: Store, pipeline: str, reason: str) -> Moved | None:
-    """None where a newer run was published before this could hold it off."""
+    """The move; None if a newer run was published first, so that the caller tries again."""
     newest = db.one(connection, "pointer.newest", pipeline=pipeline)
     if newest is not None:
         db.rows(connection, "pointer.hold_run", run_id=newest["run_id"])
@@ -86,7 +86,7 @@ def _release(connection: Connection, store: Store, pipeline: str, reason: str) -
 
 
 def _move(connection: Connection, store: Store, target: RowMapping, statement: str, **values: Any) -> Moved:
-    """Move the page to a publication whose file is there, or that is published again."""
+    """Move the page to a publication; a publication whose file is due for deletion is published again first."""
     publication_id, parquet_path, version = (
         target["publication_id"],
         target["parquet_path"],
@@ -102,8 +102,7 @@ def _move(connection: Connection, store: Store, target: RowMapping, statement: s
         raise InputError(
             f"run {target['run_id']} cannot be the page any more: {error}; choose a later run"
         ) from error
-    moved = db.one(connection, statement, publication_id=publication_id, **values)
-    assert moved is not None
+    moved = db.the(connection, statement, publication_id=publication_id, **values)
     return Moved(
         publication_id=publication_id,
         run_id=target["run_id"],
@@ -118,4 +117,6 @@ def _move(connection: Connection, store: Store, target: RowMapping, statement: s
 
 def _need_reason(reason: str) -> None:
     if not reason.strip():
-        raise InputError("a move of the page by hand needs a reason, for whoever looks later; give --reason")
+        raise InputError(
+            "a move of the page by hand needs a reason that others can read later; give --reason"
+        )

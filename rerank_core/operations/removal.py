@@ -1,9 +1,9 @@
 """Take articles away: `block` hides one at once, `forget` removes its text everywhere and for good.
 
-Forgetting is one transaction: whoever looks sees all of an article or nothing. Files of the store are
-never altered, so the page that shows the article is published again without it, and the files that do
-show it are due for deletion once nobody can still be reading them. A tombstone keeps every later
-claim, and every try that still holds the text, from bringing it back.
+Forgetting is one transaction: a reader sees all of an article or nothing. Files of the store are never changed. So
+the page that shows the article is published again without it, and every file that shows the article is due for
+deletion when the grace period is over. A tombstone keeps the article away: no later claim brings it back, and no try
+that still holds its text.
 """
 
 from collections.abc import Sequence
@@ -17,40 +17,41 @@ from rerank_core.errors import InputError
 from rerank_core.frontends import followers
 from rerank_core.prepare import clusters
 from rerank_core.publish import publications
-from rerank_core.settings import DEFAULT_SOURCE, Settings
+from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage import source
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """What a block, or its end, has met."""
+    """What is known of an article that was blocked or unblocked."""
 
     claimed: bool  # the pipeline knows the article
-    topics: tuple[str, ...]  # whose current ranking has it
+    topics: tuple[str, ...]  # their current rankings have the article
 
 
 @dataclass(frozen=True)
 class Forgotten:
     """What was removed of an article."""
 
-    pipelines: tuple[str, ...]  # that had claimed it, or from now on never will
+    pipelines: tuple[str, ...]  # they had claimed the article, or will never claim it now
     known: bool  # false: no claim, no row of the default source and no earlier removal has this id
     revisions: int
     texts: int  # raw texts
     documents: int  # prepared texts that no other article has
-    shared: int  # prepared texts that another article has, too; they stay, as that one's
+    shared: int  # prepared texts that another article also has; they stay with that article
     scores: int  # of these documents, in the ledger
     source_rows: int  # of the default source
     rankings: int  # rows of publications that showed its title
-    reissued: tuple[str, ...]  # files of the pages that were published again without it
-    due: tuple[str, ...]  # files that show it, due for deletion
-    due_at: datetime
+    reissued: tuple[str, ...]  # files of the pages that were published again without the article
+    due: tuple[str, ...]  # files that show the article, due for deletion
+    due_at: datetime  # when these files are removed
 
 
 def block(*, database: Database, store: Store, settings: Settings, article_id: str, reason: str) -> Blocked:
-    """Hide an article from the views at once, and from every later page. Raises InputError without a reason."""
+    """Hide an article from the views at once, and from every later page. Raises InputError if `reason` is empty."""
     _check(article_id, reason)
     pipeline = settings.pipeline
     with database.transaction() as connection:
@@ -61,7 +62,7 @@ def block(*, database: Database, store: Store, settings: Settings, article_id: s
 
 
 def unblock(*, database: Database, store: Store, settings: Settings, article_id: str) -> Blocked:
-    """End a block. Raises InputError where the article is not blocked."""
+    """End a block. Raises InputError if the article is not blocked."""
     pipeline = settings.pipeline
     with database.transaction() as connection:
         if not db.execute(connection, "removal.unblock", pipeline=pipeline, article_id=article_id):
@@ -72,38 +73,37 @@ def unblock(*, database: Database, store: Store, settings: Settings, article_id:
 
 
 def _blocked(connection: Connection, pipeline: str, article_id: str) -> Blocked:
-    row = db.one(connection, "removal.known", pipeline=pipeline, article_id=article_id)
-    assert row is not None
+    row = db.the(connection, "removal.known", pipeline=pipeline, article_id=article_id)
     return Blocked(claimed=row["claimed"], topics=tuple(row["topics"]))
 
 
 def forget(
     *, database: Database, store: Store, settings: Settings, article_id: str, reason: str
 ) -> Forgotten:
-    """Remove an article's text everywhere; may be repeated, and then finds nothing left.
+    """Remove an article's text in this pipeline, and in every other pipeline that has claimed the same row of the source.
 
-    In this pipeline, and in every other one that has claimed the same row of the source. Raises
-    InputError without a reason, CorruptError where the page that shows it is past retention, SettingsError
-    where the settings of one of these pipelines are wrong; nothing is removed then.
+    May be repeated, and then finds nothing left. Raises InputError if `reason` is empty, CorruptError if the page that
+    shows the article is past retention, SettingsError if the settings of one of these pipelines are wrong; nothing is
+    removed then.
     """
     _check(article_id, reason)
     forgotten = None
     while forgotten is None:
         with database.transaction() as connection:
-            found = db.rows(
+            claimers = db.rows(
                 connection, "removal.pipelines", pipeline=settings.pipeline, article_id=article_id
             )
-            pipelines = [row["pipeline"] for row in found]
-            followed = [settings.of(pipeline) for pipeline in pipelines]
+            pipelines = [row["pipeline"] for row in claimers]
+            pipeline_settings = [settings.of(pipeline) for pipeline in pipelines]
             if _hold(connection, pipelines):
                 forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
-    for one in followed:
-        followers.follow(database=database, store=store, settings=one)
+    for own_settings in pipeline_settings:
+        followers.follow(database=database, store=store, settings=own_settings)
     return forgotten
 
 
 def _hold(connection: Connection, pipelines: Sequence[str]) -> bool:
-    """Keep claims and publications of these pipelines, and clean-ups, waiting; False where a page has moved before they did."""
+    """Make claims and publications of these pipelines wait, and clean-ups; False if a page moved before they waited."""
     db.rows(connection, "maintain.lock")  # first, as clean-ups do
     held = db.rows(connection, "removal.hold_runs", pipelines=list(pipelines))
     for pipeline in pipelines:
@@ -122,19 +122,20 @@ def _forget(
     article_id: str,
     reason: str,
 ) -> Forgotten:
+    """Remove the article within one transaction; `_hold` has made everybody else wait."""
     of_article: dict[str, Any] = {"pipelines": list(pipelines), "article_id": article_id}
-    new = [
+    new_tombstones = [
         db.execute(connection, "removal.tombstone", pipeline=pipeline, article_id=article_id, reason=reason)
         for pipeline in pipelines
     ]
-    shown = db.rows(connection, "removal.publications", **of_article)
+    publications_with_it = db.rows(connection, "removal.publications", **of_article)
     reissued = [
         _reissue(connection, store, page["pipeline"], page["publication_id"], reason)
-        for page in shown
+        for page in publications_with_it
         if page["is_current"]
     ]
-    publication_ids = [page["publication_id"] for page in shown]
-    paths = [page["parquet_path"] for page in shown]
+    publication_ids = [page["publication_id"] for page in publications_with_it]
+    paths = [page["parquet_path"] for page in publications_with_it]
     grace_seconds = settings.store_grace_hours * 3600
     db.execute(connection, "removal.withdraw", publication_ids=publication_ids)
     rankings = db.execute(connection, "removal.rows", publication_ids=publication_ids, article_id=article_id)
@@ -145,20 +146,18 @@ def _forget(
         grace_seconds=grace_seconds,
         reason=f"shows article {article_id!r}, which was forgotten",
     )
-    due_at = db.one(connection, "removal.due_at", grace_seconds=grace_seconds)
+    due_at = db.the(connection, "removal.due_at", grace_seconds=grace_seconds)
     texts = db.execute(connection, "removal.texts", **of_article)
     db.execute(connection, "removal.lock_documents")
     revisions = db.rows(connection, "removal.revisions", **of_article)
     document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
     clusters.promote(connection, document_ids)
-    removed = db.one(connection, "removal.documents", document_ids=document_ids)
-    is_default = settings.source_url is None and settings.source_view == DEFAULT_SOURCE
-    source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_default else 0
-    assert removed is not None
-    assert due_at is not None
+    removed = db.the(connection, "removal.documents", document_ids=document_ids)
+    is_ours = source.is_default(settings)
+    source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_ours else 0
     return Forgotten(
         pipelines=tuple(pipelines),
-        known=bool(revisions or source_rows or not all(new)),
+        known=bool(revisions or source_rows or not all(new_tombstones)),
         revisions=len(revisions),
         texts=texts,
         documents=removed["documents"],
@@ -188,6 +187,6 @@ def _reissue(connection: Connection, store: Store, pipeline: str, publication_id
 
 def _check(article_id: str, reason: str) -> None:
     if not article_id or any(ord(character) == 0 for character in article_id):
-        raise InputError(f"{article_id!r} is the id of no article")
+        raise InputError(f"{article_id!r} is the id of no article; give the id that the source has")
     if not reason.strip():
-        raise InputError("removing an article needs a reason, for whoever looks later; give --reason")
+        raise InputError("removing an article needs a reason that others can read later; give --reason")

@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import DatabaseUnavailable, SourceError
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -32,24 +32,17 @@ def deleted_articles(
     """
     if settings.source_deletes == "ignore" or not article_ids:
         return frozenset()
-    source = database if settings.source_url is None else Database(settings.source_url)
+    source = Source.of(settings, database)
     try:
-        with source.transaction(read_only=True) as connection:
-            view = (("view", settings.source_view),)
-            found = db.rows(connection, "hidden.absent", view, article_ids=list(article_ids))
-            has_any = not found or bool(db.rows(connection, "hidden.source", view))
+        absence = source.absent(article_ids)
     except DatabaseUnavailable as error:
-        if source is database:
+        if not source.is_elsewhere:
             raise
         log.warning("deleted articles are not looked for: %s", error)
         return None
-    except ProgrammingError as error:
-        raise SourceError(
-            f"source view {settings.source_view} cannot be read; create it, or set RERANK_SOURCE_VIEW"
-        ) from error
-    gone = frozenset(row["article_id"] for row in found)
+    gone = frozenset(absence.article_ids)
     if gone:
-        _refuse_many(database, settings, article_ids, gone, has_any=has_any)
+        _refuse_many(database, settings, article_ids, gone, has_any=not absence.is_empty)
     return gone
 
 

@@ -17,7 +17,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import create_engine, text
 
-from rerank_core.demo.airflow import PASSWORD, REPOSITORY, USER, AirflowSandbox
+from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
+from rerank_core.demo.airflow_environment import PASSWORD, USER
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import RetryableError
 

@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from rerank_core.demo.__main__ import DAG, SAMPLE, start
-from rerank_core.demo.airflow import PASSWORD, USER
+from rerank_core.demo.airflow_environment import PASSWORD, USER
 from rerank_core.demo.show import Teller
 from rerank_core.demo.sitting import CommandFailed, Sitting
 from rerank_core.storage.database import Database

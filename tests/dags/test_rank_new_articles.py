@@ -12,7 +12,7 @@ import pytest
 from rerank_core import pipeline
 from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.operations.doctor import examine
-from rerank_core.operations.doctor.examine import Finding
+from rerank_core.operations.doctor.finding import Finding
 
 HEAVY = (
     "torch",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import ir_measures
 import pytest
+from demo_checkpoint import CHECKPOINT, build
 
-from rerank_core.demo.make_checkpoint import CHECKPOINT, build
 from rerank_core.models.canary import read_canary
 from rerank_core.models.vllm import VllmScorer
 from rerank_core.prepare.documents import Unpreparable, to_document

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo_checkpoint import CHECKPOINT
 from engine.engines import Engines
 from engine.pairs import DOCUMENTS, all_scores, make_pairs
 from unigram_vocabulary import write_unigram_tokenizer
 
-from rerank_core.demo.make_checkpoint import CHECKPOINT
 from rerank_core.errors import ModelError
 from rerank_core.models.canary import read_canary
 from rerank_core.models.prompt import BGE_M3, Prompter

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from demo_checkpoint import CHECKPOINT
 from engine.engines import Engines
 from engine.pairs import all_scores, make_pairs
 
-from rerank_core.demo.make_checkpoint import CHECKPOINT
 from rerank_core.models.canary import read_canary
 from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import Pair, Score

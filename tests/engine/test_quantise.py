@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from demo_checkpoint import CHECKPOINT
 from engine.engines import Engines
 
-from rerank_core.demo.make_checkpoint import CHECKPOINT
 from rerank_core.errors import ModelError
 from rerank_core.models import quantise as module
 from rerank_core.models.canary import read_canary

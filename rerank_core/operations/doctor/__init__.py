@@ -1,1 +1,1 @@
-"""Doctor: checks an installation and says what to do."""
+"""The doctor: checks an installation, and says what is wrong and what to do."""

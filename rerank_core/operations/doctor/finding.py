@@ -1,7 +1,10 @@
-"""What a check of the doctor found."""
+"""What a check of the doctor is, and what it finds: apart, because `examine.py` imports the checks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from rerank_core.settings import Settings
 
 State = Literal["ok", "warn", "fail"]
 
@@ -11,6 +14,9 @@ class Finding:
     """The result of one check."""
 
     name: str
-    state: State
-    found: str
-    advice: str = ""  # what to do; empty where nothing is to be done
+    state: State  # fail: a run on this host would go wrong; warn: some stages would, or soon will
+    found: str  # one sentence
+    advice: str = ""  # what to do; empty if nothing is to be done
+
+
+Check = Callable[[Settings], Finding | None]  # None: there is nothing to check

@@ -1,4 +1,4 @@
-"""The doctor's checks of this host that are about more than scoring: disk, metrics, misspelt variables."""
+"""The doctor's checks of this host beside scoring: disk, metrics, misspelt variables."""
 
 import configparser
 import importlib.util
@@ -23,21 +23,21 @@ WAYS = {  # option of Airflow's section [metrics] → the module that it needs
 
 
 def check_disk(settings: Settings) -> Finding | None:
-    """Space where the store is; nothing where that is no folder of this host."""
+    """Whether the store's disk has room; None if the store is no folder of this host."""
     folder = Store(settings.store_url).local_folder
     if folder is None:
         return None
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free / GIB
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free / GIB
     found = f"{free:.1f} GiB free for {folder}"
-    advice = "free some, or lower RERANK_RETENTION_DAYS and run `rerank maintain`"
+    advice = "free some space, or lower RERANK_RETENTION_DAYS and run `rerank maintain`"
     if free < DISK_FAIL_GIB:
         return Finding("disk", "fail", found, advice)
     return Finding("disk", "warn", found, advice) if free < DISK_WARN_GIB else Finding("disk", "ok", found)
 
 
 def check_variables(settings: Settings) -> Finding:
-    """Variables that look like settings and change nothing."""
+    """Whether every variable that looks like a setting is one."""
     idle = unknown_variables(os.environ)
     if os.environ.get("RERANK_AIRFLOW_NOTIFY_LATE") and not os.environ.get("RERANK_AIRFLOW_DEADLINE_MINUTES"):
         idle.append("RERANK_AIRFLOW_NOTIFY_LATE needs RERANK_AIRFLOW_DEADLINE_MINUTES")
@@ -45,7 +45,7 @@ def check_variables(settings: Settings) -> Finding:
         AirflowSettings.load()
     except SettingsError as error:
         found, _, _ = str(error).rpartition("; ")
-        advice = "correct it; what lies in Airflow's plugins folder is found by Airflow alone"
+        advice = "correct it; only Airflow itself finds what lies in its plugins folder"
         return Finding("variables", "warn", "; ".join([found, *idle]), advice)
     if idle:
         return Finding("variables", "warn", "; ".join(idle), "correct or remove them: they change nothing")
@@ -53,12 +53,12 @@ def check_variables(settings: Settings) -> Finding:
 
 
 def check_metrics(settings: Settings) -> Finding:
-    """Whether what Airflow is told to send metrics with is installed: without it Airflow sends none, and goes on."""
+    """Whether the package is installed that Airflow sends metrics with: without it Airflow sends none, silently."""
     chosen = [name for name in WAYS if _airflow_metrics(name).lower() in {"true", "t", "1", "yes", "y", "on"}]
     if not chosen:
         return Finding("metrics", "ok", "Airflow is not told to send any")
     way = chosen[0]  # Airflow takes the first
-    if not _is_there(WAYS[way]):
+    if not _is_installed(WAYS[way]):
         return Finding(
             "metrics",
             "warn",
@@ -71,7 +71,7 @@ def check_metrics(settings: Settings) -> Finding:
 
 
 def _airflow_metrics(name: str) -> str:
-    """An option of Airflow's section [metrics] as its environment or airflow.cfg has it; Airflow is not imported here."""
+    """An option of Airflow's section [metrics], from its environment or airflow.cfg; Airflow is not imported here."""
     variable = os.environ.get(f"AIRFLOW__METRICS__{name.upper()}")
     if variable is not None:
         return variable
@@ -84,7 +84,7 @@ def _airflow_metrics(name: str) -> str:
     return file.get("metrics", name, fallback="")
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # of a package above it

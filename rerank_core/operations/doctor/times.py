@@ -1,4 +1,4 @@
-"""The doctor's check of settings that are each right, and contradict one another: times that leave one another no room."""
+"""The doctor's check of times: settings that are each right, but leave one another no room."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,12 @@ from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 
 START_MINUTES = 5.0  # of a run, before its scoring: claim, texts, recall, the engine's start
-WEEK = timedelta(days=8)  # of the schedule that is looked at, or its next runs where they are further apart
+WEEK = timedelta(days=8)  # of the schedule that is checked; a sparser schedule is checked for three runs
 MINUTE = timedelta(minutes=1)
 
 
 def check_times(settings: Settings) -> Finding:
-    """Whether runs, their scoring, their page's deadline and what must last from one run to the next fit together."""
+    """Whether the schedule, the scoring time, the page's deadline and what must last until the next run fit together."""
     found = list(_contradictions(settings))
     if found:
         return Finding(
@@ -31,7 +31,7 @@ def check_times(settings: Settings) -> Finding:
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What contradicts what, and what to do."""
+    """Each contradiction: what is wrong, and what to do."""
     scoring, deadline = settings.scoring_minutes, settings.page_deadline_minutes
     needed = scoring + START_MINUTES
     if 0 < deadline <= needed:
@@ -70,7 +70,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _longest_pause(settings: Settings) -> timedelta:
-    """The longest time between two runs that follow one another by the schedule."""
+    """The longest time between two runs in a row, by the schedule."""
     from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
 
     start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,5 +89,5 @@ def _shown(span: timedelta) -> str:
 def _late_minutes() -> float | None:
     try:
         return AirflowSettings.load().deadline_minutes
-    except SettingsError:  # another check tells it
+    except SettingsError:  # check_variables says so
         return None

@@ -1,10 +1,9 @@
 """The doctor's checks of recall: its strategy, its embedding model, and where vectors are kept.
 
-None of them is a failure: what has no vector is recalled by words, and the page is never down for it.
+No check here fails: an article without a vector is recalled by words, so the page still comes out.
 """
 
 import importlib.util
-from collections.abc import Callable
 
 from rerank_core.errors import ModelError, RerankError
 from rerank_core.operations.doctor.finding import Finding
@@ -18,7 +17,7 @@ WORDS = "until then articles without a vector are recalled by words"
 
 
 def check_recall(settings: Settings) -> Finding:
-    """The strategy; the other two checks say whether its parts are there."""
+    """Which strategy recalls; the next two checks say whether its parts are available."""
     if not settings.recall_needs_vectors:
         return Finding("recall", "ok", f"{settings.recall}: needs no vectors")
     where = "Postgres" if in_postgres(settings) else "Milvus"
@@ -26,7 +25,7 @@ def check_recall(settings: Settings) -> Finding:
 
 
 def check_embedding_model(settings: Settings) -> Finding | None:
-    """The embedding checkpoint; nothing where none is needed."""
+    """Whether the embedding checkpoint is complete; None if recall needs none."""
     if not settings.recall_needs_vectors:
         return None
     from rerank_core.models import embedders
@@ -45,20 +44,19 @@ def check_embedding_model(settings: Settings) -> Finding | None:
 
 
 def check_vectors(settings: Settings) -> Finding | None:
-    """The store of the vectors; nothing where none is needed."""
+    """Whether vectors can be stored; None if recall needs none."""
     if not settings.recall_needs_vectors:
         return None
-    check: Callable[[Settings], Finding] = _pgvector if in_postgres(settings) else _milvus
     try:
-        return check(settings)
+        return _check_pgvector(settings) if in_postgres(settings) else _check_milvus(settings)
     except RerankError as error:
         return Finding("vectors", "warn", str(error), WORDS)
 
 
-def _pgvector(settings: Settings) -> Finding:
+def _check_pgvector(settings: Settings) -> Finding:
+    """Whether pgvector is installed, new enough, or can be made by this role."""
     with Database(settings.database_url).transaction(read_only=True) as connection:
-        row = db.one(connection, "vectors.vector")
-    assert row is not None
+        row = db.the(connection, "vectors.vector")
     if row["installed"] is None and row["available"] is None:
         advice = "install pgvector 0.8 or newer on the server, or set RERANK_RECALL=bm25"
         return Finding("vectors", "warn", "the database server has no pgvector", f"{advice}; {WORDS}")
@@ -67,13 +65,14 @@ def _pgvector(settings: Settings) -> Finding:
         advice = "ALTER EXTENSION vector UPDATE, with 0.8 or newer on the server"
         return Finding("vectors", "warn", f"pgvector {version}", f"{advice}; {WORDS}")
     if row["installed"] is None and not row["may_create"]:
-        advice = "have a superuser run CREATE EXTENSION vector SCHEMA rerank"
+        advice = "let a superuser run CREATE EXTENSION vector SCHEMA rerank"
         return Finding("vectors", "warn", f"pgvector {version} is not installed here", f"{advice}; {WORDS}")
     state = "" if row["installed"] else ", which the first run makes"
     return Finding("vectors", "ok", f"pgvector {version}{state}")
 
 
-def _milvus(settings: Settings) -> Finding:
+def _check_milvus(settings: Settings) -> Finding:
+    """Whether Milvus has an address, a client here, and answers."""
     if settings.milvus_url is None:
         advice = "set it to http://user:password@host:19530, or to a file that ends in .db"
         return Finding("vectors", "warn", "RERANK_MILVUS_URL is not set", f"{advice}; {WORDS}")

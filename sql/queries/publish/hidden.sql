@@ -1,14 +1,3 @@
--- name: absent
--- Articles that the source view does not have any more.
-SELECT w.article_id
-FROM unnest(CAST(:article_ids AS text[])) AS w (article_id)
-WHERE NOT EXISTS (SELECT FROM {view} s WHERE s.article_id = w.article_id)
-ORDER BY w.article_id
-
--- name: source
--- An article of the source view: whether it has any at all.
-SELECT article_id FROM {view} LIMIT 1
-
 -- name: set_back
 -- Articles of the window that the source has again, and those that have left every window since.
 DELETE FROM rerank.deleted

@@ -77,7 +77,7 @@ def test_every_line_lands_in_exactly_one_bucket(database: Database, tmp_path: Pa
     assert report.lines == sum(buckets(report)) == 8
     assert report.complete
     assert [number for number, _ in bad] == [5, 6, 8]
-    assert bad[-1][1] == "article_id stands on line 1 already with other content; keep one of them"
+    assert bad[-1][1] == "article_id is on line 1 already with other content; keep one of them"
     assert stored(database)["new"]["title"] == ""
 
 

@@ -15,8 +15,9 @@ from rerank_core.errors import DatabaseUnavailable
 from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations.doctor import examine as doctor
-from rerank_core.operations.doctor import host
-from rerank_core.operations.doctor.examine import Finding, examine
+from rerank_core.operations.doctor import host, scoring
+from rerank_core.operations.doctor.examine import examine
+from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
@@ -190,9 +191,9 @@ def test_a_checkpoint_that_is_missing_fails_where_the_engine_is_and_warns_elsewh
     database_url: str, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(database_url, store_url, model=str(tmp_path / "none"))
-    monkeypatch.setattr(doctor, "_engine_version", lambda: "vllm 0")
+    monkeypatch.setattr(scoring, "_engine_version", lambda: "vllm 0")
     assert findings(chosen)["scorer"].state == "fail"
-    monkeypatch.setattr(doctor, "_engine_version", lambda: None)
+    monkeypatch.setattr(scoring, "_engine_version", lambda: None)
     found = findings(chosen)
     assert (found["scorer"].state, found["engine"].state) == ("warn", "warn")
 
@@ -237,8 +238,8 @@ def test_a_gpu_is_named(
 def test_too_little_memory_for_the_engine_is_a_warning(
     database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_engine_version", lambda: "vllm 0")
-    monkeypatch.setattr(doctor, "_available_bytes", lambda: 1 << 30)
+    monkeypatch.setattr(scoring, "_engine_version", lambda: "vllm 0")
+    monkeypatch.setattr(scoring, "_available_bytes", lambda: 1 << 30)
     assert findings(settings(database_url, store_url))["memory"].state == "warn"
 
 
@@ -248,7 +249,7 @@ def test_a_check_that_breaks_is_a_finding(
     def broken() -> int:
         raise OSError("no /proc here")
 
-    monkeypatch.setattr(doctor, "_available_bytes", broken)
+    monkeypatch.setattr(scoring, "_available_bytes", broken)
     found = findings(settings(database_url, store_url))
     assert found["memory"].found == "the check broke: OSError: no /proc here"
     assert found["database"].state == "ok"

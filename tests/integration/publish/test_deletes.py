@@ -77,11 +77,11 @@ def test_whether_the_source_has_any_article_is_asked_only_where_one_is_gone(
 
     monkeypatch.setattr(db, "rows", told)
     room.run("first")
-    assert asked.count("hidden.absent") == 1
-    assert "hidden.source" not in asked
+    assert asked.count("source.absent") == 1
+    assert "source.first" not in asked
     delete(room, "solar 2")
     room.run("second")
-    assert asked.count("hidden.source") == 1
+    assert asked.count("source.first") == 1
 
 
 def test_where_deletes_are_ignored_it_stays_and_nothing_is_noted(room: Newsroom) -> None:

@@ -15,7 +15,7 @@ URL = "postgresql+psycopg2://postgres:@/airflow?host=/nowhere"
 def test_a_port_in_use_is_refused_with_another_to_try() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=rf"port {port} cannot be had .*make ui PORT={port + 1}"):
+        with pytest.raises(SettingsError, match=rf"port {port} is not available .*make ui PORT={port + 1}"):
             free_port(port)
 
 

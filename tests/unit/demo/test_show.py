@@ -2,7 +2,7 @@
 
 import io
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -14,8 +14,8 @@ from rerank_core.demo.show import RunProgress, Teller, age, one_line, pairs_of, 
 NOW = datetime(2026, 11, 22, 17, tzinfo=UTC)
 
 
-def make_row(**overrides: object) -> SimpleNamespace:
-    row = {
+def make_row(**overrides: object) -> dict[str, Any]:
+    row: dict[str, Any] = {
         "rank": 1,
         "title": "A headline",
         "source": "Wire",
@@ -25,7 +25,7 @@ def make_row(**overrides: object) -> SimpleNamespace:
         "is_new": True,
         "as_of": NOW,
     }
-    return SimpleNamespace(**(row | overrides))
+    return row | overrides
 
 
 def make_task(**overrides: object) -> TaskState:
@@ -41,7 +41,7 @@ def make_task(**overrides: object) -> TaskState:
     return TaskState(**(task | overrides))  # type: ignore[arg-type]
 
 
-def rendered(rows: list[SimpleNamespace], *, width: int) -> list[str]:
+def rendered(rows: list[dict[str, Any]], *, width: int) -> list[str]:
     file = io.StringIO()
     Console(file=file, width=width).print(ranking_table(rows, width=width))
     return file.getvalue().splitlines()
