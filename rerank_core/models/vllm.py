@@ -44,7 +44,12 @@ open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # scorers and embedders 
 
 
 class VllmScorer:
-    """Scores pairs with a local checkpoint. See Scorer for the contract."""
+    """Scores pairs with a local checkpoint. See Scorer for the contract.
+
+    `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager` says
+    whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
+    _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
+    """
 
     def __init__(
         self,
@@ -61,10 +66,6 @@ class VllmScorer:
         run_canary: bool = True,
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
-
-        `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager`
-        says whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
-        _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
 
         Raises ModelError if the checkpoint must not be used or its canary fails, EngineError if the engine does not
         start.
