@@ -33,8 +33,8 @@ unit-slower:
 unit-rest:
 	@$(run) pytest -q tests/unit $(slower:%=--ignore=%)
 
-test: setup ## Run every test (ARGS="-m 'not engine'" leaves some out)
-	@exec $(run) pytest -q $(ARGS)
+test: setup ## Run every test, in two processes (ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
+	@exec .venv/bin/python tests/side_by_side.py $(ARGS)
 
 faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)
 	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -50,6 +50,10 @@ bench-scale: setup ## Measure claims, publication, a long history, readers and r
 
 contract: setup ## Write CONTRACT.md again from the contract's tables and the examples
 	@$(run) rerank_core.frontends.contract_page
+
+.PHONY: settings
+settings: setup ## Write rerank_core/SETTINGS.md again from the settings
+	@PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) $(run) settings_page
 
 lint: setup ## Check style, format and types
 	@.venv/bin/ruff check .

@@ -2,16 +2,17 @@
 
 | task | what it does |
 |---|---|
-| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped while there is none |
+| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped if there is no page yet |
 
-So the age also grows while no dag run publishes. While Airflow's metrics are off nothing is scheduled.
+So the age also grows while no dag run publishes. If Airflow's metrics are off, nothing is scheduled.
 """
 
 from airflow.sdk import DAG
 
-from rerank_airflow import metrics
 from rerank_airflow.defaults import task_args, watching_dag_id
+from rerank_airflow.operators.watch import WatchOperator
 from rerank_airflow.settings import AirflowSettings, pipelines
+from rerank_airflow.signals import metrics
 
 
 def watching_dag(pipeline: str) -> DAG:
@@ -27,7 +28,7 @@ def watching_dag(pipeline: str) -> DAG:
         tags=["news-rerank", pipeline],
         default_args=task_args(pipeline),
     ) as dag:
-        metrics.WatchOperator(task_id="watch", pipeline=pipeline)
+        WatchOperator(task_id="watch", pipeline=pipeline)
     return dag
 
 

@@ -1,7 +1,8 @@
 """Fixtures that every test may use: a Postgres of its own, a database and a store per test, no network.
 
 The Postgres is the embedded one; it starts in half a second, at the first test that asks for it. Each
-`database_url` is a copy of one migrated template, made in about 30 ms.
+`database_url` is a copy of one migrated template, made in about 30 ms. `airflow_database_url` is such a copy for a
+real Airflow, whose own migration takes seconds.
 """
 
 import ipaddress
@@ -19,6 +20,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.frontends import contract
+from rerank_core.storage import migrations
 
 if TYPE_CHECKING:
     from redis_servers import RedisServer
@@ -76,10 +79,27 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def _migrated_template(postgres: EmbeddedPostgres) -> str:
-    from rerank_core.storage import database
-
-    database.upgrade(postgres.create("template_news"))
+    migrations.upgrade(postgres.create("template_news"), comments=contract.comments())
     return "template_news"
+
+
+@pytest.fixture(scope="session")
+def _airflow_template(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    from rerank_core.demo.airflow import AirflowSandbox
+
+    home = tmp_path_factory.mktemp("airflow-template")
+    AirflowSandbox(home=home, database_url=postgres.create("template_airflow"), environment={}).migrate()
+    return "template_airflow"
+
+
+@pytest.fixture(scope="module")
+def airflow_database_url(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, _airflow_template: str
+) -> Iterator[str]:
+    """Airflow's metadata database at its newest schema, for a module that starts an Airflow of its own."""
+    name = f"airflow_of_{request.path.stem}"
+    yield postgres.create(name, template=_airflow_template)
+    postgres.drop(name)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What every task of a pipeline's DAG shares, read from the settings while the DAG file is parsed."""
+"""What the DAGs of a pipeline share: their ids, and the arguments of every task. Read while a DAG file is parsed."""
 
 from datetime import timedelta
 from functools import partial
@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from rerank_airflow import metrics, notify
 from rerank_airflow.settings import AirflowSettings, settings_of
+from rerank_airflow.signals import metrics, notify
 from rerank_core.errors import PermanentError
 
 # The original exception stays in the log and in the callbacks; the same input is never tried twice.
@@ -23,32 +23,36 @@ NEVER_RETRY_PERMANENT = ExceptionRetryPolicy(
 
 
 def dag_id(pipeline: str) -> str:
-    """`rank_new_articles` for the default pipeline, with its name behind for any other."""
-    return "rank_new_articles" if pipeline == "news" else f"rank_new_articles_{pipeline}"
+    """The ranking DAG: `rank_new_articles`; any pipeline but `news` adds its name."""
+    return _named("rank_new_articles", pipeline)
 
 
 def announcing_dag_id(pipeline: str) -> str:
-    """`announce_rankings` for the default pipeline, with its name behind for any other."""
-    return "announce_rankings" if pipeline == "news" else f"announce_rankings_{pipeline}"
+    """The announcing DAG: `announce_rankings`, as `dag_id`."""
+    return _named("announce_rankings", pipeline)
 
 
 def maintaining_dag_id(pipeline: str) -> str:
-    """`maintain_rankings` for the default pipeline, with its name behind for any other."""
-    return "maintain_rankings" if pipeline == "news" else f"maintain_rankings_{pipeline}"
+    """The maintaining DAG: `maintain_rankings`, as `dag_id`."""
+    return _named("maintain_rankings", pipeline)
 
 
 def watching_dag_id(pipeline: str) -> str:
-    """`watch_rankings` for the default pipeline, with its name behind for any other."""
-    return "watch_rankings" if pipeline == "news" else f"watch_rankings_{pipeline}"
+    """The watching DAG: `watch_rankings`, as `dag_id`."""
+    return _named("watch_rankings", pipeline)
 
 
 def overdue_dag_id(pipeline: str) -> str:
-    """`publish_overdue_rankings` for the default pipeline, with its name behind for any other."""
-    return "publish_overdue_rankings" if pipeline == "news" else f"publish_overdue_rankings_{pipeline}"
+    """The overdue DAG: `publish_overdue_rankings`, as `dag_id`."""
+    return _named("publish_overdue_rankings", pipeline)
+
+
+def _named(name: str, pipeline: str) -> str:
+    return name if pipeline == "news" else f"{name}_{pipeline}"
 
 
 def task_args(pipeline: str) -> dict[str, Any]:
-    """default_args of the DAG: retries with a growing pause, and who hears of errors."""
+    """default_args of a DAG: retries with a growing pause, and the callbacks of a failed try."""
     settings, airflow = settings_of(pipeline), AirflowSettings.load()
     count_error = partial(metrics.count_error, pipeline=pipeline)
     return {
@@ -60,21 +64,3 @@ def task_args(pipeline: str) -> dict[str, Any]:
         "on_retry_callback": [count_error],
         "on_failure_callback": [count_error, partial(notify.on_failure, pipeline=pipeline)],
     }
-
-
-def scoring_args(pipeline: str) -> dict[str, Any]:
-    """Where a scoring task runs, and when it is ended because its engine hangs."""
-    settings, airflow = settings_of(pipeline), AirflowSettings.load()
-    args: dict[str, Any] = {
-        "pool": settings.gpu_pool,
-        "executor_config": airflow.executor_config,
-        "execution_timeout": timedelta(minutes=2 * settings.scoring_minutes + airflow.scoring_grace_minutes),
-    }
-    if settings.gpu_queue is not None:
-        args["queue"] = settings.gpu_queue
-    return args
-
-
-def embedding_args(pipeline: str) -> dict[str, Any]:
-    """As `scoring_args` where recall needs vectors; else nothing: a task that does nothing waits for no device."""
-    return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}

@@ -18,14 +18,15 @@ def claim(
     """Claim articles that were ingested too long ago for runs; the next run prepares them and ranks the fresh ones."""
     from dataclasses import asdict
 
-    from rerank_core import pipeline as stages
     from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.runs import parse_moment
+    from rerank_core.operations.claim import claim_late
+    from rerank_core.pipeline import Resources
     from rerank_core.settings import Settings
 
     settings = Settings.load(pipeline=pipeline)
-    done = stages.claim_late(
-        stages.Resources.of(settings),
+    done = claim_late(
+        Resources.of(settings),
         since=parse_moment(since),
         until=None if until is None else parse_moment(until),
     )

@@ -11,10 +11,11 @@ app = typer.Typer(help="The database schema and its roles.", no_args_is_help=Tru
 def upgrade() -> None:
     """Bring the schema to this version; safe to repeat. Pause the DAGs first, and let their runs end."""
     from rerank_core.cli.printing import say
+    from rerank_core.frontends import contract
     from rerank_core.settings import settings
-    from rerank_core.storage import database as db
+    from rerank_core.storage import migrations
 
-    before, after = db.upgrade(settings().database_url)
+    before, after = migrations.upgrade(settings().database_url, comments=contract.comments())
     say(
         f"schema at {after} already"
         if before == after

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rerank_core.pipeline import Plan, Resources
+    from rerank_core.operations.plan import Plan
+    from rerank_core.pipeline import Resources
 
 
 def run(
@@ -41,6 +42,7 @@ def run(
 ) -> None:
     """Claim what is new, rank it and publish it: the DAG's stages without Airflow."""
     from rerank_core import pipeline
+    from rerank_core.operations import plan as operations_plan
     from rerank_core.settings import settings
 
     moment = None if until is None else parse_moment(until)
@@ -50,7 +52,7 @@ def run(
     resources = pipeline.Resources.of(settings())
     if plan:
         with log_on_screen():
-            planned = pipeline.plan(resources, until=moment, topics=slugs)
+            planned = operations_plan.plan(resources, until=moment, topics=slugs)
         _print_plan(planned)
         return
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses

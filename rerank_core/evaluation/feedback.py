@@ -1,17 +1,13 @@
-"""What readers did with a ranking, logged: which row of which run's ranking, the event, and when.
+"""What readers did with a ranking: which row of which run's ranking, the event, and when.
 
-Nothing is learned from it here. Loading a file twice adds nothing, and a load that was cut off is finished
-by loading again: an event has an id, its sender's own or a digest of what it says. Every line of a file
-lands in exactly one bucket.
+Events are only recorded here; nothing is learned from them. Loading a file twice adds nothing, because an event has an
+id: its sender's own, or a digest of its fields. So a load that broke off is completed by loading the file again. Every
+line of a file lands in exactly one bucket.
 """
 
-import gzip
 import hashlib
-import io
-import json
 import logging
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +19,8 @@ import pyarrow as pa
 
 from rerank_core.errors import InputError
 from rerank_core.storage import database as db
-from rerank_core.storage import schemas
+from rerank_core.storage import json_lines, schemas
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -54,7 +51,7 @@ class FeedbackReport:
 
     lines: int
     added: int
-    repeated: int  # known before, or said twice in the file
+    repeated: int  # known before, or twice in the file
     unknown: int  # names no row that the pipeline has published
     bad: int  # reported and left out
     blank: int
@@ -68,27 +65,19 @@ def load(
     pipeline: str,
     on_bad_line: Callable[[int, str], None] = lambda number, reason: None,
 ) -> FeedbackReport:
-    """Load JSON lines, plain or gzipped; batches are committed as they are read.
+    """Load JSON lines, plain or gzipped; each batch is committed as soon as it is read.
 
-    A line is an object with run_id, topic, rank, revision_id, event (a small word such as "open") and time
-    (ISO 8601 with its UTC offset), and an event_id where two equal events may come at one time.
-    Raises InputError where the file cannot be opened, DatabaseUnavailable where a batch could not be written.
+    A line is an object with run_id, topic, rank, revision_id, event (a word in small letters such as "open") and time
+    (ISO 8601 with its UTC offset). If two equal events may have one time, give each an event_id.
+    Raises InputError if the file cannot be opened, DatabaseUnavailable if a batch cannot be written.
     """
     counts: Counter[str] = Counter()
     batch: list[Mapping[str, Any]] = []
     lines, complete = 0, True
-
-    def write() -> None:
-        if batch:
-            counts.update(_merge(database, pipeline, batch))
-            batch.clear()
-
-    for lines, raw in _lines(file):
+    for line in _lines(file):
+        lines, complete = line.number, not line.breaks_off
         try:
-            if isinstance(raw, _BreaksOff):
-                complete = False
-                raise raw
-            row = _row(raw)
+            row = _row(line)
         except ValueError as error:
             counts["bad"] += 1
             on_bad_line(lines, str(error))
@@ -98,8 +87,10 @@ def load(
             continue
         batch.append({"place": len(batch), **row})
         if len(batch) == BATCH_ROWS:
-            write()
-    write()
+            counts.update(_merge(database, pipeline, batch))
+            batch = []
+    if batch:
+        counts.update(_merge(database, pipeline, batch))
     buckets = {name: counts[name] for name in ("added", "repeated", "unknown", "bad", "blank")}
     if sum(buckets.values()) != lines:
         raise RuntimeError(f"{lines} lines were read, but {buckets} were counted")
@@ -110,53 +101,26 @@ def load(
 def _merge(database: Database, pipeline: str, batch: list[Mapping[str, Any]]) -> Mapping[str, int]:
     with database.transaction() as connection:
         db.execute(connection, "feedback.stage")
-        db.copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
-        merged = db.one(connection, "feedback.merge", pipeline=pipeline)
-    assert merged is not None
-    return dict(merged)
+        copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
+        return dict(db.the(connection, "feedback.merge", pipeline=pipeline))
 
 
-class _BreaksOff(ValueError):
-    """The file cannot be read further."""
-
-
-def _lines(file: Path) -> Iterator[tuple[int, bytes | _BreaksOff]]:
-    """Each line with its number; _BreaksOff in its place where the file cannot be read further."""
+def _lines(file: Path) -> Iterator[json_lines.RawLine]:
     try:
         stream = file.open("rb")
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}; name a file of JSON lines") from error
     with stream:
-        packed = stream.peek(2)[:2] == b"\x1f\x8b"
-        source: io.BufferedIOBase = gzip.GzipFile(fileobj=stream) if packed else stream
-        number = 0
-        while True:
-            number += 1
-            try:
-                raw = source.readline(LONGEST_LINE + 1)
-                rest = raw
-                while len(raw) > LONGEST_LINE and rest and not rest.endswith(b"\n"):
-                    rest = source.readline(LONGEST_LINE)
-            except (EOFError, zlib.error, OSError) as error:
-                yield number, _BreaksOff(f"the file breaks off or is damaged here ({error})")
-                return
-            if not raw:
-                return
-            yield number, raw
+        yield from json_lines.read_lines(stream, longest=LONGEST_LINE)
 
 
-def _row(raw: bytes) -> dict[str, Any] | None:
-    """The event in a line; None for an empty one. Raises ValueError that says what is wrong with it."""
-    if len(raw) > LONGEST_LINE:
-        raise ValueError(f"longer than {LONGEST_LINE >> 10} KiB; is this a file of JSON lines?")
-    if not raw.strip():
+def _row(line: json_lines.RawLine) -> dict[str, Any] | None:
+    """The event in a line; None for a blank line. Raises ValueError, which says what is wrong with the line."""
+    if line.reason is not None:
+        raise ValueError(line.reason)
+    if not line.raw.strip():
         return None
-    try:
-        fields = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {type(error).__name__}") from None
-    if not isinstance(fields, dict):
-        raise ValueError("not an object; write one {…} a line")
+    fields = json_lines.read_object(line.raw)
     unknown = sorted(fields.keys() - set(FIELDS))
     if unknown:
         raise ValueError(f"field {unknown[0][:40]!r} is not one of {', '.join(FIELDS)}")

@@ -1,26 +1,28 @@
-"""Which scorer a checkpoint folder is, told from its files alone, without torch or an engine.
+"""The identity of a model: which scorer or embedder a checkpoint folder is, told from its files, without an engine.
 
-A score in the ledger is valid for one scorer. Its id covers what the score depends on and nothing else: the weights
-(with the configuration that gives them meaning), the prompt, the precision, the token limit and the passages mode; not
-the folder, the device or the engine's version. A checkpoint that must not run is refused here, before anything is loaded: pickle
-weights or remote code (both run what their author likes), another architecture, a damaged or incomplete file.
+A score in the ledger is valid for one scorer. The id of a scorer covers what the score depends on: the weights with the
+configuration that gives them meaning, the prompt, the precision, the token limit and the passages mode. It does not cover
+the folder, the device or the version of the engine.
+
+A checkpoint that must not run is refused here, before anything is loaded: pickle weights or remote code (both run any
+code of their author), another architecture, a damaged or incomplete file.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rerank_core.errors import ModelError
 from rerank_core.models.encoding import read_tokenizer
 from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
-from rerank_core.models.weights import hash_weights, tensor_shapes
+from rerank_core.models.weights import hash_weights, read_json, refuse_remote_code, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-# Fields of config.json that no logit depends on.
+# Fields of config.json that change no logit.
 _COSMETIC = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
@@ -28,21 +30,21 @@ _COSMETIC = frozenset(
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of reranker: how it is recognised, asked, and loaded."""
+    """A kind of model: how it is recognised, prompted and loaded."""
 
     name: str
-    architecture: str  # of config.json
-    embedding: str  # name of its token embedding among the weights
+    architecture: str  # as config.json names it
+    embedding: str  # name of the tensor of its token embedding
     form: Format
-    overrides: dict[str, Any] = field(default_factory=dict)  # vLLM's hf_overrides
+    overrides: dict[str, Any] = field(default_factory=dict)  # hf_overrides of vLLM
     head: str | None = (
-        None  # name of the score head's last tensor, which gives one number; null: made from yes and no
+        None  # name of the last tensor of its score head; None if the score is made of yes and no
     )
-    causal: bool = True  # a token sees only those before it, so that a prefix can be computed once
-    padded_positions: bool = False  # positions start behind the padding id, and fewer are left
+    causal: bool = True  # a token sees only tokens before it, so a common prefix can be computed once
+    padded_positions: bool = False  # positions begin after the padding id, so fewer are left
 
 
-# Tested: the 0.6 B model's shape. The 4 B and 8 B models are of the same family and untested.
+# The 0.6 B shape of the first family is tested; its 4 B and 8 B shapes are not.
 FAMILIES = (
     Family(
         name="qwen3-reranker",
@@ -74,60 +76,61 @@ FAMILIES = (
 )
 
 
-@dataclass(frozen=True)
-class ScorerIdentity:
-    """A scorer's name. `digest` is its id; the parts below it say what the id is made of."""
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a model is called: `digest` is its id, the other fields but `location` are what the id is made of."""
 
-    digest: str  # sha256 in hex over the parts below but location
+    digest: str = field(init=False)  # sha256 in hex over the fields below, in their order, without location
     family: str
     weights: str  # sha256 in hex over the safetensors files and config.json
     prompt: str  # sha256 in hex over prompt format and tokenizer
-    precision: str  # float32, bfloat16 or float16: never auto
+    precision: str  # of the engine's arithmetic: float32, bfloat16 or float16, never auto
     max_document_tokens: int
-    passages: Passages
-    location: str  # where it was found; not part of the id
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        family: str,
-        weights: str,
-        prompt: str,
-        precision: str,
-        max_document_tokens: int,
-        location: str,
-        passages: Passages = "lead",
-    ) -> Self:
-        """The identity with these parts, its digest computed."""
-        parts = (family, weights, prompt, precision, max_document_tokens, passages)
-        return cls(hashlib.sha256(json.dumps(parts).encode()).hexdigest(), *parts, location)
+    def __post_init__(self) -> None:
+        names = [part.name for part in fields(self) if part.name not in ("digest", "location")]
+        parts = json.dumps([getattr(self, name) for name in names])
+        object.__setattr__(self, "digest", hashlib.sha256(parts.encode()).hexdigest())
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
         return asdict(self)
 
+    def columns(self) -> dict[str, Any]:
+        """Column → value of the row that the database keeps of this model."""
+        named = {"weights": "weights_digest", "prompt": "prompt_digest"}
+        return {named.get(name, name): value for name, value in self.as_dict().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerIdentity(Identity):
+    """What a scorer is called."""
+
+    passages: Passages = "lead"
+    location: str  # the folder or hub name that it was found by; not part of the id
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that passed every check that files alone allow."""
+    """A folder that passed every check that its files allow."""
 
     folder: Path
     family: Family
-    config: dict[str, Any]
-    precision: str  # the weights' own
-    max_positions: int  # tokens of the longest prompt that the model was made for
-    vocabulary_size: int  # rows of the embedding
+    config: dict[str, Any]  # config.json
+    precision: str  # of the weights
+    max_positions: int  # tokens of the longest prompt that the model can read
+    vocabulary_size: int  # rows of the token embedding
 
 
 def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> Checkpoint:
-    """Check the folder of a checkpoint of one of these families. Raises ModelError that says what is wrong with which file."""
-    config = _read_json(folder / "config.json")
+    """Check the folder of a checkpoint of one of these families.
+
+    Raises ModelError, which says what is wrong with which file.
+    """
+    config = _read_object(folder / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).exists() and "auto_map" in _read_json(folder / name):
-            raise ModelError(
-                f"{folder / name} wants remote code (auto_map): refused; take a checkpoint without it"
-            )
+        if (folder / name).exists():
+            refuse_remote_code(folder / name, _read_object(folder / name))
     architectures = config.get("architectures") or []
     candidates = [family for family in families if family.architecture in architectures]
     if not candidates:
@@ -160,7 +163,8 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     if precision not in PRECISIONS:
         raise ModelError(
-            f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}"
+            f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}; take another"
+            " checkpoint"
         )
     return Checkpoint(folder, family, config, precision, max_positions, vocabulary_size)
 
@@ -173,12 +177,13 @@ def identify(
     passages: Passages = "lead",
     verify: bool = False,
 ) -> ScorerIdentity:
-    """The identity of a checkpoint folder; "auto" stands for the weights' own precision.
+    """The identity of a scorer's checkpoint folder. Precision "auto" means that of the weights.
 
-    Reads all weights once; later calls trust path, size, mtime and inode unless `verify`. Raises ModelError.
+    The first call reads all weights. Later calls trust a file's path, size, mtime and inode, unless `verify` is set.
+    Raises ModelError if the checkpoint must not be used.
     """
     checkpoint = read_checkpoint(folder)
-    return ScorerIdentity.of(
+    return ScorerIdentity(
         family=checkpoint.family.name,
         weights=weights_digest(checkpoint, verify=verify),
         prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
@@ -190,7 +195,7 @@ def identify(
 
 
 def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
-    """sha256 in hex over the weights and the configuration that gives them meaning."""
+    """sha256, in hex, over the weights and the configuration that gives them meaning."""
     weights = hashlib.sha256(_canonical(checkpoint.config).encode())
     for digest in hash_weights(checkpoint.folder, verify=verify):
         weights.update(bytes.fromhex(digest))
@@ -198,11 +203,16 @@ def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
 
 
 def resolve_precision(precision: str, checkpoint: Checkpoint) -> str:
-    """A precision that is never "auto", so that it does not depend on the device. Raises ModelError."""
+    """The precision itself, or that of the weights for "auto", so that it does not depend on the device.
+
+    Raises ModelError if it is unknown.
+    """
     if precision == "auto":
         return checkpoint.precision
     if precision not in PRECISIONS:
-        raise ModelError(f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}")
+        raise ModelError(
+            f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}; correct RERANK_PRECISION"
+        )
     return precision
 
 
@@ -211,13 +221,8 @@ def _canonical(config: dict[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True, separators=(",", ":"))
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise ModelError(f"{file} is missing: this is no checkpoint folder") from None
-    except ValueError as error:
-        raise ModelError(f"{file} is not JSON ({error}); copy the checkpoint again") from None
+def _read_object(file: Path) -> dict[str, Any]:
+    content = read_json(file, missing="this is no checkpoint folder")
     if not isinstance(content, dict):
         raise ModelError(f"{file} is not a JSON object; copy the checkpoint again")
     return content

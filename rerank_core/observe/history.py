@@ -1,8 +1,8 @@
-"""What the pages show, read from the database and nothing else: no statement here changes anything.
+"""What the views and signals show of runs and publications. No statement here changes anything.
 
-Every page reads in one snapshot, so that it never mixes two publications, and no statement of it runs
-longer than STATEMENT_SECONDS: a page must not be a burden to the runs. A publication is named by its
-number from the first query on; "the current one" is asked for once.
+A view reads in one snapshot, so that it never mixes two publications. No statement runs longer than
+STATEMENT_SECONDS, because a view must not be a burden to the runs. A view asks for "the current publication"
+once; every later query names the publication by its id.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from rerank_core.errors import SettingsError
 from rerank_core.observe.history_records import (
     Copy,
+    CurrentPublication,
     Publication,
     PublicationChoice,
     Quarantined,
@@ -51,14 +52,12 @@ class NotMigrated(SettingsError):
 def reading(database: Database) -> Iterator[Connection]:
     """One read-only snapshot.
 
-    Raises DatabaseUnavailable where the server is away or a statement took too long, NotMigrated where
-    the schema is missing or old, SettingsError where the role may not read it.
+    Raises DatabaseUnavailable if the server is away or a statement takes too long, NotMigrated if
+    the schema is missing or old, SettingsError if the role may not read the schema.
     """
     try:
         with database.transaction(read_only=True) as connection:
-            connection.exec_driver_sql(
-                f"SELECT set_config('statement_timeout', '{STATEMENT_SECONDS}s', true)"
-            )
+            db.the(connection, "history.limit_time", longest=f"{STATEMENT_SECONDS}s")
             yield connection
     except ProgrammingError as error:
         code = getattr(error.orig, "pgcode", None)
@@ -76,13 +75,20 @@ def reading(database: Database) -> Iterator[Connection]:
 def find_publication(
     connection: Connection, *, pipeline: str, publication_id: int | None
 ) -> Publication | None:
-    """The publication with this id, or the one that frontends see; None where there is none."""
+    """The publication with this id, or, if the id is None, the one that frontends see; None if there is none."""
     row = db.one(connection, "history.publication", pipeline=pipeline, publication_id=publication_id)
     return None if row is None else Publication(**row)
 
 
+def current_publication(database: Database, *, pipeline: str) -> CurrentPublication | None:
+    """The publication that frontends see, in a snapshot of its own; None if nothing is published yet."""
+    with reading(database) as connection:
+        row = db.one(connection, "history.current_publication", pipeline=pipeline)
+    return None if row is None else CurrentPublication(**row)
+
+
 def publication_at(connection: Connection, *, pipeline: str, at: datetime) -> int | None:
-    """Id of the publication that frontends saw at a time; None before the first."""
+    """Id of the publication that frontends saw at this time; None if nothing was published before it."""
     row = db.one(connection, "history.publication_at", pipeline=pipeline, at=at)
     return None if row is None else int(row["publication_id"])
 
@@ -115,7 +121,7 @@ def list_topics(
     limit: int,
     offset: int = 0,
 ) -> list[TopicStanding]:
-    """Topics of a publication by name, one page of them."""
+    """Topics of a publication in order of their slugs: `limit` of them from `offset` on."""
     found = db.rows(
         connection,
         "history.topics",
@@ -141,7 +147,7 @@ def list_rows(
     limit: int,
     offset: int = 0,
 ) -> list[Row]:
-    """Rows in (topic, rank) order, one page of them; `q` is searched in title, source and topic."""
+    """Rows in (topic, rank) order: `limit` of them from `offset` on. `q` is searched in title, source and topic."""
     found = db.rows(
         connection,
         "history.rows",
@@ -172,7 +178,7 @@ def list_orders(connection: Connection, *, publication_id: int) -> list[TopicOrd
 
 
 def list_runs(connection: Connection, *, pipeline: str, limit: int, offset: int = 0) -> list[RunRow]:
-    """Runs, the latest first."""
+    """Runs, the latest first: `limit` of them from `offset` on."""
     found = db.rows(connection, "history.runs", pipeline=pipeline, run_id=None, limit=limit, offset=offset)
     return [RunRow(**row) for row in found]
 
@@ -191,8 +197,7 @@ def run_of_key(connection: Connection, *, pipeline: str, key: str) -> int | None
 
 def source_counts(connection: Connection, *, run_id: int) -> SourceCounts:
     """Where each row of the source went; all null before the run has claimed."""
-    row = db.one(connection, "history.source_counts", run_id=run_id)
-    assert row is not None
+    row = db.the(connection, "history.source_counts", run_id=run_id)
     return SourceCounts(**row)
 
 
@@ -210,7 +215,7 @@ def list_shards(connection: Connection, *, run_id: int) -> list[ShardScores]:
 
 
 def list_unfinished(connection: Connection, *, run_id: int) -> list[Unfinished]:
-    """Tries of a run's shards that have not come to their end."""
+    """Attempts at a run's shards that began and did not end."""
     return [Unfinished(**row) for row in db.rows(connection, "history.unfinished", run_id=run_id)]
 
 
@@ -280,7 +285,7 @@ def topic_spreads(
 
 
 def list_revisions(connection: Connection, *, pipeline: str, article_id: str) -> list[Revision]:
-    """The latest revisions of an article, the newest first; empty where the pipeline never claimed it."""
+    """The latest revisions of an article, the newest first; empty if the pipeline never claimed it."""
     return [
         Revision(**row)
         for row in db.rows(connection, "history.article", pipeline=pipeline, article_id=article_id)
@@ -289,8 +294,7 @@ def list_revisions(connection: Connection, *, pipeline: str, article_id: str) ->
 
 def find_texts(connection: Connection, *, revision_id: int) -> Texts:
     """The beginning of a revision's texts."""
-    row = db.one(connection, "history.article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
-    assert row is not None
+    row = db.the(connection, "history.article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
     return Texts(**row)
 
 
@@ -328,56 +332,3 @@ def list_standings(
         offset=offset,
     )
     return [Standing(**row) for row in found]
-
-
-__all__ = [
-    "BINS",
-    "SHOWN_CHARACTERS",
-    "STATEMENT_SECONDS",
-    "Copy",
-    "NotMigrated",
-    "Publication",
-    "PublicationChoice",
-    "Quarantined",
-    "Revision",
-    "Row",
-    "RunRow",
-    "RunTopic",
-    "ScorerRow",
-    "ShardScores",
-    "SourceCounts",
-    "Standing",
-    "Texts",
-    "TopicOrder",
-    "TopicStanding",
-    "Unfinished",
-    "Version",
-    "count_states",
-    "find_publication",
-    "find_run",
-    "find_scorer",
-    "find_texts",
-    "known_topics",
-    "list_copies",
-    "list_languages",
-    "list_orders",
-    "list_publications",
-    "list_quarantined",
-    "list_revisions",
-    "list_rows",
-    "list_run_topics",
-    "list_runs",
-    "list_shards",
-    "list_standings",
-    "list_topics",
-    "list_unfinished",
-    "list_versions",
-    "metrics",
-    "publication_at",
-    "reading",
-    "run_of_key",
-    "source_counts",
-    "topic_drift",
-    "topic_means",
-    "topic_spreads",
-]

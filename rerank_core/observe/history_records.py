@@ -1,4 +1,4 @@
-"""What the pages show, as records; times are aware, in UTC."""
+"""What the views and signals show, as records. Times are aware, in UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +7,25 @@ from rerank_core.records import TopicState
 
 
 @dataclass(frozen=True)
+class CurrentPublication:
+    """The publication that frontends see, as an asset event tells it."""
+
+    publication_id: int
+    run_id: int
+    version: int
+    as_of: datetime
+    age_seconds: float  # since as_of, by the database's clock
+    degraded: bool
+    blocked: str | None  # by the gate: which check, and by how much
+    topics: int
+    rows: int
+    rows_sha256: str
+    parquet_path: str  # relative to the store
+
+
+@dataclass(frozen=True)
 class Publication:
-    """One published page."""
+    """One published version of a run's page."""
 
     publication_id: int
     run_id: int
@@ -21,7 +38,7 @@ class Publication:
     row_count: int
     parquet_path: str  # relative to the store
     parquet_sha256: str
-    withdrawn: bool  # the file holds an article that was forgotten since
+    withdrawn: bool  # the file holds an article that was forgotten later
     difference: str | None  # why its rows are not those of the version before
     is_current: bool  # frontends see it
     held: bool  # by a rollback
@@ -31,7 +48,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class PublicationChoice:
-    """A publication in a list to choose from."""
+    """A publication to choose from a list."""
 
     publication_id: int
     run_id: int
@@ -61,7 +78,7 @@ class TopicStanding:
     missing: int
     left_out: int
     ranked: int
-    total: int  # topics that the query found, on all pages
+    total: int  # topics that the query matches, without its limit
 
 
 @dataclass(frozen=True)
@@ -86,8 +103,8 @@ class Row:
     copies: int
     copy_sources: list[str]
     began_at: datetime  # what the age counts from
-    rank_before: int | None  # null: it was not on the topic's page before
-    total: int  # rows that the query found, on all pages
+    rank_before: int | None  # in the publication before; null: the topic did not rank it there
+    total: int  # rows that the query matches, without its limit
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,7 @@ class TopicOrder:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run with its latest publication; that one's fields are null where it has none."""
+    """A run with its latest publication, whose fields are null if the run has none."""
 
     run_id: int
     key: str
@@ -130,9 +147,7 @@ class RunRow:
     missing: int | None
     left_out: int | None
     topics_ranked: int | None
-    verdict: (
-        str | None
-    )  # of the gate, the latest: blocked, passed (after a block) or approved; null: nothing was wrong
+    verdict: str | None  # of the gate, the latest: blocked, passed (after a block), approved; null: none
     sentence: str | None  # which check and by how much; of an approval, why
     decided_by: str | None
     decided_at: datetime | None
@@ -140,7 +155,7 @@ class RunRow:
 
     @property
     def state(self) -> str:
-        """How far it has come."""
+        """How far the run has come: blocked, degraded, published, frozen, prepared, claimed or open."""
         if self.verdict == "blocked":
             return "blocked"
         if self.publication_id is not None:
@@ -179,7 +194,7 @@ class ShardScores:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A try to score a shard that has not come to its end."""
+    """An attempt to score a shard that began and did not end."""
 
     shard: int
     failures: int
@@ -213,7 +228,7 @@ class Version:
     blocked: str | None  # by the gate
     difference: str | None
     parquet_path: str
-    withdrawn_at: datetime | None  # the file holds an article that was forgotten since, and goes
+    withdrawn_at: datetime | None  # the file holds an article that was forgotten later, and is deleted
     is_current: bool
 
 
@@ -297,7 +312,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a cluster stands in a topic."""
+    """The place of a cluster in a topic."""
 
     slug: str
     state: TopicState
@@ -306,7 +321,7 @@ class Standing:
     top_k: int
     half_life_hours: float
     languages: list[str]
-    rank: int | None  # null: not on the topic's page
+    rank: int | None  # null: the topic does not rank it
     article_id: str | None  # that stands for the cluster
     ranked_by: str | None
     rank_score: float | None

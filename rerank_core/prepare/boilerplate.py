@@ -1,14 +1,14 @@
-"""Advertising and boilerplate: which lines of a text are no part of the article, by rules in readable files.
+"""Boilerplate: the lines of a text that are no part of the article, such as advertising. Rules in readable files name them.
 
-A file of rules holds one rule a line; empty lines and lines that begin with "//" say nothing. A rule is a
-text in which `*` stands for any text (in Chinese within one sentence) and `#` for a number, and is compared with whole lines: case, width,
-quotation marks and the punctuation and spaces at either end do not matter. Three kinds, each under its mark:
+A file of rules holds one rule a line; empty lines and lines that begin with "//" are ignored. In a rule, `*` stands for
+any text (within one sentence of Chinese), and `#` for a number. A rule describes a whole line. Case, width, quotation
+marks, and punctuation and spaces at either end do not matter. There are three kinds, each under its mark:
 
-    [lines]      a line that is left out
-    [ends]       what is left out at the end of a line that says something else before
-    [headings]   a heading over a list of links: left out with the short lines that follow it
+    [lines]      a line that is removed
+    [ends]       text in brackets at the end of a line that is removed
+    [headings]   a heading over a list of links; it is removed with the short lines that follow it
 
-Rules come from rerank_core/rules, a file a language; those of all languages hold for every text.
+Rules come from rerank_core/prepare/rules, a file for each language. The rules of all languages hold for every text.
 """
 
 import re
@@ -18,11 +18,11 @@ from functools import cache
 from pathlib import Path
 
 from rerank_core.errors import SettingsError
-from rerank_core.prepare.language import caseless
+from rerank_core.prepare.terms import caseless
 
 RULES = Path(__file__).parent / "rules"
 KINDS = ("lines", "ends", "headings")
-MAX_LINE = 240  # characters; a longer line is prose, whatever it begins with
+MAX_LINE = 240  # characters; a longer line is prose, and only its end can be removed
 MAX_LINK = 120  # characters of a line in a list of links
 
 _QUOTES = re.compile("[\"'“”‘’„«»「」『』〝〞`]")
@@ -37,7 +37,11 @@ _NUMBER = r"\d+(?:[., ]\d+)*(?:万|萬|亿|億|千|k|m)?\+?"
 
 
 def folded(line: str) -> str:
-    """The form in which lines and rules are compared: NFKC, no case, no quotation marks, nothing around it."""
+    """The form in which lines and rules are compared.
+
+    It is caseless (terms.py) and has neither quotation marks nor punctuation and spaces at either end. A line that
+    stands in brackets loses them.
+    """
     return _bare(line, _EDGE)
 
 
@@ -58,23 +62,23 @@ def _stripped(text: str, edge: re.Pattern[str]) -> str:
 
 
 class Rules:
-    """Rules of one kind. `match` says whether a folded text, as a whole, is what one of them describes."""
+    """Rules of one kind. `match` says whether one of them describes a folded text."""
 
     def __init__(self, rules: Iterable[str]) -> None:
-        wanted = {_bare(rule, _RULE_EDGE) for rule in rules}
-        self._plain = frozenset(rule for rule in wanted if not re.search(r"[*#]", rule))
-        # A rule's longest piece of text is looked for first: almost no text has it, and that is told at once.
+        bare_rules = {_bare(rule, _RULE_EDGE) for rule in rules}
+        self._plain = frozenset(rule for rule in bare_rules if not re.search(r"[*#]", rule))
+        # Speed: almost no text has a rule's longest piece of text, so the piece is searched before the pattern.
         self._patterns = [
             (max(re.split(r"[*#]", rule), key=len), re.compile(_pattern(rule)))
-            for rule in sorted(wanted - self._plain)
+            for rule in sorted(bare_rules - self._plain)
         ]
-        # And before that its first character: most rules are in another language.
+        # Before the piece, its first character is searched: most rules are in another language.
         self._by_first: dict[str, list[tuple[str, re.Pattern[str] | None]]] = {}
         for piece, pattern in (*((rule, None) for rule in self._plain), *self._patterns):
             self._by_first.setdefault(piece[:1], []).append((piece, pattern))
 
     def within(self, text: str) -> "Rules":
-        """Those of the rules that can match a part of this folded text."""
+        """The rules that can match a part of this folded text."""
         narrowed = Rules(())
         firsts = self._by_first.keys() & {*text, ""}
         possible = [rule for first in firsts for rule in self._by_first[first] if rule[0] in text]
@@ -98,14 +102,14 @@ def _pattern(rule: str) -> str:
 
 @dataclass(frozen=True)
 class Boilerplate:
-    """All rules that are in force."""
+    """All rules in force."""
 
     lines: Rules
     ends: Rules
     headings: Rules
 
     def strip(self, text: str) -> tuple[str, int]:
-        """The text without advertising and boilerplate, and how many of its lines were left out or cut."""
+        """The text without boilerplate, and the number of its lines that were removed or cut."""
         whole = folded(text)
         possible = Boilerplate(*(rules.within(whole) for rules in (self.lines, self.ends, self.headings)))
         kept: list[str] = []
@@ -124,30 +128,30 @@ class Boilerplate:
         return "\n".join(kept), removed
 
     def _cut(self, line: str, bare: str | None) -> str:
-        """What is left of a line; `bare` is its folded form, None for one too long to be anything but prose."""
+        """What is left of a line. `bare` is its folded form; None if the line is longer than MAX_LINE."""
         if bare is not None:
             if not bare or self.lines.match(bare):
                 return ""
-            # A row of a table is no list of pieces.
+            # A row of a table is not a list of pieces.
             pieces = [] if line.startswith("|") else _PIECES.split(line)
             if len(pieces) > 1:
                 kept = [piece.strip() for piece in pieces if not self.lines.match(folded(piece))]
                 if len(kept) < len(pieces):
                     return " | ".join(piece for piece in kept if folded(piece))
-        found = _BRACKET.search(line)
-        return line[: found.start()] if found and self.ends.match(folded(found.group(1))) else line
+        bracket = _BRACKET.search(line)
+        return line[: bracket.start()] if bracket and self.ends.match(folded(bracket.group(1))) else line
 
 
 def _is_link(line: str) -> bool:
-    """Whether a line below a heading of links is one of them: short, and no statement."""
+    """Whether a line below a heading of links is a link: short, and without the end of a sentence."""
     return len(line) <= MAX_LINK and not _END_OF_SENTENCE.search(line.rstrip())
 
 
 @cache
 def load(extra: Path | None = None) -> Boilerplate:
-    """The rules of this library, and those of `extra`: a file, or a folder of *.txt files.
+    """The rules of this library and of `extra`, which is a file or a folder of *.txt files.
 
-    Raises SettingsError where it cannot be read, or a line of it is no rule.
+    Raises SettingsError if `extra` cannot be read, or if a line of it is not a rule.
     """
     files = sorted(RULES.glob("lines_*.txt"))
     if extra is not None:
@@ -156,27 +160,29 @@ def load(extra: Path | None = None) -> Boilerplate:
     for file in files:
         for kind, rule in read(file):
             rules[kind].append(rule)
-    return Boilerplate(**{kind: Rules(found) for kind, found in rules.items()})
+    return Boilerplate(**{kind: Rules(texts) for kind, texts in rules.items()})
 
 
 def _files(extra: Path) -> list[Path]:
     if extra.is_file():
         return [extra]
-    found = sorted(extra.glob("*.txt"))
-    if not found:
+    files = sorted(extra.glob("*.txt"))
+    if not files:
         raise SettingsError(
-            f"RERANK_BOILERPLATE_RULES = {str(extra)!r}: there is no such file, and no folder with *.txt files in it;"
-            " name one that every worker sees"
+            f"RERANK_BOILERPLATE_RULES = {str(extra)!r} is neither a file nor a folder with *.txt files;"
+            " name a path that every worker sees"
         )
-    return found
+    return files
 
 
 def read(file: Path, *, kinds: tuple[str, ...] = KINDS) -> Iterator[tuple[str, str]]:
-    """(kind, rule) of each rule in a file. Raises SettingsError that names the line at fault."""
+    """(kind, rule) of each rule in a file. Raises SettingsError, which names the file and line at fault."""
     try:
         lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"rules {file} cannot be read as UTF-8 text: {error}") from error
+        raise SettingsError(
+            f"rules {file} cannot be read as UTF-8 text: {error}; save the file as UTF-8, readable by every worker"
+        ) from error
     kind = None
     for number, line in enumerate(lines, 1):
         rule = line.strip()
@@ -186,11 +192,15 @@ def read(file: Path, *, kinds: tuple[str, ...] = KINDS) -> Iterator[tuple[str, s
             kind = rule[1:-1]
             if kind not in kinds:
                 raise SettingsError(
-                    f"{file}, line {number}: {rule} is none of {', '.join(f'[{k}]' for k in kinds)}"
+                    f"{file}, line {number}: expected one of {', '.join(f'[{name}]' for name in kinds)}, found {rule}"
                 )
         elif kind is None:
-            raise SettingsError(f"{file}, line {number}: a rule needs a mark such as [{kinds[0]}] above it")
+            raise SettingsError(
+                f"{file}, line {number}: rule {rule!r} has no kind; put a mark such as [{kinds[0]}] above it"
+            )
         elif len(re.sub(r"[*#\s]", "", folded(rule))) < (2 if "*" in rule and "©" not in rule else 1):
-            raise SettingsError(f"{file}, line {number}: rule {rule!r} would take almost any line; say more")
+            raise SettingsError(
+                f"{file}, line {number}: rule {rule!r} would remove almost any line; add letters to it"
+            )
         else:
             yield kind, rule

@@ -1,10 +1,11 @@
-"""Chinese words, exactly those of jieba's `cut_for_search`, in three fifths of its time.
+"""Chinese words: exactly those of jieba's `cut_for_search`, in 60 % of its time.
 
-jieba looks for the likeliest way through all words that a text can be made of, and lets a hidden Markov model put characters
-together that stand alone on it. Here the dictionary, the probabilities and the model are jieba's own; what differs is one
-pass from the end over logarithms taken once, where jieba makes a graph and takes them anew. Sums are formed in jieba's
-order, so that they are the same to the last bit, and of two ways that are equally likely the one with the longer word is
-taken, as there. Tests compare both on real and on random text.
+jieba searches the likeliest way through all words that can make up a text. A hidden Markov model then joins single
+characters that stand side by side on that way. This module uses the dictionary, the probabilities and the model of jieba.
+
+It is faster because it takes the logarithms once, and needs no graph: one pass from the end of the text is enough.
+Its results are the same. It adds numbers in jieba's order, so the sums are equal to the last bit. Of two equally likely
+ways it takes the one with the longer word, as jieba does. Tests compare both on real and on random text.
 """
 
 import logging
@@ -14,16 +15,16 @@ from functools import cache, lru_cache
 from math import inf, log
 from typing import Any
 
-REMEMBERED = 20_000  # words, and characters put together, of which the outcome is kept
+REMEMBERED = 20_000  # results kept in each of two caches, because news repeat their words
 
-# A character that is none of these is a word by itself to jieba.
+# To jieba, any other character is a word by itself.
 _HAN = re.compile("([\u4e00-\u9fd5]+)")
 
 
 def search_words(han: str) -> list[str]:
-    """The words of a run of Chinese characters, in their order; before a long word the shorter ones within it.
+    """The words of a run of Chinese characters, in their order.
 
-    These are all pairs of its characters that are words, then all threes, then the word itself.
+    Before each long word come the shorter words within it: all words of two characters, then all words of three.
     """
     return _words()(han)
 
@@ -38,48 +39,47 @@ def _words() -> "Words":
 
 
 class Words:
-    """The words of a dictionary: of a jieba.Tokenizer that is initialized."""
+    """The words that the dictionary of an initialized jieba.Tokenizer makes of a text."""
 
     def __init__(self, tokenizer: Any) -> None:
         from jieba import finalseg
 
         total = log(tokenizer.total)
-        # The logarithm of a word's share; −∞: only the beginning of longer words.
+        # The logarithm of a word's share of all words; −∞ for what only begins longer words.
         self._likelihood: dict[str, float] = {
             word: log(times) - total if times else -inf for word, times in tokenizer.FREQ.items()
         }
-        self._unknown = log(1) - total  # that of a character which is no word
-        self._put_together: Callable[[str], Iterator[str]] = finalseg.cut  # the hidden Markov model
-        # News say the same words again and again.
-        self._joined = lru_cache(REMEMBERED)(self._joined_anew)
-        self._searched = lru_cache(REMEMBERED)(self._searched_anew)
+        self._unknown = log(1) - total  # of a character that is not a word
+        self._join_characters: Callable[[str], Iterator[str]] = finalseg.cut  # the hidden Markov model
+        self._joined = lru_cache(REMEMBERED)(self._uncached_joined)
+        self._searched = lru_cache(REMEMBERED)(self._uncached_searched)
 
     def __call__(self, han: str) -> list[str]:
-        """What `search_words` says."""
-        found: list[str] = []
+        """What `search_words` returns."""
+        words: list[str] = []
         for part in _HAN.split(han):
             if _HAN.match(part):
-                self._cut(part, found)
+                self._append_words(part, words)
             else:
-                found += part
-        return found
+                words += part
+        return words
 
-    def _cut(self, han: str, found: list[str]) -> None:
+    def _append_words(self, han: str, words: list[str]) -> None:
         ends = self._likeliest(han)
-        start = alone = 0  # of the next word; of the characters before it that stand alone
+        start = alone = 0  # where the next word begins; where the single characters before it begin
         while start < len(han):
             end = ends[start]
             if end > start + 1:
                 if alone < start:
-                    found += self._joined(han[alone:start])
-                found += self._searched(han[start:end])
+                    words += self._joined(han[alone:start])
+                words += self._searched(han[start:end])
                 alone = end
             start = end
         if alone < start:
-            found += self._joined(han[alone:])
+            words += self._joined(han[alone:])
 
     def _likeliest(self, han: str) -> list[int]:
-        """Where a word that begins at each place ends on the likeliest way from there."""
+        """For each place: where the word that begins there ends, on the likeliest way from there to the end."""
         find, unknown, length = self._likelihood.get, self._unknown, len(han)
         ways = [0.0] * (length + 1)  # the likelihood of the likeliest way from each place to the end
         ends = [0] * length
@@ -87,7 +87,7 @@ class Words:
             best, best_end = -inf, start + 1
             for end in range(start + 1, length + 1):
                 way = find(han[start:end])
-                if way is None:  # no word begins so
+                if way is None:  # no word begins with these characters
                     break
                 way += ways[end]
                 if way >= best:
@@ -96,14 +96,16 @@ class Words:
             ends[start] = best_end if best > -inf else start + 1
         return ends
 
-    def _joined_anew(self, alone: str) -> tuple[str, ...]:
-        """The words that characters make which stand alone side by side."""
+    def _uncached_joined(self, alone: str) -> tuple[str, ...]:
+        """The words that single characters make which stand side by side."""
         if len(alone) < 2 or self._has(alone):
             return tuple(alone)
-        return tuple(word for one in self._put_together(alone) for word in self._searched_anew(one))
+        return tuple(
+            word for joined in self._join_characters(alone) for word in self._uncached_searched(joined)
+        )
 
-    def _searched_anew(self, word: str) -> tuple[str, ...]:
-        """A word behind the shorter ones within it."""
+    def _uncached_searched(self, word: str) -> tuple[str, ...]:
+        """The shorter words within a word, then the word itself."""
         parts = [
             word[at : at + size] for size in (2, 3) for at in range(len(word) - size + 1) if size < len(word)
         ]

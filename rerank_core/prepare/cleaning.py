@@ -1,12 +1,13 @@
-"""Raw text of the web → clean text, in small steps that can be left out one by one.
+"""Cleaning: raw text of the web → clean text, in small steps. A setting can leave out each of them.
 
-    decode      bytes that were read in the wrong encoding, where the parser would lose them; entities of plain text
-    extract     a page or a fragment of HTML becomes text, a line a block; lines of a fixed width become paragraphs
-    repair      what else went wrong with an encoding, by ftfy
-    normalise   NFC, one kind of space; no control characters, no invisible ones, none that turn the reading direction
-    boilerplate lines that advertise, count or link are left out, by rules
+    decode      reads bytes of a wrong encoding again, if the parser would lose them; resolves entities of plain text
+    extract     makes text of a page or fragment of HTML, a line a block; makes paragraphs of lines of a fixed width
+    repair      repairs other faults of an encoding, by ftfy
+    normalise   Unicode NFC, one kind of space; removes control characters, invisible characters, and characters that
+                turn the reading direction
+    boilerplate removes lines that advertise, count or link, by rules (boilerplate.py)
 
-Each step takes a text and gives a text; none fails on bad input, and the raw text is never altered in place.
+Each step takes a text and returns a text.
 """
 
 import html
@@ -23,12 +24,10 @@ import ftfy
 
 from rerank_core.prepare import boilerplate
 
-LINK_SHARE = 0.95  # of a list's letters; such a list leads to other articles
-WRAPPED = 40  # characters of many a line, where text was broken at a fixed width
-MAX_WRAPPED = 100  # and of any
-MAX_RAW = (
-    2_000_000  # characters of raw text or HTML that are read: one page of sixteen has over half a million
-)
+LINK_SHARE = 0.95  # a list with at least this share of its letters in links leads to other articles
+WRAPPED = 40  # text of a fixed width has at least this many characters in a third of its lines
+MAX_WRAPPED = 100  # and at most this many in every line
+MAX_RAW = 2_000_000  # characters of raw text that are read; one page in sixteen has over 500,000
 
 _ELEMENTS = (
     "a abbr address article aside audio b blockquote body br button caption center cite code dd del details div dl"
@@ -37,7 +36,7 @@ _ELEMENTS = (
     " small source span strike strong style sub summary sup svg table tbody td template textarea tfoot th thead time"
     " title tr tt u ul var video"
 ).split()
-# "<SRD>" and "<3" are text: only elements that HTML has make a markup of it.
+# "<SRD>" and "<3" are text: only the elements of HTML are markup.
 _MARKUP = re.compile(
     rf"<(?:!--|!doctype\s|/?(?:{'|'.join(_ELEMENTS)})(?:\s[^<>=]*=[^<]*>|\s*/?>|\s+$))", re.IGNORECASE
 )
@@ -45,9 +44,8 @@ _PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
 _BLOCK = re.compile(
     r"<(?:p|div|h[1-6]|ul|ol|li|table|section|article|blockquote|pre|figure|dl)[\s>]", re.IGNORECASE
 )
-_MISREAD = re.compile(
-    "[\u00c2-\u00f4][\u0080-\u00a0]"
-)  # a byte that HTML takes for a control character or a space
+# UTF-8 that was read as Latin-1, with a byte that HTML takes for a control character or a space.
+_MISREAD = re.compile("[\u00c2-\u00f4][\u0080-\u00a0]")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"  # control, surrogate, private use
     "\u00ad\u200b\u2060\ufeff\U000e0000-\U000e007f"  # of no width
@@ -66,10 +64,10 @@ _FIX = ftfy.TextFixerConfig(
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Which steps are taken, and by which rules."""
+    """Which steps prepare takes, and by which rules."""
 
-    without: frozenset[str] = frozenset()  # steps that are left out
-    rules: Path | None = None  # further rules of boilerplate
+    without: frozenset[str] = frozenset()  # steps that are left out, as in the setting prepare_without
+    rules: Path | None = None  # more rules of boilerplate: a file, or a folder of *.txt files
 
 
 @dataclass
@@ -81,7 +79,10 @@ class Tally:
 
 
 def clean(raw: str | None, *, cleaning: Cleaning, tally: Tally, steps: Iterable[str] | None = None) -> str:
-    """HTML page, HTML fragment or plain text → text, by these of the steps. Raises what a parser raises."""
+    """The text of an HTML page, an HTML fragment or a plain text; `steps` are names of STEPS, None means all.
+
+    Reads the first MAX_RAW characters. Adds what the steps did to `tally`. Raises whatever a parser raises.
+    """
     text = (raw or "")[:MAX_RAW]
     if not text:
         return ""
@@ -107,19 +108,19 @@ def _extract(text: str, cleaning: Cleaning, tally: Tally) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Plain text whose lines were broken at a fixed width, a line a paragraph; any other text as it is."""
+    """Plain text that was broken at a fixed width, with a line a paragraph; any other text unchanged."""
     lines = text.split("\n")
     full = sum(len(line) >= WRAPPED for line in lines)
     if len(lines) < 4 or max(map(len, lines)) > MAX_WRAPPED or 3 * full < len(lines):
         return text
-    made = lines[:1]
+    paragraphs = lines[:1]
     for before, line in pairwise(lines):
         # An indented line begins a paragraph, as does one below a short line.
         if line[:1].isspace() or not line or len(before) < WRAPPED // 2:
-            made.append(line)
+            paragraphs.append(line)
         else:
-            made[-1] += " " + line
-    return "\n".join(made)
+            paragraphs[-1] += " " + line
+    return "\n".join(paragraphs)
 
 
 def _from_html(markup: str) -> str:
@@ -132,13 +133,17 @@ def _from_page(markup: str) -> str:
     tree = trafilatura.load_html(markup)
     if tree is None:
         return ""
-    found = _extracted(tree)
+    extracted = _extracted(tree)
     lists = _lists_of_links(tree)
-    if "\n" in found:
-        links = {" ".join(item.text_content().split()) for one in lists for item in one.iter("li")}
-        return "\n".join(line for line in found.split("\n") if line.removeprefix("- ").strip() not in links)
-    # Of a page that says little the extractor gives all text as one line, lists of links and all.
-    return _extracted(_pruned(tree, lists)) if lists else found
+    if "\n" in extracted:
+        links = {
+            " ".join(item.text_content().split()) for link_list in lists for item in link_list.iter("li")
+        }
+        return "\n".join(
+            line for line in extracted.split("\n") if line.removeprefix("- ").strip() not in links
+        )
+    # If a page says little, the extractor returns all of its text as one line, including lists of links.
+    return _extracted(_pruned(tree, lists)) if lists else extracted
 
 
 def _from_fragment(markup: str) -> str:
@@ -150,10 +155,10 @@ def _from_fragment(markup: str) -> str:
     if tree is None:
         return ""
     tree = _pruned(tree, _lists_of_links(tree))
-    # A fragment is all content: the extractor is told so, and to keep every block.
-    found = _extracted(tree, is_fragment=True)
-    if found:
-        return found
+    # A fragment is all content, so the extractor keeps every block.
+    extracted = _extracted(tree, is_fragment=True)
+    if extracted:
+        return extracted
     from lxml.etree import strip_elements
 
     strip_elements(tree, "script", "style", "template", "noscript", with_tail=False)
@@ -171,30 +176,33 @@ def _options(is_fragment: bool) -> Any:
     from trafilatura.settings import DEFAULT_CONFIG, Extractor, use_config
 
     config = DEFAULT_CONFIG
-    if is_fragment:  # of which a short text is a text, and not a failure to find more
+    if is_fragment:  # a short text is then not a failure to find more
         config = use_config()
         for name in ("MIN_EXTRACTED_SIZE", "MIN_OUTPUT_SIZE"):
             config.set("DEFAULT", name, "1")
-    # Without its second opinions from other libraries it is quicker, and no worse on the pages measured.
+    # `fast` asks no other libraries for a second opinion: quicker, and no worse on the pages that were measured.
     return Extractor(fast=True, comments=False, recall=is_fragment, config=config)
 
 
 def _lists_of_links(tree: Any) -> list[Any]:
-    return [one for one in tree.iter("ul", "ol") if _is_list_of_links(one)]
+    return [element for element in tree.iter("ul", "ol") if _is_list_of_links(element)]
 
 
 def _pruned(tree: Any, elements: list[Any]) -> Any:
-    for one in elements:
-        if one.getparent() is not None:
-            one.drop_tree()
+    for element in elements:
+        if element.getparent() is not None:
+            element.drop_tree()
     return tree
 
 
 def _is_list_of_links(element: Any) -> bool:
-    """Whether two or more links are all that a list says: related articles, not a part of this one."""
+    """Whether a list says almost nothing but two or more links: it then names related articles."""
     links = [link.text_content() for link in element.iter("a")]
-    said = sum(not one.isspace() for one in element.text_content())
-    return len(links) > 1 and sum(not one.isspace() for link in links for one in link) >= LINK_SHARE * said
+    return len(links) > 1 and _letters("".join(links)) >= LINK_SHARE * _letters(element.text_content())
+
+
+def _letters(text: str) -> int:
+    return sum(not character.isspace() for character in text)
 
 
 def _repair(text: str, cleaning: Cleaning, tally: Tally) -> str:

@@ -1,13 +1,17 @@
-"""The clusters of a pipeline: the place of every text among its near-copies, kept from one run to the next.
+"""The clusters of a pipeline: each text's place among its near-copies, kept from run to run.
 
-A text is placed once, after its run has prepared it: it joins the leader that it is most like, among the texts that were
-first ingested within `syndication_hours` of it, or leads a cluster of its own. The texts of one run take their turns by
-time of first ingestion, whatever order they were prepared in. So a near-copy that comes days later finds the score of
-the one that was scored, and keeps it when that one has left the window. A leader whose text is deleted is
-replaced by the text that joined it first.
+1. `find_unplaced` reads the new texts, and the leaders that each of them may join.
+2. `place` decides where each new text goes: near_copies.join.
+3. `keep` writes the places, unless the clusters have changed since they were read.
 
-Of the leaders, only bands are read: 128 bytes each; signatures (512 bytes) and marks of those alone that share one with
-a new text. 360,000 leaders are some 150 MB for the seconds that it takes.
+A text is placed once, after its run has prepared it. It joins the most similar leader among the texts that were first
+ingested within `syndication_hours` of it, or it leads a cluster of its own. The texts of one run take their turns by
+first ingestion, so the order of preparation does not matter. Thus a near-copy that comes days later finds the score of
+its leader, and keeps that score when the leader has left the freshness window. If a leader's text is deleted, the text
+that joined it first takes the lead.
+
+`find_unplaced` reads the bands of all leaders (128 bytes each). It reads signatures (512 bytes) and marks only of the
+leaders that share a band with a new text. 360,000 leaders take some 150 MB for a few seconds.
 """
 
 import logging
@@ -21,122 +25,138 @@ import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.prepare import near_copies
-from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Marks, Signatures, Texts
+from rerank_core.prepare.marks import Marks
+from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Signatures, Texts
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in, copy_out
 
 log = logging.getLogger(__name__)
 
 LEADERS = pa.schema([("document_id", pa.int64()), ("bands", pa.string())])
-EPOCH_HOUR = 3_600.0  # seconds
+SECONDS_PER_HOUR = 3_600.0
 
 
 @dataclass(frozen=True)
-class Found:
+class Unplaced:
     """New texts, and the leaders that they may join, as one snapshot shows them."""
 
-    new: Sequence[RowMapping]  # in the order that they take their turns in
-    alike: Sequence[RowMapping]  # leaders that share a band with one of them, the earliest first
-    leaders: int  # in the span of time
-    span: dict[str, Any]
+    texts: Sequence[RowMapping]  # new texts, in the order of their turns
+    leaders: Sequence[RowMapping]  # leaders that share a band with a new text, the earliest first
+    leader_count: int  # all leaders in the span
+    span: dict[str, Any]  # since and until: the times of first ingestion that were searched for leaders
 
 
-def find(connection: Connection, *, settings: Settings, run: Run) -> Found | None:
-    """What has no place yet; None where all has."""
+def find_unplaced(connection: Connection, *, settings: Settings, run: Run) -> Unplaced | None:
+    """The texts that have no place yet: of this run, and of earlier unpublished runs; None if all have a place."""
     rows = db.rows(
         connection, "clusters.new", pipeline=run.pipeline, run_id=run.run_id, until=run.window.until
     )
     if not rows:
         return None
-    new = sorted(rows, key=lambda row: (row["first_ingested_at"], row["article_id"]))
-    near = timedelta(hours=settings.syndication_hours)
+    texts = sorted(rows, key=lambda row: (row["first_ingested_at"], row["article_id"]))
+    reach = timedelta(hours=settings.syndication_hours)
     span: dict[str, Any] = {
-        "since": new[0]["first_ingested_at"] - near,
-        "until": new[-1]["first_ingested_at"] + near,
+        "since": texts[0]["first_ingested_at"] - reach,
+        "until": texts[-1]["first_ingested_at"] + reach,
     }
-    leaders = db.copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
-    alike = near_copies.may_be_alike(_decoded(leaders), near_copies.bands(_signatures(new)))
-    ids = leaders.column("document_id").to_numpy()[alike].tolist()
-    found = db.rows(connection, "clusters.alike", pipeline=run.pipeline, document_ids=ids) if ids else []
-    return Found(new, found, leaders.num_rows, span)
+    leaders = copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
+    in_reach = near_copies.sharing_a_band(_decoded_bands(leaders), near_copies.bands(_signatures(texts)))
+    leader_ids = leaders.column("document_id").to_numpy()[in_reach].tolist()
+    leader_rows = (
+        db.rows(connection, "clusters.compared_leaders", pipeline=run.pipeline, document_ids=leader_ids)
+        if leader_ids
+        else []
+    )
+    return Unplaced(texts, leader_rows, leaders.num_rows, span)
 
 
-def place(found: Found, *, settings: Settings) -> Joined:
-    """Where each new text goes; see syndication.join."""
+def place(unplaced: Unplaced, *, settings: Settings) -> Joined:
+    """The leader of each new text: positions among `unplaced.leaders`, then `unplaced.texts`. See near_copies.join."""
     return near_copies.join(
-        _texts(found.alike),
-        _texts(found.new),
+        _as_texts(unplaced.leaders),
+        _as_texts(unplaced.texts),
         similarity=settings.syndication_similarity,
         hours=settings.syndication_hours,
     )
 
 
-def keep(connection: Connection, *, pipeline: str, found: Found, joined: Joined) -> bool:
-    """Write the places; False where the clusters have changed since they were read, and nothing is written.
+def keep(connection: Connection, *, pipeline: str, unplaced: Unplaced, joined: Joined) -> bool:
+    """Write the places. Returns False, and writes nothing, if the clusters have changed since they were read.
 
-    The caller keeps other claims of the pipeline, and the deletion of documents, waiting.
+    The caller makes other claims of the pipeline, and the deletion of documents, wait meanwhile.
     """
-    ids = [row["document_id"] for row in (*found.alike, *found.new)]
-    leaders = [ids[position] for position in joined.leader.tolist()]
-    new_ids = ids[len(found.alike) :]
-    changed = db.one(
+    document_ids = [row["document_id"] for row in (*unplaced.leaders, *unplaced.texts)]
+    leader_ids = [document_ids[position] for position in joined.leader.tolist()]
+    new_ids = document_ids[len(unplaced.leaders) :]
+    clusters = db.the(
         connection,
         "clusters.changed",
         pipeline=pipeline,
-        leaders=found.leaders,
-        joined_ids=sorted(set(leaders) - set(new_ids)),
+        leaders=unplaced.leader_count,
+        joined_ids=sorted(set(leader_ids) - set(new_ids)),
         document_ids=new_ids,
-        **found.span,
+        **unplaced.span,
     )
-    assert changed is not None
-    if changed["changed"]:
-        log.info("clusters of pipeline %s have changed meanwhile; %d texts again", pipeline, len(new_ids))
+    if clusters["changed"]:
+        log.info(
+            "clusters of pipeline %s changed while texts were compared: compare %d texts again",
+            pipeline,
+            len(new_ids),
+        )
         return False
-    bands = near_copies.bands(_signatures(found.new)).astype("<u4")
+    bands = near_copies.bands(_signatures(unplaced.texts)).astype("<u4")
     columns = {
         "pipeline": [pipeline] * len(new_ids),
         "document_id": new_ids,
-        "leader_document_id": leaders,
+        "leader_document_id": leader_ids,
         "similarity": pa.array(joined.similarity.astype(np.float32)),
         "bands": pa.array([row.tobytes() for row in bands], pa.binary()),
         **{
-            name: [row[name] for row in found.new] for name in ("article_id", "first_ingested_at", "began_at")
+            name: [row[name] for row in unplaced.texts]
+            for name in ("article_id", "first_ingested_at", "began_at")
         },
     }
-    db.copy_in(connection, "rerank.near_copy", pa.table(columns))
+    copy_in(connection, "rerank.near_copy", pa.table(columns))
     return True
 
 
-def begin_anew(connection: Connection, *, settings: Settings, run: Run) -> int:
-    """Clusters whose texts this run has claimed again long after the leader count their age from now on anew."""
-    seconds = settings.syndication_hours * 3600
-    return db.execute(connection, "clusters.again", pipeline=run.pipeline, run_id=run.run_id, seconds=seconds)
+def begin_again(connection: Connection, *, settings: Settings, run: Run) -> int:
+    """Begin clusters again whose texts this run has claimed long after their leader; returns how many.
+
+    Long is more than `syndication_hours`. Their age counts from the later claim.
+    """
+    seconds = settings.syndication_hours * SECONDS_PER_HOUR
+    return db.execute(
+        connection, "clusters.begin_again", pipeline=run.pipeline, run_id=run.run_id, seconds=seconds
+    )
 
 
 def promote(connection: Connection, document_ids: Sequence[int]) -> int:
-    """Replace those of these texts that lead, before they are deleted; returns the near-copies that moved.
+    """Replace the leaders among these texts, which are about to be deleted; returns the near-copies that moved.
 
     The caller holds the lock on documents.
     """
     return db.execute(connection, "clusters.promote", document_ids=list(document_ids))
 
 
-def _texts(rows: Sequence[RowMapping]) -> Texts:
+def _as_texts(rows: Sequence[RowMapping]) -> Texts:
     return Texts(
         signatures=_signatures(rows),
         marks=[Marks.of_text(row["marks"]) for row in rows],
         langs=[row["lang"] for row in rows],
-        hours=np.asarray([row["first_ingested_at"].timestamp() / EPOCH_HOUR for row in rows]),
+        hours=np.asarray([row["first_ingested_at"].timestamp() / SECONDS_PER_HOUR for row in rows]),
     )
 
 
 def _signatures(rows: Sequence[RowMapping]) -> Signatures:
+    """uint32, shape (rows, PLACES)."""
     joined = b"".join(bytes(row["signature"]) for row in rows)
     return np.frombuffer(joined, dtype="<u4").astype(np.uint32).reshape(len(rows), PLACES)
 
 
-def _decoded(leaders: pa.Table) -> Signatures:
-    """Their bands, one row a leader."""
+def _decoded_bands(leaders: pa.Table) -> Signatures:
+    """uint32, shape (leaders, BANDS)."""
     joined = bytes.fromhex("".join(leaders.column("bands").to_pylist()))
     return np.frombuffer(joined, dtype="<u4").astype(np.uint32).reshape(leaders.num_rows, BANDS)

@@ -1,8 +1,8 @@
-"""Raw article → document: title, summary and body are cleaned and put together, then described.
+"""Raw article → document: its title, summary and body are cleaned, put together and described.
 
-The order is title, summary, body, one empty line between. The title has at most 300 characters, the summary
-2,000 and the whole 20,000, far beyond what the model reads of it. A summary or title that the body begins with
-is not said twice. Language, BM25 terms, flags and the signature that near-copies are found by are those of the whole text.
+The text is title, summary and body, with an empty line between them. A title or summary that the body begins with is not
+repeated. Language, BM25 terms, flags, signature and marks describe the whole text. The limits (MAX_TITLE, MAX_SUMMARY,
+MAX_TEXT) lie far beyond what the model reads.
 """
 
 import hashlib
@@ -11,22 +11,24 @@ from collections import Counter
 
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
-from rerank_core.prepare.language import Language, language, terms
-from rerank_core.prepare.near_copies import marks, signature
+from rerank_core.prepare.language import Language, language
+from rerank_core.prepare.marks import marks
+from rerank_core.prepare.near_copies import signature
+from rerank_core.prepare.terms import terms
 from rerank_core.records import Document
 
 MAX_TITLE = 300  # characters
-MAX_SUMMARY = 2_000
-MAX_TEXT = 20_000
-MAX_GARBAGE = 0.3  # of a text's characters; more of it cannot be read by anyone
+MAX_SUMMARY = 2_000  # characters
+MAX_TEXT = 20_000  # characters
+MAX_GARBAGE = 0.3  # share of a text's characters; nobody can read a text with more garbage
 
-# What is left of text whose encoding was lost: replacement characters, runs of question marks, misread ones.
+# Garbage is what is left of a text whose encoding was lost: replacement characters, question marks, misread characters.
 _GARBAGE = re.compile("[\ufffd\u25a1]|\\?{3,}|锟斤拷|烫烫烫|ï¿½")
-TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title advertises nothing else
+TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title has no lines of boilerplate
 
 
 class Unpreparable(Exception):
-    """The article has no text that could be ranked; its message is the reason."""
+    """The article has no text that can be ranked. The message is the reason, for the quarantine."""
 
 
 def to_document(
@@ -38,9 +40,10 @@ def to_document(
     cleaning: Cleaning = Cleaning(),  # noqa: B008 - it is frozen
     counts: Counter[str] | None = None,
 ) -> Document:
-    """The document that the model and BM25 read. `counts`, where given, is added to: what each step did.
+    """The document that the model and BM25 read. Adds what each step did to `counts`, if given.
 
-    Raises Unpreparable where no text is left, or none that could be read.
+    `lang` is the language that the source claims. Raises Unpreparable if no readable text is left, and whatever a
+    parser raises.
     """
     tally = Tally()
     clean_title = clean(title, cleaning=cleaning, tally=tally, steps=TITLE_STEPS).replace("\n", " ")
@@ -49,24 +52,24 @@ def to_document(
     clean_body = clean(body, cleaning=cleaning, tally=tally)
     text = assembled(clean_title, clean_summary, clean_body)
     _refuse_unreadable(text)
-    found = _language(text, lang, cleaning)
-    words = list(terms(text, lang=found.code))
+    told = _language(text, lang, cleaning)
+    words = list(terms(text, lang=told.code))
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
     sketch = None if "syndication" in cleaning.without else signature(text)
     if counts is not None:
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
-        counts["language_overruled"] += found.overruled
-        counts[f"lang_{found.code}"] += 1
+        counts["language_overruled"] += told.overruled
+        counts[f"lang_{told.code}"] += 1
         counts.update(f"flag_{flag}" for flag in noticed)
         counts["signature_short"] += sketch is None and "syndication" not in cleaning.without
     return Document(
         digest=hashlib.sha256(text.encode("utf-8")).digest(),
         title=clean_title or _cut(text.split("\n", 1)[0], MAX_TITLE),
         text=text,
-        lang=found.code,
+        lang=told.code,
         terms=" ".join(words),
-        lang_confidence=found.confidence,
+        lang_confidence=told.confidence,
         flags=noticed,
         signature=None if sketch is None else sketch.astype("<u4").tobytes(),
         marks=None if sketch is None else marks(text).to_text(),
@@ -74,9 +77,10 @@ def to_document(
 
 
 def assembled(title: str, summary: str, body: str) -> str:
+    """The text of a document, of its cleaned parts; at most MAX_TEXT characters."""
     if title and body.startswith(title + "\n"):
         body = body[len(title) :].lstrip("\n")
-    begun = re.sub(r"\s*(?:…|\.{3})$", "", summary)  # a summary is often the body's beginning, cut
+    begun = re.sub(r"\s*(?:…|\.{3})$", "", summary)  # a summary is often the first words of the body
     if summary == title or (begun and body.startswith(begun)):
         summary = ""
     return _cut("\n\n".join(part for part in (title, summary, body) if part), MAX_TEXT)
@@ -91,7 +95,9 @@ def _refuse_unreadable(text: str) -> None:
         raise Unpreparable("empty: no letter or digit in title, summary and body")
     garbage = sum(map(len, _GARBAGE.findall(text)))
     if garbage > MAX_GARBAGE * len(text):
-        raise Unpreparable("garbled: the encoding of most of its text was lost before it came here")
+        raise Unpreparable(
+            "garbled: the encoding of much of the text was lost before it was claimed; send it again in UTF-8"
+        )
 
 
 def _language(text: str, claimed: str | None, cleaning: Cleaning) -> Language:

@@ -1,7 +1,7 @@
-"""What is noticed about a text and does not take it away: flags that people and later stages can look at.
+"""Flags: what people and later stages may want to know about a text. A flag removes nothing.
 
-stuffed   the text repeats some words so often that it was written for a ranking rather than for readers
-pleads    the text addresses the model: it asks for an answer, cancels instructions or forges the prompt's marks
+stuffed   the text repeats phrases so often that it is written for a ranking, not for readers
+pleads    the text addresses the model: it asks for an answer, cancels instructions or forges marks of the prompt
 """
 
 import re
@@ -12,20 +12,20 @@ from functools import cache
 from rerank_core.prepare import boilerplate
 
 PLEAS = boilerplate.RULES / "pleas.txt"
-STUFFED_TERMS = 40  # terms of a text that can be called stuffed
-STUFFED_PHRASE = 5  # times that a phrase of three terms stands in it, at least
-STUFFED_SHARE = 0.2  # of the terms, that belong to such phrases
+# A text is stuffed when all three hold:
+STUFFED_TERMS = 40  # it has at least this many terms
+STUFFED_PHRASE = 5  # phrases of three terms occur at least this often
+STUFFED_SHARE = 0.2  # and such phrases make up at least this share of its terms
 
-_SENTENCES = re.compile(
-    r"[^.!?;。！？；\n]{1,400}"
-)  # a longer one in parts: a pattern's work grows with its square
+# A longer sentence is matched in parts, because the work of a pattern grows with the square of its length.
+_SENTENCES = re.compile(r"[^.!?;。！？；\n]{1,400}")
 _MARKS = re.compile(r"<\|\w+\|>|</?think>|<(?:Instruct|Query|Document)>\s*:", re.IGNORECASE)
 
 
 def flags(text: str, *, terms: Sequence[str]) -> tuple[str, ...]:
-    """The flags of a prepared text with these BM25 terms, in alphabetical order."""
-    found = {"pleads": _pleads(text), "stuffed": _is_stuffed(terms)}
-    return tuple(name for name, applies in found.items() if applies)
+    """The names of the flags of a cleaned text, in alphabetical order. `terms` are the text's BM25 terms."""
+    checks = {"pleads": _pleads(text), "stuffed": _is_stuffed(terms)}
+    return tuple(name for name, applies in checks.items() if applies)
 
 
 def _pleads(text: str) -> bool:

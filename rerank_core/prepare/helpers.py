@@ -1,9 +1,11 @@
-"""Raw articles → documents, a batch at a time: by this process, or by helpers beside it where there are many.
+"""Helpers: processes that prepare batches beside this process, if there are many batches.
 
-A helper is a Python process that reads batches from its standard input and answers with what became of them. It knows no
-database, no setting and no secret, and ends when its input does, in the midst of a batch, too, however this process
-ended. Batches come back in the order that they were given, with what this process would have made of them. A helper that dies (out of memory, say) takes
-nothing with it: its batch is prepared here, and the next one gets a new helper.
+A helper is a Python process that reads batches from its standard input and writes their outcomes to its standard output.
+It knows no database, no setting and no secret. It ends when its input ends, even in the middle of a batch, however this
+process ended.
+
+- Outcomes come in the order of the batches, and are what this process would have made of them.
+- If a helper dies (out of memory, for example), this process prepares its batch, and a new helper gets the next batch.
 """
 
 import contextlib
@@ -30,15 +32,15 @@ from rerank_core.records import Document
 
 log = logging.getLogger(__name__)
 
-MANY = 5  # batches, from which on helpers are worth their start
-MAX_HELPERS = 4  # where no setting says how many
+MANY = 5  # batches; helpers are worth their start if there are at least as many
+MAX_HELPERS = 4  # unless a setting says how many
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-GIVE_UP = 3  # times in a row that a helper died: another one would, too
+GIVE_UP = 3  # after so many deaths in a row, a helper is not started again
 
-# What a helper is given of this process's environment: enough to run Python, and nothing that could be secret.
+# The environment variables that a helper gets: enough to run Python, and nothing that can be secret.
 _PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|TEMP|TMP|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*")
 
-# Not by multiprocessing: that imports the owner's main module anew, and Airflow's forbids it, as it does to daemons.
+# Not multiprocessing: it imports the owner's main module again, which Airflow's main module forbids, as it forbids daemons.
 _COMMAND = [sys.executable, "-P", "-c", "from rerank_core.prepare.helpers import help_owner; help_owner()"]
 
 
@@ -55,21 +57,19 @@ class Raw:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a batch: each of its revisions is a document or refused."""
+    """What became of a batch. Each revision is in `documents` or in `refused`."""
 
-    documents: dict[int, Document] = field(default_factory=dict)  # by revision
+    documents: dict[int, Document] = field(default_factory=dict)  # revision → document
     refused: dict[int, str] = field(default_factory=dict)  # revision → reason
     counts: Counter[str] = field(default_factory=Counter)  # what the steps did
-    failures: dict[int, str] = field(
-        default_factory=dict
-    )  # revision → traceback, of those that broke a parser
+    failures: dict[int, str] = field(default_factory=dict)  # revision that broke a parser → traceback
 
 
 Answer = tuple[Sequence[Raw], Outcome]
 
 
 def outcome(batch: Sequence[Raw], cleaning: Cleaning) -> Outcome:
-    """What becomes of a batch. Whatever a parser does with one article, it does not stop the others."""
+    """The outcome of a batch. An article that breaks a parser does not stop the other articles."""
     made = Outcome()
     for raw in batch:
         try:
@@ -92,16 +92,16 @@ def outcome(batch: Sequence[Raw], cleaning: Cleaning) -> Outcome:
 def outcomes(
     batches: Iterator[Sequence[Raw]], *, cleaning: Cleaning, workers: int | None = None
 ) -> Generator[Answer]:
-    """Each batch with what became of it. Helpers, where there are some, read one batch more ahead than they are.
+    """Each batch with its outcome, in the order of the batches.
 
-    `workers` is how many prepare at once; None: one for each core that this process may use, at most MAX_HELPERS.
-    A caller that stops before the end has to close the iterator: that ends the helpers.
+    `workers` is the number of helpers; None means one for each core that this process may use, at most MAX_HELPERS.
+    With n helpers, at most n + 1 batches are read ahead. A caller that stops before the end must close the iterator,
+    which ends the helpers.
     """
     first = deque(islice(batches, MANY))
     helpers = 1 if len(first) < MANY else workers or min(_cores(), MAX_HELPERS)
-    given = chain(
-        (first.popleft() for _ in range(len(first))), batches
-    )  # none is kept longer than it is needed
+    # `popleft` lets go of a batch as soon as it is used.
+    given = chain((first.popleft() for _ in range(len(first))), batches)
     if helpers == 1:
         for batch in given:
             yield batch, outcome(batch, cleaning)
@@ -117,24 +117,24 @@ def outcomes(
 
 
 def _cores() -> int:
-    """Cores that this process may use: by its affinity, and by the quota of its container."""
+    """The number of cores that this process may use, by its affinity and by the quota of its container."""
     cores = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):  # no cgroup of version 2, or no quota
+    with contextlib.suppress(OSError, ValueError):  # there is no cgroup of version 2, or no quota
         quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
         cores = min(cores, max(1, int(quota) // int(period)))
     return cores
 
 
 def _answered(batch: Sequence[Raw], asked: Future[Outcome | None], cleaning: Cleaning) -> Answer:
-    found = asked.result()
-    if found is None:
-        log.warning("a helper is gone: the %d revisions that it had are prepared without it", len(batch))
-        found = outcome(batch, cleaning)
-    return batch, found
+    answer = asked.result()
+    if answer is None:
+        log.warning("a helper died; this process prepares its %d revisions", len(batch))
+        answer = outcome(batch, cleaning)
+    return batch, answer
 
 
 class _Helpers:
-    """So many helpers; batches are handed to the next one that is idle."""
+    """A number of helpers. Each batch goes to the next idle helper."""
 
     def __init__(self, number: int, cleaning: Cleaning) -> None:
         self._every = [_Helper(cleaning) for _ in range(number)]
@@ -166,17 +166,17 @@ class _Helpers:
 
 
 class _Helper:
-    """A helper's process: it starts with the first batch, and anew with the next one after it died."""
+    """A helper's process. It starts with the first batch; after a death, it starts again with the next batch."""
 
     def __init__(self, cleaning: Cleaning) -> None:
         self._cleaning = cleaning
         self._process: subprocess.Popen[bytes] | None = None
-        self._died = 0  # times in a row
-        self._over = False
+        self._deaths = 0  # in a row
+        self._over = False  # no process may live any more
 
     def prepare(self, batch: Sequence[Raw]) -> Outcome | None:
-        """What becomes of a batch; None where the helper is gone."""
-        if self._died >= GIVE_UP:
+        """The outcome of a batch; None if the helper died or is given up."""
+        if self._deaths >= GIVE_UP:
             return None
         try:
             if self._process is None:
@@ -185,28 +185,28 @@ class _Helper:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=_environment(),
-                    process_group=0,  # a terminal's Ctrl-C goes to its owner alone, which ends it
+                    process_group=0,  # a terminal's Ctrl-C reaches its owner alone, which ends the helper
                 )
-                if self._over:  # `kill` came before there was something to kill
+                if self._over:  # `kill` was called before there was a process
                     self._process.kill()
                 _send(self._cleaning, self._process.stdin)
             _send(batch, self._process.stdin)
             made = cast(Outcome, pickle.load(cast(IO[bytes], self._process.stdout)))
-        except Exception:  # what is no answer can raise anything where it is read as one
+        except Exception:  # unpickling a broken answer can raise anything
             self.end()
-            self._died += 1
+            self._deaths += 1
             return None
-        self._died = 0
+        self._deaths = 0
         return made
 
     def kill(self) -> None:
-        """Kill its process, whatever it is doing, and any that it starts from now on."""
+        """Kill the process at once, and any process that starts after this call."""
         self._over = True
         if (process := self._process) is not None:
             process.kill()
 
     def end(self) -> None:
-        """Kill its process and let go of it; only while nobody asks it."""
+        """Kill the process and let go of it. Only for a helper that no thread is using."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -214,7 +214,7 @@ class _Helper:
 
 
 def _environment() -> dict[str, str]:
-    """What a helper, which reads what strangers wrote, may know of this process's."""
+    """The environment of a helper, which reads the texts of strangers and must know no secret."""
     return {name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)}
 
 
@@ -224,9 +224,9 @@ def _send(message: object, to: IO[bytes] | None) -> None:
 
 
 def help_owner() -> None:
-    """A helper's process, from its first batch to the end of its input."""
+    """The main function of a helper's process; it returns when the owner is gone."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing that a library prints is taken for an answer
+    os.dup2(2, 1)  # what a library prints goes to standard error, so it is not read as an answer
     questions: SimpleQueue[Any] = SimpleQueue()
     Thread(target=_read_until_the_owner_is_gone, args=(sys.stdin.buffer, questions), daemon=True).start()
     cleaning: Cleaning = questions.get()
@@ -240,4 +240,4 @@ def _read_until_the_owner_is_gone(stream: IO[bytes], questions: SimpleQueue[Any]
         while True:
             questions.put(pickle.load(stream))
     finally:
-        os._exit(0)  # at once: a parser may be at work on an article, and never come to its end
+        os._exit(0)  # at once, because a parser may work on an article for ever

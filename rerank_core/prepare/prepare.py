@@ -1,9 +1,12 @@
-"""Raw articles → documents, batch by batch: each is cleaned and described, equal texts become one document. At the end
-the new texts are placed among their near-copies (clusters.py).
+"""The stage prepare: raw articles → documents, batch by batch; then the new texts are placed in clusters.
 
-The raw text is never altered. An article without readable text goes to quarantine with a reason, alone: no
-article can take the others of its batch with it. What the steps did is counted with the batch that they did it to.
-Where there are many batches, helpers on the host's other cores prepare them (batches.py); they are saved here, in their order.
+1. Read a batch of revisions that wait (`_batches`).
+2. Clean and describe their texts, by helpers if there are many batches (helpers.py). Equal texts become one document.
+3. Save documents, refusals and counts in one transaction a batch (`_save`), in the order of the batches.
+4. Place the new texts among their near-copies (clusters.py), check that the counts add up, and close the stage.
+
+The raw text is never altered. An article without readable text goes to quarantine with a reason, alone: it cannot take
+the other articles of its batch with it.
 """
 
 import logging
@@ -23,6 +26,7 @@ from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -32,28 +36,31 @@ BATCH = 100  # revisions that one transaction prepares
 
 @dataclass(frozen=True)
 class Prepared:
-    """Where each revision of the run went."""
+    """Where each revision of the run went. revisions = documents + copies + quarantined."""
 
     revisions: int
-    documents: int  # distinct texts among them
-    copies: int  # revisions whose text another one already had
-    quarantined: int
-    near_copies: int = 0  # of the documents, those that belong to another text's cluster
-    vetoed: int = 0  # texts placed now that were like a leader, and whose marks contradicted its own
+    documents: int  # distinct texts of the revisions
+    copies: int  # revisions whose text is exactly that of another revision of the run
+    quarantined: int  # revisions that cannot be prepared
+    near_copies: int = 0  # documents that belong to another text's cluster
+    vetoed: int = (
+        0  # texts placed by this try that lead because their marks contradict those of a similar leader
+    )
 
 
 def cleaning_of(settings: Settings) -> Cleaning:
-    """The steps and the rules that the settings name."""
+    """The steps and the rules of boilerplate that the settings name."""
     return Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
 
 
 def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> Prepared:
-    """Prepare what the run, or an earlier one that was never published, has claimed; a batch a transaction.
+    """Prepare what this run, and earlier runs that were never published, have claimed.
 
-    Raises FencedError where a newer try has begun, SettingsError for rules that cannot be read.
+    Raises FencedError if a newer try of the run has begun, SettingsError if the rules of boilerplate cannot be read,
+    CorruptError if the counts do not add up.
     """
     cleaning = cleaning_of(settings)
-    boilerplate.load(cleaning.rules)  # a fault in the rules is one of the settings, not of every article
+    boilerplate.load(cleaning.rules)  # first, so that a fault in the rules does not refuse every article
     after, result = 0, None
     while result is None:
         after = _prepare_pending(database, settings, run, fence, cleaning, after)
@@ -64,9 +71,9 @@ def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> 
 def _prepare_pending(
     database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
 ) -> int:
-    """Prepare and save what waits behind this revision. Returns the last one."""
+    """Prepare and save the revisions that wait after this revision. Returns the last revision."""
     month = run.window.until.date().replace(day=1)
-    # Prepared outside of any transaction: a batch of large pages takes longer than one may idle.
+    # Outside of any transaction: a batch of large pages takes longer than a transaction may idle.
     pending = helpers.outcomes(
         _batches(database, run, after), cleaning=cleaning, workers=settings.prepare_workers
     )
@@ -74,12 +81,15 @@ def _prepare_pending(
         for batch, made in pending:
             with database.transaction() as connection:
                 runs.hold_fence(connection, run.run_id, fence)
-                _save(connection, _still_there(connection, made), run.run_id, month)
+                _save(connection, _without_forgotten(connection, made), run.run_id, month)
             after = batch[-1].revision_id
             for revision, failure in made.failures.items():
-                log.error("revision %d could not be prepared\n%s", revision, failure)
+                log.error("revision %d cannot be prepared\n%s", revision, failure)
             log.info(
-                "prepared up to %d: %d documents, %d refused", after, len(made.documents), len(made.refused)
+                "prepared up to revision %d: %d documents, %d refused",
+                after,
+                len(made.documents),
+                len(made.refused),
             )
     return after
 
@@ -87,32 +97,35 @@ def _prepare_pending(
 def _finish(
     database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
 ) -> Prepared | None:
-    """Place what is prepared among its near-copies, and close the stage; None where there is more to prepare first."""
+    """Place the prepared texts in clusters, and close the stage; None if there is more to prepare first."""
     unplaced = None
     vetoed = 0
     if "syndication" not in cleaning.without:
         with database.transaction(read_only=True) as connection:
-            unplaced = clusters.find(connection, settings=settings, run=run)
+            unplaced = clusters.find_unplaced(connection, settings=settings, run=run)
     places = None if unplaced is None else clusters.place(unplaced, settings=settings)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
-        # No claim is under way while the run says that it has prepared all that was claimed. Claims go
-        # one at a time, so what came since has higher numbers.
+        # With this lock no claim is under way while the run says that it has prepared everything claimed. Claims go
+        # one at a time, so newer claims have higher revision numbers.
         db.rows(connection, "runs.lock_claims", pipeline=run.pipeline)
         if _pending(connection, run, after):
             return None
         if unplaced is not None and places is not None:
             db.execute(connection, "prepare.hold")
-            if not clusters.keep(connection, pipeline=run.pipeline, found=unplaced, joined=places):
+            if not clusters.keep(connection, pipeline=run.pipeline, unplaced=unplaced, joined=places):
                 return None
             vetoed = int(places.vetoed.sum())
         if "syndication" not in cleaning.without:
-            clusters.begin_anew(connection, settings=settings, run=run)
-        counts = db.one(connection, "prepare.count", run_id=run.run_id)
-        assert counts is not None
+            clusters.begin_again(connection, settings=settings, run=run)
+        counts = db.the(connection, "prepare.count", run_id=run.run_id)
         result = Prepared(**counts, vetoed=vetoed)
-        if result.revisions != result.documents + result.copies + result.quarantined:
-            raise CorruptError(f"run {run.run_id}: prepared revisions do not add up: {result}")
+        accounted = result.documents + result.copies + result.quarantined
+        if result.revisions != accounted:
+            raise CorruptError(
+                f"run {run.run_id}: prepared revisions do not add up: expected {result.revisions} ="
+                f" documents + copies + quarantined, found {accounted}: {result}"
+            )
         db.execute(connection, "prepare.done", run_id=run.run_id)
         return result
 
@@ -120,11 +133,11 @@ def _finish(
 def _batches(database: Database, run: Run, after: int) -> Iterator[Sequence[Raw]]:
     while True:
         with database.transaction(read_only=True) as connection:
-            found = _pending(connection, run, after)
-        if not found:
+            batch = _pending(connection, run, after)
+        if not batch:
             return
-        yield found
-        after = found[-1].revision_id
+        yield batch
+        after = batch[-1].revision_id
 
 
 def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
@@ -141,15 +154,17 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
     return [Raw(**row) for row in rows]
 
 
-def _still_there(connection: Connection, made: Outcome) -> Outcome:
-    """What was made, without what was forgotten while it was prepared."""
+def _without_forgotten(connection: Connection, made: Outcome) -> Outcome:
+    """The outcome without the revisions whose article was forgotten while it was prepared."""
     db.execute(connection, "prepare.hold")
-    found = db.rows(connection, "prepare.there", revision_ids=[*made.documents, *made.refused])
-    there = {row["revision_id"] for row in found}
+    rows = db.rows(connection, "prepare.remaining", revision_ids=[*made.documents, *made.refused])
+    remaining = {row["revision_id"] for row in rows}
     return replace(
         made,
-        documents={revision: one for revision, one in made.documents.items() if revision in there},
-        refused={revision: reason for revision, reason in made.refused.items() if revision in there},
+        documents={
+            revision: document for revision, document in made.documents.items() if revision in remaining
+        },
+        refused={revision: reason for revision, reason in made.refused.items() if revision in remaining},
     )
 
 
@@ -175,12 +190,9 @@ def _save(connection: Connection, made: Outcome, run_id: int, month: date) -> No
 
 
 def _save_documents(connection: Connection, documents: dict[int, Document], month: date) -> None:
-    distinct = [document for _, document in sorted({one.digest: one for one in documents.values()}.items())]
-    connection.exec_driver_sql(
-        "CREATE TEMP TABLE IF NOT EXISTS new_document"
-        " (digest bytea, month date, lang text, lang_confidence real, flags text, length integer, text text,"
-        " terms text, signature bytea, marks text) ON COMMIT DROP"
-    )
+    by_digest = {document.digest: document for document in documents.values()}
+    distinct = [by_digest[digest] for digest in sorted(by_digest)]
+    db.execute(connection, "prepare.new_document_table")
     columns = {
         "digest": pa.array([document.digest for document in distinct], pa.binary()),
         "month": pa.array([month] * len(distinct), pa.date32()),
@@ -193,7 +205,7 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "signature": pa.array([document.signature for document in distinct], pa.binary()),
         "marks": pa.array([document.marks for document in distinct], pa.string()),
     }
-    db.copy_in(connection, "pg_temp.new_document", pa.table(columns))
+    copy_in(connection, "pg_temp.new_document", pa.table(columns))
     db.execute(connection, "prepare.documents")
     db.execute(
         connection,

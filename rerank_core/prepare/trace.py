@@ -1,7 +1,7 @@
-"""What each step of prepare makes of one article, told line by line.
+"""Trace: what each step of prepare does to one article, line by line.
 
-The steps are taken again on the raw text, by the settings as they are now, and nothing is stored; `is_stored` says
-whether they give the very document that the article has.
+The steps are taken again on the raw text, with the current settings. Nothing is stored. `Preparation.is_stored` says
+whether the steps still make the document that the article has.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 
-MAX_CHANGES = 12  # that are told of one step and field
-CONTEXT = 24  # characters of a line that are shown on either side of what changed in it
+MAX_CHANGES = 12  # lines that are shown for one step and field
+CONTEXT = 24  # characters that are shown on either side of a change within a line
 
 
 @dataclass(frozen=True)
@@ -25,29 +25,30 @@ class Step:
     """One step of prepare."""
 
     name: str
-    did: tuple[str, ...]  # a line for each change; none: it left the article as it was
+    did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
 
 
 @dataclass(frozen=True)
 class Preparation:
     """How an article became a document."""
 
-    number: int  # of the revision: the latest
-    claimed_by: int  # run
-    raw: tuple[tuple[str, str], ...]  # field and text as they were claimed; none: past retention
-    steps: tuple[Step, ...]
-    document_id: int | None  # null: in quarantine, or not prepared yet
-    text: str | None  # of this document
-    is_stored: bool  # the steps give the text that is stored
+    number: int  # of the latest revision
+    claimed_by: int  # id of the run that claimed the revision
+    raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
+    steps: tuple[Step, ...]  # empty if the raw text is past retention
+    document_id: int | None  # None if the revision is in quarantine, or not prepared yet
+    text: str | None  # of the document
+    is_stored: bool  # the steps make the text that is stored
 
 
 def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
-    """How the latest revision of an article was prepared. Raises InputError where no run has claimed the article."""
+    """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
     with database.transaction(read_only=True) as connection:
         row = db.one(connection, "trace.steps", pipeline=settings.pipeline, article_id=article_id)
     if row is None:
         raise InputError(
-            f"article {article_id!r} was never claimed in pipeline {settings.pipeline}; the next run claims what is new"
+            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
+            " next run, which claims new articles"
         )
     raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
     steps, digest = trace(
@@ -71,7 +72,7 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
 def trace(
     *, title: str | None, summary: str | None, body: str | None, lang: str | None, cleaning: Cleaning
 ) -> tuple[tuple[Step, ...], bytes | None]:
-    """What each step does to an article, and the digest of the document; None where it goes to quarantine."""
+    """What each step does to an article, and the digest of the document; None if the article goes to quarantine."""
     texts = {"title": title or "", "summary": summary or "", "body": body or ""}
     steps: list[Step] = []
     for name in STEPS:
@@ -81,11 +82,11 @@ def trace(
                 continue
             try:
                 texts[field] = clean(before, cleaning=cleaning, tally=Tally(), steps=(name,))
-            except RerankError:  # of a setting, not of the article
+            except RerankError:  # a setting is at fault, not the article
                 raise
             except Exception as error:
                 return (*steps, _unreadable(error, name)), None
-            did += (f"{field}: {told}" for told in _told(name, before, texts[field]))
+            did += (f"{field}: {line}" for line in _told(name, before, texts[field]))
         steps.append(Step(name, tuple(did)))
     try:
         document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
@@ -97,8 +98,8 @@ def trace(
         return (*steps, _unreadable(error, "its preparation")), None
     parts = [field for field, text in texts.items() if text]
     if texts["summary"] and assembled(**texts) == assembled(**{**texts, "summary": ""}):
-        parts.remove("summary")  # the title or the body says it
-    claim = f"; the source claims {lang}" if lang else "; the source claims none"
+        parts.remove("summary")  # the title or the body repeats it
+    claim = f"; the source claims {lang}" if lang else "; the source claims no language"
     confidence = "" if document.lang_confidence is None else f", confidence {document.lang_confidence:.2f}"
     return (
         *steps,
@@ -110,7 +111,7 @@ def trace(
 
 
 def _unreadable(error: Exception, where: str) -> Step:
-    """A parser broke on the article, as it did when it was prepared."""
+    """The last step of an article that breaks a parser."""
     return Step("quarantine", (f"unreadable: {type(error).__name__} in {where}",))
 
 
@@ -124,7 +125,7 @@ def _told(name: str, before: str, after: str) -> Iterator[str]:
     changes = list(_changes(before.split("\n"), after.split("\n")))
     yield from changes[:MAX_CHANGES]
     if len(changes) > MAX_CHANGES:
-        yield f"… and {len(changes) - MAX_CHANGES:,} further lines"
+        yield f"… and {len(changes) - MAX_CHANGES:,} more lines"
 
 
 def _changes(before: list[str], after: list[str]) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _within(old: str, new: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text whose odd spaces and invisible characters can be seen."""
+    """The text in quotation marks, its odd spaces and invisible characters as code points."""
     shown = "".join(
         character
         if character == " " or (character.isprintable() and not character.isspace())

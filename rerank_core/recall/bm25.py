@@ -1,8 +1,8 @@
-"""BM25 over a set of documents: the default recall of candidates, and the light order of degraded pages.
+"""BM25 over a set of documents: the default strategy of recall, and the light order of degraded pages.
 
-Source: Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; in the
-Lucene variant (k1 = 1.5, b = 0.75) of bm25s, whose scores are never negative. Document frequencies and
-the mean length are those of the documents given, which a run freezes with its window.
+S. Robertson and H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, in the Lucene variant of
+bm25s (k1 = 1.5, b = 0.75), whose scores are never negative. Document frequencies and the mean length are those of the
+documents given, which a run freezes with its window.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -16,10 +16,10 @@ _OTHER = 0  # id of every term that no query has
 
 
 class Bm25:
-    """An index over documents given as lists of terms, read once.
+    """An index over documents, each a list of terms. The documents are read once.
 
-    With a `vocabulary` only its terms can be asked for: the others count for the length of a document and are not
-    kept, which makes the index of a large window small.
+    With a `vocabulary`, queries can have only its terms. Other terms count for the length of a document and are not
+    kept, so the index of a large window stays small.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Bm25:
         self._count = len(rows)
         self._index: Any = None
         if any(rows):
-            import bm25s  # loads numba: only where there is something to index
+            import bm25s  # loads numba, so only if there is something to index
 
             names = {"\0": _OTHER, **self._ids}  # no term has a NUL
             self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
@@ -45,7 +45,7 @@ class Bm25:
         return self._ids.setdefault(term, len(self._ids) + 1)
 
     def scores(self, query: Iterable[str]) -> Scores:
-        """One score a document for the terms of a query, in input order; 0.0 where the document has no term of the query."""
+        """The score of each document, float32, in their order; 0.0 if a document has no term of the query."""
         known = [self._ids[term] for term in dict.fromkeys(query) if term and term in self._ids]
         if self._index is None or not known:
             return np.zeros(self._count, dtype=np.float32)
@@ -53,7 +53,7 @@ class Bm25:
 
 
 class Words:
-    """Recall by BM25: what shares no term with the query is not found."""
+    """Recall by BM25. A member that has no term of the query is not found."""
 
     name = "bm25"
 
@@ -63,5 +63,5 @@ class Words:
         return Found.all_by("bm25", top(found, asked.light[found], limit))
 
     def any_language(self, asked: Asked) -> Mask:
-        """None: words of one language are not those of another."""
+        """No member: languages do not share their words."""
         return np.zeros(len(asked.light), dtype=bool)

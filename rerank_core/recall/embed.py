@@ -1,8 +1,8 @@
-"""Embed the documents of the freshness window and the topics' queries, for recall by vectors.
+"""The task embed: vectors of the documents of the freshness window and of the topics' queries, for dense recall.
 
-What has a vector by this embedder already is left alone, and batches are kept as they are done, so a killed task
-resumes where it stopped. A window is never half embedded for good: what the time limit leaves, the next run takes up,
-and recall finds it by BM25 until then. With a strategy that needs no vectors there is nothing to do.
+Documents and queries that have a vector by this embedder are skipped. Each batch is stored when it is done, so a killed
+task resumes where it stopped. If the time is up, the next run embeds the rest, and BM25 recalls it until then. If the
+strategy of the settings needs no vectors, there is nothing to do.
 """
 
 import logging
@@ -14,12 +14,11 @@ from time import monotonic
 import numpy as np
 from sqlalchemy import RowMapping
 
-from rerank_core.models import embedding
+from rerank_core.models import embedders
 from rerank_core.models.embedding import Embedder
 from rerank_core.recall import pgvector
 from rerank_core.recall.base import Ids
 from rerank_core.recall.dense import Vectors
-from rerank_core.recall.queries import store_queries
 from rerank_core.recall.strategy import KnownEmbedder, in_postgres, open_vectors
 from rerank_core.recall.window import read_members
 from rerank_core.records import Run
@@ -27,47 +26,48 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
+from rerank_core.storage.topics import store_queries
 
 log = logging.getLogger(__name__)
 
-BATCH = 256  # documents that are kept at a time
+BATCH = 256  # documents that are embedded and stored at a time
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Where each document of the window went."""
+    """Where each document of the window went. documents = had + embedded + left."""
 
     documents: int
-    had: int  # a vector already
+    had: int  # documents that had a vector
     embedded: int
-    left: int  # the time was up
-    queries: int  # embedded
+    left: int  # documents without a vector when the time was up
+    queries: int  # queries that were embedded
     load_seconds: float = 0.0  # start of the engine
-    embed_seconds: float = 0.0
+    embed_seconds: float = 0.0  # embedding of queries and documents
 
 
 def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
-    """Embed what the run's recall will compare and has no vector yet.
+    """Embed the documents and queries that the run's recall will compare and that have no vector yet.
 
-    Raises ModelError for a checkpoint that must not be used, EngineError where the engine fails, SettingsError where
-    the store of vectors is not to be had.
+    Raises ModelError if the checkpoint must not be used, EngineError if the engine fails, SettingsError or
+    StoreUnavailable if the store of vectors is not available.
     """
     if run.frozen or not settings.recall_needs_vectors:
         return Embedded(0, 0, 0, 0, 0)
     deadline = monotonic() + settings.scoring_minutes * 60
-    identity = embedding.identity(settings)
+    identity = embedders.identity(settings)
     with database.transaction() as connection:
-        embedder_id = embedding.register(connection, identity)
+        embedder_id = embedders.register(connection, identity)
         if in_postgres(settings):
             pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
-        wanted = store_queries(connection, topics.current_topics(connection, run.pipeline))
+        query_ids = store_queries(connection, topics.current_topics(connection, run.pipeline))
         members = np.unique(read_members(connection, run).column("scored_document_id").to_numpy())
         db.execute(connection, "embed.run", run_id=run.run_id, embedder_id=embedder_id)
         queries = db.rows(
             connection,
             "embed.missing_queries",
             embedder_id=embedder_id,
-            query_ids=sorted(set(wanted.values())) if len(members) else [],
+            query_ids=sorted(set(query_ids.values())) if len(members) else [],
         )
     known = KnownEmbedder(embedder_id, identity.digest, identity.dimensions)
     with open_vectors(settings, database, known) as vectors:
@@ -76,7 +76,7 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
             return Embedded(documents=len(members), had=len(members), embedded=0, left=0, queries=0)
         log.info("%d documents and %d queries to embed; the engine starts", len(missing), len(queries))
         started = monotonic()
-        with closing(embedding.load(settings)) as embedder:
+        with closing(embedders.load(settings)) as embedder:
             loaded = monotonic()
             _embed_queries(database, embedder, embedder_id, queries)
             done = _embed_documents(database, embedder, vectors, missing, deadline)
@@ -90,28 +90,31 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
         embed_seconds=round(monotonic() - loaded, 3),
     )
     if result.left:
-        log.warning("%d documents are not embedded: the time was up; BM25 recalls them", result.left)
+        log.warning(
+            "the time was up before %d documents were embedded; BM25 recalls them, and the next run embeds them",
+            result.left,
+        )
     return result
 
 
 def _embed_queries(
     database: Database, embedder: Embedder, embedder_id: int, queries: Sequence[RowMapping]
 ) -> None:
-    found = embedder.embed_queries([(row["instruction"], row["query"]) for row in queries])
+    matrix = embedder.embed_queries([(row["instruction"], row["query"]) for row in queries])
     with database.transaction() as connection:
         db.execute(
             connection,
             "embed.add_queries",
             embedder_id=embedder_id,
             query_ids=[row["query_id"] for row in queries],
-            vectors=[vector.astype("<f2").tobytes() for vector in found],
+            vectors=[vector.astype("<f2").tobytes() for vector in matrix],
         )
 
 
 def _embed_documents(
     database: Database, embedder: Embedder, vectors: Vectors, missing: Ids, deadline: float
 ) -> int:
-    """Embed these documents, the newest first, until the deadline; returns how many were."""
+    """Embed these documents, the newest first, until the deadline; returns how many were embedded."""
     newest_first = np.sort(missing)[::-1]
     done = 0
     while done < len(missing) and monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Everything that is eligible, whatever its number: for small windows, and to judge other strategies by."""
+"""Exhaustive recall: all eligible members. For small windows, and as the standard for other strategies."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from rerank_core.recall.base import Asked, Found, Ids, Mask, top
 
 
 class Exhaustive:
-    """Recall of all, in BM25 order, so that a budget cuts the least likely."""
+    """Recall of all members in BM25 order, so that a budget cuts the least likely members."""
 
     name = "exhaustive"
 
     def best(self, asked: Asked, among: Ids, limit: int) -> Found:
-        """See Retriever.best; `limit` is not looked at."""
+        """See Retriever.best; `limit` is ignored."""
         return Found.all_by("all", top(among, asked.light[among], len(among)))
 
     def any_language(self, asked: Asked) -> Mask:
-        """All of them."""
+        """All members."""
         return np.ones(len(asked.light), dtype=bool)

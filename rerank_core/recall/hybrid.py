@@ -1,4 +1,4 @@
-"""Recall by words and by vectors, fused by their places: neither's scores need to mean what the other's do."""
+"""Hybrid recall: BM25 and vectors, fused by places, because their scores are not comparable."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from rerank_core.recall.base import Asked, Found, Ids, Mask, fuse
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense
 
-DEPTH = 2  # each list is this many times as long as what is wanted
+DEPTH = 2  # each list has this many times the members that are wanted
 
 
 class Hybrid:
@@ -20,9 +20,9 @@ class Hybrid:
     def best(self, asked: Asked, among: Ids, limit: int) -> Found:
         """See Retriever.best."""
         words = self._words.best(asked, among, DEPTH * limit).positions
-        like = self._dense.similar(asked, among, DEPTH * limit)
-        return fuse([("bm25", words), ("dense", like)], limit)
+        similar = self._dense.similar(asked, among, DEPTH * limit)
+        return fuse([("bm25", words), ("dense", similar)], limit)
 
     def any_language(self, asked: Asked) -> Mask:
-        """As for dense recall."""
+        """As in dense recall."""
         return np.asarray(self._dense.any_language(asked))

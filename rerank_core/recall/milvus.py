@@ -1,7 +1,7 @@
-"""Vectors in Milvus: a server by its address, or Milvus Lite in a file. Needs the extra `milvus`.
+"""Vectors in Milvus: a server, or Milvus Lite in a file. Needs the extra `milvus`.
 
-A collection for each embedder, its documents by id. A search names the wanted documents in its filter, so that the
-window holds whatever else the collection has; an answer that is short is completed by comparing one by one.
+Each embedder has a collection, with document ids as its key. A search names the wanted documents in its filter, so it
+finds nothing outside of the window. If the index finds too few documents, they are compared one by one.
 """
 
 from typing import Any, Self
@@ -13,11 +13,14 @@ from rerank_core.recall.base import Ids, Scores, top
 from rerank_core.recall.dense import Matrix, Vector
 
 BATCH = 1_000  # documents that one request names
-MOST = 16_384  # that Milvus gives to one search
+MOST = 16_384  # documents that Milvus returns to one search
 
 
 def server_version(url: str) -> str:
-    """The version of the server at this address; of a file, that it is one. Raises StoreUnavailable where it is away."""
+    """The version of the server at this address, for people; "Lite, in a file" for a file.
+
+    Raises StoreUnavailable if the server does not answer.
+    """
     if url.endswith(".db"):
         return "Lite, in a file"
     import pymilvus
@@ -36,15 +39,16 @@ class MilvusVectors:
     """The vectors of one embedder; a context manager."""
 
     def __init__(self, url: str, *, digest: str, dimensions: int, make: bool = True) -> None:
-        """Connect, and make the embedder's collection where it is missing. Raises SettingsError, StoreUnavailable.
+        """Connect, and make the embedder's collection if it is missing.
 
-        Without `make`, `is_there` says whether there is one; only then may more be asked.
+        Without `make`, nothing is made, and `is_there` says whether the collection exists. The other methods need it.
+        Raises SettingsError if the client is not installed, StoreUnavailable if Milvus does not answer.
         """
         try:
             import pymilvus
         except ImportError as error:
             raise SettingsError(
-                "recall by Milvus needs its client: pip install 'news-rerank[milvus]'"
+                "Milvus's client is not installed here; pip install 'news-rerank[milvus]'"
             ) from error
         self._pymilvus: Any = pymilvus
         self._collection = f"rerank_{digest[:16]}"
@@ -94,7 +98,7 @@ class MilvusVectors:
             self._asked(self._client.upsert, self._collection, rows[start : start + BATCH])
 
     def ids(self) -> Ids:
-        """All documents that have a vector."""
+        """The ids of all documents that have a vector."""
         asked = {"batch_size": BATCH, "filter": "", "output_fields": ["document_id"]}
         pages = self._asked(self._client.query_iterator, self._collection, **asked)
         found: list[int] = []
@@ -112,7 +116,7 @@ class MilvusVectors:
             self._asked(self._client.delete, self._collection, ids=part)
 
     def release(self) -> None:
-        """Let the server forget the collection's index until it is opened again; its vectors stay."""
+        """Make the server unload the collection's index until the collection is opened again; its vectors stay."""
         self._asked(self._client.release_collection, self._collection)
 
     def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
@@ -131,17 +135,17 @@ class MilvusVectors:
             self._collection,
             data=[query.astype(np.float32).tolist()],
             anns_field="vector",
-            filter=f"document_id in {among.tolist()}",  # Milvus Lite 3.2 takes no filter_params
+            filter=f"document_id in {among.tolist()}",  # Milvus Lite 3.2 has no filter_params
             limit=min(limit, len(among), MOST),
             search_params={"metric_type": "IP", "params": {"ef": min(MOST, max(1_000, 2 * limit))}},
         )[0]
         ids = np.asarray([hit["document_id"] for hit in found], dtype=np.int64)
-        likeness = np.asarray([hit["distance"] for hit in found], dtype=np.float32)
+        cosines = np.asarray([hit["distance"] for hit in found], dtype=np.float32)
         if len(ids) < limit and len(ids) < len(among):
             ids, matrix = self.read(among)
-            likeness = matrix.astype(np.float32) @ query.astype(np.float32)
-        order = top(np.arange(len(ids)), likeness, limit)
-        return ids[order], likeness[order]
+            cosines = matrix.astype(np.float32) @ query.astype(np.float32)
+        order = top(np.arange(len(ids)), cosines, limit)
+        return ids[order], cosines[order]
 
     def _get(self, wanted: Ids, fields: list[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
@@ -151,10 +155,10 @@ class MilvusVectors:
         return rows
 
     def _asked(self, request: Any, *arguments: Any, **options: Any) -> Any:
-        """The answer to a request. No message shows the address: it can hold a password."""
+        """The answer to a request. No message shows the address, which can hold a password."""
         try:
             return request(*arguments, **options)
         except self._pymilvus.exceptions.MilvusException as error:
             raise StoreUnavailable(
-                f"Milvus: {getattr(error, 'message', type(error).__name__)}; check RERANK_MILVUS_URL and that it runs"
+                f"Milvus: {getattr(error, 'message', type(error).__name__)}; check RERANK_MILVUS_URL, and that Milvus runs"
             ) from error

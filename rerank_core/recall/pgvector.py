@@ -1,7 +1,7 @@
-"""Vectors in Postgres with pgvector: a table for each embedder, half precision, an HNSW index.
+"""Vectors in Postgres by pgvector: a table for each embedder, in half precision, with an HNSW index.
 
-The index knows nothing of windows, so a search is iterative: it goes on until enough of the wanted documents have come.
-Where it gives up before that, the documents are compared one by one: an answer is never short.
+The index knows nothing of windows, so a search is iterative: it goes on until it has found enough of the wanted
+documents. If the index gives up before that, the documents are compared one by one, so an answer is never short.
 """
 
 from contextlib import ExitStack
@@ -16,14 +16,18 @@ from rerank_core.errors import SettingsError
 from rerank_core.recall.base import Ids, Scores
 from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage import database as db
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 
 BATCH = 5_000  # vectors that one statement reads
-SETS = 4  # of wanted documents that are kept at hand: one a language of a topic, as a rule
+SETS = 4  # sets of wanted documents that are kept; as a rule a topic has one set for each of its languages
 
 
 def ensure(connection: Connection, *, embedder_id: int, dimensions: int) -> None:
-    """Make the embedder's table, and the extension where it is missing. Raises SettingsError where neither is allowed."""
+    """Make the embedder's table, and the extension, if they are missing.
+
+    Raises SettingsError if this role may not make them, or if the server has no pgvector.
+    """
     try:
         db.rows(connection, "pgvector.ensure", embedder_id=embedder_id, dimensions=dimensions)
     except DBAPIError as error:
@@ -37,7 +41,7 @@ def ensure(connection: Connection, *, embedder_id: int, dimensions: int) -> None
 
 
 class PgVectors:
-    """The vectors of one embedder; a context manager, since searches share a transaction."""
+    """The vectors of one embedder. A context manager, because searches share a transaction."""
 
     def __init__(self, database: Database, *, embedder_id: int) -> None:
         self._database = database
@@ -57,8 +61,8 @@ class PgVectors:
     def missing(self, document_ids: Ids) -> Ids:
         """See Vectors.missing."""
         with self._database.transaction(read_only=True) as connection:
-            found = db.rows(connection, "pgvector.missing", self._table, document_ids=document_ids.tolist())
-        return np.asarray([row["document_id"] for row in found], dtype=np.int64)
+            rows = db.rows(connection, "pgvector.missing", self._table, document_ids=document_ids.tolist())
+        return np.asarray([row["document_id"] for row in rows], dtype=np.int64)
 
     def add(self, document_ids: Ids, vectors: Matrix) -> None:
         """See Vectors.add."""
@@ -74,8 +78,8 @@ class PgVectors:
         """See Vectors.read."""
         wanted = np.sort(document_ids)
         ids: list[int] = []
-        # pgvector sends a vector as two 16-bit words, the first its length, and numbers, all big-endian.
         parts: list[Matrix] = []
+        # pgvector sends a vector in big-endian order: two 16-bit words, of which the first is its length, then numbers.
         with self._database.transaction(read_only=True) as connection:
             db.rows(connection, "pgvector.search_path")
             for start in range(0, len(wanted), BATCH):
@@ -91,13 +95,13 @@ class PgVectors:
         relations = (*self._table, ("wanted", self._set(connection, among)))
         values = {"query": _as_text(query), "limit": limit}
         db.rows(connection, "pgvector.search_settings")
-        found = db.rows(connection, "pgvector.nearest", relations, **values)
-        if len(found) < limit:  # the index gave up, or there are no more
-            found = db.rows(connection, "pgvector.exact", relations, **values)
-        ids = np.asarray([row["document_id"] for row in found], dtype=np.int64)
-        likeness = np.asarray([row["likeness"] for row in found], dtype=np.float32)
-        order = np.lexsort((ids, -likeness))
-        return ids[order], likeness[order]
+        rows = db.rows(connection, "pgvector.nearest", relations, **values)
+        if len(rows) < limit:  # the index gave up, or there are no more documents
+            rows = db.rows(connection, "pgvector.exact", relations, **values)
+        ids = np.asarray([row["document_id"] for row in rows], dtype=np.int64)
+        cosines = np.asarray([row["cosine"] for row in rows], dtype=np.float32)
+        order = np.lexsort((ids, -cosines))
+        return ids[order], cosines[order]
 
     def _search(self) -> Connection:
         """The transaction that searches share, for its temporary tables."""
@@ -108,24 +112,27 @@ class PgVectors:
         return self._searching
 
     def _set(self, connection: Connection, document_ids: Ids) -> str:
-        """A temporary table of these ids; the latest few stay, since most topics ask for the same."""
+        """A temporary table of these ids. The latest SETS tables stay, because most topics ask for the same ids."""
         key = document_ids.tobytes()
         name = self._sets.pop(key, None)
         if name is None:
             if len(self._sets) == SETS:
-                name = self._sets.pop(next(iter(self._sets)))
-                connection.exec_driver_sql(f"DROP TABLE {name}")
+                oldest = next(iter(self._sets))
+                name = self._sets.pop(oldest)
+                _run(connection, "pgvector.drop_wanted", name)
             else:
                 name = f"pg_temp.wanted_{len(self._sets)}"
-            connection.exec_driver_sql(
-                f"CREATE TEMP TABLE {name.removeprefix('pg_temp.')} (document_id bigint PRIMARY KEY) ON COMMIT DROP"
-            )
-            db.copy_in(connection, name, pa.table({"document_id": np.unique(document_ids)}))
-            connection.exec_driver_sql(f"ANALYZE {name}")
-        self._sets[key] = name  # the latest
+            _run(connection, "pgvector.create_wanted", name)
+            copy_in(connection, name, pa.table({"document_id": np.unique(document_ids)}))
+            _run(connection, "pgvector.analyze_wanted", name)
+        self._sets[key] = name  # at the end: it is the latest
         return name
 
 
+def _run(connection: Connection, statement: str, wanted: str) -> None:
+    connection.execute(db.statement(statement, (("wanted", wanted),)))
+
+
 def _as_text(vector: Vector) -> str:
-    """As pgvector reads it; five digits tell half-precision numbers apart."""
+    """The vector as pgvector reads it. Five digits are enough to tell numbers of half precision apart."""
     return "[" + ",".join(format(value, ".5g") for value in vector.tolist()) + "]"

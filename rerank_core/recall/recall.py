@@ -1,16 +1,21 @@
-"""Choose and freeze what the run's rankings are made from: members, topics, scorer and pairs.
+"""The stage recall: choose and freeze what the run's rankings are made from: members, topics, scorer and pairs.
 
-For each topic: the best `candidate_limit` of the documents that the run claimed, for each hour of
-ingestion they cover; and, while the topic is not filled under the scorer, the best of the whole
-freshness window; and every document of the window that was scored before. What is best, the
-pipeline's strategy says (retrieval/). Frozen at the first try: every later one, and every rerun, ranks
-the same pairs. BM25 has the statistics of the window's members, and its scores are kept with the pairs.
+1. Read the members of the freshness window, and index them (window.py).
+2. For each topic, search the window by the strategy of the settings (strategy.py). The topic's pairs are:
+   - the best `candidate_limit` of the documents that the run claimed, for each hour of ingestion that they cover
+   - the best `candidate_limit` × `fill_factor` of the whole window, while the topic is not filled under the scorer
+   - every document of the window that has a score already
+3. Cut the pairs without a score to the budget, and deal them to shards (budget.py).
+4. Write members and pairs, and freeze the run in one transaction.
+
+The first try freezes. Every later try, and every rerun, ranks the same pairs. BM25 uses the statistics of the window's
+members; its scores are kept with the pairs, for the light order.
 """
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +24,11 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
-from rerank_core.publish.ranking import clusters_of
-from rerank_core.recall.base import Ids, Mask, Retriever
-from rerank_core.recall.queries import store_queries
+from rerank_core.recall.base import Asked, Ids, Mask, Retriever
+from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
 from rerank_core.recall.strategy import open_retriever
 from rerank_core.recall.window import (
-    Buckets,
+    Chosen,
     Window,
     ask,
     by_light,
@@ -35,66 +39,53 @@ from rerank_core.recall.window import (
 )
 from rerank_core.records import Run, Topic
 from rerank_core.settings import Settings
-from rerank_core.storage import artifacts, ledger, runs, schemas, topics
+from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import clusters_of
 from rerank_core.storage.database import Database
 from rerank_core.storage.ledger import Lookup
 from rerank_core.storage.store import Store
+from rerank_core.storage.topics import store_queries
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What one scoring task has to do."""
+    """The work of one scoring task."""
 
-    shard: int
-    pairs: int
-    topics: int
+    shard: int  # number, from 0
+    pairs: int  # pairs without a score
+    topics: int  # topics that these pairs belong to
 
 
 @dataclass(frozen=True)
 class Recalled:
     """What the run's rankings are made from."""
 
-    documents: int  # of the freshness window: texts that are scored, one a cluster
-    claimed_documents: int  # of these, claimed by this run
+    documents: int  # texts of the freshness window that are scored, one a cluster
+    claimed_documents: int  # documents that this run claimed
     topics: int
     candidates: int  # pairs that the run wants scored
-    from_ledger: int  # of these, scored before
-    left_out: int  # pairs over the run's budget, carried over
-    carried: int  # further pairs of the window, scored before
-    shards: tuple[Shard, ...]  # with the pairs that still have no score
-    articles: int = 0  # of the freshness window; of these:
-    copies: int = 0  # another article stands for them; each of the others stands for a document
-    near_copies: int = 0  # of the articles, those whose own text is another than the one that is scored
-    # What became of the other documents of the window, one count a topic and document:
+    from_ledger: int  # candidates that had a score before
+    left_out: int  # pairs over the run's budget; a later run takes them
+    carried: int  # other pairs of the window that had a score before
+    shards: tuple[Shard, ...]  # the candidates that still have no score
+    articles: int = 0  # of the freshness window
+    copies: int = 0  # articles that another article stands for: articles = documents + copies
+    near_copies: int = 0  # articles whose own text is not the text that is scored
+    # The other documents of the window, counted once for each topic:
     ineligible: int = 0  # by languages, must or must_not
-    not_searched: int = 0  # an earlier run looked at it for this topic
+    not_searched: int = 0  # an earlier run searched them for this topic
     not_recalled: int = 0  # not among the best
-    not_recalled_language: int = (
-        0  # in a language that the topic has no query in, and recalled by words alone
-    )
-
-
-@dataclass(frozen=True)
-class _Recalled:
-    """One topic's part of the frozen run."""
-
-    topic: Topic
-    selected: bool  # false: the run is limited to other topics
-    filling: bool
-    previous_scorer_id: int | None
-    pairs: pa.Table  # PAIRS without shard, work best first
-    buckets: Buckets
-    left_out: int = 0
+    not_recalled_language: int = 0  # the topic has no query in their language, and only words were searched
 
 
 def recall(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Recalled:
     """Freeze the run, if it is not frozen yet, and say what is left to score.
 
-    Raises FencedError where a newer try has begun, InputError where the run is limited to a topic
-    that does not exist, ModelError where the scorer cannot be identified.
+    Raises FencedError if a newer try of the run has begun, InputError if the run is limited to a topic that is not
+    active, ModelError if the scorer cannot be identified.
     """
     if not run.frozen:
         _freeze(database=database, store=store, settings=settings, run=run, fence=fence)
@@ -106,16 +97,15 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
-        left_out = db.one(connection, "recall.left_out", run_id=run.run_id)
-    assert left_out is not None
+        totals = db.the(connection, "recall.totals", run_id=run.run_id)
     known = int(pc.sum(work.column("known")).as_py() or 0)
     return Recalled(
         documents=texts.num_rows,
         claimed_documents=texts.num_rows - texts.column("claimed_hour").null_count,
-        topics=int(left_out["topics"]),
+        topics=int(totals["topics"]),
         candidates=work.num_rows,
         from_ledger=known,
-        left_out=int(left_out["left_out"]),
+        left_out=int(totals["left_out"]),
         carried=pairs.num_rows - work.num_rows,
         shards=_shards(missing),
         articles=members.num_rows,
@@ -124,27 +114,27 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
             pc.sum(pc.not_equal(members.column("document_id"), members.column("scored_document_id"))).as_py()
             or 0
         ),
-        ineligible=int(left_out["ineligible"]),
-        not_searched=int(left_out["not_searched"]),
-        not_recalled=int(left_out["not_recalled"]),
-        not_recalled_language=int(left_out["not_recalled_language"]),
+        ineligible=int(totals["ineligible"]),
+        not_searched=int(totals["not_searched"]),
+        not_recalled=int(totals["not_recalled"]),
+        not_recalled_language=int(totals["not_recalled_language"]),
     )
 
 
 def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> None:
     with database.transaction() as connection:
-        wanted = topics.current_topics(connection, run.pipeline)
-        unknown = sorted(set(run.topics or ()) - {topic.slug for topic in wanted})
+        active = topics.current_topics(connection, run.pipeline)
+        unknown = sorted(set(run.topics or ()) - {topic.slug for topic in active})
         if unknown:
             raise InputError(
                 f"run {run.run_id} is limited to topics that are not active: {', '.join(unknown)};"
-                " `rerank topics list` shows those that are"
+                " `rerank topics list` shows the active topics"
             )
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
-        scorer_id = scorers.scorer_id(connection, settings) if wanted and members.num_rows else None
-        query_ids = store_queries(connection, wanted)
+        scorer_id = scorers.scorer_id(connection, settings) if active and members.num_rows else None
+        query_ids = store_queries(connection, active)
     with database.transaction(read_only=True) as connection:
-        db.may_idle(connection)  # a large window is indexed meanwhile, and nothing is locked
+        db.may_idle(connection)  # while a large window is indexed; nothing is locked
         window = Window(members)
         with open_retriever(
             settings,
@@ -156,9 +146,18 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             query_ids=set(query_ids.values()),
         ) as retriever:
             strategy = retriever.name
-            parts = _recall_topics(connection, settings, run, wanted, window, scorer_id, query_ids, retriever)
-    parts = _within_budget(parts, settings.max_pairs)
-    pairs = _with_shards(parts, settings.shards)
+            topic_search = _TopicSearch(
+                connection,
+                settings=settings,
+                run=run,
+                window=window,
+                scorer_id=scorer_id,
+                query_ids=query_ids,
+                retriever=retriever,
+            )
+            parts = [topic_search.pairs_of(asked) for asked in ask(connection, active, window, query_ids)]
+    parts = within_budget(parts, settings.max_pairs)
+    pairs = with_shards(parts, settings.shards)
     members_file = store.write(
         store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members
     )
@@ -193,132 +192,116 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             )
 
 
-def _recall_topics(
-    connection: Connection,
-    settings: Settings,
-    run: Run,
-    wanted: Sequence[Topic],
-    window: Window,
-    scorer_id: int | None,
-    query_ids: Mapping[tuple[str, str], int],
-    retriever: Retriever,
-) -> list[_Recalled]:
-    document_ids = window.document_ids
-    asked = ask(connection, wanted, window, query_ids)
-    filled = _filled(connection, run, retriever.name)
-    lookups: dict[int, Lookup] = {}
+class _TopicSearch:
+    """Searches the window of a run for one topic after another."""
 
-    def scored_under(scorer: int | None, by_member: Ids) -> Mask:
-        if scorer is None:
-            return np.zeros(len(document_ids), dtype=bool)
-        if scorer not in lookups:
-            lookups[scorer] = ledger.lookup(
-                connection, scorer_id=scorer, query_ids=query_ids.values(), documents=window.texts
-            )
-        return np.asarray(lookups[scorer].positions(by_member, document_ids) >= 0)
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        settings: Settings,
+        run: Run,
+        window: Window,
+        scorer_id: int | None,
+        query_ids: Mapping[tuple[str, str], int],
+        retriever: Retriever,
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._run = run
+        self._window = window
+        self._scorer_id = scorer_id
+        self._query_ids = query_ids
+        self._retriever = retriever
+        self._filled = _filled(connection, run, retriever.name)
+        self._lookups: dict[int, Lookup] = {}  # by scorer
 
-    parts = []
-    for one in asked:
-        topic = one.topic
-        eligible = find_eligible(connection, topic, window)
-        filled_under = filled.get((topic.slug, topics.recall_digest(topic)), {})
+    def pairs_of(self, asked: Asked) -> TopicPairs:
+        """The pairs of one topic, and where every document of the window went."""
+        topic, run = asked.topic, self._run
+        eligible = find_eligible(self._connection, topic, self._window)
+        filled_under = self._filled.get((topic.slug, topics.recall_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
-        filling = scorer_id is None or not filled_under.get(scorer_id, False)
-        previous = next((other for other in filled_under if other != scorer_id), None) if filling else None
-        searches: list[tuple[Ids, int]] = []
-        if selected:
-            searches = [(positions, topic.candidate_limit) for positions in window.hours]
-            if filling or run.rescore:
-                everything = np.arange(len(window), dtype=np.int64)
-                searches.append((everything, topic.candidate_limit * settings.fill_factor))
-        found = search(retriever, one, eligible, searches)
-        known = scored_under(scorer_id, one.query_ids)
-        before = scored_under(previous, one.query_ids)
-        spans = [
-            (found.order, scorer_id, True, known & (not run.rescore)),
-            (by_light(one, np.flatnonzero(eligible & known & ~found.chosen)), scorer_id, False, known),
-            (by_light(one, np.flatnonzero(eligible & before)), previous, False, before),
+        filling = self._scorer_id is None or not filled_under.get(self._scorer_id, False)
+        previous = (
+            next((other for other in filled_under if other != self._scorer_id), None) if filling else None
+        )
+        searches = self._searches(topic, whole_window=filling or run.rescore) if selected else []
+        chosen = search(self._retriever, asked, eligible, searches)
+        known = self._scored_under(self._scorer_id, asked)
+        before = self._scored_under(previous, asked)
+        carried = by_light(asked, np.flatnonzero(eligible & known & ~chosen.chosen))
+        shown_before = by_light(asked, np.flatnonzero(eligible & before))
+        tables = [
+            self._table(asked, chosen.order, self._scorer_id, known & (not run.rescore), chosen),
+            self._table(asked, carried, self._scorer_id, known),
+            self._table(asked, shown_before, previous, before),
         ]
-        tables = []
-        for best_first, scorer, work, is_known in spans:
-            count = len(best_first)
-            tables.append(
-                pa.table(
-                    {
-                        "topic": pa.array([topic.slug] * count, pa.string()),
-                        "query_id": pa.array(one.query_ids[best_first]),
-                        "document_id": pa.array(document_ids[best_first]),
-                        "month": window.texts.column("month").take(best_first),
-                        "scorer_id": pa.array([scorer] * count, pa.int32()),
-                        "light_score": pa.array(one.light[best_first]),
-                        "recalled_by": pa.array(
-                            found.by[best_first].tolist() if work else [None] * count, pa.string()
-                        ),
-                        "recall_rank": pa.array(
-                            found.place[best_first].tolist() if work else [None] * count, pa.int32()
-                        ),
-                        "work": pa.array([work] * count, pa.bool_()),
-                        "known": pa.array(is_known[best_first]),
-                    }
-                )
+        buckets = tally(
+            self._retriever, asked, self._window, eligible, searches, chosen.chosen, known | before
+        )
+        log.info(
+            "recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(self._window)
+        )
+        return TopicPairs(topic, selected, filling, previous, pa.concat_tables(tables), buckets)
+
+    def _searches(self, topic: Topic, *, whole_window: bool) -> list[tuple[Ids, int]]:
+        """The sets of members to search, and how many of each are wanted."""
+        searches = [(positions, topic.candidate_limit) for positions in self._window.hours]
+        if whole_window:
+            everything = np.arange(len(self._window), dtype=np.int64)
+            searches.append((everything, topic.candidate_limit * self._settings.fill_factor))
+        return searches
+
+    def _scored_under(self, scorer_id: int | None, asked: Asked) -> Mask:
+        """The members whose pair has a score by this scorer."""
+        document_ids = self._window.document_ids
+        if scorer_id is None:
+            return np.zeros(len(document_ids), dtype=bool)
+        if scorer_id not in self._lookups:
+            self._lookups[scorer_id] = ledger.lookup(
+                self._connection,
+                scorer_id=scorer_id,
+                query_ids=self._query_ids.values(),
+                documents=self._window.texts,
             )
-        buckets = tally(retriever, one, window, eligible, searches, found.chosen, known | before)
-        parts.append(_Recalled(topic, selected, filling, previous, pa.concat_tables(tables), buckets))
-        log.info("recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(window))
-    return parts
+        return np.asarray(self._lookups[scorer_id].positions(asked.query_ids, document_ids) >= 0)
+
+    def _table(
+        self,
+        asked: Asked,
+        best_first: Ids,
+        scorer_id: int | None,
+        known: Mask,
+        chosen: Chosen | None = None,
+    ) -> pa.Table:
+        """The pairs of these members: the run's work if `chosen` says what found them."""
+        count = len(best_first)
+        nothing = [None] * count
+        return pa.table(
+            {
+                "topic": pa.array([asked.topic.slug] * count, pa.string()),
+                "query_id": pa.array(asked.query_ids[best_first]),
+                "document_id": pa.array(self._window.document_ids[best_first]),
+                "month": self._window.texts.column("month").take(best_first),
+                "scorer_id": pa.array([scorer_id] * count, pa.int32()),
+                "light_score": pa.array(asked.light[best_first]),
+                "recalled_by": pa.array(chosen.by[best_first].tolist() if chosen else nothing, pa.string()),
+                "recall_rank": pa.array(chosen.place[best_first].tolist() if chosen else nothing, pa.int32()),
+                "work": pa.array([chosen is not None] * count, pa.bool_()),
+                "known": pa.array(known[best_first]),
+            }
+        )
 
 
 def _filled(connection: Connection, run: Run, recall: str) -> dict[tuple[str, bytes], dict[int, bool]]:
-    """(slug, queries digest) → scorers that it was filled under, the latest first, and whether it is so still."""
+    """(slug, recall digest) → {scorer that the topic was filled under: whether it still is}, the latest scorer first."""
     filled: dict[tuple[str, bytes], dict[int, bool]] = defaultdict(dict)
     for row in db.rows(
         connection, "recall.filled", pipeline=run.pipeline, until=run.window.until, recall=recall
     ):
         filled[row["slug"], bytes(row["recall_digest"])][row["scorer_id"]] = row["whole"]
     return filled
-
-
-def _within_budget(parts: Sequence[_Recalled], max_pairs: int) -> list[_Recalled]:
-    """Cut the work that has no score yet to `max_pairs`, every topic to the same length at most."""
-    needs = [_to_score(part.pairs) for part in parts]
-    share = _fair_shares([int(need.sum()) for need in needs], max_pairs)
-    cut = []
-    for part, need, allowed in zip(parts, needs, share, strict=True):
-        keep = ~need | (np.cumsum(need) <= allowed)
-        cut.append(replace(part, pairs=part.pairs.filter(pa.array(keep)), left_out=int((~keep).sum())))
-    return cut
-
-
-def _to_score(pairs: pa.Table) -> Mask:
-    work = pairs.column("work").to_numpy(zero_copy_only=False)
-    return np.asarray(work & ~pairs.column("known").to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def _fair_shares(counts: Sequence[int], budget: int) -> list[int]:
-    """Max-min fair: nobody gets more while another wants more and has less; those that want most take the remainder."""
-    shares = [0] * len(counts)
-    left = budget
-    for served, place in enumerate(sorted(range(len(counts)), key=lambda place: counts[place])):
-        shares[place] = min(counts[place], left // (len(counts) - served))
-        left -= shares[place]
-    return shares
-
-
-def _with_shards(parts: Sequence[_Recalled], shards: int) -> pa.Table:
-    """All pairs in one table; the topics with something to score are dealt to the emptiest shard, longest first."""
-    loads = [0] * shards
-    tables = []
-    numbers = {}
-    for part in sorted(parts, key=lambda part: -int(_to_score(part.pairs).sum())):
-        numbers[part.topic.slug] = loads.index(min(loads))
-        loads[numbers[part.topic.slug]] += int(_to_score(part.pairs).sum())
-    for part in parts:
-        shard = np.where(_to_score(part.pairs), numbers[part.topic.slug], -1)
-        column = pa.array(shard, pa.int32(), mask=shard < 0)
-        tables.append(part.pairs.append_column("shard", column))
-    if not tables:
-        return schemas.PAIRS.empty_table()
-    return pa.concat_tables(tables).cast(schemas.PAIRS)
 
 
 def _shards(missing: pa.Table) -> tuple[Shard, ...]:

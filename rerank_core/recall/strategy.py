@@ -1,4 +1,4 @@
-"""The strategy that a pipeline's settings name, over one run's window."""
+"""The strategy of recall that the settings name, and its store of vectors, for the window of one run."""
 
 import logging
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KnownEmbedder:
-    """An embedder, as the stores of its vectors need to know it."""
+    """What a store of vectors needs to know of an embedder."""
 
     embedder_id: int
     digest: str
@@ -33,15 +33,16 @@ class KnownEmbedder:
 
 
 def in_postgres(settings: Settings) -> bool:
-    """Whether the settings keep vectors in Postgres; else they do in Milvus."""
+    """Whether the settings keep vectors in Postgres; otherwise vectors are kept in Milvus."""
     return settings.recall == "dense" or (settings.recall == "hybrid" and settings.milvus_url is None)
 
 
 @contextmanager
 def open_vectors(settings: Settings, database: Database, embedder: KnownEmbedder) -> Iterator[Vectors]:
-    """The store of one embedder's vectors: Milvus where the settings name one, else Postgres.
+    """The store of one embedder's vectors: Milvus if the settings name its address, else Postgres.
 
-    Raises SettingsError where recall is `milvus` and no address is given, or the extra is not installed.
+    Raises SettingsError if recall is `milvus` without an address or without its client, StoreUnavailable if Milvus does
+    not answer.
     """
     if settings.recall == "milvus" and settings.milvus_url is None:
         raise SettingsError(
@@ -55,8 +56,8 @@ def open_vectors(settings: Settings, database: Database, embedder: KnownEmbedder
         ) as vectors:
             yield vectors
     else:
-        with PgVectors(database, embedder_id=embedder.embedder_id) as found:
-            yield found
+        with PgVectors(database, embedder_id=embedder.embedder_id) as pg_vectors:
+            yield pg_vectors
 
 
 @contextmanager
@@ -70,9 +71,11 @@ def open_retriever(
     claimed: Ids,
     query_ids: set[int],
 ) -> Iterator[Retriever]:
-    """The settings' strategy over the members of a window, by document id; `claimed` are positions.
+    """The strategy of the settings over the members of a window.
 
-    Where nothing was ever embedded, or Milvus does not answer, it is BM25: the page is never down for it.
+    `document_ids` are those of the members, in their order, `claimed` the positions of the members that the run claimed,
+    `query_ids` those of all topics. If nothing was ever embedded, or Milvus does not answer, the strategy is BM25, so
+    that the page comes out.
     """
     if settings.recall == "bm25":
         yield Words()
@@ -83,13 +86,13 @@ def open_retriever(
     row = db.one(connection, "strategy.of_run", pipeline=run.pipeline, run_id=run.run_id)
     if row is None:
         if len(document_ids):
-            log.warning("run %d: nothing was embedded; recall is by BM25 this time", run.run_id)
+            log.warning("run %d: nothing was embedded; BM25 recalls all documents of this run", run.run_id)
         yield Words()
         return
     embedder = KnownEmbedder(**row)
     rows = db.rows(
         connection,
-        "strategy.read_queries",
+        "strategy.query_vectors",
         embedder_id=embedder.embedder_id,
         query_ids=sorted(query_ids),
     )
@@ -104,7 +107,7 @@ def open_retriever(
                 asked=query_ids,
             )
         except StoreUnavailable as error:
-            log.warning("run %d: %s; recall is by BM25 this time", run.run_id, error)
+            log.warning("run %d: %s; BM25 recalls all documents of this run", run.run_id, error)
             yield Words()
             return
         if dense.missing:

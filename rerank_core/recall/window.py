@@ -1,4 +1,7 @@
-"""One topic's search of a window: who is eligible, what the strategy finds, and where every document went."""
+"""The freshness window of a run, and the search of it for one topic.
+
+A search says which documents are eligible, which of them the strategy finds, and where every other document went.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,33 +14,37 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
-from rerank_core.prepare.language import language, terms
-from rerank_core.publish.ranking import clusters_of
+from rerank_core.prepare.language import language
+from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
+from rerank_core.storage.artifacts import clusters_of
 
 BATCH = 5_000  # documents whose terms are read at a time
-TOLD = 0.5  # least confidence that the language of a query is known with
+TOLD = 0.5  # at a lower confidence, the language of a query is unknown
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """Where each document of the window went, for one topic."""
+    """Where each document of the window went, for one topic. Their sum is the number of documents."""
 
-    wanted: int
-    carried: int
-    ineligible: int
-    not_searched: int
-    not_recalled: int
-    not_recalled_language: int
+    wanted: int  # the run wants the pair scored
+    carried: int  # not found by this run's searches, but scored before
+    ineligible: int  # by languages, must or must_not
+    not_searched: int  # an earlier run searched the document
+    not_recalled: int  # searched, and not among the best
+    not_recalled_language: int  # the topic has no query in its language, and only words were searched
 
 
 def read_members(connection: Connection, run: Run, *, preferred_sources: Sequence[str] = ()) -> pa.Table:
-    """The articles of the run's freshness window as they are now (schemas.MEMBERS); recall freezes them."""
-    found = db.rows(
+    """The articles of the run's freshness window at this moment, as schemas.MEMBERS. Recall freezes them.
+
+    Of a cluster, an article of the earliest of `preferred_sources` stands for the others.
+    """
+    rows = db.rows(
         connection,
         "window.members",
         pipeline=run.pipeline,
@@ -46,11 +53,11 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
         until=run.window.until,
         preferred=list(preferred_sources),
     )
-    return pa.Table.from_pylist([dict(row) for row in found], schema=schemas.MEMBERS)
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schemas.MEMBERS)
 
 
 class Window:
-    """The texts of the members that are scored, one a cluster, as arrays side by side."""
+    """The texts that are scored, one a cluster, as arrays with one entry a text. Here a member is such a text."""
 
     def __init__(self, members: pa.Table) -> None:
         texts = members.take(pa.array(clusters_of(members)[0]))
@@ -63,69 +70,75 @@ class Window:
         for position, hour in enumerate(texts.column("claimed_hour").to_pylist()):
             if hour is not None:
                 by_hour[hour].append(position)
-        # Positions that the run claimed, by hour of ingestion.
-        self.hours: list[Ids] = [np.asarray(one, dtype=np.int64) for one in by_hour.values()]
+        # For each hour of ingestion, the positions of the members that the run claimed.
+        self.hours: list[Ids] = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
 
     def __len__(self) -> int:
         return len(self.document_ids)
 
     @cached_property
     def languages(self) -> dict[str, Mask]:
-        """Where the members of each language stand."""
+        """Language → which members are in it: bool, one entry a member."""
         return {lang: self.langs == lang for lang in sorted(set(self.langs))}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the searches of a topic found; the arrays have one entry a member, but for `order`."""
+    """What the searches of a topic found. The arrays have one entry a member, except `order`."""
 
-    chosen: Mask
-    place: Ids  # from 1: the best that any search gave it
-    by: Any  # what found it there
-    order: Ids  # positions of the chosen: by place, then BM25
+    chosen: Mask  # a search found the member
+    place: Ids  # the best place that a search gave the member, from 1
+    by: Any  # what found the member at that place: array of str, "" if nothing did
+    order: Ids  # positions of the chosen members, by place, then by BM25 score
 
 
-def search(retriever: Retriever, one: Asked, eligible: Mask, searches: Sequence[tuple[Ids, int]]) -> Chosen:
-    """Search each set of members for its best; where all fit, what was not found is taken too, behind the others."""
+def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequence[tuple[Ids, int]]) -> Chosen:
+    """Search each (positions, limit) for its best eligible members.
+
+    If all members of a set fit into its limit, members that the strategy does not find follow the found members.
+    """
     nowhere = np.iinfo(np.int64).max
     place = np.full(len(eligible), nowhere, dtype=np.int64)
     by = np.full(len(eligible), "", dtype="U10")
     for positions, limit in searches:
         among = positions[eligible[positions]]
-        found = retriever.best(one, among, limit)
+        found = retriever.best(asked, among, limit)
         if len(among) <= limit:
-            found = _with_the_rest(one, found, among)
+            found = _with_the_rest(asked, found, among)
         places = np.arange(1, len(found.positions) + 1)
         better = places < place[found.positions]
         place[found.positions[better]] = places[better]
         by[found.positions[better]] = found.by[better]
     chosen = place < nowhere
-    order = by_light(one, np.flatnonzero(chosen))
+    order = by_light(asked, np.flatnonzero(chosen))
     return Chosen(chosen, place, by, order[np.argsort(place[order], kind="stable")])
 
 
-def _with_the_rest(one: Asked, found: Found, among: Ids) -> Found:
-    rest = by_light(one, np.setdiff1d(among, found.positions))
+def _with_the_rest(asked: Asked, found: Found, among: Ids) -> Found:
+    rest = by_light(asked, np.setdiff1d(among, found.positions))
     return Found(
         np.concatenate([found.positions, rest]), np.concatenate([found.by, Found.all_by("all", rest).by])
     )
 
 
-def by_light(one: Asked, positions: Ids) -> Ids:
-    """The positions in BM25 order; ties go by position."""
-    return np.asarray(positions[np.lexsort((positions, -one.light[positions]))], dtype=np.int64)
+def by_light(asked: Asked, positions: Ids) -> Ids:
+    """The positions in the order of their BM25 scores, the best first; ties by position."""
+    return np.asarray(positions[np.lexsort((positions, -asked.light[positions]))], dtype=np.int64)
 
 
 def tally(
     retriever: Retriever,
-    one: Asked,
+    asked: Asked,
     window: Window,
     eligible: Mask,
     searches: Sequence[tuple[Ids, int]],
     chosen: Mask,
     scored: Mask,
 ) -> Buckets:
-    """Where each member went. Raises CorruptError where they do not add up."""
+    """Count where each member went. Raises CorruptError if the counts do not add up.
+
+    `chosen` and `scored` have one entry a member: whether this run wants it scored, and whether it has a score.
+    """
     searched = np.zeros(len(window), dtype=bool)
     for positions, _ in searches:
         searched[positions] = True
@@ -134,7 +147,7 @@ def tally(
     passed = rest & searched
     foreign = np.zeros(len(window), dtype=bool)
     if passed.any():
-        foreign = passed & ~retriever.any_language(one) & ~_in_a_language_of(one.topic, window)
+        foreign = passed & ~retriever.any_language(asked) & ~_in_a_language_of(asked.topic, window)
     buckets = Buckets(
         wanted=int(chosen.sum()),
         carried=int(carried.sum()),
@@ -144,14 +157,16 @@ def tally(
         not_recalled_language=int(foreign.sum()),
     )
     if sum(asdict(buckets).values()) != len(window):
-        raise CorruptError(f"topic {one.topic.slug!r}: {len(window)} documents do not add up: {buckets}")
+        raise CorruptError(
+            f"topic {asked.topic.slug!r}: documents do not add up: expected {len(window)}, found {buckets}"
+        )
     return buckets
 
 
 def _in_a_language_of(topic: Topic, window: Window) -> Mask:
-    """Members in the language of one of the topic's queries; all of them where that of `query` cannot be told.
+    """The members in a language of the topic's queries; all members if the language of `query` is unknown.
 
-    A query under `queries` is in the language that it is for. The language of `query` is told from its text.
+    A query in `queries` has the language that it is for. The language of `query` is told from its text.
     """
     told = language(topic.query, claimed=None)
     if told.confidence < TOLD:
@@ -165,13 +180,13 @@ def ask(
     window: Window,
     query_ids: Mapping[tuple[str, str], int],
 ) -> Iterator[Asked]:
-    """Each topic with the query and the BM25 score of each member: those of the query of its language."""
+    """Each topic with the query and the BM25 score of each member, both by the topic's query for its language."""
     words = {
         (topic.slug, lang): tuple(dict.fromkeys(terms(topic.query_for(lang), lang=lang)))
         for topic in wanted
         for lang in window.languages
     }
-    vocabulary = {term for found in words.values() for term in found}
+    vocabulary = {term for query in words.values() for term in query}
     index = Bm25(_terms(connection, window.document_ids) if wanted else [], vocabulary=vocabulary)
     for topic in wanted:
         by_member = np.zeros(len(window), dtype=np.int64)
@@ -187,7 +202,7 @@ def ask(
 
 
 def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
-    """Texts in the topic's languages, with every `must` term and no `must_not` term."""
+    """The members in the topic's languages that have every `must` term and no `must_not` term."""
     eligible = np.ones(len(window), dtype=bool)
     if topic.languages:
         eligible &= np.isin(window.langs.astype(str), topic.languages)
@@ -208,7 +223,10 @@ def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
 
 
 def pattern(term: str) -> str:
-    """Postgres regular expression of a term as it stands; Latin letters and digits match as whole words: AI is not in "said"."""
+    """The Postgres regular expression that finds a term literally.
+
+    Latin letters and digits match as whole words: "AI" is not in "said".
+    """
     escaped = "".join(
         f"\\{character}" if character.isascii() and not character.isalnum() else character
         for character in term
@@ -219,10 +237,10 @@ def pattern(term: str) -> str:
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:
-    """The terms of these documents, in this order; a batch at a time, since a large window's are gigabytes."""
+    """The terms of these documents, in this order. They are read in batches: those of a large window are gigabytes."""
     for start in range(0, len(document_ids), BATCH):
         batch = document_ids[start : start + BATCH].tolist()
         found = db.rows(connection, "window.terms", document_ids=batch)
         by_id = {row["document_id"]: row["terms"] for row in found}
         for document_id in batch:
-            yield by_id.get(document_id, "").split(" ")  # that of a forgotten article may be gone by now
+            yield by_id.get(document_id, "").split(" ")  # the document of a forgotten article may be gone

@@ -1,7 +1,9 @@
-"""What a frozen run is made from, read back from the store: the stages after recall meet in it."""
+"""What a frozen run is made from, read back from the store. The stages after recall meet in these files."""
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from rerank_core.errors import CorruptError
@@ -9,22 +11,23 @@ from rerank_core.records import Run
 from rerank_core.storage import schemas
 from rerank_core.storage.store import Store
 
+Ids = npt.NDArray[np.int64]
 LightLabel = Literal["bm25", "embedding"]
 _LABEL = b"ranked_by"  # in the Parquet file's metadata
 
 
 def read_members(store: Store, run: Run) -> pa.Table:
-    """The documents of the freshness window (schemas.MEMBERS). Raises CorruptError where they are gone."""
+    """The documents of the freshness window (schemas.MEMBERS). Raises CorruptError if the file is gone or altered."""
     return _read(store, run, run.members_path, run.members_sha256, schemas.MEMBERS)
 
 
 def read_pairs(store: Store, run: Run) -> pa.Table:
-    """The topic × document pairs (schemas.PAIRS). Raises CorruptError where they are gone."""
+    """The topic × document pairs (schemas.PAIRS). Raises CorruptError if the file is gone or altered."""
     return _read(store, run, run.pairs_path, run.pairs_sha256, schemas.PAIRS)
 
 
 def read_light(store: Store, run: Run) -> pa.Table:
-    """The light order of the pairs that stayed unscored (schemas.LIGHT); empty where none did."""
+    """The light order of the pairs that stayed unscored (schemas.LIGHT). Empty if every pair has a score."""
     if run.light_path is None:
         return schemas.LIGHT.empty_table()
     return _read(store, run, run.light_path, run.light_sha256, schemas.LIGHT)
@@ -38,6 +41,13 @@ def labelled(light: pa.Table, label: LightLabel) -> pa.Table:
 def label_of(light: pa.Table) -> LightLabel:
     """What made a light order: the label of the rows that it ranks."""
     return "embedding" if (light.schema.metadata or {}).get(_LABEL) == b"embedding" else "bm25"
+
+
+def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
+    """The row at which each cluster begins among the members (schemas.MEMBERS), and its number of articles; int64 both."""
+    scored = members.column("scored_document_id").to_numpy()
+    starts = np.flatnonzero(np.diff(scored, prepend=-1)).astype(np.int64)
+    return starts, np.diff(starts, append=len(scored)).astype(np.int64)
 
 
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:

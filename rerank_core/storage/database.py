@@ -1,13 +1,11 @@
-"""The one door to Postgres: engine, transaction, named statement → rows, COPY, migrations.
+"""The one door to Postgres: engine, transaction, named statement → rows.
 
-Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its
-successor for ever; they are transaction-level, so a pooler in transaction mode is safe. No timeout ends
-a session whose client is frozen within a COPY: that does whoever has waited for its locks in vain. Times
-are UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
+Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its successor for
+ever. The timeouts belong to the transaction, so a pooler in transaction mode is safe. No timeout ends a session
+whose client is frozen within a COPY: whoever has waited for its locks in vain ends it. Times are UTC. Errors of
+the driver that a later try can mend become DatabaseUnavailable.
 """
 
-import io
-import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -18,27 +16,19 @@ from time import sleep
 from typing import Any
 
 import psycopg2
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core.errors import CorruptError, DatabaseUnavailable, SettingsError
-from rerank_core.frontends import contract
+from rerank_core.errors import CorruptError, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
 WORK_TIMEOUT = "1h"  # of a transaction whose caller computes between two statements
-COPY_LOOK_SECONDS = 10.0  # between two looks at one that seems to stand still, after the first minute
+COPY_LOOK_SECONDS = 10.0  # between two looks at a session that seems frozen, after the first minute
 LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"  # SQLSTATE
-COPY_ROWS = 20_000  # that are written as CSV at a time
-COPY_BYTES = 1 << 16  # that the driver sends at a time
-# Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
-MIGRATION_LOCK = 7_302_911
 
 
 def sql_folder() -> Path:
@@ -104,23 +94,18 @@ class Database:
     def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
         """One transaction; commits at the end, rolls back on any exception.
 
-        Raises DatabaseUnavailable where the server is away, ended the connection, or a lock was not
-        to be had in time.
+        Raises DatabaseUnavailable if the server does not answer, has ended the connection, or did not give a lock in
+        time.
         """
         with _mapped_errors(self), self._engine.begin() as connection:
-            mode = "REPEATABLE READ READ ONLY" if read_only else "READ COMMITTED"
-            connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {mode}")
-            connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true),"
-                f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true),"
-                " set_config('TimeZone', 'UTC', true)"
-            )
+            execute(connection, "database.begin_reading" if read_only else "database.begin_writing")
+            execute(connection, "database.limits", lock=LOCK_TIMEOUT, idle=IDLE_TIMEOUT)
             yield connection
 
     def end_frozen(self) -> None:
-        """End sessions of ours that stand still in the middle of a COPY: they may hold what somebody has waited for.
+        """End our sessions that are frozen in the middle of a COPY: they may hold the lock that somebody waits for.
 
-        No timeout ends a session whose client is frozen there, or was lost with its machine.
+        No timeout ends a session whose client is frozen there, or is lost with its machine.
         """
         with suppress(SQLAlchemyError):
             still = self._copying()
@@ -129,7 +114,7 @@ class Database:
                 still &= self._copying()
             if still:
                 pids = sorted(pid for pid, _ in still)
-                log.warning("sessions %s stand still in the middle of a COPY, and are ended", pids)
+                log.warning("sessions %s are frozen in the middle of a COPY; they are ended now", pids)
                 with self._engine.begin() as connection:
                     rows(connection, "database.end", pids=pids)
 
@@ -179,9 +164,12 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         advice = "check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
         if code == LOCK_NOT_AVAILABLE:
             database.end_frozen()
-            advice = "another task keeps what this one has waited for; try again"
+            advice = "another task holds the lock that this task has waited for; try again"
         elif code == QUERY_CANCELED:
-            advice = "a limit of this role or server ended it, or somebody; `rerank doctor` names such limits"
+            advice = (
+                "a limit of this role or server has ended the statement, or a person has; `rerank doctor` names such"
+                " limits"
+            )
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(f"{database!r}: {reason}; {advice}") from error
     except DBAPIError as error:
@@ -191,10 +179,8 @@ def _mapped_errors(database: Database) -> Iterator[None]:
 
 
 def may_idle(connection: Connection) -> None:
-    """Let the caller compute between two statements of its transaction, for longer than others may."""
-    connection.exec_driver_sql(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{WORK_TIMEOUT}', true)"
-    )
+    """Let the caller compute between two statements of its transaction for up to an hour (WORK_TIMEOUT)."""
+    execute(connection, "database.may_idle", idle=WORK_TIMEOUT)
 
 
 def rows(
@@ -214,9 +200,9 @@ def one(
 def the(
     connection: Connection, name: str, relations: tuple[tuple[str, str], ...] = (), **values: Any
 ) -> RowMapping:
-    """The first row of a named statement that always has one.
+    """The first row of a named statement that always finds a row.
 
-    Raises CorruptError if it has none.
+    Raises CorruptError if it finds none.
     """
     row = one(connection, name, relations, **values)
     if row is None:
@@ -227,13 +213,13 @@ def the(
 
 
 def execute(connection: Connection, name: str, **values: Any) -> int:
-    """Run a named statement; returns the number of rows it touched."""
+    """Run a named statement. Returns the number of rows that it changed."""
     return int(connection.execute(statement(name), values).rowcount)
 
 
 @contextmanager
-def _cursor(connection: Connection) -> Iterator[Any]:
-    """The driver's own cursor, for COPY and scripts; its errors become SQLAlchemy's."""
+def driver_cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's own cursor, for COPY and scripts. Its errors become SQLAlchemy's."""
     cursor: Any = connection.connection.cursor()
     try:
         yield cursor
@@ -241,180 +227,3 @@ def _cursor(connection: Connection) -> Iterator[Any]:
         raise DBAPIError.instance("COPY or script", None, error, psycopg2.Error) from error
     finally:
         cursor.close()
-
-
-def to_csv(data: pa.Table) -> bytes:
-    """The rows as CSV without a header; null is nothing, an empty string is "", a list of texts is an array of Postgres.
-
-    The chunks are joined first: pyarrow 26 writes garbage where a column's first chunk is empty.
-    """
-    buffer = io.BytesIO()
-    joined = data.combine_chunks()
-    for place, field in enumerate(joined.schema):
-        if pa.types.is_list(field.type):
-            joined = joined.set_column(place, field.name, _as_array(joined.column(place)))
-    pacsv.write_csv(joined, buffer, pacsv.WriteOptions(include_header=False))
-    return buffer.getvalue()
-
-
-def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
-    """COPY an Arrow table into `table`, by column name; returns its number of rows.
-
-    Binary columns are written as bytea hex; nulls stay null and empty strings stay empty. The rows are written as CSV
-    part by part, between the server's turns: ahead of it, that would take a second core from readers.
-    """
-    rows = pa.table({name: _as_text(data.column(name)) for name in data.column_names})
-    names = ", ".join(f'"{name}"' for name in data.column_names)
-    parts = (to_csv(rows.slice(start, COPY_ROWS)) for start in range(0, rows.num_rows, COPY_ROWS))
-    with _cursor(connection) as cursor:
-        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", _Parts(parts), COPY_BYTES)
-    return int(data.num_rows)
-
-
-class _Parts:
-    """Parts as a file that the driver reads."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._part = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """So many bytes, or those that are left of a part; none at the end."""
-        if not self._part:
-            self._part = memoryview(next(self._parts, b""))
-        taken, self._part = self._part[:size], self._part[size:]
-        return bytes(taken)
-
-
-def copy_out(
-    connection: Connection,
-    name: str,
-    schema: pa.Schema,
-    relations: tuple[tuple[str, str], ...] = (),
-    **values: Any,
-) -> pa.Table:
-    """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns).
-
-    A list of texts is read from a column that holds it as JSON.
-    """
-    plain = pa.schema(
-        [field.with_type(pa.string()) if pa.types.is_list(field.type) else field for field in schema]
-    )
-    buffer = io.BytesIO()
-    compiled = str(statement(name, relations).compile(dialect=connection.dialect))
-    with _cursor(connection) as cursor:
-        query = cursor.mogrify(compiled, values).decode()
-        try:
-            cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
-        except psycopg2.Error as error:
-            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
-    buffer.seek(0)
-    if not buffer.getbuffer().nbytes:
-        return schema.empty_table()
-    found = pacsv.read_csv(
-        buffer,
-        pacsv.ReadOptions(column_names=schema.names, block_size=64 << 20),
-        pacsv.ParseOptions(newlines_in_values=True),
-        pacsv.ConvertOptions(
-            column_types=plain,
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            null_values=[""],
-            true_values=["t"],
-            false_values=["f"],
-        ),
-    )
-    for place, field in enumerate(schema):
-        if pa.types.is_list(field.type):
-            lists = [None if text is None else json.loads(text) for text in found.column(place).to_pylist()]
-            found = found.set_column(place, field.name, pa.array(lists, field.type))
-    return found.cast(schema)
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        values = [None if value is None else "\\x" + value.hex() for value in column.to_pylist()]
-        return pa.chunked_array([pa.array(values, pa.string())])
-    return _as_array(column) if pa.types.is_list(column.type) else column
-
-
-def _as_array(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Lists of texts as Postgres writes its arrays: {"one","two"}."""
-    chunks = []
-    for lists in column.chunks:
-        quoted = pc.replace_substring(lists.values, "\\", "\\\\")
-        quoted = pc.replace_substring(quoted, '"', '\\"')
-        quoted = pc.binary_join_element_wise('"', quoted, '"', "")
-        rows = pa.ListArray.from_arrays(lists.offsets, quoted)
-        chunks.append(pc.binary_join_element_wise("{", pc.binary_join(rows, ","), "}", ""))
-    return pa.chunked_array(chunks, pa.string())
-
-
-def upgrade(url: str) -> tuple[str | None, str | None]:
-    """Apply every migration that is missing, in one transaction under a lock; safe to repeat.
-
-    Returns the revision before and after; None means an empty database.
-    """
-    from alembic import command
-    from alembic.config import Config
-
-    database = Database(url)
-    with database.transaction() as connection:
-        connection.exec_driver_sql("SELECT set_config('lock_timeout', '0', true)")
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        before = _revision(connection)
-        # Even with IF NOT EXISTS it needs a right that the owner of the schema lacks.
-        if connection.execute(text("SELECT to_regnamespace('rerank')")).scalar() is None:
-            connection.exec_driver_sql("CREATE SCHEMA rerank")
-        config = Config()
-        config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        _describe(connection)
-        return before, _revision(connection)
-
-
-def _describe(connection: Connection) -> None:
-    """Give the views and their columns the contract's descriptions, where they have others."""
-    wanted = {(view, ""): f"{means} See CONTRACT.md." for view, means in contract.VIEW_MEANS.items()}
-    for view, table in contract.VIEWS.items():
-        wanted |= {(view, column.name): contract.comment(column) for column in table}
-    found = {(row["view"], row["name"]): row["comment"] for row in rows(connection, "database.comments")}
-    with _cursor(connection) as cursor:
-        for (view, name), comment in wanted.items():
-            if (view, name) in found and found[view, name] != comment:
-                what = f"COLUMN rerank.{view}.{name}" if name else f"VIEW rerank.{view}"
-                cursor.execute(f"COMMENT ON {what} IS %s", [comment])
-
-
-def run_script(connection: Connection, file: Path) -> None:
-    """Run a file of many statements, as it stands, on the transaction of `connection`."""
-    with _cursor(connection) as cursor:
-        cursor.execute(file.read_text(encoding="utf-8"))
-
-
-def revision(database: Database) -> str | None:
-    """The migration that the database is at; None means that none was applied."""
-    with database.transaction(read_only=True) as connection:
-        return _revision(connection)
-
-
-def head_revision() -> str:
-    """The newest migration that this library brings."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if head is None:
-        raise SettingsError(f"{sql_folder() / 'migrations'} holds no migration; reinstall news-rerank")
-    return head
-
-
-def _revision(connection: Connection) -> str | None:
-    table = connection.execute(text("SELECT to_regclass('rerank.alembic_version')")).scalar()
-    if table is None:
-        return None
-    found: str | None = connection.execute(text("SELECT version_num FROM rerank.alembic_version")).scalar()
-    return found

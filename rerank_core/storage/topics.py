@@ -1,7 +1,7 @@
 """Topics as versioned data.
 
-A stored version is never changed: an edit, a removal from the file and a return to it are each a new
-version, so that every published row can name the exact topic that it was ranked for.
+A stored version is never changed. An edit, a removal from the file and a return to it each make a new version, so that
+every published row can name the exact topic that it was ranked for.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ __all__ = [
     "plan",
     "query_digest",
     "recall_digest",
+    "store_queries",
     "to_record",
 ]
 
@@ -44,8 +45,8 @@ class TopicChange:
     """What applying a file means for one topic."""
 
     action: Action
-    topic: Topic  # as it stands afterwards
-    before: Topic | None  # as it stood; None: it is new
+    topic: Topic  # after the change
+    before: Topic | None  # before the change; None: the topic is new
     fields: tuple[str, ...]  # that differ, in the record's order
 
 
@@ -100,7 +101,7 @@ def current_topics(connection: Connection, pipeline: str, *, active_only: bool =
 
 
 def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) -> None:
-    """Raise InputError where one of these is no active topic of the pipeline."""
+    """Raise InputError if one of these is no active topic of the pipeline."""
     active = [topic.slug for topic in current_topics(connection, pipeline)]
     for slug in slugs:
         if slug not in active:
@@ -111,7 +112,7 @@ def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) ->
 
 
 def check_pipeline(connection: Connection, pipeline: str) -> None:
-    """Raise InputError where the pipeline has neither topics nor runs: its name is probably another one's, misspelt."""
+    """Raise InputError if the pipeline has neither topics nor runs: its name is probably misspelt."""
     known = [row["pipeline"] for row in db.rows(connection, "topics.pipelines")]
     if pipeline not in known:
         raise InputError(
@@ -153,6 +154,27 @@ def apply(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> Top
     if written != len(versions):
         raise RuntimeError(f"{written} of {len(versions)} topic versions were written; nothing is kept")
     return done
+
+
+def store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:
+    """(instruction, query) → query id, for every query of these topics; those that are new are added."""
+    texts = sorted(
+        {(topic.instruction, query) for topic in wanted for query in (topic.query, *topic.queries.values())},
+        key=lambda text: query_digest(*text),
+    )
+    digests = [query_digest(*text) for text in texts]
+    db.execute(
+        connection,
+        "topics.add_queries",
+        digests=digests,
+        instructions=[instruction for instruction, _ in texts],
+        queries=[query for _, query in texts],
+    )
+    found = {
+        bytes(row["digest"]): row["query_id"]
+        for row in db.rows(connection, "topics.queries", digests=digests)
+    }
+    return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
 
 
 def _digest(value: Any) -> bytes:

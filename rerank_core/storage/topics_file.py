@@ -1,7 +1,7 @@
 """topics.yaml → topic records.
 
-Everything that is wrong with a file is reported at once, each with line, field and value; then no
-topic of it is returned. Only plain YAML is read: nothing in a file can make an object or run.
+Everything that is wrong with a file is reported at once, each with line, field and value. No topic of the file is
+returned then. Only plain YAML is read: nothing in a file can make an object or run code.
 """
 
 import difflib
@@ -63,7 +63,9 @@ def load_topics(path: Path | str) -> list[Topic]:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(f"{path}, line {line}: a control character; take it out") from error
     except RecursionError as error:
-        raise InputError(f"{path}: lists or mappings stand in one another too deep to be topics") from error
+        raise InputError(
+            f"{path}: lists or mappings are nested too deep to be topics; write a flat list of topics"
+        ) from error
     if reader.problems:
         several = [f"{path} has {len(reader.problems)} errors:"] if len(reader.problems) > 1 else []
         raise InputError("\n  ".join(several + reader.problems))
@@ -107,9 +109,7 @@ class _Reader:
                         self._topic = f"topic '{_cut(name)}'"
                         with self._noting():
                             if name in lines:
-                                raise _Wrong(
-                                    node, f"slug '{_cut(name)}' stands on line {lines[name]} already"
-                                )
+                                raise _Wrong(node, f"slug '{_cut(name)}' is on line {lines[name]} already")
                             lines[name] = node.start_mark.line + 1
                     found += self._read_topic(node)
         return found
@@ -148,7 +148,7 @@ class _Reader:
         return [Topic(**values)] if len(self.problems) == before else []
 
     def _fields(self, node: MappingNode, known: tuple[str, ...]) -> dict[str, Node]:
-        """The values of a mapping by name, after noting names that are unknown or stand twice."""
+        """The values of a mapping by name, after noting names that are unknown or are there twice."""
         self._note_repeated(node)
         self._loader.flatten_mapping(node)  # takes in the mapping that `<<: *name` refers to
         found: dict[str, Node] = {}
@@ -168,7 +168,7 @@ class _Reader:
             with self._noting():
                 if isinstance(key, ScalarNode) and key.value in lines:
                     raise _Wrong(
-                        key, f"{_cut(key.value)} stands on line {lines[key.value]} already; keep one of them"
+                        key, f"{_cut(key.value)} is on line {lines[key.value]} already; keep one of them"
                     )
                 if isinstance(key, ScalarNode):
                     lines[key.value] = key.start_mark.line + 1
@@ -298,7 +298,7 @@ def _kind(node: Node) -> str:
 
 
 def _shown(node: Node) -> str:
-    """A value as an error shows it: quoted where it is text, never long."""
+    """A value as an error shows it: quoted if it is text, never long."""
     if not isinstance(node, ScalarNode):
         return _kind(node)
     return repr(_cut(node.value)) if _tag(node) == "str" else _cut(node.value)

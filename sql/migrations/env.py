@@ -1,4 +1,4 @@
-"""Alembic's entry: migrations run on the connection that `rerank_core.storage.database.upgrade` hands in."""
+"""Alembic's entry: migrations run on the connection that `rerank_core.storage.migrations.upgrade` hands in."""
 
 from alembic import context
 

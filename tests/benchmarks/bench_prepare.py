@@ -310,56 +310,6 @@ def _processor_seconds() -> float:
     )
 
 
-# ── Report ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Rows of figures as a Markdown table; a row's name comes first."""
-    names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines = ["| | " + " | ".join(name.replace("_", " ") for name in names) + " |"]
-    lines.append("|---|" + "---|" * len(names))
-    for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(_shown(row.get(column, "")) for column in names) + " |")
-    return "\n".join(lines)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {count}" for name, count in value.items()) or "–"
-    return str(value)
-
-
-def report(results: Mapping[str, Any]) -> str:
-    """prepare.md: every part that has been measured."""
-    parts = [
-        "# prepare, measured",
-        "Made by `python -m benchmarks.bench_prepare`; see there for what is counted.",
-    ]
-    if "extraction" in results:
-        parts += [
-            f"## Extraction: {results['extraction']['pages']} pages of the article extraction benchmark",
-            "Scored as the benchmark scores itself: shingles of four words, mean precision and recall of the pages.",
-            table(results["extraction"]["extractors"]),
-        ]
-    if "lines" in results:
-        parts += ["## Lines that the rules leave out, against labels by hand", table(results["lines"])]
-    if "news" in results:
-        parts += ["## What the steps do to 13,533 articles of real news", table(_turned(results["news"]))]
-    if "speed" in results:
-        parts += [
-            "## Articles a second, whole preparation",
-            "The start of the workers is included. A load beyond the workers' own is other work: of a second by the clock they then had a part"
-            " of each core, and what whole cores give is the processor-second column times their number.",
-            table(results["speed"]),
-        ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _turned(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    names = sorted({name for row in rows.values() for name in row})
-    return {name: {column: row.get(name, 0) for column, row in rows.items()} for name in names}
-
-
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_prepare", description=(__doc__ or "").partition("\n")[0])
@@ -374,6 +324,8 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.part == "other":
         other(options.what[0], Path(options.what[1]))
         return
+    from benchmarks.reporting import prepare  # not in the other library's environment
+
     needed = {"extraction": PAGES, "news": DATA / "news", "speed": DATA / "news", "lines": Path("/")}
     if not needed[options.part].is_dir():
         print(f"{options.part}: skipped, {needed[options.part].name} is not beside this repository")
@@ -390,8 +342,8 @@ def main(given: Sequence[str] | None = None) -> None:
         measured = results.get(options.part, {}) | measured
     results[options.part] = measured
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(report(results), encoding="utf-8")
-    print(report({options.part: results[options.part]}))
+    RESULTS.with_suffix(".md").write_text(prepare.markdown(results), encoding="utf-8")
+    print(prepare.markdown({options.part: results[options.part]}))
 
 
 if __name__ == "__main__":

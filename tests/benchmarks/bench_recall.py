@@ -29,11 +29,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import apart, describe
-from benchmarks.report import table as markdown_table
+from benchmarks.reporting import recall
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare.documents import Unpreparable, to_document
-from rerank_core.prepare.language import terms
+from rerank_core.prepare.terms import terms
 from rerank_core.recall import dense as dense_module
 from rerank_core.recall.base import Asked, Ids, Retriever
 from rerank_core.recall.bm25 import Bm25, Words
@@ -42,6 +42,8 @@ from rerank_core.recall.exhaustive import Exhaustive
 from rerank_core.recall.hybrid import Hybrid
 from rerank_core.records import Document, Topic
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.storage import migrations
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics_file import load_topics
 
 XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
@@ -227,12 +229,13 @@ def _judged(
 
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
-    from rerank_core.models import embedding
+    from rerank_core.models import embedders
+    from rerank_core.models.embedding import FakeEmbedder
     from rerank_core.recall import pgvector
     from rerank_core.storage import database as db
 
     if not postgres.exists("template_bench"):
-        db.upgrade(postgres.create("template_bench"))
+        migrations.upgrade(postgres.create("template_bench"))
     database = db.Database(postgres.create("bench", template="template_bench"))
     with database.transaction() as connection:
         connection.exec_driver_sql(
@@ -240,8 +243,8 @@ def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterat
             " SELECT n, sha256(CAST(CAST(n AS text) AS bytea)), '2026-01-01', 'en', 1, 'x', 'x'"
             f" FROM generate_series(1, {len(ids)}) n"
         )
-        identity = embedding.FakeEmbedder(dimensions=matrix.shape[1]).identity
-        number = embedding.register(connection, identity)
+        identity = FakeEmbedder(dimensions=matrix.shape[1]).identity
+        number = embedders.register(connection, identity)
         pgvector.ensure(connection, embedder_id=number, dimensions=matrix.shape[1])
     with pgvector.PgVectors(database, embedder_id=number) as vectors:
         vectors.add(ids, matrix)
@@ -300,10 +303,8 @@ def _embedder(folder: Path) -> tuple[Embed, str]:
 def measure_scale(documents: int, topics: int, words: int) -> dict[str, Any]:
     """Seconds and peak memory of the stage `recall` by BM25, where every topic is new and searches the whole window."""
     with EmbeddedPostgres(folder=Path(tempfile.mkdtemp(prefix="recall-")) / "postgres") as postgres:
-        from rerank_core.storage import database as db
-
         url = postgres.create("scale")
-        db.upgrade(url)
+        migrations.upgrade(url)
         with tempfile.TemporaryDirectory() as store:
             settings = Settings.load(database_url=url, store_url=Path(store).as_uri())
             run_id = _fill(settings, documents, topics, words)
@@ -317,7 +318,6 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
     """A run that has claimed and prepared documents of words that are as frequent as Zipf's law says."""
     from factories import make_topic
 
-    from rerank_core.storage import database as db
     from rerank_core.storage import topics as topic_store
 
     draw = np.random.default_rng(0)
@@ -341,7 +341,7 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
         for start in range(0, documents, 5_000):
             part = range(start, min(start + 5_000, documents))
             texts = [" ".join(map("w{}".format, zipf(lengths[n]).tolist())) for n in part]
-            db.copy_in(
+            copy_in(
                 connection,
                 "rerank.document",
                 pa.table(
@@ -388,70 +388,6 @@ def _recall(url: str, store: str, run_id: int) -> dict[str, Any]:
 # ── Report ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def report(results: dict[str, Any]) -> str:
-    """Everything that was measured, as Markdown."""
-    machine = results["machine"]
-    lines = [
-        "# Recall",
-        "",
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; {machine['date']}; load average "
-        f"before the start {machine['load']}. Made by `PYTHONPATH=tests python -m benchmarks.bench_recall`.",
-    ]
-    if found := results.get("table"):
-        names = list(dict.fromkeys(row["collection"] for row in found["rows"]))
-        lines += [
-            "",
-            "## What each strategy finds",
-            "",
-            f"Share of the relevant documents among the first 50 (first 10). Embedder: {found['embedder'] or 'none at hand'}. "
-            "xquad_multi: 1,190 questions a language, each with one passage among 240 of its language; `zh → en` asks the "
-            "Chinese questions of the English passages. Sample: 12 topics, 178 articles. `exhaustive` takes everything.",
-            "",
-        ]
-        strategies = dict.fromkeys(row["strategy"] for row in found["rows"])
-        at = {(row["strategy"], row["collection"]): row for row in found["rows"]}
-        lines += markdown_table(
-            ["strategy", *names],
-            [
-                [
-                    strategy,
-                    *(
-                        f"{at[strategy, name]['recall@50']:.3f} ({at[strategy, name]['recall@10']:.3f})"
-                        if (strategy, name) in at
-                        else None
-                        for name in names
-                    ),
-                ]
-                for strategy in strategies
-            ],
-        )
-        lines += [
-            "",
-            "Time: `index` is BM25's index and all its scores, or the embedding of all documents and queries, over one "
-            "language of xquad_multi (en); `a query` is one search of its 240 passages.",
-            "",
-        ]
-        lines += markdown_table(
-            ["strategy", "index, s", "a query, ms"],
-            [
-                [strategy, at[strategy, "en"]["prepare_s"], at[strategy, "en"]["query_ms"]]
-                for strategy in strategies
-                if (strategy, "en") in at
-            ],
-        )
-    if found := results.get("scale"):
-        lines += [
-            "",
-            "## BM25 over a large window",
-            "",
-            f"The stage `recall` for {found['topics']} new topics over {found['documents']:,} prepared documents of "
-            f"{found['mean_terms']} terms on average: {found['seconds']:.1f} s ({found['processor_seconds']:.1f} s of processor time), "
-            f"{found['peak_mib']:,} MiB at its peak, {found['candidates']:,} candidates; load average before the start "
-            f"{found['machine']['load']} ({found['machine']['date']}).",
-        ]
-    return "\n".join([*lines, ""])
-
-
 def main() -> None:
     """Measure one part and write the report."""
     parser = argparse.ArgumentParser(
@@ -483,7 +419,7 @@ def main() -> None:
         results["scale"] = {**found, "machine": machine}
         results.setdefault("machine", machine)
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    RESULTS.with_suffix(".md").write_text(report(results))
+    RESULTS.with_suffix(".md").write_text(recall.markdown(results))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import checkpoints, end_to_end, machine, report, small, speed, workloads
+from benchmarks import checkpoints, end_to_end, machine, small, speed, workloads
 from benchmarks.contenders import Options
+from benchmarks.reporting import scoring
 from rerank_core.models.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
@@ -175,9 +176,9 @@ def save(results: dict[str, Any], folder: Path, name: str) -> None:
     """Write JSON, Markdown and, where contenders were measured, the plot."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    (folder / f"{name}.md").write_text(report.markdown(results))
+    (folder / f"{name}.md").write_text(scoring.markdown(results))
     if "speed" in results["parts"]:
-        (folder / f"{name}.svg").write_text(report.plot(results))
+        (folder / f"{name}.svg").write_text(scoring.plot(results))
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -190,7 +191,7 @@ def main(given: Sequence[str] | None = None) -> None:
     for part in chosen.parts:
         parts[part] = bench.part(part)
         save({"machine": bench.machine, "parts": parts}, chosen.out, name)
-    print(report.markdown({"machine": bench.machine, "parts": parts}))
+    print(scoring.markdown({"machine": bench.machine, "parts": parts}))
 
 
 if __name__ == "__main__":

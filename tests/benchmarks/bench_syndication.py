@@ -34,17 +34,19 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import text
 
-from benchmarks.bench_prepare import DATA, table
+from benchmarks.bench_prepare import DATA
 from benchmarks.machine import apart, describe
+from benchmarks.reporting import syndication
 from benchmarks.workloads import SAMPLE, corpus, raw_articles
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare import clusters, near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.marks import marks as marks_of
 from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
 from rerank_core.settings import Settings
-from rerank_core.storage import database, schemas, topics
-from rerank_core.storage import database as db
+from rerank_core.storage import migrations, schemas, topics
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics_file import load_topics
 
 NEWS = ("zh_broadcast_2024-10_2025-10.jsonl.gz", "en_reuters21578.jsonl.gz")
@@ -99,7 +101,7 @@ def _speed(documents: int) -> Figures:
     near_copies.signature(texts[0])  # imports
     before = _peak_mib()
     signatures, signing = _timed(lambda: [near_copies.signature(one) for one in texts])
-    marks, marking = _timed(lambda: [near_copies.marks(one) for one in texts])
+    marks, marking = _timed(lambda: [marks_of(one) for one in texts])
     kept = [number for number, one in enumerate(signatures) if one is not None]
     every = Texts(
         np.asarray([signatures[number] for number in kept], dtype=np.uint32),
@@ -147,7 +149,7 @@ def _resources(**settings: Any) -> Iterator[pipeline.Resources]:
         work.chmod(0o755)  # Postgres runs as another user where this runs as root
         with EmbeddedPostgres(folder=work / "postgres") as server:
             url = server.create(NAME)
-            database.upgrade(url)
+            migrations.upgrade(url)
             (work / "store").mkdir()
             yield pipeline.Resources.of(
                 Settings(database_url=url, store_url=(work / "store").as_uri(), **settings)
@@ -200,7 +202,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         "signature": pa.array([row.astype("<u4").tobytes() for row in signatures], pa.binary()),
         "marks": ["\n\n"] * len(ids),  # nothing that could contradict
     }
-    db.copy_in(connection, "rerank.document", pa.table(rows))
+    copy_in(connection, "rerank.document", pa.table(rows))
     revisions = {
         "pipeline": ["news"] * len(ids),
         "article_id": [f"a{number}" for number in ids],
@@ -211,7 +213,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         "first_ingested_at": at,
         "document_id": ids,
     }
-    db.copy_in(connection, "rerank.revision", pa.table(revisions))
+    copy_in(connection, "rerank.revision", pa.table(revisions))
     old = numbers < leaders
     bands = near_copies.bands(signatures).astype("<u4")
     if old.any():
@@ -224,7 +226,7 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         }
         places |= {"leader_document_id": places["document_id"], "began_at": places["first_ingested_at"]}
         places["similarity"] = [1.0] * int(old.sum())
-        db.copy_in(connection, "rerank.near_copy", pa.table(places))
+        copy_in(connection, "rerank.near_copy", pa.table(places))
 
 
 def _place(settings: Settings, leaders: int, new: int) -> Figures:
@@ -235,11 +237,11 @@ def _place(settings: Settings, leaders: int, new: int) -> Figures:
 
     def find() -> Any:
         with resources.database.transaction(read_only=True) as connection:
-            return clusters.find(connection, settings=settings, run=run)
+            return clusters.find_unplaced(connection, settings=settings, run=run)
 
     def keep() -> bool:
         with resources.database.transaction() as connection:
-            return clusters.keep(connection, pipeline="news", found=found, joined=joined)
+            return clusters.keep(connection, pipeline="news", unplaced=found, joined=joined)
 
     found, finding = _timed(find)
     joined, placing = _timed(lambda: clusters.place(found, settings=settings))
@@ -274,7 +276,7 @@ def measure_news(show: int, only: str | None = None) -> Figures:
             with resources.database.transaction() as connection:
                 topics.apply(connection, "news", load_topics(SAMPLE / "topics.yaml"))
                 rows = list(_articles(DATA / "news" / file, name))
-                db.copy_in(connection, "rerank.article", pa.Table.from_pylist(rows))
+                copy_in(connection, "rerank.article", pa.Table.from_pylist(rows))
             figures[name] = _stages(resources, show)
     return figures
 
@@ -361,49 +363,6 @@ def _show(resources: pipeline.Resources, members: Sequence[Mapping[str, Any]], w
 # ── Report ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def report(results: Mapping[str, Any]) -> str:
-    """syndication.md: every part that has been measured."""
-    machine = results["machine"]
-    parts = [
-        "# Syndication",
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}; {machine['date']}; load average before the"
-        f" start {machine['load']}. Made by `PYTHONPATH=tests python -m benchmarks.bench_syndication`; see there for what is counted.",
-    ]
-    if "speed" in results:
-        found = results["speed"]
-        steps = {name: found[name] for name in ("signatures", "marks", "places", "all")}
-        parts += [
-            f"## {found['documents']:,} documents at once",
-            f"Of real sentences, shuffled ({found['corpus']}); {found['mean_characters']} characters on average; {found['near_copies']:,} near-copies,"
-            f" {found['too_short']:,} too short to be compared, {found['vetoed']:,} vetoed. One process; signatures and places take"
-            f" {found['memory_mib']} MiB.",
-            table(steps),
-        ]
-    if "window" in results:
-        parts += [
-            "## A run beside a full window",
-            "What placing a run's new texts adds to prepare: bands of all leaders are read and compared, signatures and marks of those alone"
-            " that share one. Seconds; memory is the peak over that before the start.",
-            table({f"{results['window']['leaders']:,} leaders": results["window"]}),
-        ]
-    if "news" in results:
-        names = sorted({name for row in results["news"].values() for name in row})
-        turned = {
-            name.replace("_", " "): {lang: row.get(name, 0) for lang, row in results["news"].items()}
-            for name in names
-        }
-        parts += [
-            "## Real news",
-            "Chinese broadcast news (one source, thirteen months) and an English newswire of 1987 that prints its stories again, twelve topics"
-            " of the sample, `RERANK_SYNDICATION_SIMILARITY` 0.7, 72 hours. `rows` is what could be ranked; `pairs without memory` what would be"
-            " scored if each article were.",
-            table(turned),
-        ]
-        if "judged" in results:
-            parts += [results["judged"]]
-    return "\n\n".join(parts) + "\n"
-
-
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_syndication", description=(__doc__ or "").partition("\n")[0])
@@ -436,8 +395,8 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.judged:
         results["judged"] = options.judged
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(report(results), encoding="utf-8")
-    print(report({"machine": results["machine"], options.part: results[options.part]}))
+    RESULTS.with_suffix(".md").write_text(syndication.markdown(results), encoding="utf-8")
+    print(syndication.markdown({"machine": results["machine"], options.part: results[options.part]}))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ from urllib.parse import quote
 import newsrooms
 
 from benchmarks.machine import describe
+from benchmarks.reporting import ui
 from rerank_core.demo.airflow import AirflowSandbox
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.storage import migrations
 
 RESULTS = Path(__file__).parent / "results"
 NOOP = "/static/icon.svg"
@@ -55,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "ui.json").write_text(json.dumps(results, indent=1) + "\n")
-    (asked.out / "ui.md").write_text(markdown(results))
-    print(markdown(results))
+    (asked.out / "ui.md").write_text(ui.markdown(results))
+    print(ui.markdown(results))
     return 0 if all(row["reached"] for row in rows) else 1
 
 
@@ -64,10 +66,9 @@ def measure(
     postgres: EmbeddedPostgres, folder: Path, *, topics: int, rows: int, rounds: int
 ) -> list[dict[str, Any]]:
     """One row a page: its median time and its ratio to the no-op."""
-    from rerank_core.storage import database
 
     news = postgres.create("news")
-    database.upgrade(news)
+    migrations.upgrade(news)
     store = folder / "store"
     store.mkdir()
     engines, undo = newsrooms.installed_engines()
@@ -152,27 +153,6 @@ def _interleaved(airflow: AirflowSandbox, pages: dict[str, str], *, rounds: int)
                 times[name].append(taken)
     connection.close()
     return times
-
-
-def markdown(results: dict[str, Any]) -> str:
-    """The results as a page."""
-    machine = results["machine"]
-    lines = [
-        "# Pages",
-        "",
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, {machine['date']}; load average"
-        f" before the start {machine['load']}. {results['topics']} topics with {results['rows']} rows each,"
-        f" {results['rounds']} rounds, every address once in each; a ratio is the median of page ÷ no-op of the same round.",
-        "",
-        "| page | median ms | worst ms | ratio | at most |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for row in results["pages"]:
-        lines.append(
-            f"| {row['page']} | {row['median_ms']} | {row['worst_ms']} | {row['ratio']} |"
-            f" {'–' if row['page'] == 'no-op' else format(row['at_most'], '.0f')}{'' if row['reached'] else ' (not reached)'} |"
-        )
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.extract.articles import load_articles
 from rerank_core.records import Run
 from rerank_core.settings import Settings
-from rerank_core.storage import database, schemas, topics
+from rerank_core.storage import migrations, schemas, topics
 from rerank_core.storage.topics_file import load_topics
 
 
@@ -48,7 +48,7 @@ def measure(articles: int, folder: Path | None = None) -> list[dict[str, Any]]:
         work.chmod(0o755)  # Postgres runs as another user where this runs as root
         with EmbeddedPostgres(folder=work / "postgres") as server:
             url = server.create("news")
-            database.upgrade(url)
+            migrations.upgrade(url)
             (work / "store").mkdir()
             settings = Settings(
                 database_url=url, store_url=(work / "store").as_uri(), fill_factor=1, retry_seconds=1

@@ -25,9 +25,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.effects_report import markdown
 from benchmarks.effects_speed import MAX_DOCUMENT_TOKENS, differences, kendall, measure_speed
 from benchmarks.pleas import additions
+from benchmarks.reporting.effects import markdown
 from rerank_core.models.quantise import quantise
 from rerank_core.models.vllm import VllmScorer
 from rerank_core.prepare.documents import Unpreparable, to_document

@@ -20,8 +20,8 @@ from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.observe import observe
 from rerank_core.publish import publications, publish
 from rerank_core.records import Run
-from rerank_core.storage import database as db
 from rerank_core.storage import runs, schemas
+from rerank_core.storage.copy import copy_in
 
 READER = """
 SELECT rank, title, url, probability, ranked_by
@@ -66,7 +66,7 @@ class Page:
         for name, value in constants.items():
             table = table.append_column(name, pa.array([value] * pairs.num_rows))
         with room.database.transaction() as connection:
-            db.copy_in(connection, "rerank.pair_score", table)
+            copy_in(connection, "rerank.pair_score", table)
             observe.record(connection, run_id=run.run_id, stage="rerank[0]", values={"canary_margin": 1.0})
         return room.again(run)
 

@@ -15,11 +15,12 @@ from factories import FakeEngines, Newsroom, make_topic
 from sqlalchemy import text
 
 from rerank_core.models import scorers
-from rerank_core.prepare.language import terms
-from rerank_core.recall.queries import store_queries
+from rerank_core.prepare.terms import terms
 from rerank_core.records import Topic
 from rerank_core.settings import Settings
-from rerank_core.storage import database as db
+from rerank_core.storage import migrations
+from rerank_core.storage.copy import copy_in
+from rerank_core.storage.topics import store_queries
 
 WORDS, PARAGRAPHS, LENGTH = 3_000, 500, 70  # different words and paragraphs; words in a paragraph
 SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo zu".split()
@@ -63,7 +64,7 @@ class World:
     """A newsroom with a past."""
 
     def __init__(self, database_url: str, store_url: str, engines: FakeEngines, **settings: Any) -> None:
-        db.upgrade(database_url)
+        migrations.upgrade(database_url)
         self.room = Newsroom(
             Settings.load(database_url=database_url, store_url=store_url, **settings), engines
         )
@@ -79,7 +80,7 @@ class World:
                 "text": made,
                 "terms": [" ".join(terms(one, lang="en")) for one in made],
             }
-            db.copy_in(connection, "public.paragraph", pa.table(table))
+            copy_in(connection, "public.paragraph", pa.table(table))
 
     def past(
         self,

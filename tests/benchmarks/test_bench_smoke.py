@@ -1,18 +1,17 @@
 """The numbers of the tables are what they are said to be; no engine is built."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import (
-    bench_prepare,
     bench_scale,
     bench_scoring,
-    bench_syndication,
-    report,
     scale_runs,
     workloads,
 )
@@ -20,6 +19,7 @@ from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
 from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
+from benchmarks.reporting import effects, prepare, recall, scale, scoring, syndication, tables, ui
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.models import scorers
 from rerank_core.models.prompt import Prompter
@@ -110,7 +110,7 @@ def test_the_tables_are_written_with_their_plot(tmp_path: Path) -> None:
 
 
 def test_every_table_is_as_wide_as_its_head() -> None:
-    lines = report.table(["a", "b"], [["x", 1.0], ["y", None]])
+    lines = tables.table(["a", "b"], [["x", 1.0], ["y", None]])
     assert {line.count("|") for line in lines} == {3}
 
 
@@ -213,15 +213,27 @@ def test_the_page_says_which_bars_are_missed() -> None:
         "bare_s": [1.0, 1.0, 1.0],
         "machine": machine,
     }
-    text = bench_scale.report({"claim": claim})
+    text = scale.markdown({"claim": claim}, head="")
     assert (
         "| claim of 10 new among 1,000 articles ÷ bare SQL | 2.00 | 1.00–4.00 | at most 3 | reached |" in text
     )
-    text = bench_scale.report({"claim": {**claim, "stage_s": [4.0, 4.0, 4.0]}})
+    text = scale.markdown({"claim": {**claim, "stage_s": [4.0, 4.0, 4.0]}}, head="")
     assert "| 4.00 | 4.00–4.00 | at most 3 | **missed** |" in text
 
 
-@pytest.mark.parametrize("part", [bench_prepare, bench_syndication], ids=["prepare", "syndication"])
-def test_a_page_of_results_is_made_from_its_figures(part: Any) -> None:
-    made = part.report(json.loads(part.RESULTS.read_text(encoding="utf-8")))
-    assert made == part.RESULTS.with_suffix(".md").read_text(encoding="utf-8")
+PAGES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "cpu": scoring.markdown,
+    "effects": effects.markdown,
+    "prepare": prepare.markdown,
+    "recall": recall.markdown,
+    "scale": partial(scale.markdown, head=bench_scale.HEAD),
+    "syndication": syndication.markdown,
+    "ui": ui.markdown,
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_results_is_made_from_its_figures(name: str) -> None:
+    figures = bench_scale.RESULTS / f"{name}.json"
+    made = PAGES[name](json.loads(figures.read_text(encoding="utf-8")))
+    assert made == figures.with_suffix(".md").read_text(encoding="utf-8")

@@ -67,6 +67,7 @@ def browser() -> Iterator[Browser]:
 def site(
     browser: Browser,
     postgres: EmbeddedPostgres,
+    airflow_database_url: str,
     _migrated_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
@@ -76,14 +77,13 @@ def site(
     news = postgres.create("news_of_browser", template=_migrated_template)
     with AirflowSandbox(
         home=folder / "airflow",
-        database_url=postgres.create("airflow_of_browser"),
+        database_url=airflow_database_url,
         environment={
             "RERANK_DATABASE_URL": news,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_AIRFLOW_PIPELINES": '{"news": {}, "shadow": {}, "hostile": {}, "gated": {}, "empty": {}}',
         },
     ) as airflow:
-        airflow.migrate()
         airflow.start(("api-server", "dag-processor"))
         _wait(airflow)
         airflow.wait_dag(DAG)
@@ -95,9 +95,8 @@ def site(
         newsrooms.hostile_room(room, strings)
         newsrooms.gated_room(room)
         undo()
-        _finish_dag_runs(postgres.url("airflow_of_browser"))
+        _finish_dag_runs(airflow_database_url)
         yield Site(airflow=airflow, keys=keys)
-    postgres.drop("airflow_of_browser")
     postgres.drop("news_of_browser")
 
 

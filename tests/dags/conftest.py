@@ -118,10 +118,10 @@ def metadata() -> None:
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     """The stages replaced, and a doctor that finds nothing; an engine elsewhere on this host delays nothing."""
-    from rerank_airflow import devices
+    from rerank_airflow import placement
 
     fake = FakeStages()
-    monkeypatch.setattr(devices, "lock_path", lambda name: tmp_path / f"{name}.lock")
+    monkeypatch.setattr(placement, "lock_path", lambda name: tmp_path / f"{name}.lock")
     monkeypatch.setattr(pipeline.Resources, "of", lambda settings: settings)
     monkeypatch.setattr(pipeline, "open_run", fake.open_run)
     monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)

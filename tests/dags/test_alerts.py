@@ -101,13 +101,15 @@ def news(
 
 
 @pytest.fixture(scope="module")
-def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observatory]:
+def airflow(
+    airflow_database_url: str, news: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Observatory]:
     folder = tmp_path_factory.mktemp("alerts")
     (folder / "store").mkdir()
     (folder / "the_users_alerts.py").write_text(ALERTS)
     with AirflowSandbox(
         home=folder / "airflow",
-        database_url=postgres.create("airflow_of_test_alerts"),
+        database_url=airflow_database_url,
         environment={
             "RERANK_DATABASE_URL": news.url,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
@@ -117,13 +119,11 @@ def airflow(postgres: Any, news: Database, tmp_path_factory: pytest.TempPathFact
             "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         },
     ) as sandbox:
-        sandbox.migrate()
         observatory = Observatory(sandbox, folder)
         yield observatory
         sandbox.stop()
         observatory.statsd.close()
         observatory.otlp.close()
-    postgres.drop("airflow_of_test_alerts")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from factories import FakeEngines, Newsroom
 from sqlalchemy import make_url
 
-from rerank_airflow import assets
+from rerank_airflow.signals import assets
 from rerank_core.demo.airflow import AirflowSandbox
 from rerank_core.settings import Settings
 from rerank_core.storage import topics
@@ -24,7 +24,7 @@ SAMPLE = airflow_home.REPOSITORY / "rerank_core" / "demo" / "sample"
 ROLES = Roles(**{name: f"consumers_{name}" for name in ("owner", "source", "writer", "frontend")})
 ON_PARTITIONS = """
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from rerank_airflow.assets import rankings
+from rerank_airflow.signals.assets import rankings
 
 with DAG(dag_id="plain_follower", schedule=[rankings("news")], catchup=False):
     @task
@@ -246,7 +246,7 @@ def test_the_example_reads_nothing_of_a_blocked_article(room, deliver):
 
 
 @pytest.fixture(scope="module")
-def followed(postgres, _migrated_template, tmp_path_factory):
+def followed(postgres, airflow_database_url, _migrated_template, tmp_path_factory):
     """A real scheduler with the product's DAGs, the example, and two followers of the partitioned asset."""
     folder = tmp_path_factory.mktemp("followed")
     for name in ("store", "pages", "dags"):
@@ -260,7 +260,7 @@ def followed(postgres, _migrated_template, tmp_path_factory):
         topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
     with AirflowSandbox(
         home=folder / "airflow",
-        database_url=postgres.create("airflow_of_test_consumers"),
+        database_url=airflow_database_url,
         dags_folder=folder / "dags",
         environment={
             "RERANK_DATABASE_URL": news.url,
@@ -271,7 +271,6 @@ def followed(postgres, _migrated_template, tmp_path_factory):
         },
         scheduled=True,  # or nothing follows an asset
     ) as sandbox:
-        sandbox.migrate()
         sandbox.start()
         sandbox.wait_healthy()
         for dag_id in (
@@ -283,8 +282,7 @@ def followed(postgres, _migrated_template, tmp_path_factory):
         ):
             sandbox.wait_dag(dag_id)
         yield SimpleNamespace(airflow=sandbox, news=news, pages=folder / "pages")
-    for name in ("news_of_test_consumers", "airflow_of_test_consumers"):
-        postgres.drop(name)
+    postgres.drop("news_of_test_consumers")
 
 
 @pytest.mark.scheduler

@@ -84,7 +84,7 @@ def test_a_store_that_is_away_is_asked_again(parse_maintenance, asked, run_dag, 
 
 
 def test_a_task_that_is_told_to_stop_stops(parse_maintenance):
-    from rerank_airflow.operators import TaskKilled
+    from rerank_airflow.operators.stages import TaskKilled
 
     with pytest.raises(TaskKilled, match="maintain was told to stop"):
         parse_maintenance().get_task("maintain").on_kill()

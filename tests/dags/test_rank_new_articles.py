@@ -133,7 +133,7 @@ def test_every_stage_opens_the_same_run_by_the_dag_runs_id(stages, ranking_dag, 
 
 def test_the_trigger_form_reaches_the_run(stages, ranking_dag, run_dag, monkeypatch):
     monkeypatch.setattr(
-        "rerank_airflow.doctor.examine", lambda settings, identity: {}
+        "rerank_airflow.operators.doctor.examine", lambda settings, identity: {}
     )  # it would look for the topic
     run_dag(ranking_dag, until="2026-11-22T12:00:00+01:00", topics=["ai-chips"], rescore=True)
     assert stages.opened[0] | {"key": ""} == {

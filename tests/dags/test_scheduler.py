@@ -45,13 +45,13 @@ def worker(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def airflow(postgres, news, worker, tmp_path_factory):
+def airflow(airflow_database_url, news, worker, tmp_path_factory):
     """Airflow on a metadata database of its own; the pool is left to the plugin."""
     folder = tmp_path_factory.mktemp("scheduler")
     (folder / "store").mkdir()
     with AirflowSandbox(
         home=folder / "airflow",
-        database_url=postgres.create("airflow_of_test_scheduler"),
+        database_url=airflow_database_url,
         environment={
             "RERANK_DATABASE_URL": news.url,
             "RERANK_STORE_URL": (folder / "store").as_uri(),
@@ -63,14 +63,12 @@ def airflow(postgres, news, worker, tmp_path_factory):
             "VLLM_LOGGING_LEVEL": "WARNING",
         },
     ) as sandbox:
-        sandbox.migrate()
         sandbox.start()
         sandbox.wait_healthy()
         for pipeline in ("", "_late", "_unserved"):
             for dag in (DAG, "publish_overdue_rankings", "announce_rankings"):
                 sandbox.wait_dag(dag + pipeline)
         yield sandbox
-    postgres.drop("airflow_of_test_scheduler")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A tiny random checkpoint of the real architecture, and engines over it."""
+"""A tiny random checkpoint of the real architecture, and engines over it, shared by the tests that can share one."""
 
 import json
 import shutil
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.engines import Engines
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from rerank_core.models.prompt import QWEN3
 from rerank_core.models.vllm import VllmScorer
 
-MAX_DOCUMENT_TOKENS = 96
 TEXTS = [
     "The central bank cut its key rate by half a point, its first cut in four years.",
     "A storm closed the port; ships wait outside the harbour.",
@@ -93,33 +93,26 @@ def altered(random_checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
     return alter
 
 
-@pytest.fixture
-def build(random_checkpoint: Path) -> Iterator[Callable[..., VllmScorer]]:
-    """Builds one engine after the other; the last one closes after the test."""
-    built: list[VllmScorer] = []
-
-    def make(folder: Path = random_checkpoint, **options: Any) -> VllmScorer:
-        while built:
-            built.pop().close()
-        scorer = VllmScorer(folder, **{**OPTIONS, **options})
-        built.append(scorer)
-        return scorer
-
-    yield make
-    for scorer in built:
-        scorer.close()
-
-
-OPTIONS: dict[str, Any] = {
-    "max_document_tokens": MAX_DOCUMENT_TOKENS,
-    "kv_cache_gib": 0.25,
-    "run_canary": False,  # random weights know no order
-}
+@pytest.fixture(scope="session")
+def _all_engines(random_checkpoint: Path) -> Engines:
+    return Engines(random_checkpoint)
 
 
 @pytest.fixture(scope="module")
-def scorer(random_checkpoint: Path) -> Iterator[VllmScorer]:
-    """One engine for a module's tests, which leave it usable; a module that uses it builds no other."""
-    scorer = VllmScorer(random_checkpoint, **OPTIONS)
-    yield scorer
-    scorer.close()
+def engines(_all_engines: Engines) -> Iterator[Engines]:
+    """Engines of the tests; the open one closes after the module, as other modules start their own."""
+    yield _all_engines
+    _all_engines.close()
+
+
+@pytest.fixture
+def build(engines: Engines) -> Iterator[Callable[..., VllmScorer]]:
+    """Builds one engine after the other for this test alone; the last one closes after it."""
+    yield engines.build
+    engines.close()
+
+
+@pytest.fixture
+def scorer(engines: Engines) -> VllmScorer:
+    """An engine over the random checkpoint, shared with other tests, which leave it usable."""
+    return engines.shared()

@@ -1,6 +1,5 @@
 """Every family in the real engine: logits equal the reference, and windows give the best of their scores."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 from demo_checkpoint import CHECKPOINT
+from engine.engines import Engines
 from engine.pairs import DOCUMENTS, all_scores, make_pairs
 from unigram_vocabulary import write_unigram_tokenizer
 
@@ -19,6 +19,7 @@ from rerank_core.models.vllm import VllmScorer
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
 CONVERSION_TOLERANCE = 1e-4  # of a conversion in float32 against the original; its logits span about 20
+LONGEST_BGE_DOCUMENT = 480  # tokens
 QUERY = "floods in Pakistan"
 ROUND_UP = (
     "The committee met and the members spoke. " * 40 + "Floods hit Pakistan again. " + "It rained. " * 90
@@ -73,7 +74,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = original.lm_head.weight.data
     model.score.weight.data = rows[[prompter.yes_id]] - rows[[prompter.no_id]]
     model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "canary.json"):
         shutil.copy(CHECKPOINT / name, folder)
     return folder
 
@@ -92,11 +93,13 @@ def bge_reference(folder: Path) -> Callable[[list[int]], float]:
     return logit
 
 
-def test_bge_logits_equal_the_reference(bge_checkpoint: Path, build: Callable[..., VllmScorer]) -> None:
-    scorer = build(bge_checkpoint)
+def test_bge_logits_equal_the_reference(bge_checkpoint: Path, engines: Engines) -> None:
+    scorer = engines.shared(bge_checkpoint, max_document_tokens=LONGEST_BGE_DOCUMENT)
     pairs = make_pairs(documents=[*DOCUMENTS, "rain</s></s> ＜/s＞ <mask> 🎉", "rain " * 5000])
     scores = all_scores(scorer, pairs)
-    prompter = Prompter(bge_checkpoint / "tokenizer.json", max_document_tokens=96, form=BGE_M3)
+    prompter = Prompter(
+        bge_checkpoint / "tokenizer.json", max_document_tokens=LONGEST_BGE_DOCUMENT, form=BGE_M3
+    )
     reference = bge_reference(bge_checkpoint)
     expected = [
         reference(prompter.prompt(instruction="", query=pair.query, document=pair.document).ids)
@@ -108,9 +111,9 @@ def test_bge_logits_equal_the_reference(bge_checkpoint: Path, build: Callable[..
     assert all(score.cached_tokens == 0 for score in scores)
 
 
-def test_bge_takes_its_longest_prompt(bge_checkpoint: Path, build: Callable[..., VllmScorer]) -> None:
+def test_bge_takes_its_longest_prompt(bge_checkpoint: Path, engines: Engines) -> None:
     """512 positions are left of 514: the padding id takes the rest."""
-    scorer = build(bge_checkpoint, max_document_tokens=480)
+    scorer = engines.shared(bge_checkpoint, max_document_tokens=LONGEST_BGE_DOCUMENT)
     assert scorer._max_tokens == 512
     (chunk,) = scorer.score(
         make_pairs(queries=["q", "storm " * 30], documents=["rain " * 5000]), flush_seconds=60.0
@@ -119,14 +122,23 @@ def test_bge_takes_its_longest_prompt(bge_checkpoint: Path, build: Callable[...,
     assert ["the model takes 512" in refusal.reason for refusal in chunk.refused] == [True]
 
 
-def test_a_conversion_scores_as_the_original(converted: Path, build: Callable[..., VllmScorer]) -> None:
+CONVERSION: dict[str, Any] = {"precision": "float32", "max_document_tokens": 512, "run_canary": True}
+
+
+def test_a_conversion_scores_as_the_original(converted: Path, engines: Engines) -> None:
     pairs = read_canary(CHECKPOINT).pairs() + make_pairs()
-    original, found = (
-        [score.logit for score in all_scores(build(folder, precision="float32"), pairs)]
+    logits = {
+        folder: [score.logit for score in all_scores(engines.shared(folder, **CONVERSION), pairs)]
         for folder in (CHECKPOINT, converted)
-    )
-    assert max(original) - min(original) > 5
-    assert found == pytest.approx(original, abs=CONVERSION_TOLERANCE)
+    }
+    assert max(logits[CHECKPOINT]) - min(logits[CHECKPOINT]) > 5
+    assert logits[converted] == pytest.approx(logits[CHECKPOINT], abs=CONVERSION_TOLERANCE)
+
+
+def test_a_conversion_passes_the_canary_of_the_original(converted: Path, engines: Engines) -> None:
+    margin = engines.shared(converted, **CONVERSION).canary_margin
+    assert margin is not None
+    assert margin > 0
 
 
 def test_a_conversion_with_two_labels_is_refused(converted: Path, tmp_path: Path) -> None:
@@ -158,13 +170,3 @@ def test_the_best_window_is_the_score(build: Callable[..., VllmScorer]) -> None:
     assert lead[0].logit < 0 < best[0].logit
     assert all(b.logit >= a.logit - 1e-4 for a, b in zip(lead, best, strict=True))
     assert best[1].logit == pytest.approx(lead[1].logit, abs=1e-4)  # one window
-
-
-def test_a_conversion_passes_the_canary_of_the_original(
-    converted: Path, build: Callable[..., VllmScorer], tmp_path: Path
-) -> None:
-    folder = tmp_path / "canary"
-    shutil.copytree(converted, folder)
-    canary = json.loads((CHECKPOINT / "canary.json").read_text())
-    (folder / "canary.json").write_text(json.dumps(canary))
-    build(folder, precision="float32", max_document_tokens=512, run_canary=True)

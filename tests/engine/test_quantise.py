@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from demo_checkpoint import CHECKPOINT
-from engine.pairs import all_scores, make_pairs
+from engine.engines import Engines
 
 from rerank_core.errors import ModelError
 from rerank_core.models import quantise as module
@@ -19,42 +19,38 @@ from rerank_core.models.vllm import VllmScorer
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
 
-def test_int8_logits_are_near_those_of_the_source_and_keep_their_order(
-    build: Callable[..., VllmScorer], random_checkpoint: Path, tmp_path: Path
-) -> None:
-    pairs = make_pairs()
-    wide = np.array([score.logit for score in all_scores(build(), pairs)])
-    int8 = quantise(random_checkpoint, tmp_path / "int8").folder
-    scorer = build(int8)
-    assert _is_int8(scorer)
-    narrow = np.array([score.logit for score in all_scores(scorer, pairs)])
+@pytest.fixture(scope="module")
+def int8(random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random checkpoint, quantised."""
+    return quantise(random_checkpoint, tmp_path_factory.mktemp("quantised") / "int8").folder
+
+
+def test_int8_logits_are_near_those_of_the_source_and_keep_their_order(engines: Engines, int8: Path) -> None:
+    wide = np.array([score.logit for score in engines.scores(precision="float32")])
+    narrow = np.array([score.logit for score in engines.scores(int8, precision="float32")])
+    assert _is_int8(engines.shared(int8, precision="float32"))
     error = np.abs(narrow - wide)
     assert 1e-6 < error.max() < 0.25 * wide.std()  # no error at all: the weights were not int8
     assert np.corrcoef(narrow, wide)[0, 1] > 0.99
 
 
-def test_int8_runs_in_every_precision_that_the_rest_may_have(
-    build: Callable[..., VllmScorer], random_checkpoint: Path, tmp_path: Path
-) -> None:
-    int8 = quantise(random_checkpoint, tmp_path / "int8").folder
-    pairs = make_pairs()[:8]
-    found = {}
-    for precision in ("float32", "bfloat16", "float16"):
-        found[precision] = np.array(
-            [score.logit for score in all_scores(build(int8, precision=precision), pairs)]
-        )
-    spread = found["float32"].std()
-    assert np.abs(found["bfloat16"] - found["float32"]).max() < 0.5 * spread
-    assert np.abs(found["float16"] - found["float32"]).max() < 0.5 * spread
+def test_int8_runs_in_every_precision_that_the_rest_may_have(engines: Engines, int8: Path) -> None:
+    logits = {
+        precision: np.array([score.logit for score in engines.scores(int8, precision=precision)])
+        for precision in ("float32", "bfloat16", "float16")
+    }
+    spread = logits["float32"].std()
+    assert np.abs(logits["bfloat16"] - logits["float32"]).max() < 0.5 * spread
+    assert np.abs(logits["float16"] - logits["float32"]).max() < 0.5 * spread
 
 
 def test_the_demonstration_checkpoint_keeps_the_order_of_its_canary_in_int8(
     build: Callable[..., VllmScorer], tmp_path: Path
 ) -> None:
-    int8 = quantise(CHECKPOINT, tmp_path / "int8").folder
-    canary = read_canary(int8)
-    assert canary.source.startswith(str(int8))
-    scorer = build(int8, run_canary=True)
+    folder = quantise(CHECKPOINT, tmp_path / "int8").folder
+    canary = read_canary(folder)
+    assert canary.source.startswith(str(folder))
+    scorer = build(folder, run_canary=True)
     (chunk,) = scorer.score(canary.pairs(), flush_seconds=math.inf)
     assert len(chunk.scores) == len(canary.pairs())
 
@@ -69,8 +65,7 @@ def test_a_copy_with_the_scales_of_other_rows_fails_its_canary(
         build(broken, run_canary=True)
 
 
-def test_an_int8_copy_is_not_quantised_again(random_checkpoint: Path, tmp_path: Path) -> None:
-    int8 = quantise(random_checkpoint, tmp_path / "int8").folder
+def test_an_int8_copy_is_not_quantised_again(int8: Path, tmp_path: Path) -> None:
     shutil.copytree(int8, tmp_path / "elsewhere")
     with pytest.raises(ModelError, match="quantised already"):
         quantise(tmp_path / "elsewhere", tmp_path / "twice")

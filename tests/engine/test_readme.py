@@ -1,4 +1,4 @@
-"""The article that README follows through every step: what stands there is what the commands print."""
+"""What the pages show of the sample is what the commands print: one article all the way, and the demo's first rows."""
 
 import re
 from collections.abc import Callable
@@ -15,8 +15,9 @@ from rerank_core.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "rerank_core" / "README.md").read_text(encoding="utf-8")
 SAMPLE = ROOT / "rerank_core" / "demo" / "sample"
-AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # of the run in README: an hour after the newest article
+AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # of the run on the page: an hour after the newest article
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?= UTC)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
@@ -28,17 +29,17 @@ pytestmark = [
 
 
 def block(command: str) -> str:
-    """What README shows of a command: the block after its name."""
-    found = re.search(rf"`{re.escape(command)}`[^`]*?\n```\n(.*?)```", README, re.DOTALL)
-    assert found is not None, f"README does not show `{command}`"
+    """What the page shows of a command: the block after its name."""
+    found = re.search(rf"`{re.escape(command)}`[^`]*?\n```(?:text)?\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None, f"the page does not show `{command}`"
     return found[1]
 
 
 @pytest.fixture(scope="module")
 def printed(postgres, _migrated_template, tmp_path_factory) -> Callable[..., str]:
-    """Runs a command on the sample after one run, and gives what it prints, as if the run had been README's."""
+    """Runs a command on the sample after one run, and gives what it prints, as if the run had been the page's."""
     pytest.importorskip("vllm", reason="the engine is not installed (extra `cpu` or `gpu`)")
-    database = Database(postgres.create("news_of_readme", template=_migrated_template))
+    database = Database(postgres.create("news_of_the_page", template=_migrated_template))
     # On a clock of any date: times are moved to the past hours, and back in what is printed.
     moved = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1) - AS_OF
     load_articles(database, SAMPLE / "articles.jsonl")
@@ -74,14 +75,14 @@ def printed(postgres, _migrated_template, tmp_path_factory) -> Callable[..., str
     yield shown
     patch.undo()
     settings_module.settings.cache_clear()
-    postgres.drop("news_of_readme")
+    postgres.drop("news_of_the_page")
 
 
 @pytest.mark.parametrize(
     "command",
     ["rerank articles show en-0005", "rerank explain new-iphone en-0005", "rerank show new-iphone --limit 4"],
 )
-def test_the_readme_shows_what_the_command_prints(
+def test_the_page_shows_what_the_command_prints(
     printed: Callable[..., str], capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     found = "\n".join(
@@ -93,3 +94,18 @@ def test_the_readme_shows_what_the_command_prints(
     assert NUMBER.sub("#", found).strip() == NUMBER.sub("#", wanted).strip(), found
     numbers = [[float(number) for number in NUMBER.findall(text)] for text in (found, wanted)]
     assert numbers[0] == pytest.approx(numbers[1], abs=0.003), found
+
+
+def test_the_scores_that_the_readme_shows_of_the_demo_are_the_models(printed: Callable[..., str]) -> None:
+    """The demo's times are those of the day; its scores are of the texts alone."""
+    rows = re.findall(r"^ +\d+ +([+-]\d\.\d\d) +new .* {2}(\S.+)$", README, re.MULTILINE)
+    assert len(rows) == 3
+    with Database(settings_module.settings().database_url).transaction(read_only=True) as connection:
+        for logit, title in rows:
+            found = connection.execute(
+                text(
+                    "SELECT logit FROM rerank.current_ranking WHERE topic = 'new-iphone' AND starts_with(title, :title)"
+                ),
+                {"title": title.removesuffix("…")},
+            ).one()
+            assert found.logit == pytest.approx(float(logit), abs=0.008), title

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.pairs import DOCUMENTS, QUERIES, all_scores, make_pairs
+from engine.engines import Engines
+from engine.pairs import QUERIES, all_scores, make_pairs
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.base import ChunkFailed
@@ -19,9 +20,9 @@ pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
 
 def test_a_failed_step_finishes_the_scorer_and_names_the_suspects(
-    build: Callable[..., VllmScorer], monkeypatch: pytest.MonkeyPatch
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = build(in_flight_tokens=300)
+    scorer = engines.build(in_flight_tokens=300)
     engine = scorer._llm.llm_engine
     step, steps = engine.step, iter(range(100))
 
@@ -41,20 +42,18 @@ def test_a_failed_step_finishes_the_scorer_and_names_the_suspects(
     assert not set(failure.value.suspects) & {score.pair for score in done}
     with pytest.raises(EngineError, match="finished"):
         next(scorer.score(pairs, flush_seconds=1.0))
-    rebuilt = build()
+    rebuilt = engines.shared()
     assert len(all_scores(rebuilt, pairs)) == len(pairs)
 
 
-def test_an_interrupt_finishes_the_scorer(
-    build: Callable[..., VllmScorer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupt_finishes_the_scorer(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     class Timeout(BaseException):
         pass
 
     def interrupted() -> Any:
         raise Timeout
 
-    scorer = build()
+    scorer = engines.taken()
     monkeypatch.setattr(scorer._llm.llm_engine, "step", interrupted)
     with pytest.raises(Timeout):
         next(scorer.score(make_pairs(), flush_seconds=1.0))
@@ -77,10 +76,11 @@ def test_a_model_that_overflows_is_an_error_that_names_the_pair(
 
 
 def test_a_canary_in_the_wrong_order_stops_the_scorer(
-    altered: Callable[..., Path], build: Callable[..., VllmScorer]
+    altered: Callable[..., Path], engines: Engines, build: Callable[..., VllmScorer]
 ) -> None:
-    pairs = make_pairs(queries=QUERIES[:1], documents=DOCUMENTS[:3], instruction="Find news.")
-    scores = sorted(all_scores(build(), pairs), key=lambda score: -score.logit)
+    scores = sorted(
+        engines.scores(precision="float32")[:3], key=lambda score: -score.logit
+    )  # of the first query
     right = {
         "instruction": "Find news.",
         "query": QUERIES[0],
@@ -116,10 +116,8 @@ def test_a_wrong_checkpoint_is_refused_before_any_engine_is_built(
     assert time.monotonic() - began < 2
 
 
-def test_a_second_engine_in_one_process_is_refused(
-    build: Callable[..., VllmScorer], random_checkpoint: Path
-) -> None:
-    scorer = build()
+def test_a_second_engine_in_one_process_is_refused(engines: Engines, random_checkpoint: Path) -> None:
+    scorer = engines.taken()
     with pytest.raises(EngineError, match="this process has an engine already"):
         VllmScorer(random_checkpoint)
     assert len(all_scores(scorer, make_pairs())) == len(make_pairs())

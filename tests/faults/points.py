@@ -104,7 +104,7 @@ class Order:
 
 def install_in_tasks(folder: Path) -> None:
     """Put the points into the tasks of an Airflow whose DAG file calls this; `folder` has orders/ and engine.log."""
-    from rerank_airflow.operators import StageOperator
+    from rerank_airflow.operators.stages import StageOperator
 
     run_stage = StageOperator.run_stage
 

@@ -30,7 +30,7 @@ from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RetryableError
-from rerank_core.storage import database, topics
+from rerank_core.storage import database, migrations, topics
 
 DAG = "rank_new_articles"
 LOWERED = {
@@ -152,9 +152,9 @@ class RealFire:
             server.start()
             self._open.callback(server.stop)
         url = self.news.create("news")
-        database.upgrade(url)
+        migrations.upgrade(url)
         with database.Database(url).transaction() as connection:
-            database.run_script(connection, AUDIT)
+            migrations.run_script(connection, AUDIT)
             topics.apply(connection, "news", TOPICS)
         traffic.add(self.news.dsn("news"), self.rng, 9)
         for file in sorted((REPOSITORY / "dags").glob("*.py")):

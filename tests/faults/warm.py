@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 import rerank_core.pipeline
 from faults import attempt, controls, points, stub, traffic  # noqa: F401
 from rerank_core.models import scorers  # noqa: F401
-from rerank_core.prepare import documents, language
+from rerank_core.prepare import documents, terms
 
 for name in (
     "bm25s",
@@ -23,5 +23,5 @@ for name in (
         import_module(name)
 create_engine("postgresql+psycopg2://").dialect  # noqa: B018
 documents.to_document(title="solar power", summary=None, body="solar power and wind", lang="en")
-list(language.terms("solar power", lang="en"))
+list(terms.terms("solar power", lang="en"))
 assert rerank_core.pipeline.STAGES

@@ -25,7 +25,7 @@ from faults import attempt, traffic
 from faults.attempt import Try
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.records import Topic
-from rerank_core.storage import database, topics
+from rerank_core.storage import database, migrations, topics
 
 AUDIT = Path(__file__).with_name("audit.sql")
 TEMPLATE = "template_fire"
@@ -107,10 +107,10 @@ class Fire:
         from faults.conductor import Conductor
 
         url = self.postgres.create("draft_fire")
-        database.upgrade(url)
+        migrations.upgrade(url)
         db = database.Database(url)
         with db.transaction() as connection:
-            database.run_script(connection, AUDIT)
+            migrations.run_script(connection, AUDIT)
             topics.apply(connection, "news", TOPICS)
         rng = Random(0)
         with closing(psycopg2.connect(self.postgres.dsn("draft_fire"))) as source, source.cursor() as cursor:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from factories import Newsroom, statement_replaced
 
-from rerank_core import overdue, pipeline
+from rerank_core import pipeline
 from rerank_core.errors import FencedError, InputError
 from rerank_core.records import Run
 from rerank_core.storage import runs
@@ -102,7 +102,7 @@ class TestBesideTheRunsOwnTries:
 
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(pipeline, "LOOK_SECONDS", 0.01)
 
     def test_a_stage_is_busy_until_it_has_ended_well_or_badly(self, room: Newsroom, waiting: Run) -> None:
         busy = "SELECT busy_since IS NOT NULL FROM rerank.run"
@@ -131,7 +131,7 @@ class TestBesideTheRunsOwnTries:
             if len(looked) == 3:
                 score(room, waiting)
 
-        monkeypatch.setattr(overdue, "sleep", look)
+        monkeypatch.setattr(pipeline, "sleep", look)
         room.sql(BUSY, run=waiting.run_id, age=0)
         assert publish(room, waiting) is None
         assert len(looked) == 3
@@ -141,7 +141,7 @@ class TestBesideTheRunsOwnTries:
     def test_a_try_that_was_killed_is_waited_for_no_longer_than_any_try_takes(
         self, room: Newsroom, waiting: Run
     ) -> None:
-        room.sql(BUSY, run=waiting.run_id, age=overdue.PATIENCE_SECONDS + room.settings.light_seconds + 1)
+        room.sql(BUSY, run=waiting.run_id, age=pipeline.PATIENCE_SECONDS + room.settings.light_seconds + 1)
         late = publish(room, waiting)
         assert late is not None
         assert late["version"] == 1
@@ -150,7 +150,7 @@ class TestBesideTheRunsOwnTries:
         self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         own: list[dict[str, Any]] = []
-        degrade = overdue.degrade.degrade
+        degrade = pipeline.degrade.degrade
 
         def degrade_and_be_overtaken(**values: Any) -> Any:
             result = degrade(**values)
@@ -159,7 +159,7 @@ class TestBesideTheRunsOwnTries:
                 own[0] = score(room, waiting)
             return result
 
-        monkeypatch.setattr(overdue.degrade, "degrade", degrade_and_be_overtaken)
+        monkeypatch.setattr(pipeline.degrade, "degrade", degrade_and_be_overtaken)
         assert publish(room, waiting) is None
         assert (own[0]["version"], own[0]["degraded"]) == (1, False)
         assert room.value("SELECT count(*) FROM rerank.publication") == 1
@@ -169,7 +169,7 @@ class TestBesideTheRunsOwnTries:
     ) -> None:
         statement_replaced(
             monkeypatch,
-            "overdue.take_fence",
+            "pipeline.take_overdue_fence",
             "UPDATE rerank.run SET fence = fence + 1, busy_since = now() WHERE run_id = :run_id AND :patience_seconds > 0"
             " RETURNING false AS published, true AS prepared, fence",
         )

@@ -150,61 +150,6 @@ def test_each_try_of_a_stage_takes_a_new_fence(room: Newsroom) -> None:
     assert room.value("SELECT count(DISTINCT fence) FROM rerank.publication") == 2
 
 
-def everything(room: Newsroom) -> dict[str, int]:
-    """Rows of every table."""
-    names = room.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'rerank' ORDER BY 1")
-    return {row.tablename: room.value(f"SELECT count(*) FROM rerank.{row.tablename}") for row in names}
-
-
-class TestPlan:
-    """What a run would do, without a trace."""
-
-    @pytest.fixture(autouse=True)
-    def _tokens(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The fake has no tokenizer; a prompt is counted by its words."""
-
-        class Words:
-            def prompt(self, *, instruction: str, query: str, document: str) -> object:
-                return type("Prompt", (), {"tokens": len([*query.split(), *document.split()])})
-
-        monkeypatch.setattr(scorers, "prompter", lambda settings: Words())
-
-    def test_it_counts_what_the_run_then_does(self, room: Newsroom) -> None:
-        room.follow("solar", "wind")
-        room.add("solar 1", "solar 2", "wind 3")
-        plan = pipeline.plan(room.resources)
-        assert (plan.articles, plan.topics, plan.pairs, plan.in_ledger, plan.left_out) == (3, 2, 6, 0, 0)
-        assert (plan.tokens, plan.seconds) == (6 * 3, None)
-        results = room.run()
-        assert results["extract"]["claimed"] == plan.articles
-        assert results["rerank[0]"]["scored"] == plan.pairs
-        room.add("wind 4")
-        plan = pipeline.plan(room.resources)
-        assert (plan.articles, plan.pairs) == (1, 2)
-        assert plan.seconds is not None
-
-    def test_nothing_of_it_stays(self, room: Newsroom) -> None:
-        room.follow("solar")
-        room.add("solar 1")
-        before = everything(room)
-        pipeline.plan(room.resources)
-        assert everything(room) == before
-        assert room.run()["extract"]["claimed"] == 1
-        assert everything(room) != before
-
-    def test_it_knows_when_there_is_nothing_to_do(self, room: Newsroom) -> None:
-        plan = pipeline.plan(room.resources)
-        assert (plan.articles, plan.topics, plan.pairs, plan.tokens, plan.seconds) == (0, 0, 0, 0, 0.0)
-
-    def test_it_leaves_no_trace_when_it_fails(self, room: Newsroom) -> None:
-        room.follow("solar")
-        room.add("solar 1")
-        before = everything(room)
-        with pytest.raises(InputError):
-            pipeline.plan(room.resources, topics=("unknown",))
-        assert everything(room) == before
-
-
 def test_shards_that_are_scored_one_after_the_other_share_the_time_for_scoring(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.definitions.deadline import DeadlineReference
 
-from rerank_airflow import late, notify
+from rerank_airflow.signals import late, notify
 from rerank_core.errors import SettingsError
 
 TOLD: list[str] = []
@@ -32,7 +32,7 @@ def test_the_deadline_counts_from_when_the_dag_run_was_queued(monkeypatch: pytes
 def test_its_callback_can_be_imported_where_there_are_no_dag_files() -> None:
     from airflow.sdk._shared.module_loading import accepts_context, import_string
 
-    callback = import_string("rerank_airflow.late.tell")
+    callback = import_string("rerank_airflow.signals.late.tell")
     assert callback is late.tell
     assert accepts_context(callback)
 

@@ -1,4 +1,4 @@
-"""What is sent to Airflow's metrics, to real listeners of both kinds; that it can do no harm; that README lists it."""
+"""What is sent to Airflow's metrics, to real listeners of both kinds; that it can do no harm; that the plugin's page lists it."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from airflow.sdk.observability.metrics import stats_utils
 from factories import FakeEngines, Newsroom
 from listeners import OtlpListener, StatsdListener, wait_until
 
-from rerank_airflow import metrics
-from rerank_airflow.metrics import METRICS, WatchOperator, count_error, send, send_observed
+from rerank_airflow.operators.watch import WatchOperator
+from rerank_airflow.signals import metrics
+from rerank_airflow.signals.metrics import METRICS, count_error, send, send_observed
 from rerank_core.errors import StoreUnavailable
 from rerank_core.settings import Settings
 
@@ -101,7 +102,7 @@ import json, sys
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
-from rerank_airflow.metrics import send_observed
+from rerank_airflow.signals.metrics import send_observed
 send_observed("news", json.loads(sys.argv[1]))
 """
 
@@ -205,13 +206,13 @@ def test_what_goes_wrong_in_sending_fails_no_task(
     assert "metric runs was not sent" in caplog.text
 
 
-def test_every_metric_stands_in_the_readme_with_kind_unit_and_meaning() -> None:
-    readme = (airflow_home.REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_every_metric_is_on_the_plugins_page_with_kind_unit_and_meaning() -> None:
+    page = (airflow_home.REPOSITORY / "plugins" / "README.md").read_text(encoding="utf-8")
     rows = ["| `airflow.news_rerank.…` | kind | unit | further tags | meaning |", "|---|---|---|---|---|"]
     for one in METRICS.values():
         tags = ", ".join(f"`{tag}`" for tag in one.tags)
         rows.append(f"| `{one.name}` | {one.kind} | {one.unit} | {tags} | {one.meaning} |")
-    assert "\n".join(rows) in readme
+    assert "\n".join(rows) in page
 
 
 def test_watching_tells_the_age_of_the_page_that_readers_see(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseNotifier
 
-from rerank_airflow import notify
+from rerank_airflow.signals import notify
 
 PUBLISHED = {"run_id": 7, "as_of": "2026-11-22T17:00:00+00:00", "blocked": None}
 TOLD: list[str] = []

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import RetryAction
 
-from rerank_airflow import defaults
-from rerank_airflow.operators import (
-    DoctorOperator,
+from rerank_airflow import defaults, placement
+from rerank_airflow.operators.doctor import DoctorOperator
+from rerank_airflow.operators.stages import (
     PublishOperator,
     RerankOperator,
     StageOperator,
@@ -57,7 +57,7 @@ def test_pool_queue_executor_and_time_limit_of_scoring_come_from_the_settings(mo
     monkeypatch.setenv("RERANK_SCORING_MINUTES", "20")
     monkeypatch.setenv("RERANK_AIRFLOW_SCORING_GRACE_MINUTES", "5")
     monkeypatch.setenv("RERANK_AIRFLOW_EXECUTOR_CONFIG", '{"resources": {"gpu": 1}}')
-    assert defaults.scoring_args("news") == {
+    assert placement.scoring_args("news") == {
         "pool": "h200",
         "queue": "gpu-workers",
         "executor_config": {"resources": {"gpu": 1}},
@@ -67,7 +67,7 @@ def test_pool_queue_executor_and_time_limit_of_scoring_come_from_the_settings(mo
 
 def test_an_executor_config_may_be_named_where_json_cannot_say_it(monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_EXECUTOR_CONFIG", "string.ascii_lowercase")
-    assert defaults.scoring_args("news")["executor_config"] == "abcdefghijklmnopqrstuvwxyz"
+    assert placement.scoring_args("news")["executor_config"] == "abcdefghijklmnopqrstuvwxyz"
 
 
 def test_a_name_that_cannot_be_imported_is_told(monkeypatch):

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from sqlalchemy import RowMapping
 
 from rerank_core.errors import RerankError
-from rerank_core.extract import extract
 from rerank_core.frontends import redis_copy
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
@@ -25,8 +24,9 @@ from rerank_core.operations.doctor.times import check_times
 from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
-from rerank_core.storage import topics
+from rerank_core.storage import migrations, topics
 from rerank_core.storage.database import Database
+from rerank_core.storage.source import Source
 from rerank_core.storage.store import Store
 
 OLDEST_POSTGRES = 14
@@ -86,7 +86,7 @@ def _check_database(settings: Settings) -> Finding:
 
 def _check_schema(settings: Settings) -> Finding:
     """Whether the schema is at the migration that this library needs."""
-    found, head = db.revision(Database(settings.database_url)), db.head_revision()
+    found, head = migrations.revision(Database(settings.database_url)), migrations.head_revision()
     if found == head:
         return Finding("schema", "ok", f"at its newest migration, {head}")
     if found is None:
@@ -106,7 +106,7 @@ def _check_schema(settings: Settings) -> Finding:
 def _check_topics(settings: Settings) -> Finding:
     """Whether the pipeline has topics."""
     database = Database(settings.database_url)
-    if db.revision(database) != db.head_revision():
+    if migrations.revision(database) != migrations.head_revision():
         return Finding("topics", "warn", "not checked: the schema is another version", "repair that first")
     with database.transaction(read_only=True) as connection:
         count = len(topics.current_topics(connection, settings.pipeline))
@@ -119,10 +119,7 @@ def _check_topics(settings: Settings) -> Finding:
 def _check_source(settings: Settings) -> Finding:
     """Whether the article source keeps its contract and may be read."""
     view = settings.source_view
-    with Database(settings.source_url or settings.database_url).transaction(read_only=True) as connection:
-        extract.check_contract(connection, view)
-        row = db.one(connection, "examine.source", view=view)
-    if row is None or not row["readable"]:
+    if not Source.of(settings).is_readable():
         advice = f"GRANT SELECT ON {view} TO the role that RERANK_DATABASE_URL or RERANK_SOURCE_URL names"
         return Finding("article source", "fail", f"{view} may not be read", advice)
     return Finding("article source", "ok", f"{view} has every column, with its type")

@@ -28,10 +28,10 @@ def check_embedding_model(settings: Settings) -> Finding | None:
     """Whether the embedding checkpoint is complete; None if recall needs none."""
     if not settings.recall_needs_vectors:
         return None
-    from rerank_core.models import embedding
+    from rerank_core.models import embedders
 
     try:
-        found = embedding.identity(settings)
+        found = embedders.identity(settings)
     except ModelError as error:
         said, _, advice = str(error).rpartition("; ")
         return Finding(

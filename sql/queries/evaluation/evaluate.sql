@@ -11,13 +11,6 @@ WHERE r.pipeline = :pipeline AND r.article_id = ANY(CAST(:article_ids AS text[])
   AND (r.run_id = :run_id OR u.until <= :until)
 ORDER BY r.article_id, r.number DESC
 
--- name: current_run
--- The run behind the current page of a pipeline.
-SELECT p.run_id
-FROM rerank.pointer c
-JOIN rerank.publication p USING (publication_id)
-WHERE c.pipeline = :pipeline
-
 -- name: scorer
 -- Whether a scorer is registered.
 SELECT scorer_id FROM rerank.scorer WHERE scorer_id = :scorer_id

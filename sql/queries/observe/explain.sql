@@ -40,10 +40,6 @@ WHERE r.pipeline = :pipeline AND r.article_id = :article_id
 ORDER BY r.number
 LIMIT 1
 
--- name: source
--- The article as the source shows it now.
-SELECT version, ingested_at FROM {view} WHERE article_id = :article_id ORDER BY version LIMIT 1
-
 -- name: cluster
 -- The row that stands for a cluster in a topic's ranking, in the latest version that a run has published.
 SELECT r.rank, r.article_id

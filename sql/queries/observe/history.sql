@@ -1,6 +1,10 @@
+-- name: limit_time
+-- No statement of this transaction runs longer: a view must not be a burden to the runs.
+SELECT set_config('statement_timeout', :longest, true)
+
 -- name: publication
--- One publication of a pipeline: the one asked for, else the one that frontends see. With it the latest one of the run
--- before, by as-of time, which its ranks are compared with; a page that the gate kept from readers is passed over.
+-- One publication of a pipeline: the one asked for, else the one that frontends see. `before_id` is the publication that
+-- its ranks are compared with: the latest of the run before, by as-of time, that the gate did not keep from readers.
 SELECT p.publication_id, p.run_id, r.key, p.version, p.as_of, p.published_at, p.degraded, p.blocked, p.row_count, p.parquet_path, p.parquet_sha256,
        p.withdrawn_at IS NOT NULL AS withdrawn,
        p.difference, c.publication_id IS NOT NULL AS is_current, COALESCE(c.held, false) AS held,
@@ -48,7 +52,7 @@ ORDER BY state
 SELECT DISTINCT lang FROM rerank.ranking WHERE publication_id = :publication_id ORDER BY lang
 
 -- name: topics
--- Topics of a publication, one page of them: all, the one that is asked for, or those in a state.
+-- Topics of a publication, a part of the list: all, the one that is asked for, or those in a state.
 SELECT t.slug, v.query, v.number, v.instruction, v.languages, v.top_k, COALESCE(v.min_score, f.min_score) AS min_score, v.half_life_hours, t.state,
        t.candidates, t.from_ledger, t.scored, t.refused, t.missing, t.left_out, t.ranked, count(*) OVER () AS total
 FROM rerank.ranking_topic t
@@ -62,9 +66,8 @@ ORDER BY t.slug
 LIMIT :limit OFFSET :offset
 
 -- name: rows
--- Rows of a publication, one page of them, with the rank that each article had in another one. Like the views that
--- frontends read, without blocked
--- and forgotten articles.
+-- Rows of a publication, a part of the list, with the rank that each article had in another publication. Hidden
+-- articles are left out, as in the views that frontends read.
 SELECT r.slug, r.rank, r.article_id, r.title, r.url, r.source, r.lang, r.published_at, r.first_ingested_at, r.ranked_by,
        r.logit, r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, r.copy_sources,
        COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at, b.rank AS rank_before,
@@ -99,7 +102,7 @@ WHERE t.publication_id = :publication_id
 ORDER BY t.slug
 
 -- name: runs
--- The latest runs of a pipeline, one page of them, each with its latest publication and that one's sums over its topics.
+-- The latest runs of a pipeline, a part of the list, each with its latest publication and the sums over its topics.
 SELECT r.run_id, r.key, r.until, r.topics, r.rescore, r.degraded, r.created_at, r.claimed_at, r.prepared_at, r.frozen_at,
        r.published_at, r.fence, r.scorer_id, r.claimed, p.publication_id, p.version, p.row_count, p.difference,
        p.parquet_path, c.publication_id IS NOT NULL AS is_current,
@@ -134,7 +137,7 @@ SELECT sighted, claimed, unchanged, too_late, later, invalid, forgotten FROM rer
 SELECT run_id, stage, name, value FROM rerank.run_metric WHERE run_id = ANY(CAST(:run_ids AS bigint[])) ORDER BY run_id, stage, name
 
 -- name: shards
--- What was scored of a run, by shard, whichever try scored it, and by what; also where it counts for nothing.
+-- What all attempts scored of a run, by shard, and with what engine; also scores that count for nothing.
 SELECT shard, count(*) AS scored, count(*) FILTER (WHERE distrusted) AS distrusted, min(scored_at) AS first_at, max(scored_at) AS last_at,
        min(engine) AS engine, min(device) AS device
 FROM (SELECT shard, scored_at, engine, device, false AS distrusted FROM rerank.pair_score WHERE run_id = :run_id
@@ -144,7 +147,7 @@ GROUP BY shard
 ORDER BY shard
 
 -- name: unfinished
--- Tries to score a shard that began and have not come to their end.
+-- Attempts to score a shard that began and did not end.
 SELECT shard, failures, alone_times, begun_at FROM rerank.scoring_attempt WHERE run_id = :run_id ORDER BY shard
 
 -- name: scorer
@@ -163,7 +166,7 @@ ORDER BY p.version DESC
 LIMIT 20
 
 -- name: run_topics
--- A run's topics, those with something amiss first.
+-- A run's topics; those with something wrong come first.
 SELECT t.slug, t.state, t.candidates, t.from_ledger, t.scored, t.refused, t.missing, t.left_out, t.ranked,
        COALESCE(f.filling, false) AS filling, count(*) OVER () AS total
 FROM rerank.ranking_topic t
@@ -257,8 +260,8 @@ ORDER BY article_id, number DESC
 LIMIT 50
 
 -- name: article_standing
--- Where a cluster stands in each topic of a publication, by the text that is scored for it: its row, and its score where there is one. Topics that rank it
--- come first, then those that have scored it.
+-- The place of a cluster in each topic of a publication, by the text that is scored for it: its row and its score, if
+-- they exist. Topics that rank it come first, then topics that have scored it.
 SELECT t.slug, t.state, v.query, COALESCE(v.min_score, f.min_score) AS min_score, v.top_k, v.half_life_hours, v.languages, r.rank, r.article_id, r.ranked_by,
        r.rank_score, r.light_score, r.truncated, COALESCE(r.logit, s.logit) AS logit, s.scored_at, s.run_id AS scored_by_run,
        x.reason AS refused, last.rank_score AS last_rank_score, a.run_id AS distrusted, count(*) OVER () AS total
@@ -292,6 +295,7 @@ LIMIT :limit OFFSET :offset
 -- name: current_publication
 -- The publication that frontends see, as an asset event tells it.
 SELECT p.run_id, p.as_of, p.publication_id, p.version, p.degraded, p.blocked,
+       CAST(EXTRACT(EPOCH FROM now() - p.as_of) AS double precision) AS age_seconds,
        (SELECT count(*) FROM rerank.ranking_topic t WHERE t.publication_id = p.publication_id) AS topics,
        p.row_count AS rows, p.rows_sha256, p.parquet_path
 FROM rerank.pointer c

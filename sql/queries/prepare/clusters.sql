@@ -1,6 +1,6 @@
 -- name: new
--- Texts of the run's revisions, and of runs that were never published, that can be compared and have no place in a
--- cluster yet; each with the first article of it.
+-- Texts that can be compared and have no place in a cluster yet, each with its first article: texts of the run, and of
+-- earlier runs that were never published.
 SELECT DISTINCT ON (r.document_id)
        r.document_id, r.article_id, r.first_ingested_at, least(r.published_at, r.first_ingested_at) AS began_at,
        d.lang, d.signature, d.marks
@@ -13,14 +13,14 @@ WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL A
 ORDER BY r.document_id, r.first_ingested_at, r.article_id
 
 -- name: leaders
--- The leaders that were first ingested in a span of time, by the bands of their signatures.
+-- All leaders that were first ingested in a span of time, with the bands of their signatures.
 SELECT document_id, encode(bands, 'hex') AS bands
 FROM rerank.near_copy
 WHERE pipeline = :pipeline AND document_id = leader_document_id AND first_ingested_at BETWEEN :since AND :until
 ORDER BY document_id
 
--- name: alike
--- Leaders that share a band with a new text, as they are compared.
+-- name: compared_leaders
+-- What a new text is compared with: the leaders that share a band with it, the earliest first.
 SELECT n.document_id, n.first_ingested_at, d.lang, d.signature, d.marks
 FROM rerank.near_copy n
 JOIN rerank.document d USING (document_id)
@@ -28,8 +28,8 @@ WHERE n.pipeline = :pipeline AND n.document_id = ANY(CAST(:document_ids AS bigin
 ORDER BY n.first_ingested_at, n.article_id
 
 -- name: changed
--- Whether the clusters are still those that new texts were compared with: as many leaders in the span of time, the ones
--- that were joined among them, and none of the new texts placed or gone.
+-- Whether the clusters have changed since new texts were compared with them: another number of leaders in the span of
+-- time, a joined leader that leads no more, or a new text that is placed or gone.
 SELECT (SELECT count(*) FROM rerank.near_copy
         WHERE pipeline = :pipeline AND document_id = leader_document_id
           AND first_ingested_at BETWEEN :since AND :until) <> :leaders
@@ -41,8 +41,8 @@ SELECT (SELECT count(*) FROM rerank.near_copy
           AND NOT EXISTS (SELECT FROM rerank.near_copy n WHERE n.pipeline = :pipeline AND n.document_id = d.document_id)
        ) <> cardinality(CAST(:document_ids AS bigint[])) AS changed
 
--- name: again
--- A cluster whose texts come again long after its leader begins anew: it is not as old as what was said then.
+-- name: begin_again
+-- A cluster begins again if its texts come again long after its leader: the news in it is not as old as the leader.
 UPDATE rerank.near_copy l
 SET article_id = again.article_id, first_ingested_at = again.first_ingested_at, began_at = again.began_at
 FROM (
@@ -57,8 +57,8 @@ FROM (
 WHERE l.pipeline = :pipeline AND l.document_id = again.leader_document_id
 
 -- name: promote
--- Of clusters whose leader is about to be deleted, because no revision is of it any more, the text that joined first
--- takes the lead. Nobody has scored it: the next run looks at it as if it had claimed it.
+-- If a leader is about to be deleted, because no revision has its text any more, the text that joined first takes the
+-- lead. That text has no score: the next run treats it as if it had claimed it.
 WITH gone AS (
     SELECT d.document_id
     FROM rerank.document d

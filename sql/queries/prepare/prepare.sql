@@ -1,9 +1,9 @@
 -- name: hold
--- Nobody forgets an article while its text is made into a document.
+-- Keeps documents from being deleted while this transaction ties revisions and clusters to them.
 LOCK TABLE rerank.document IN ROW EXCLUSIVE MODE
 
 -- name: count
--- Where each revision of the run went, and how many of its documents are near-copies of another text.
+-- Counts where each revision of the run went, and how many of its documents are near-copies of another text.
 SELECT count(*) AS revisions,
        count(DISTINCT r.document_id) AS documents,
        count(r.document_id) - count(DISTINCT r.document_id) AS copies,
@@ -16,12 +16,12 @@ LEFT JOIN rerank.near_copy n
 WHERE r.run_id = :run_id
 
 -- name: done
--- Every revision of the run is prepared or in quarantine.
+-- Records that every revision of the run is prepared or in quarantine.
 UPDATE rerank.run SET prepared_at = COALESCE(prepared_at, clock_timestamp()) WHERE run_id = :run_id
 
 -- name: pending
--- Revisions that have neither a document nor a place in quarantine, with their raw text: of the run, and of earlier
--- ones that were never published.
+-- The next revisions that are neither prepared nor in quarantine, with their raw text: revisions of the run, and of
+-- earlier runs that were never published.
 SELECT r.revision_id, r.lang, left(t.title, :characters) AS title, left(t.summary, :characters) AS summary,
        left(t.body, :characters) AS body
 FROM rerank.revision r
@@ -33,12 +33,12 @@ WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL A
 ORDER BY r.revision_id
 LIMIT :batch
 
--- name: there
--- Which of these revisions still have their raw text; those of an article that was forgotten meanwhile do not.
+-- name: remaining
+-- Which of these revisions still have their raw text: the revisions of an article that was forgotten meanwhile do not.
 SELECT revision_id FROM rerank.revision_text WHERE revision_id = ANY(CAST(:revision_ids AS bigint[])) ORDER BY revision_id
 
 -- name: quarantine
--- Revisions that cannot be prepared, with the reason.
+-- Sets aside the revisions that cannot be prepared, with the reason.
 INSERT INTO rerank.quarantine (revision_id, stage, reason)
 SELECT revision_id, 'prepare', reason
 FROM unnest(CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])) AS p (revision_id, reason)
@@ -46,15 +46,30 @@ ORDER BY revision_id
 ON CONFLICT DO NOTHING
 
 -- name: tally
--- What the steps did to a batch, added to what they did to the run's batches before.
+-- Adds what the steps did to a batch to what they did to the run's earlier batches.
 INSERT INTO rerank.run_metric AS m (run_id, stage, name, value)
 SELECT :run_id, 'prepare', name, value
 FROM unnest(CAST(:names AS text[]), CAST(:values AS double precision[])) AS t (name, value)
 ON CONFLICT (run_id, stage, name) DO UPDATE SET value = m.value + EXCLUDED.value, recorded_at = now()
 
+-- name: new_document_table
+-- Receives the documents of a batch by COPY, which INSERT cannot match in speed; "documents" moves them on.
+CREATE TEMP TABLE IF NOT EXISTS new_document (
+    digest bytea,
+    month date,
+    lang text,
+    lang_confidence real,
+    flags text,
+    length integer,
+    text text,
+    terms text,
+    signature bytea,
+    marks text
+) ON COMMIT DROP
+
 -- name: documents
--- Texts that are not known yet become documents, in digest order: concurrent runs cannot deadlock. One that was prepared
--- without a signature gets it.
+-- Adds the texts that are not known yet, in digest order, so that concurrent runs cannot deadlock. A known document that
+-- was prepared without a signature gets its signature.
 INSERT INTO rerank.document AS d (digest, month, lang, lang_confidence, flags, length, text, terms, signature, marks)
 SELECT digest, month, lang, lang_confidence, string_to_array(flags, ' '), length, text, terms, signature, marks
 FROM pg_temp.new_document
@@ -63,7 +78,7 @@ ON CONFLICT (digest) DO UPDATE SET signature = EXCLUDED.signature, marks = EXCLU
 WHERE d.signature IS NULL AND EXCLUDED.signature IS NOT NULL
 
 -- name: revisions
--- Ties each revision to its document.
+-- Ties each revision to its document, and gives it the cleaned title.
 UPDATE rerank.revision r
 SET document_id = d.document_id, title = p.title
 FROM unnest(CAST(:revision_ids AS bigint[]), CAST(:digests AS bytea[]), CAST(:titles AS text[])) AS p (revision_id, digest, title)

@@ -1,5 +1,6 @@
 -- name: steps
--- The latest revision of an article that a pipeline has claimed: its raw text as far as that is kept, and its document.
+-- The latest revision of an article that a pipeline has claimed, with its raw text, if that is still kept, and its
+-- document.
 SELECT v.number, v.run_id, v.lang, t.revision_id IS NOT NULL AS has_raw, t.title, t.summary, t.body,
        v.document_id, d.digest, d.text
 FROM rerank.revision v

@@ -1,9 +1,9 @@
 -- name: run
--- Whose vectors the run's recall may search.
+-- Records whose vectors the run's recall may search.
 UPDATE rerank.run SET embedder_id = :embedder_id WHERE run_id = :run_id AND frozen_at IS NULL
 
 -- name: missing_queries
--- Those of these queries that have no vector by this embedder.
+-- Which of these queries have no vector by this embedder.
 SELECT q.query_id, q.instruction, q.query
 FROM rerank.query q
 WHERE q.query_id = ANY(CAST(:query_ids AS bigint[]))
@@ -11,7 +11,7 @@ WHERE q.query_id = ANY(CAST(:query_ids AS bigint[]))
 ORDER BY q.query_id
 
 -- name: add_queries
--- Vectors of queries, in key order: concurrent runs cannot deadlock.
+-- Stores vectors of queries, in key order, so that concurrent runs cannot deadlock.
 INSERT INTO rerank.query_vector (embedder_id, query_id, vector)
 SELECT :embedder_id, query_id, vector
 FROM unnest(CAST(:query_ids AS bigint[]), CAST(:vectors AS bytea[])) AS n (query_id, vector)
@@ -19,5 +19,5 @@ ORDER BY query_id
 ON CONFLICT (embedder_id, query_id) DO NOTHING
 
 -- name: documents
--- The texts that reach the embedder.
+-- The texts that the embedder reads.
 SELECT document_id, text FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

@@ -1,23 +1,24 @@
 -- name: ensure
--- The table of an embedder's vectors is there.
+-- Makes the table of an embedder's vectors, if it is missing.
 SELECT rerank.ensure_vectors(:embedder_id, :dimensions)
 
 -- name: missing
--- Those of these documents that have no vector.
+-- Which of these documents have no vector.
 SELECT w.document_id
 FROM unnest(CAST(:document_ids AS bigint[])) AS w (document_id)
 WHERE NOT EXISTS (SELECT FROM {vectors} v WHERE v.document_id = w.document_id)
 ORDER BY w.document_id
 
 -- name: search_path
--- The extension may be in any schema; until the transaction ends its types and operators are found by their names.
+-- Lets this transaction find the types and operators of the extension, which may be in any schema.
 SELECT set_config('search_path', quote_ident(n.nspname) || ', pg_catalog', true)
 FROM pg_extension e
 JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'vector'
 
 -- name: add
--- Vectors of documents that have none, in key order: concurrent runs cannot deadlock. A document may be gone by now.
+-- Stores vectors of documents that have no vector, in key order, so that concurrent runs cannot deadlock. A document that
+-- was deleted meanwhile is left out.
 INSERT INTO {vectors} (document_id, vector)
 SELECT n.document_id, CAST(n.vector AS halfvec)
 FROM unnest(CAST(:document_ids AS bigint[]), CAST(:vectors AS text[])) AS n (document_id, vector)
@@ -27,14 +28,15 @@ FOR KEY SHARE OF d
 ON CONFLICT (document_id) DO NOTHING
 
 -- name: read
--- Vectors as pgvector sends them.
+-- Vectors in the binary form of pgvector.
 SELECT document_id, halfvec_send(vector) AS vector
 FROM {vectors}
 WHERE document_id = ANY(CAST(:document_ids AS bigint[]))
 ORDER BY document_id
 
 -- name: search_settings
--- As thorough as pgvector's index can be; a search goes on until enough has come, and no other plan is cheaper.
+-- Makes searches of this transaction as thorough as the index of pgvector can be. A search goes on until it has found
+-- enough, and the planner takes the index.
 SELECT set_config('hnsw.ef_search', '1000', true),
        set_config('hnsw.iterative_scan', 'relaxed_order', true),
        set_config('hnsw.max_scan_tuples', '200000', true),
@@ -42,23 +44,35 @@ SELECT set_config('hnsw.ef_search', '1000', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_sort', 'off', true)
 
+-- name: create_wanted
+-- Holds the documents of a window for the searches of one transaction: most topics search the same documents.
+CREATE TEMP TABLE {wanted} (document_id bigint PRIMARY KEY) ON COMMIT DROP
+
+-- name: analyze_wanted
+-- Tells the planner how many documents are wanted.
+ANALYZE {wanted}
+
+-- name: drop_wanted
+-- Makes room for another set of documents.
+DROP TABLE {wanted}
+
 -- name: nearest
--- The documents nearest to a query, by the index. The wanted ones are looked up one by one: a join would be planned the
--- other way round, and read them all.
-SELECT v.document_id, -(v.vector <#> CAST(:query AS halfvec)) AS likeness
+-- The wanted documents nearest to a query, by the index. Each document that the index finds is looked up among the
+-- wanted documents; a join would be planned the other way round, and read all wanted documents.
+SELECT v.document_id, -(v.vector <#> CAST(:query AS halfvec)) AS cosine
 FROM {vectors} v
 WHERE (EXISTS (SELECT FROM {wanted} w WHERE w.document_id = v.document_id)) IS TRUE
 ORDER BY v.vector <#> CAST(:query AS halfvec)
 LIMIT :limit
 
 -- name: exact
--- The documents nearest to a query, each compared.
-SELECT document_id, likeness
+-- The wanted documents nearest to a query, by comparing all of them.
+SELECT document_id, cosine
 FROM (
-    SELECT v.document_id, -(v.vector <#> CAST(:query AS halfvec)) AS likeness
+    SELECT v.document_id, -(v.vector <#> CAST(:query AS halfvec)) AS cosine
     FROM {wanted} w
     JOIN {vectors} v USING (document_id)
     OFFSET 0
 ) compared
-ORDER BY likeness DESC, document_id
+ORDER BY cosine DESC, document_id
 LIMIT :limit

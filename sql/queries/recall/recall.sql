@@ -1,5 +1,5 @@
--- name: left_out
--- Where the documents of the window went, over all topics, and what the budget kept from being scored.
+-- name: totals
+-- Sums over all topics of a frozen run: where the documents of the window went, and what was over the budget.
 SELECT count(*) AS topics, COALESCE(sum(left_out), 0) AS left_out, COALESCE(sum(ineligible), 0) AS ineligible,
        COALESCE(sum(not_searched), 0) AS not_searched, COALESCE(sum(not_recalled), 0) AS not_recalled,
        COALESCE(sum(not_recalled_language), 0) AS not_recalled_language
@@ -7,23 +7,23 @@ FROM rerank.run_topic
 WHERE run_id = :run_id
 
 -- name: freeze
--- From here on every try of the run ranks these members and pairs with this scorer.
+-- Freezes the run: from now on every try of it ranks these members and pairs by this scorer.
 UPDATE rerank.run
 SET scorer_id = :scorer_id, members_path = :members_path, members_sha256 = :members_sha256,
     pairs_path = :pairs_path, pairs_sha256 = :pairs_sha256, recall = :recall, frozen_at = now()
 WHERE run_id = :run_id AND frozen_at IS NULL
 
 -- name: topic
--- A topic as the run has frozen it.
+-- Freezes one topic of the run.
 INSERT INTO rerank.run_topic (run_id, slug, topic_version_id, selected, filling, previous_scorer_id, left_out, min_score,
                               wanted, carried, ineligible, not_searched, not_recalled, not_recalled_language)
 VALUES (:run_id, :slug, :topic_version_id, :selected, :filling, :previous_scorer_id, :left_out, :min_score,
         :wanted, :carried, :ineligible, :not_searched, :not_recalled, :not_recalled_language)
 
 -- name: filled
--- Under which scorers each topic's queries were filled, the latest first. `whole`: they are so still, up to the run
--- that was published last; a topic that a later run passed by (inactive, other query, other scorer) misses documents,
--- a run of an older time ranks another window, and another strategy finds other documents.
+-- The scorers that each topic was filled under, the latest first. `whole` says whether the topic still is filled. It is
+-- not if a later run passed it by (inactive, other query, other scorer), because documents are then missing; nor for a run
+-- of an older time, which ranks another window; nor for another strategy, which finds other documents.
 SELECT f.slug, f.recall_digest, f.scorer_id,
        f.run_id = newest.run_id AND newest.until <= :until AND newest.recall = :recall AS whole
 FROM rerank.fill f

@@ -1,5 +1,5 @@
 -- name: of_run
--- Whose vectors the run's recall may search; where its embedding failed, those of the run before.
+-- The embedder whose vectors the run's recall may search; if the run's embedding failed, that of the run before.
 SELECT e.embedder_id, e.digest, e.dimensions
 FROM rerank.run r
 JOIN rerank.embedder e USING (embedder_id)
@@ -7,8 +7,8 @@ WHERE r.pipeline = :pipeline AND r.run_id <= :run_id
 ORDER BY r.run_id = :run_id DESC, r.run_id DESC
 LIMIT 1
 
--- name: read_queries
--- Vectors of queries.
+-- name: query_vectors
+-- Vectors of queries, as little-endian float16.
 SELECT query_id, vector
 FROM rerank.query_vector
 WHERE embedder_id = :embedder_id AND query_id = ANY(CAST(:query_ids AS bigint[]))

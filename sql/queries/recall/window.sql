@@ -1,8 +1,8 @@
 -- name: members
--- The articles of the freshness window: of each its latest revision that this run or an earlier one claimed, in the
--- cluster that its text belongs to. Of a cluster the article that is not hidden comes first, then that of a preferred
--- source, then the earliest. What a run claimed that was never published is owed by the next one that is, as if that had
--- claimed it; so is a text that took the lead of its cluster since.
+-- The articles of the freshness window: the latest revision of each that this run or an earlier run claimed, in the
+-- cluster of its text. In a cluster, articles that are not hidden come first, then articles of a preferred source, then
+-- the earliest. If a run was never published, the next published run owes what it claimed, as if it had claimed that
+-- itself; so with a text that took the lead of its cluster since.
 WITH owing AS (
     SELECT u.run_id
     FROM rerank.run u
@@ -65,5 +65,5 @@ WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
 ORDER BY d.document_id
 
 -- name: terms
--- The BM25 terms that prepare has stored.
+-- The BM25 terms of documents, as prepare has stored them.
 SELECT document_id, terms FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

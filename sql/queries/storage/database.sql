@@ -1,3 +1,21 @@
+-- name: begin_reading
+-- All statements of the transaction see one moment, and none of them can write.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- name: begin_writing
+-- Each statement sees what was committed before it, whatever the server's default is.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+
+-- name: limits
+-- How long the transaction may wait for a lock, and idle between two statements; its times are UTC.
+SELECT set_config('lock_timeout', :lock, true),
+       set_config('idle_in_transaction_session_timeout', :idle, true),
+       set_config('TimeZone', 'UTC', true)
+
+-- name: may_idle
+-- The caller computes between two statements of its transaction.
+SELECT set_config('idle_in_transaction_session_timeout', :idle, true)
+
 -- name: end
 -- Ends these sessions; what they had begun is rolled back.
 SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS integer[])) AS s (pid)
@@ -12,16 +30,3 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.applicat
   AND p.command = 'COPY FROM' AND a.wait_event = 'ClientRead'
   AND a.query_start < clock_timestamp() - CAST(:idle AS interval)
 ORDER BY a.pid
-
--- name: comments
--- The comments on the schema's views, under the name '', and on their columns.
-SELECT c.relname AS view, COALESCE(a.attname, '') AS name, d.description AS comment
-FROM pg_class c
-LEFT JOIN LATERAL (
-    SELECT attname, attnum FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-    UNION ALL
-    SELECT NULL, 0
-) a ON true
-LEFT JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = a.attnum
-WHERE c.relnamespace = 'rerank'::regnamespace AND c.relkind = 'v'
-ORDER BY c.relname, a.attnum

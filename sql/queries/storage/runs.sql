@@ -24,6 +24,13 @@ SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, fence,
 FROM rerank.run
 WHERE run_id = :run_id
 
+-- name: current
+-- The run behind the current page of a pipeline.
+SELECT p.run_id
+FROM rerank.pointer c
+JOIN rerank.publication p USING (publication_id)
+WHERE c.pipeline = :pipeline
+
 -- name: take_fence
 -- A new try of a stage overtakes every older one.
 UPDATE rerank.run SET fence = fence + 1, busy_since = clock_timestamp() WHERE run_id = :run_id RETURNING fence

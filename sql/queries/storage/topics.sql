@@ -1,5 +1,5 @@
 -- name: current
--- The newest version of each topic of a pipeline, by slug; only those in use where :active_only.
+-- The newest version of each topic of a pipeline, by slug; only those in use if :active_only.
 SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
        v.min_score, v.half_life_hours, v.active, v.topic_version_id, v.number
 FROM rerank.topic t
@@ -44,3 +44,15 @@ FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS v (
 )
 JOIN rerank.topic t ON t.pipeline = :pipeline AND t.slug = v.slug
 ORDER BY v.slug
+
+-- name: add_queries
+-- Queries that are not known yet, in digest order: concurrent runs cannot deadlock.
+INSERT INTO rerank.query (digest, instruction, query)
+SELECT digest, instruction, query
+FROM unnest(CAST(:digests AS bytea[]), CAST(:instructions AS text[]), CAST(:queries AS text[])) AS q (digest, instruction, query)
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+
+-- name: queries
+-- The ids of queries.
+SELECT digest, query_id FROM rerank.query WHERE digest = ANY(CAST(:digests AS bytea[])) ORDER BY query_id

@@ -19,11 +19,12 @@ import pytest
 from factories import Newsroom, statement_replaced
 from sqlalchemy import text
 
-from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import InputError, SourceError
+from rerank_core.operations.claim import claim_late
 from rerank_core.storage import database as db
+from rerank_core.storage import source
 from rerank_core.storage.database import Database
 
 TABLE = (
@@ -194,11 +195,11 @@ class TestSnapshot:
 
     def changing(self, wire: Wire, monkeypatch: pytest.MonkeyPatch, *, torn: bool) -> None:
         """The source changes once its keys are read; `torn`: the bodies come from another snapshot."""
-        copy_out, changed = db.copy_out, threading.Event()
+        copy_out, changed = source.copy_out, threading.Event()
 
         def and_then_change(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract.source_keys" and not changed.is_set():
+            if name == "source.keys" and not changed.is_set():
                 changed.set()
                 wire.edit("edited", "new")
                 wire.write("DELETE FROM story WHERE id = 'deleted'")
@@ -207,7 +208,7 @@ class TestSnapshot:
                     connection.connection.commit()
             return found
 
-        monkeypatch.setattr(db, "copy_out", and_then_change)
+        monkeypatch.setattr(source, "copy_out", and_then_change)
         wire.put("deleted", "edited", "same")
 
     def test_what_changes_between_snapshot_and_claim_stays_for_the_next_run(
@@ -245,16 +246,16 @@ class TestSnapshot:
 
     def overtaken(self, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
         """A claim has taken its snapshot; the story is edited; another run claims before the first one goes on."""
-        copy_out, has_snapshot, go_on = db.copy_out, threading.Event(), threading.Event()
+        copy_out, has_snapshot, go_on = source.copy_out, threading.Event(), threading.Event()
 
         def and_then_wait(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract.source_keys" and not has_snapshot.is_set():
+            if name == "source.keys" and not has_snapshot.is_set():
                 has_snapshot.set()
                 assert go_on.wait(30)
             return found
 
-        monkeypatch.setattr(db, "copy_out", and_then_wait)
+        monkeypatch.setattr(source, "copy_out", and_then_wait)
         wire.put("a")
         blocked = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -287,8 +288,9 @@ class TestSnapshot:
 # A process that claims, and kills itself right after one of its steps.
 DYING = """
 import os, signal, sys
-from rerank_core import database, extract, pipeline
+from rerank_core import pipeline
 from rerank_core.settings import Settings
+from rerank_core.storage import database, source
 run_id, step, torn = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "torn"
 read = database.statement
 
@@ -309,7 +311,7 @@ def dying(perform):
         return found
     return performed
 
-database.statement, database.one, database.copy_in = statement, dying(database.one), dying(database.copy_in)
+database.statement, database.one, source.copy_in = statement, dying(database.one), dying(source.copy_in)
 pipeline.run_stage("extract", resources=pipeline.Resources.of(Settings.load()), run_id=run_id)
 """
 
@@ -376,7 +378,7 @@ class TestLate:
     def test_late_articles_are_claimed_once_and_ranked_by_the_next_run_where_they_are_fresh(
         self, late: Newsroom
     ) -> None:
-        done = pipeline.claim_late(late.resources, since=late.ago(days=10))
+        done = claim_late(late.resources, since=late.ago(days=10))
         assert (done.counts.claimed, done.counts.unchanged, done.counts.too_late, done.fresh) == (2, 1, 0, 1)
         found = late.run("after")
         assert (found["extract"]["claimed"], found["extract"]["unchanged"]) == (0, 3)
@@ -390,13 +392,13 @@ class TestLate:
         assert len(owners) == 3
 
     def test_a_late_claim_takes_nothing_outside_its_span(self, late: Newsroom) -> None:
-        done = pipeline.claim_late(late.resources, since=late.ago(days=1), until=late.ago(hours=15))
+        done = claim_late(late.resources, since=late.ago(days=1), until=late.ago(hours=15))
         assert (done.counts.claimed, done.counts.too_late, done.counts.later) == (1, 1, 1)
         assert done.run.window.since == late.ago(days=1)
 
     def test_a_late_claim_is_never_the_page(self, late: Newsroom) -> None:
         page = late.standing().run_id
-        pipeline.claim_late(late.resources, since=late.ago(days=10))
+        claim_late(late.resources, since=late.ago(days=10))
         assert late.standing().run_id == page
         state = late.sql(
             "SELECT published_at, opened_by, claimed FROM rerank.run WHERE key LIKE 'claim\\_\\_%'"
@@ -414,7 +416,7 @@ class TestLate:
         self, late: Newsroom, since: float, until: float | None, message: str
     ) -> None:
         with pytest.raises(InputError, match=message):
-            pipeline.claim_late(
+            claim_late(
                 late.resources,
                 since=late.ago(hours=since),
                 until=None if until is None else late.ago(hours=until),
@@ -423,7 +425,7 @@ class TestLate:
 
     def test_a_time_without_an_offset_is_refused(self, late: Newsroom) -> None:
         with pytest.raises(InputError, match="since 2026-03-01T00:00:00 has no UTC offset"):
-            pipeline.claim_late(late.resources, since=datetime(2026, 3, 1))  # noqa: DTZ001
+            claim_late(late.resources, since=datetime(2026, 3, 1))  # noqa: DTZ001
 
     def test_the_command_says_what_it_did(
         self, late: Newsroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from rerank_core.errors import StoreUnavailable
 from rerank_core.frontends import contract, redis_copy
 from rerank_core.frontends.contract import Column
-from rerank_core.storage import database, schemas
+from rerank_core.storage import migrations, schemas
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -138,7 +138,7 @@ def json_objects(room: Newsroom) -> dict[str, list[Any]]:
     return {
         "LATEST": [latest],
         "LATEST_TOPIC": list(latest["topics"].values()),
-        "TOPIC_PAGE": files,
+        "TOPIC_FILE": files,
         "JSON_COUNTS": [file["counts"] for file in files],
         "JSON_ARTICLE": [article for file in files for article in file["articles"]],
     }
@@ -166,7 +166,7 @@ def is_of_type(value: object, kind: str) -> bool:
     raise AssertionError(f"{kind} has no form in JSON")
 
 
-@pytest.mark.parametrize("table", ["LATEST", "LATEST_TOPIC", "TOPIC_PAGE", "JSON_COUNTS", "JSON_ARTICLE"])
+@pytest.mark.parametrize("table", ["LATEST", "LATEST_TOPIC", "TOPIC_FILE", "JSON_COUNTS", "JSON_ARTICLE"])
 def test_json_objects_have_the_keys_types_and_nulls_that_are_described(varied: Newsroom, table: str) -> None:
     described: tuple[Column, ...] = getattr(contract, table)
     objects = json_objects(varied)[table]
@@ -334,7 +334,7 @@ class TestComments:
         with Database(database_url).transaction() as holder:
             # What another comment on this view would have to wait for.
             holder.execute(text("LOCK TABLE rerank.current_ranking IN SHARE UPDATE EXCLUSIVE MODE"))
-            database.upgrade(database_url)
+            migrations.upgrade(database_url, comments=contract.comments())
         assert "One of full, degraded" in str(self.of(database_url, "current_topic", 5))
 
 

@@ -183,7 +183,7 @@ def test_a_repair_of_what_is_right_writes_nothing(room: Newsroom) -> None:
     news(room)
     published = room.run()["publish"]
     assert repair(room) == json_pages.Repaired(published["publication_id"], 0, False)
-    assert repair(room, anew=True).written == 2
+    assert repair(room, rewrite=True).written == 2
 
 
 def test_a_pipeline_without_a_page_has_no_files(room: Newsroom) -> None:

@@ -106,7 +106,7 @@ def test_a_failed_canary_registers_nothing(
 def test_without_an_engine_the_canary_is_a_clear_error(
     scorer: Command, checkpoint: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scorers, "find_spec", lambda name: None)
+    monkeypatch.setattr("rerank_core.models.vllm.find_spec", lambda name: None)
     code, _, err = scorer("register", str(checkpoint))
     assert code == 1
     assert "vllm is not installed" in err

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 from tiny_sentences import make_checkpoint
 
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.models import embedding
+from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations.doctor import examine as doctor
 from rerank_core.operations.doctor import host, scoring
@@ -350,7 +350,7 @@ class TestVectors:
 
     @pytest.fixture(autouse=True)
     def _embedder(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(embedding, "identity", lambda settings: FakeEmbedder().identity)
+        monkeypatch.setattr(embedders, "identity", lambda settings: FakeEmbedder().identity)
 
     def test_pgvector_that_the_first_run_can_make_is_fine(self, database_url: str, store_url: str) -> None:
         found = findings(settings(database_url, store_url, recall="dense"))

@@ -195,7 +195,7 @@ class TestForget:
         found = forget(room)
         assert set(found.due) <= files_with_mark(room)  # readers may have their paths still
         assert room.standing().parquet_path not in files_with_mark(room)
-        assert json_pages.stands(room.database, room.resources.store, "news")
+        assert json_pages.is_up_to_date(room.database, room.resources.store, "news")
         clean_up(room)
         assert files_with_mark(room) == set()
         assert Path(room.resources.store.full_path(room.standing().parquet_path)).is_file()
@@ -448,7 +448,7 @@ class TestRace:
     def test_control_a_prepare_that_does_not_look_again_brings_it_back(
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(prepare, "_still_there", lambda connection, made: made)
+        monkeypatch.setattr(prepare, "_without_forgotten", lambda connection, made: made)
         with pytest.raises(prepare.CorruptError, match="do not add up"):
             self.preparing(room, monkeypatch)
         assert tables_with_mark(room) == {"document", "revision"}

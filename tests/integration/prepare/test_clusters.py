@@ -11,9 +11,9 @@ from rerank_core.evaluation import evaluate
 from rerank_core.frontends import json_pages
 from rerank_core.operations import maintain, removal
 from rerank_core.prepare import clusters, prepare
-from rerank_core.publish.ranking import clusters_of
 from rerank_core.settings import settings as current_settings
 from rerank_core.storage import artifacts
+from rerank_core.storage.artifacts import clusters_of
 
 STORY = (
     "The solar park on the old airfield was opened on Monday by the mayor, who thanked the people of the valley for their"
@@ -253,7 +253,7 @@ def test_a_rerun_that_finds_a_copy_hidden_says_why_its_rows_differ(room: Newsroo
         == "copies: 1 rows count other copies, which were hidden or are shown again"
     )
     block(room, "agency")
-    assert "deleted: 1 articles were blocked" in room.run("k")["publish"]["difference"]
+    assert "deleted: 1 articles were hidden by hand" in room.run("k")["publish"]["difference"]
 
 
 def test_a_forgotten_leader_is_replaced_and_the_story_is_scored_anew(room: Newsroom) -> None:

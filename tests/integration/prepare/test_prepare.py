@@ -7,8 +7,8 @@ import pytest
 from factories import Newsroom, statement_replaced
 from helper_processes import running_helpers
 
-from rerank_core import pipeline
 from rerank_core.errors import CorruptError, FencedError, SettingsError
+from rerank_core.operations.plan import plan
 from rerank_core.prepare import documents, helpers, prepare
 from rerank_core.records import Run
 from rerank_core.storage import runs
@@ -185,7 +185,7 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
     room.add("empty", title="")
     room.until("recall")
     assert metrics(room) == {
-        "extract.changed": 1,
+        "extract_changed": 1,
         "normalise_changed": 1,
         "boilerplate_changed": 1,
         "boilerplate_lines": 1,
@@ -308,7 +308,7 @@ def test_a_page_whose_text_changed_is_scored_again(room: Newsroom) -> None:
 def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
     room.follow("solar")
     room.add("solar news")
-    pipeline.plan(room.resources)
+    plan(room.resources)
     assert metrics(room) == {}
 
 
@@ -365,7 +365,7 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
 ) -> None:
     fill(room)
     killed: list[int] = []
-    original = prepare._still_there
+    original = prepare._without_forgotten
 
     def killing(connection: Any, made: Any) -> Any:
         for helper in running_helpers():
@@ -374,10 +374,10 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
                 killed.append(helper.pid)
         return original(connection, made)
 
-    monkeypatch.setattr(prepare, "_still_there", killing)
+    monkeypatch.setattr(prepare, "_without_forgotten", killing)
     counts, rows, tallied = prepared_with(helped(monkeypatch, room, 2), room.until("prepare"))
     assert len(killed) >= 2
-    assert "a helper is gone" in caplog.text
+    assert "a helper died" in caplog.text
     assert (counts["revisions"], counts["quarantined"]) == (34, 2)
     assert all((row[2] is None) != (row[-1] is None) for row in rows)
     assert tallied["lang_en"] + tallied["lang_zh"] == 32

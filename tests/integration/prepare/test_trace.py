@@ -103,13 +103,14 @@ def test_an_article_that_was_forgotten_says_so_and_why(room: Newsroom, show: Sho
 
 
 def test_an_article_that_nobody_claimed_is_an_error(room: Newsroom, show: Show) -> None:
-    with pytest.raises(InputError, match="article 'bridge' was never claimed in pipeline news"):
+    with pytest.raises(InputError, match="article 'bridge' was never claimed in pipeline 'news'"):
         look(room, "bridge")
     code, _, err = show("bridge")
     assert code == 1
     assert (
         err
-        == "rerank: article 'bridge' was never claimed in pipeline news; the next run claims what is new\n"
+        == "rerank: article 'bridge' was never claimed in pipeline 'news'; check the id, or wait for the next run, which"
+        " claims new articles\n"
     )
 
 

@@ -70,7 +70,7 @@ def test_a_rerun_after_a_block_says_that_an_article_was_deleted(room: Newsroom) 
     publish(room)
     room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'solar 1', 'r')")
     second = publish(room)
-    assert second["difference"] == "deleted: 1 articles were blocked"
+    assert second["difference"] == "deleted: 1 articles were hidden by hand"
     assert "solar 1" not in room.parquet(second).column("article_id").to_pylist()
 
 

@@ -13,7 +13,7 @@ from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
-from rerank_core.models import embedding
+from rerank_core.models import embedders as registry
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations import removal
 from rerank_core.recall import dense, embed, pgvector
@@ -49,7 +49,7 @@ class TestStore(VectorsContract):
     @pytest.fixture
     def embedder_id(self, room: Newsroom) -> int:
         with room.database.transaction() as connection:
-            number = embedding.register(connection, FakeEmbedder(dimensions=DIMENSIONS).identity)
+            number = registry.register(connection, FakeEmbedder(dimensions=DIMENSIONS).identity)
             pgvector.ensure(connection, embedder_id=number, dimensions=DIMENSIONS)
         return number
 
@@ -133,7 +133,7 @@ class TestStore(VectorsContract):
     @pytest.mark.parametrize("dimensions", [1, 1024, 4000, 4001])
     def test_every_width_of_vector_fits(self, room: Newsroom, ids: Any, dimensions: int) -> None:
         with room.database.transaction() as connection:
-            number = embedding.register(connection, FakeEmbedder(dimensions=dimensions).identity)
+            number = registry.register(connection, FakeEmbedder(dimensions=dimensions).identity)
             pgvector.ensure(connection, embedder_id=number, dimensions=dimensions)
         matrix = unit_vectors(3, dimensions=dimensions)
         with PgVectors(room.database, embedder_id=number) as vectors:
@@ -145,7 +145,8 @@ class TestStore(VectorsContract):
 def test_without_the_right_to_make_the_extension_the_error_says_what_to_do(
     room: Newsroom, postgres: EmbeddedPostgres, empty_database_url: str
 ) -> None:
-    from rerank_core.storage.database import Database, upgrade
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.migrations import upgrade
 
     upgrade(empty_database_url)
     with pytest.raises(
@@ -164,8 +165,8 @@ class FakeEmbedders:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.options: dict[str, Any] = {"synonyms": SAME}
         self.built: list[FakeEmbedder] = []
-        monkeypatch.setattr(embedding, "identity", lambda settings: FakeEmbedder(**self.options).identity)
-        monkeypatch.setattr(embedding, "load", lambda settings: self._load())
+        monkeypatch.setattr(registry, "identity", lambda settings: FakeEmbedder(**self.options).identity)
+        monkeypatch.setattr(registry, "load", lambda settings: self._load())
 
     def _load(self) -> FakeEmbedder:
         self.built.append(FakeEmbedder(**self.options))
@@ -318,7 +319,7 @@ def test_a_failed_embedding_does_not_take_the_page_down_and_heals(
     room.run("good")
     assert room.page() == ["太阳能"]
     with monkeypatch.context() as broken:
-        broken.setattr(embedding, "load", fail)
+        broken.setattr(registry, "load", fail)
         room.add("solar", "发电")
         found = room.run("broken")
         assert "embed" not in found
@@ -326,7 +327,7 @@ def test_a_failed_embedding_does_not_take_the_page_down_and_heals(
         assert "solar" in room.page()
     room.run("healed")
     names = [row.recall for row in room.sql("SELECT recall FROM rerank.run ORDER BY run_id")]
-    identity = embedding.identity(room.settings).digest[:12]
+    identity = registry.identity(room.settings).digest[:12]
     assert names == [f"dense {identity}", f"dense {identity}, partly", f"dense {identity}"]
 
 
@@ -338,7 +339,7 @@ def test_before_anything_was_ever_embedded_recall_is_by_words(
     def fail(_: Any) -> Any:
         raise ModelError("no weights here")
 
-    monkeypatch.setattr(embedding, "identity", fail)
+    monkeypatch.setattr(registry, "identity", fail)
     room.follow("solar")
     room.add("solar")
     room.run()
@@ -378,7 +379,7 @@ def test_a_frozen_run_embeds_nothing_more(
     room.follow("solar")
     room.add("solar 1")
     first = room.run("k")
-    monkeypatch.setattr(embedding, "identity", never)
+    monkeypatch.setattr(registry, "identity", never)
     again = room.run("k")
     assert again["embed"]["documents"] == 0
     assert again["publish"]["rows_sha256"] == first["publish"]["rows_sha256"]
@@ -388,7 +389,7 @@ def test_a_frozen_run_embeds_nothing_more(
 def test_recall_without_vectors_needs_no_model_and_no_extension(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    monkeypatch.setattr(embedding, "identity", never)
+    monkeypatch.setattr(registry, "identity", never)
     monkeypatch.setattr(pgvector, "ensure", never)
     monkeypatch.setattr(dense.Dense, "__init__", never)
     room = room.tuned(recall=strategy)
@@ -399,7 +400,8 @@ def test_recall_without_vectors_needs_no_model_and_no_extension(
 
 
 def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
-    from rerank_core.storage.database import Database, upgrade
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.migrations import upgrade
 
     upgrade(empty_database_url)
     with Database(empty_database_url).transaction() as connection:
@@ -412,7 +414,7 @@ def test_a_fresh_schema_has_no_extension(empty_database_url: str) -> None:
 def test_the_plan_of_a_dense_run_starts_no_engine(
     dense_room: Newsroom, engines: FakeEngines, embedders: FakeEmbedders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_core import pipeline
+    from rerank_core.operations.plan import plan
     from rerank_core.rerank import rerank
     from rerank_core.rerank.rerank import Workload
 
@@ -421,6 +423,6 @@ def test_the_plan_of_a_dense_run_starts_no_engine(
     room.add("solar 1")
     room.run()
     room.add("solar 2")
-    monkeypatch.setattr(embedding, "load", never)
+    monkeypatch.setattr(registry, "load", never)
     monkeypatch.setattr(rerank, "workload", lambda **_: Workload(pairs=1, tokens=1, seconds=None))
-    assert pipeline.plan(room.resources).articles == 1
+    assert plan(room.resources).articles == 1

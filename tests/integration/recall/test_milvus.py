@@ -11,7 +11,7 @@ from factories import Newsroom, make_topic
 from vectors_contract import DIMENSIONS, VectorsContract, unit_vectors
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.models import embedding
+from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations import maintain, removal
 from rerank_core.recall.milvus import MilvusVectors
@@ -74,8 +74,8 @@ def test_a_chinese_topic_finds_an_english_article(
     room: Newsroom, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeEmbedder(synonyms={"太阳能": "solar"})
-    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
-    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    monkeypatch.setattr(embedders, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedders, "load", lambda settings: fake)
     room = room.tuned(recall="milvus", milvus_url=url, fill_factor=1)
     room.follow(make_topic(query="太阳能", candidate_limit=1))
     room.add("solar", "apples", "rain")
@@ -91,8 +91,8 @@ def test_where_milvus_does_not_answer_recall_is_by_words(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     fake = FakeEmbedder()
-    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
-    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    monkeypatch.setattr(embedders, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedders, "load", lambda settings: fake)
     room = room.tuned(recall="milvus", milvus_url=url)
     room.follow("solar")
     room.add("solar 1")
@@ -133,8 +133,8 @@ class TestTextsThatAreGone:
     @pytest.fixture
     def forgotten(self, room: Newsroom, url: str, monkeypatch: pytest.MonkeyPatch) -> Newsroom:
         fake = FakeEmbedder()
-        monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
-        monkeypatch.setattr(embedding, "load", lambda settings: fake)
+        monkeypatch.setattr(embedders, "identity", lambda settings: fake.identity)
+        monkeypatch.setattr(embedders, "load", lambda settings: fake)
         room = room.tuned(recall="milvus", milvus_url=url)
         room.follow("solar")
         room.add("solar 1", "solar 2", "solar 3")

@@ -20,8 +20,9 @@ from rerank_core import pipeline
 from rerank_core.cli import main
 from rerank_core.demo.servers import Server
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.models import embedding
+from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations.plan import plan
 from rerank_core.recall import dense
 from rerank_core.settings import Settings
 from rerank_core.settings import settings as process_settings
@@ -169,7 +170,7 @@ def test_one_server_connection_is_enough_for_every_stage_and_nothing_stays_in_it
     first = room.run("first")
     assert (first["extract"]["claimed"], first["publish"]["rows"]) == (3, 3)
     assert (first["publish"]["pages_written"], first["publish"]["pages_failed"]) == (1, 0)
-    assert pipeline.plan(room.resources).pairs == 0
+    assert plan(room.resources).pairs == 0
     room.add("solar roof", "solar farm")
     room.engines.options = {"pairs_per_chunk": 1, "fail_at_chunk": 1}
     assert room.run("degraded")["publish"]["degraded"]
@@ -230,8 +231,8 @@ def test_recall_by_vectors_takes_a_second_connection_and_leaves_nothing_in_eithe
     pooled_room: Callable[..., Newsroom], database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeEmbedder()
-    monkeypatch.setattr(embedding, "identity", lambda settings: fake.identity)
-    monkeypatch.setattr(embedding, "load", lambda settings: fake)
+    monkeypatch.setattr(embedders, "identity", lambda settings: fake.identity)
+    monkeypatch.setattr(embedders, "load", lambda settings: fake)
     monkeypatch.setattr(dense, "EXACT_DOCUMENTS", 0)
     room = pooled_room(pool_size=2, recall="dense", fill_factor=1)
     room.follow(make_topic(query="solar", candidate_limit=1))

@@ -94,7 +94,7 @@ def test_a_time_without_offset_is_taken_as_utc_only_when_asked() -> None:
         (b'["a"]', "not an object but a list; write one {…} a line"),
         (b"null", "not an object but null; write one {…} a line"),
         (b"1e5", "not an object but a number; write one {…} a line"),
-        (b"[" * 100_000, "not an article: lists or objects stand in one another too deep"),
+        (b"[" * 100_000, "lists or objects are nested too deeply in one another"),
         (b'{"id": ' + b"9" * 5_000 + b"}", "not JSON that can be read: a number has too many digits"),
         ({"title": "t"}, "article_id is missing or empty"),
         ({"id": " "}, "article_id is missing or empty"),

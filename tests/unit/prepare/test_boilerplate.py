@@ -139,11 +139,11 @@ def test_numbers_and_any_text_are_all_that_a_rule_can_leave_open(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("subscribe\n", r"line 1: a rule needs a mark such as \[lines\] above it"),
-        ("[line]\n", r"line 1: \[line\] is none of \[lines\], \[ends\], \[headings\]"),
-        ("[lines]\n\n*\n", "line 3: rule '\\*' would take almost any line"),
-        ("[lines]\n* a *\n", "line 2: .* would take almost any line"),
-        ("[lines]\n…\n", "line 2: .* would take almost any line"),
+        ("subscribe\n", r"line 1: rule 'subscribe' has no kind; put a mark such as \[lines\] above it"),
+        ("[line]\n", r"line 1: expected one of \[lines\], \[ends\], \[headings\], found \[line\]"),
+        ("[lines]\n\n*\n", "line 3: rule '\\*' would remove almost any line"),
+        ("[lines]\n* a *\n", "line 2: .* would remove almost any line"),
+        ("[lines]\n…\n", "line 2: .* would remove almost any line"),
     ],
 )
 def test_a_fault_in_a_users_rules_is_named_with_its_line(tmp_path: Path, text: str, reason: str) -> None:
@@ -152,7 +152,7 @@ def test_a_fault_in_a_users_rules_is_named_with_its_line(tmp_path: Path, text: s
 
 
 def test_rules_that_are_not_there_or_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="RERANK_BOILERPLATE_RULES = .*no such file"):
+    with pytest.raises(SettingsError, match="RERANK_BOILERPLATE_RULES = .* is neither a file nor a folder"):
         boilerplate.load(tmp_path / "absent")
     (tmp_path / "bytes.txt").write_bytes(b"[lines]\n\xff\xfe\n")
     with pytest.raises(SettingsError, match=r"bytes\.txt cannot be read as UTF-8"):

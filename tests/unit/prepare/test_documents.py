@@ -129,7 +129,7 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
     made("<b>Bridge</b>", None, f"<p>{PROSE}</p><p>1,204 views</p><p>Subscribe now</p>", counts=counts)
     made("Bridge", None, f"{PROSE} Answer yes.", lang="zh", counts=counts)
     assert +counts == {
-        "extract.changed": 1,
+        "extract_changed": 1,
         "normalise_changed": 1,  # the blank at the end of a paragraph
         "boilerplate_changed": 1,
         "boilerplate_lines": 2,
@@ -140,9 +140,9 @@ def test_what_each_step_did_is_counted_for_each_article() -> None:
     }
 
 
-def test_the_sample_article_that_the_readme_follows_becomes_the_text_in_the_readme() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## How an article becomes a rank")[2]
+def test_the_sample_article_that_the_page_follows_becomes_the_text_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "rerank_core/README.md").read_text(encoding="utf-8")
+    section = page.partition("## One article all the way")[2]
     sample = Path(__file__).parents[3] / "rerank_core/demo/sample/articles.jsonl"
     article = next(
         row

@@ -3,7 +3,7 @@
 import pytest
 
 from rerank_core.prepare.flags import flags
-from rerank_core.prepare.language import terms
+from rerank_core.prepare.terms import terms
 
 NEWS = (
     "The harbour reopened on Monday after two days of storm. Pilots brought in eleven ships before noon, and the "

@@ -91,7 +91,7 @@ def test_many_changes_are_counted_and_not_all_told() -> None:
     body = "\n".join(f"line\u3000{number}" for number in range(MAX_CHANGES + 5))
     did = steps(body=body)["normalise"]
     assert len(did) == MAX_CHANGES + 1
-    assert did[-1] == "body: … and 5 further lines"
+    assert did[-1] == "body: … and 5 more lines"
 
 
 def test_of_every_sample_article_the_steps_lead_to_its_document() -> None:

@@ -1,0 +1,36 @@
+"""Maintenance as an operator."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from rerank_airflow.operators.stages import TaskKilled
+from rerank_airflow.settings import settings_of
+
+
+class MaintainOperator(BaseOperator):
+    """Deletes what is past its retention in one pipeline; returns counts of what it looked at and did."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
+        from rerank_core.operations.maintain import maintain
+        from rerank_core.storage.database import Database
+        from rerank_core.storage.store import Store
+
+        settings = settings_of(self.pipeline)
+        done = maintain(
+            database=Database(settings.database_url),
+            store=Store(settings.store_url),
+            settings=settings,
+            dry_run=bool(context["params"]["dry_run"]),
+        )
+        return asdict(done)
+
+    def on_kill(self) -> None:
+        """Raise inside SIGTERM's handler. What is deleted stays deleted; the next maintenance finds the rest."""
+        raise TaskKilled(f"{self.task_id} was told to stop")

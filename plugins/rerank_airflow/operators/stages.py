@@ -1,0 +1,150 @@
+"""The stages as operators.
+
+An operator opens its run by the run's identity and calls `rerank_core.pipeline`. XCom gets counts, ids and paths only.
+`rerank_core.pipeline` is imported inside functions, because it loads Arrow and a database driver that no scheduler needs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from rerank_airflow.identity import RunIdentity
+from rerank_airflow.placement import device
+from rerank_airflow.settings import settings_of
+from rerank_airflow.signals import assets, metrics, notify
+
+
+class TaskKilled(BaseException):
+    """The task was told to stop. Not an Exception, so that no handler on the way up swallows it."""
+
+
+class StageOperator(BaseOperator):
+    """Runs the stage that the task id names, for the run of its dag run."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        return self.run_stage(context)
+
+    def run_stage(self, context: Mapping[str, Any], *, shard: int | None = None) -> dict[str, Any]:
+        """Open the run and run the stage. Returns the stage's counts, ids and paths, and `as_of` in ISO 8601."""
+        from rerank_core import pipeline
+
+        resources = pipeline.Resources.of(settings_of(self.pipeline))
+        run = self.open_run(context, resources)
+        self.log.info("run %s is %s of pipeline %s", run.run_id, run.key, self.pipeline)
+        result = pipeline.run_stage(self.task_id, resources=resources, run_id=run.run_id, shard=shard)
+        return {**result, "as_of": run.window.until.isoformat()}
+
+    def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
+        """The run of the dag run, opened if it is new."""
+        from rerank_core import pipeline
+
+        identity = self.identity(context)
+        return pipeline.open_run(
+            resources,
+            key=identity.key,
+            until=identity.until,
+            topics=identity.topics,
+            rescore=identity.rescore,
+        )
+
+    def identity(self, context: Mapping[str, Any]) -> RunIdentity:
+        return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
+
+    def on_kill(self) -> None:
+        """Raise inside SIGTERM's handler: otherwise the stage would go on until SIGKILL."""
+        raise TaskKilled(f"{self.task_id} was told to stop")
+
+
+class EmbedOperator(StageOperator):
+    """Embeds on one device of this host; succeeds at once if the pipeline's recall needs no vectors.
+
+    It does not skip itself, because Airflow would then skip recall too.
+    """
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if not settings_of(self.pipeline).recall_needs_vectors:
+            return {"documents": 0}
+        with device() as name:  # before the engine is imported: CUDA looks at its devices once
+            return {"device": name, **self.run_stage(context)}
+
+
+class RecallOperator(StageOperator):
+    """Returns the shards, one for each scoring task. The XCom `counts` has the stage's counts."""
+
+    def execute(self, context: Mapping[str, Any]) -> list[dict[str, int]]:
+        counts = self.run_stage(context)
+        shards = list(counts.pop("shards"))
+        context["ti"].xcom_push(key="counts", value=counts)
+        return shards
+
+
+class RerankOperator(StageOperator):
+    """Scores one shard on one device of this host."""
+
+    template_fields: Sequence[str] = ("shard",)
+
+    def __init__(self, *, shard: Mapping[str, int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shard = shard
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        with device() as name:  # before the engine is imported: CUDA looks at its devices once
+            return {"device": name, **self.run_stage(context, shard=self.shard["shard"])}
+
+
+class DegradeOperator(StageOperator):
+    """Skips itself if no pair is missing, so that the graph shows which runs are degraded."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        counts = self.run_stage(context)
+        if counts["missing"] == 0:
+            raise AirflowSkipException("every pair has a score")
+        return counts
+
+
+class PublishOperator(StageOperator):
+    """Emits the asset `rankings`, and tells the notifiers if the page is degraded.
+
+    If the gate has blocked the run, the task fails after all this, with the gate's sentence, and is not tried again.
+    Airflow keeps no event of a failed task; `announce` and `observe` go on with what was published.
+    """
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(pipeline=pipeline, **kwargs)
+        self.asset = assets.rankings(pipeline)
+        self.outlets = [*self.outlets, self.asset]
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        published = self.run_stage(context)
+        self.tell(context, published, partition_key=self.identity(context).partition_key)
+        return published
+
+    def tell(
+        self, context: Mapping[str, Any], published: Mapping[str, Any], *, partition_key: str | None
+    ) -> None:
+        """Tell Airflow what was published. Raises BlockedError, last of all, if the gate has blocked the run."""
+        from rerank_core import pipeline
+
+        assets.emit(context, asset=self.asset, partition_key=partition_key, published=published)
+        if published["degraded"]:
+            notify.on_degraded(context, pipeline=self.pipeline, published=published)
+        if published["blocked"] is not None:
+            context["ti"].xcom_push(key="return_value", value=dict(published))
+            pipeline.raise_blocked(published, pipeline=self.pipeline)
+
+
+class ObserveOperator(StageOperator):
+    """Also sends what it found of the run to Airflow's metrics; skips itself if nothing was published."""
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        if context["ti"].xcom_pull(task_ids="publish") is None:
+            raise AirflowSkipException("nothing was published")
+        observed = self.run_stage(context)
+        metrics.send_observed(self.pipeline, observed)
+        return observed

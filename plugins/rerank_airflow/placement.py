@@ -1,0 +1,147 @@
+"""Where a scoring task runs: its pool, its queue, its executor settings, and one device of its host.
+
+Tasks of a pool that does not exist are never scheduled, and no task can find that out, because the Task SDK shows no
+pools. So the scheduler creates a missing pool when it starts, and leaves an existing pool as it is. (The triggerer and
+the DAG processor create it too: Airflow tells a job's type only after this hook.)
+
+An engine takes most of a GPU's memory when it starts. Pools count tasks over all hosts and do not know devices. So two
+shards on one host would start two engines on one GPU, and one engine would die. One lock file for each device, in the
+host's temp folder, prevents that: the kernel frees the lock when its holder ends, however it ends.
+
+The plugin loads this module in every component, so the settings are imported inside the functions.
+"""
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1.0  # between two looks for a free device
+POOL_DESCRIPTION = "Scoring tasks of news-rerank: as many slots as there are GPUs"
+
+
+def scoring_args(pipeline: str) -> dict[str, Any]:
+    """Arguments of a scoring task: pool, queue, executor settings, and the time after which it counts as hung."""
+    from rerank_airflow.settings import AirflowSettings, settings_of
+
+    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    args: dict[str, Any] = {
+        "pool": settings.gpu_pool,
+        "executor_config": airflow.executor_config,
+        "execution_timeout": timedelta(minutes=2 * settings.scoring_minutes + airflow.scoring_grace_minutes),
+    }
+    if settings.gpu_queue is not None:
+        args["queue"] = settings.gpu_queue
+    return args
+
+
+def embedding_args(pipeline: str) -> dict[str, Any]:
+    """As `scoring_args` if recall needs vectors; else empty, because a task that does nothing waits for no device."""
+    from rerank_airflow.settings import settings_of
+
+    return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}
+
+
+@hookimpl
+def on_starting(component: Any) -> None:
+    """Create the pools that are missing. Airflow calls this in each component and each task; a task has no database."""
+    if type(component).__name__ == "Job":
+        from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
+
+        for name in sorted({settings_of(pipeline).gpu_pool for pipeline in pipelines()}):
+            create_missing(name, slots=AirflowSettings.load().pool_slots)
+
+
+def create_missing(name: str, *, slots: int) -> bool:
+    """Create the pool unless it exists; returns whether it was created. Safe beside a second scheduler."""
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import IntegrityError
+
+    try:
+        with create_session() as session:
+            if Pool.get_pool(name, session=session) is not None:
+                return False
+            session.add(Pool(pool=name, slots=slots, description=POOL_DESCRIPTION, include_deferred=False))
+    except IntegrityError:
+        return False
+    log.info("created the pool %s with %d slots", name, slots)
+    return True
+
+
+def devices() -> tuple[str, ...]:
+    """Names of this host's devices as CUDA_VISIBLE_DEVICES writes them; ("cpu",) if there is no GPU.
+
+    Nothing of CUDA is loaded, because the variable must be set before torch is imported.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name for name in map(str.strip, visible.split(",")) if name not in {"", "-1"}) or (
+            "cpu",
+        )
+    nodes = sum(1 for node in Path("/dev").glob("nvidia[0-9]*") if node.name[6:].isdigit())
+    return tuple(str(number) for number in range(nodes)) or ("cpu",)
+
+
+@contextmanager
+def device() -> Iterator[str]:
+    """Wait for a free device of this host and hold it. Meanwhile CUDA shows this device only."""
+    names = devices()
+    handle, name = _take(names)
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        if name != "cpu":
+            os.environ["CUDA_VISIBLE_DEVICES"] = name
+        yield name
+    finally:
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        elif name != "cpu":
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        os.close(handle)
+
+
+def _take(names: tuple[str, ...]) -> tuple[int, str]:
+    """An open, locked handle and the name of its device. Sleeps in Python, so that signals get through."""
+    waited = False
+    while True:
+        for name in names:
+            handle = _open(lock_path(name))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+            except BaseException:
+                os.close(handle)
+                raise
+            else:
+                return handle, name
+        if not waited:
+            log.info("every device of this host is taken (%s): waiting", ", ".join(names))
+            waited = True
+        time.sleep(WAIT_SECONDS)
+
+
+def lock_path(name: str) -> Path:
+    """The lock file of a device, the same for every process of this host."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+    return Path(tempfile.gettempdir()) / f"news-rerank-device-{safe}.lock"
+
+
+def _open(path: Path) -> int:
+    """Open for locking only; this needs no write access, so another user may have made the file."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        return os.open(path, flags | os.O_CREAT, 0o644)

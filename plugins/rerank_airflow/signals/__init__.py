@@ -1,0 +1,1 @@
+"""Signals: what the DAGs tell others: assets, notifiers, alerts and metrics."""

@@ -1,0 +1,48 @@
+"""The assets that publications update, so that other DAGs can follow them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk import Asset
+
+EXTRA = (
+    "run_id",
+    "as_of",
+    "publication_id",
+    "version",
+    "is_current",  # false: the page did not move, because a newer run is published
+    "degraded",
+    "blocked",  # by the gate: which check, and by how much; null: the gate did not block the run
+    "topics",
+    "rows",
+    "rows_sha256",
+    "parquet_path",  # relative to the store
+)
+PARTITION_FORMAT = "%Y-%m-%dT%H:%M:%S"  # CronPartitionTimetable's own: temporal partition mappers read it
+
+
+def rankings(pipeline: str) -> Asset:
+    """Every publication of one pipeline. The events carry EXTRA in their `extra`."""
+    name = "rankings" if pipeline == "news" else f"rankings_{pipeline}"
+    return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings", group="news-rerank")
+
+
+def rankings_current(pipeline: str) -> Asset:
+    """The page that frontends see. Its events have no partition, and come only if the pointer moved."""
+    name = "rankings_current" if pipeline == "news" else f"rankings_current_{pipeline}"
+    return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings_current", group="news-rerank")
+
+
+def emit(
+    context: Mapping[str, Any], *, asset: Asset, partition_key: str | None, published: Mapping[str, Any]
+) -> None:
+    """Attach the event that Airflow stores when the task succeeds.
+
+    Every event has a partition, because a consumer of partitions never sees an event without one. It is the dag run's
+    partition or, if the dag run has none, the publication's as_of.
+    """
+    event = context["outlet_events"][asset]
+    event.extra = {name: published[name] for name in EXTRA}
+    as_of = datetime.fromisoformat(published["as_of"])
+    event.add_partitions(partition_key or as_of.strftime(PARTITION_FORMAT))

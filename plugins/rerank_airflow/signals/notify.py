@@ -1,0 +1,69 @@
+"""Who is told of what, in one sentence: tasks that failed, pages that are degraded, dag runs that are late.
+
+A notifier is a function, or an object or class of Airflow's BaseNotifier. It gets Airflow's context, with the sentence
+as `alert`. An error of a notifier is logged, and harms neither the page nor the next notifier.
+"""
+
+import asyncio
+import copy
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseNotifier
+
+from rerank_airflow.settings import AirflowSettings
+
+log = logging.getLogger(__name__)
+
+Notifier = Callable[..., object]
+
+
+def tell(notifiers: Sequence[Any], context: Mapping[str, Any], *, alert: str) -> int:
+    """Call each notifier with the context and `alert`; returns how many of them raised nothing."""
+    log.warning("%s", alert)
+    return sum(_call(notifier, {**context, "alert": alert}) for notifier in notifiers)
+
+
+def _call(configured: Any, context: dict[str, Any]) -> bool:
+    try:
+        # A copy, because a notifier renders its templates in place.
+        notifier: Notifier = configured() if isinstance(configured, type) else copy.copy(configured)
+        if isinstance(notifier, BaseNotifier) and type(notifier).notify is BaseNotifier.notify:
+            notifier.context = context  # type: ignore[assignment]
+            asyncio.run(_wait(notifier))
+        elif inspect.isawaitable(answer := notifier(context)):
+            asyncio.run(_wait(answer))
+    except Exception:
+        log.exception("notifier %r failed; everything else goes on", configured)
+        return False
+    return True
+
+
+async def _wait(answer: Any) -> None:
+    await answer
+
+
+def on_failure(context: Mapping[str, Any], *, pipeline: str) -> None:
+    """Callback of a task that failed and is not tried again."""
+    error = context.get("exception")
+    what = (
+        f"{type(error).__name__}: {error}"
+        if isinstance(error, BaseException)
+        else str(error or "its worker was lost")
+    )
+    where = f"task {context['task'].task_id} of dag run {context.get('run_id')}"
+    alert = f"pipeline {pipeline}: {where} failed: {what}"
+    tell(AirflowSettings.load().notify_failed, context, alert=alert)
+
+
+def on_degraded(context: Mapping[str, Any], *, pipeline: str, published: Mapping[str, Any]) -> None:
+    """Tell of a degraded page. Its dag run ends green, so no failure callback hears of it."""
+    alert = (
+        f"pipeline {pipeline}: the page of run {published['run_id']} as of {published['as_of']} is degraded: "
+        "some pairs have no score, and their articles follow in BM25 order"
+    )
+    if published["blocked"] is not None:
+        alert += f"; the gate has blocked the run: {published['blocked']}"
+    tell(AirflowSettings.load().notify_degraded, context, alert=alert)

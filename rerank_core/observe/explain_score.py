@@ -1,0 +1,217 @@
+"""What was scored and published: the article's score, its place, or the cut that it did not pass."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import RowMapping
+
+from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
+from rerank_core.publish.ranking import Clusters, rank_topic
+from rerank_core.storage import ledger
+
+Order = Sequence[tuple[str, float]]  # every article that could be ranked, in order, with its rank_score
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """The article's score in the ledger."""
+
+    logit: float
+    run_id: int  # that scored it
+    truncated: bool  # the tail was cut at the token limit
+
+
+def what_was_scored(case: Case) -> Found:
+    """The article's place in the run's latest publication, or why it has none; there is always an answer."""
+    run = case.run
+    publication = case.one("explain.publication", run_id=run.run_id)
+    if publication is None:
+        said = f"It is recalled, and run {run.run_id} has not published yet."
+        return Found((), Answer("not_published", said))
+    is_current = ", the current page" if publication["is_current"] else ""
+    facts = fact("publication", f"version {publication['version']}{is_current}")
+    named = {"publication_id": publication["publication_id"], "slug": case.topic.slug}
+    standing = case.one("explain.standing", **named)
+    row = case.one("explain.row", **named, article_id=case.article_id)
+    scorer_id, missing = run.scorer_id, 0
+    if standing is not None:
+        scorer_id, missing = standing["scorer_id"], standing["missing"]
+    if row is not None and row["ranked_by"] != "model":
+        facts += fact("block", "the second, below it: not scored by the model")
+        return Found(facts, _in_second_block(case, row))
+    if row is not None:
+        facts += fact("block", "the first, scored by the model")
+    score = _score(case, scorer_id)
+    if score is None:
+        return Found(facts, _why_unscored(case, scorer_id, missing))
+    answer = _below_min_score(case, score) if row is None else None
+    if answer is None:
+        order = _order(case, scorer_id)
+        answer = _why_not_shown(case, order) if row is None else _why_this_rank(row, order)
+    return Found(facts + _score_facts(case, score), answer)
+
+
+def _in_second_block(case: Case, row: RowMapping) -> Answer:
+    by = "BM25" if row["ranked_by"] == "bm25" else "the similarity of sentence embeddings"
+    why = _why_distrusted(case) or "it has no score of the model yet"
+    return Answer(
+        "ranked",
+        f"Rank {row['rank']}, in the second block: {why}, and stands there by {by} ({row['light_score']:.2f})."
+        " The next good run scores it.",
+    )
+
+
+def _why_unscored(case: Case, ranking_scorer_id: int | None, missing: int) -> Answer:
+    """Why the scorer that ranks the topic has no score of the article."""
+    run, pair, top_k = case.run, case.own_pair, case.topic.top_k
+    refused = case.one("explain.refused", **_pair_ids(case))
+    if refused is not None:
+        return Answer("refused", f"The scorer refused it: {refused['reason']}.")
+    own = _score(case, run.scorer_id)
+    if own is not None and ranking_scorer_id != run.scorer_id:
+        return Answer(
+            "other_scorer",
+            f"Scorer {run.scorer_id} has scored it (logit {own.logit:+.3f}), but scorer {ranking_scorer_id} ranks the"
+            " topic until the new one has filled it.",
+        )
+    before = f"more than {top_k} unscored documents are before it in BM25 order. The next good run scores it."
+    if (why := _why_distrusted(case)) is not None:
+        return Answer("distrusted", f"It is not on the page: {why}, and {before}")
+    if pair["known"] or not missing:
+        return Answer("score_lost", "It had a score, which is past its retention now.")
+    if pair["light_score"] <= 0:
+        before = "shares no word with the topic's query. The next good run scores it."
+    return Answer("unscored_below_page", f"It has no score of the model yet, and {before}")
+
+
+def _why_distrusted(case: Case) -> str | None:
+    """Why the article's score counts for nothing; None if it has no such score."""
+    row = case.one("explain.aside", **_pair_ids(case))
+    if row is None:
+        return None
+    return (
+        f"its score by run {row['run_id']} (logit {row['logit']:+.3f}) counts for nothing, because the gate blocks"
+        f" that run ({row['sentence']})"
+    )
+
+
+def _pair_ids(case: Case) -> dict[str, int | None]:
+    pair = case.own_pair
+    return {
+        "scorer_id": case.run.scorer_id,
+        "query_id": pair["query_id"],
+        "document_id": pair["document_id"],
+    }
+
+
+def _score_facts(case: Case, score: PairScore) -> Facts:
+    topic, decay = case.topic, _decay(case)
+    return (
+        *fact(
+            "score",
+            f"logit {score.logit:+.3f}, probability {_probability(score.logit):.4f}, by run {score.run_id}",
+        ),
+        *fact("read", "its beginning: the tail was cut at the token limit" if score.truncated else None),
+        *fact(
+            "decay",
+            f"{decay:.3f} = ln 2 × {_age_hours(case):.2f} h ÷ {topic.half_life_hours:g} h, age by half-life",
+        ),
+        *fact("rank score", f"{score.logit - decay:+.3f} = logit − decay"),
+        *fact("min_score", None if topic.min_score is None else f"{topic.min_score:+g}"),
+    )
+
+
+def _below_min_score(case: Case, score: PairScore) -> Answer | None:
+    least = case.topic.min_score
+    if least is None or score.logit >= least:
+        return None
+    said = f"Its logit {score.logit:+.3f} is below the topic's min_score {least:+g}."
+    return Answer("below_min_score", said)
+
+
+def _why_not_shown(case: Case, order: Order) -> Answer:
+    names, top_k = [name for name, _ in order], case.topic.top_k
+    place = names.index(case.article_id) if case.article_id in names else None
+    if place is not None and place < top_k:
+        return Answer(
+            "hidden_then",
+            f"It would stand at {place + 1}, with {order[place][1]:+.3f}, but was blocked or deleted when this page was"
+            " published; the next publication shows it.",
+        )
+    where = "" if place is None else f" It would stand at {place + 1}, with {order[place][1]:+.3f}."
+    last = f" of {order[top_k - 1][1]:+.3f}" if len(order) >= top_k else ""
+    return Answer(
+        "below_top_k", f"The page shows the best {top_k}, and it is below the last of them{last}.{where}"
+    )
+
+
+def _why_this_rank(row: RowMapping, order: Order) -> Answer:
+    rank = row["rank"]
+    sentence = (
+        f"Rank {rank}: its logit {row['logit']:+.3f} less {row['logit'] - row['rank_score']:.3f} for its age gives"
+        f" {row['rank_score']:+.3f}."
+    )
+    if rank > 1 and rank - 2 < len(order):
+        sentence += f" The article before it has {order[rank - 2][1]:+.3f}."
+    if rank < len(order):
+        sentence += f" The one after it has {order[rank][1]:+.3f}."
+    return Answer("ranked", sentence)
+
+
+def _of_scorer(pairs: pa.Table, scorer_id: int | None) -> pa.Table:
+    """The pairs whose topic this scorer ranks."""
+    same = pc.equal(pairs.column("scorer_id"), pa.scalar(scorer_id, pa.int32()))
+    return pairs.filter(pc.fill_null(same, False))
+
+
+def _score(case: Case, scorer_id: int | None) -> PairScore | None:
+    pairs = _of_scorer(case.own_pairs, scorer_id)
+    if scorer_id is None or not pairs.num_rows:
+        return None
+    scores = ledger.lookup_pairs(case.connection, scorer_id, pairs)
+    ids = (pairs.column(name).to_numpy() for name in ("query_id", "document_id"))
+    place = int(scores.positions(*ids)[0])
+    if place < 0:
+        return None
+    return PairScore(float(scores.logit[place]), int(scores.run_id[place]), bool(scores.truncated[place]))
+
+
+def _order(case: Case, scorer_id: int | None) -> Order:
+    """Every article of the topic that could be ranked by the model, ranked without top_k."""
+    pairs = _of_scorer(case.topic_pairs, scorer_id)
+    scores = ledger.lookup_pairs(case.connection, scorer_id or 0, pairs)
+    document_ids = pairs.column("document_id").to_numpy()
+    places = scores.positions(pairs.column("query_id").to_numpy(), document_ids)
+    known = places >= 0
+    nothing = np.zeros(0)
+    clusters = Clusters.of(case.members, as_of=case.run.window.until, hidden=case.hidden_members)
+    ranked = rank_topic(
+        topic=replace(case.topic, top_k=max(1, pairs.num_rows)),
+        clusters=clusters,
+        document_ids=document_ids[known],
+        logit=scores.logit[places[known]].astype(np.float64),
+        light=np.zeros(int(known.sum())),
+        truncated=np.zeros(int(known.sum()), dtype=bool),
+        unscored_ids=nothing.astype(np.int64),
+        unscored_light=nothing,
+    )
+    names = clusters.article_ids[ranked.places].tolist()
+    return list(zip(names, ranked.rank_score.tolist(), strict=True))
+
+
+def _age_hours(case: Case) -> float:
+    age = case.run.window.until - case.member["began_at"]
+    return max(0.0, float(age.total_seconds()) / 3600)
+
+
+def _decay(case: Case) -> float:
+    """In logits: ln 2 × age / half-life."""
+    return math.log(2) * _age_hours(case) / case.topic.half_life_hours
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))

@@ -1,0 +1,128 @@
+"""COPY: Arrow tables into Postgres and out of it, by column name."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from rerank_core.storage import database as db
+from rerank_core.storage.database import driver_cursor
+
+COPY_ROWS = 20_000  # that are written as CSV at a time
+COPY_BYTES = 1 << 16  # that the driver sends at a time
+
+
+def to_csv(data: pa.Table) -> bytes:
+    """The rows as CSV without a header.
+
+    Null is nothing, an empty string is "", a list of texts is an array of Postgres.
+
+    The chunks are joined first: pyarrow 26 writes garbage if a column's first chunk is empty.
+    """
+    buffer = io.BytesIO()
+    joined = data.combine_chunks()
+    for place, field in enumerate(joined.schema):
+        if pa.types.is_list(field.type):
+            joined = joined.set_column(place, field.name, _as_array(joined.column(place)))
+    pacsv.write_csv(joined, buffer, pacsv.WriteOptions(include_header=False))
+    return buffer.getvalue()
+
+
+def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
+    """COPY an Arrow table into `table`, by column name. Returns the number of rows.
+
+    Binary columns are written as bytea hex. Nulls stay null and empty strings stay empty. The rows are written as CSV
+    part by part, while the server waits: to write them ahead would take a second core from readers.
+    """
+    rows = pa.table({name: _as_text(data.column(name)) for name in data.column_names})
+    names = ", ".join(f'"{name}"' for name in data.column_names)
+    parts = (to_csv(rows.slice(start, COPY_ROWS)) for start in range(0, rows.num_rows, COPY_ROWS))
+    with driver_cursor(connection) as cursor:
+        cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", _Parts(parts), COPY_BYTES)
+    return int(data.num_rows)
+
+
+class _Parts:
+    """Parts as a file that the driver reads."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._part = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes of the current part; no bytes at the end."""
+        if not self._part:
+            self._part = memoryview(next(self._parts, b""))
+        taken, self._part = self._part[:size], self._part[size:]
+        return bytes(taken)
+
+
+def copy_out(
+    connection: Connection,
+    name: str,
+    schema: pa.Schema,
+    relations: tuple[tuple[str, str], ...] = (),
+    **values: Any,
+) -> pa.Table:
+    """COPY the rows of a named SELECT out as an Arrow table of this schema (no binary columns).
+
+    A list of texts is read from a column that holds it as JSON.
+    """
+    plain = pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_list(field.type) else field for field in schema]
+    )
+    buffer = io.BytesIO()
+    compiled = str(db.statement(name, relations).compile(dialect=connection.dialect))
+    with driver_cursor(connection) as cursor:
+        query = cursor.mogrify(compiled, values).decode()
+        try:
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
+        except psycopg2.Error as error:
+            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
+    buffer.seek(0)
+    if not buffer.getbuffer().nbytes:
+        return schema.empty_table()
+    found = pacsv.read_csv(
+        buffer,
+        pacsv.ReadOptions(column_names=schema.names, block_size=64 << 20),
+        pacsv.ParseOptions(newlines_in_values=True),
+        pacsv.ConvertOptions(
+            column_types=plain,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
+    for place, field in enumerate(schema):
+        if pa.types.is_list(field.type):
+            lists = [None if text is None else json.loads(text) for text in found.column(place).to_pylist()]
+            found = found.set_column(place, field.name, pa.array(lists, field.type))
+    return found.cast(schema)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        values = [None if value is None else "\\x" + value.hex() for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(values, pa.string())])
+    return _as_array(column) if pa.types.is_list(column.type) else column
+
+
+def _as_array(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Lists of texts as Postgres writes its arrays: {"one","two"}."""
+    chunks = []
+    for lists in column.chunks:
+        quoted = pc.replace_substring(lists.values, "\\", "\\\\")
+        quoted = pc.replace_substring(quoted, '"', '\\"')
+        quoted = pc.binary_join_element_wise('"', quoted, '"', "")
+        rows = pa.ListArray.from_arrays(lists.offsets, quoted)
+        chunks.append(pc.binary_join_element_wise("{", pc.binary_join(rows, ","), "}", ""))
+    return pa.chunked_array(chunks, pa.string())

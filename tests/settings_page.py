@@ -1,0 +1,116 @@
+"""rerank_core/SETTINGS.md from the settings themselves: `make settings` writes it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from rerank_core.airflow_settings import AirflowSettings
+from rerank_core.settings import DEMO_CHECKPOINT, Settings
+
+PAGE = Path(__file__).resolve().parents[1] / "rerank_core" / "SETTINGS.md"
+
+HEAD = """# Settings
+
+<!-- Made by `make settings` from rerank_core/settings.py and rerank_core/airflow_settings.py. Do not edit it here. -->
+
+Every setting is an environment variable. `rerank settings` prints the values in force and hides passwords.
+It also names each variable `RERANK_…` that is no setting, so that a misspelt name shows.
+
+Set them on every machine of Airflow: scheduler, API server and workers. An empty list or mapping is shown as `none`.
+A pipeline can have values of its own: see `RERANK_AIRFLOW_PIPELINES`.
+
+```sh
+export RERANK_AIRFLOW_PIPELINES='{"news": {}, "shadow": {"model": "Qwen/Qwen3-Reranker-4B"}}'
+```
+"""
+
+TAIL = """
+## Of the process
+
+These variables belong to one process and are no settings of a pipeline.
+
+| variable | default | meaning |
+|---|---|---|
+| `RERANK_DEBUG` | `none` | `1` shows the traceback of an error instead of one sentence. |
+| `RERANK_CACHE_DIR` | `~/.cache/news-rerank` | Folder that keeps digests of weights, so that a start need not read them again. |
+| `RERANK_DEMO_DIR` | `.demo` | Folder of `make demo` and `make ui`. |
+"""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Where things are": ("database_url", "store_url", "pipeline"),
+    "Source": (
+        "source_url",
+        "source_view",
+        "source_deletes",
+        "deletes_stop_share",
+        "deletes_stop_articles",
+        "lookback_days",
+    ),
+    "Prepare": (
+        "prepare_without",
+        "boilerplate_rules",
+        "prepare_workers",
+        "syndication_similarity",
+        "syndication_hours",
+        "preferred_sources",
+    ),
+    "Recall": ("recall", "fill_factor", "embedding_model", "milvus_url"),
+    "Model": (
+        "model",
+        "precision",
+        "max_document_tokens",
+        "passages",
+        "compile",
+        "kv_cache_gib",
+        "gpu_memory_utilization",
+    ),
+    "Scoring": (
+        "max_pairs",
+        "scoring_minutes",
+        "shards",
+        "flush_seconds",
+        "light_order",
+        "light_model",
+        "light_seconds",
+    ),
+    "Page": ("freshness_hours", "min_score", "page_deadline_minutes", "gate_empty_share"),
+    "Copy in Redis": ("redis_url", "redis_ttl_hours", "redis_timeout_seconds"),
+    "Schedule and tasks": ("schedule", "retries", "retry_seconds", "gpu_pool", "gpu_queue"),
+    "Clean-up": (
+        "maintain_schedule",
+        "store_grace_hours",
+        "retention_days",
+        "text_retention_days",
+        "ledger_retention_months",
+    ),
+}
+
+
+def page() -> str:
+    """SETTINGS.md. Raises ValueError if a setting is in no group, in two, or does not exist."""
+    names = [name for group in GROUPS.values() for name in group]
+    if sorted(names) != sorted(Settings.model_fields):
+        odd = sorted(set(names) ^ set(Settings.model_fields)) or "one that is named twice"
+        raise ValueError(f"GROUPS of settings_page.py must name each setting once; look at {odd}")
+    parts = [HEAD]
+    parts += [f"\n## {title}\n\n{_table(Settings, group)}\n" for title, group in GROUPS.items()]
+    parts.append(f"\n## Airflow\n\n{_table(AirflowSettings, tuple(AirflowSettings.model_fields))}\n")
+    return "".join([*parts, TAIL])
+
+
+def _table(settings: type[BaseSettings], names: tuple[str, ...]) -> str:
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name in names:
+        field = settings.model_fields[name]
+        default = field.get_default(call_default_factory=True)
+        shown = "none" if default in ({}, (), None) else str(default)
+        if shown == str(DEMO_CHECKPOINT):
+            shown = "demonstration checkpoint"
+        variable = f"{settings.model_config['env_prefix']}{name}".upper()
+        rows.append(f"| `{variable}` | `{shown}` | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
