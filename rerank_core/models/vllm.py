@@ -7,6 +7,7 @@
 - A process has one engine at a time: vLLM keeps state of the process, and closing one engine breaks all others.
 """
 
+import contextlib
 import gc
 import logging
 import math
@@ -43,7 +44,12 @@ open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # scorers and embedders 
 
 
 class VllmScorer:
-    """Scores pairs with a local checkpoint. See Scorer for the contract."""
+    """Scores pairs with a local checkpoint. See Scorer for the contract.
+
+    `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager` says
+    whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
+    _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
+    """
 
     def __init__(
         self,
@@ -60,10 +66,6 @@ class VllmScorer:
         run_canary: bool = True,
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
-
-        `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager`
-        says whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
-        _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
 
         Raises ModelError if the checkpoint must not be used or its canary fails, EngineError if the engine does not
         start.
@@ -97,16 +99,9 @@ class VllmScorer:
             enforce_eager=eager,
             **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
         )
-        batch_tokens = _batch_tokens(self._max_tokens, on_cpu=on_cpu)
         open_engines.add(self)
-        self._submission = Submission(
-            self._llm.llm_engine,
-            parameters=vllm.PoolingParams(task="classify", use_activation=False),
-            prompter=self._prompter,
-            max_prompt_tokens=self._max_tokens,
-            least_tokens=_CPU_LEAST_TOKENS if on_cpu else 2 * batch_tokens,
-            most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
-        )
+        parameters = vllm.PoolingParams(task="classify", use_activation=False)
+        self._submission = self._open_submission(parameters, in_flight_tokens, on_cpu=on_cpu)
         built = time.monotonic()
         self.canary_margin: float | None = None
         if run_canary:
@@ -117,6 +112,18 @@ class VllmScorer:
             self.identity.digest[:12],
             built - started,
             time.monotonic() - built,
+        )
+
+    def _open_submission(self, parameters: Any, in_flight_tokens: int | None, *, on_cpu: bool) -> Submission:
+        """What hands pairs to the engine, within the tokens that may be in the engine at once."""
+        batch_tokens = _batch_tokens(self._max_tokens, on_cpu=on_cpu)
+        return Submission(
+            self._llm.llm_engine,
+            parameters=parameters,
+            prompter=self._prompter,
+            max_prompt_tokens=self._max_tokens,
+            least_tokens=_CPU_LEAST_TOKENS if on_cpu else 2 * batch_tokens,
+            most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
         )
 
     def _check_canary(self, canary: Canary) -> float:
@@ -211,19 +218,20 @@ def start_llm(
         else {"gpu_memory_utilization": gpu_memory_utilization}
     )
     try:
-        return vllm.LLM(
-            model=str(checkpoint.folder),
-            runner="pooling",
-            load_format="safetensors",
-            use_tqdm_on_load=False,
-            trust_remote_code=False,
-            enable_prompt_embeds=False,
-            max_model_len=max_tokens,
-            max_num_batched_tokens=_batch_tokens(max_tokens, on_cpu=on_cpu),
-            max_num_seqs=256,
-            **memory,
-            **options,
-        )
+        with _int8_kernel_of_any_precision(options.get("dtype")):
+            return vllm.LLM(
+                model=str(checkpoint.folder),
+                runner="pooling",
+                load_format="safetensors",
+                use_tqdm_on_load=False,
+                trust_remote_code=False,
+                enable_prompt_embeds=False,
+                max_model_len=max_tokens,
+                max_num_batched_tokens=_batch_tokens(max_tokens, on_cpu=on_cpu),
+                max_num_seqs=256,
+                **memory,
+                **options,
+            )
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ModelError(
             f"{checkpoint.folder}: vLLM refused the checkpoint: {error}; take another checkpoint"
@@ -232,6 +240,29 @@ def start_llm(
         raise EngineError(
             f"vLLM did not start with {checkpoint.folder} ({type(error).__name__}: {error}); check memory and device"
         ) from error
+
+
+@contextlib.contextmanager
+def _int8_kernel_of_any_precision(dtype: object) -> Iterator[None]:
+    """Let int8 weights run in every precision on a CPU with AMX, as they run on a CPU without AMX.
+
+    On a CPU with AMX, vLLM takes an AMX kernel for int8 weights, whatever the precision. At the first step the kernel
+    refuses float32, and in float16 it ends the process if the CPU has no AMX for float16. So while an engine of another
+    precision than bfloat16 loads its weights, vLLM is told that this kernel does not fit: it takes oneDNN's kernel.
+    """
+    try:
+        from vllm.model_executor.kernels.linear.scaled_mm import cpu as kernels
+    except ImportError:  # a version that keeps its kernels elsewhere, or a build for GPUs
+        kernels = None
+    fits = getattr(kernels, "check_cpu_sgl_kernel", None)
+    if dtype == "bfloat16" or fits is None:
+        yield
+        return
+    kernels.check_cpu_sgl_kernel = lambda n, k, weights: False
+    try:
+        yield
+    finally:
+        kernels.check_cpu_sgl_kernel = fits
 
 
 def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
