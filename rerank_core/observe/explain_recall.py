@@ -2,7 +2,7 @@
 
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
 from rerank_core.prepare.language import language
-from rerank_core.recall.window import pattern
+from rerank_core.recall.filters import has_term
 
 
 def what_was_recalled(case: Case) -> Found:
@@ -42,8 +42,8 @@ def _why_filtered(case: Case) -> Answer | None:
 
 def _has(case: Case, term: str) -> bool | None:
     """Whether the scored text has the term, as recall filters; None if the text is gone."""
-    row = case.one("explain.fits", document_id=case.member["scored_document_id"], patterns=[pattern(term)])
-    return None if row is None else bool(row["matches"])
+    row = case.one("explain.text", document_id=case.member["scored_document_id"])
+    return None if row is None else has_term(row["text"], term)
 
 
 def _why_not_looked_at(case: Case) -> Answer | None:

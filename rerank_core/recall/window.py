@@ -18,6 +18,7 @@ from rerank_core.prepare.language import language
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
+from rerank_core.recall.filters import Filters
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
@@ -201,39 +202,12 @@ def ask(
         yield Asked(topic, by_member, light)
 
 
-def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
+def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
     """The members in the topic's languages that have every `must` term and no `must_not` term."""
-    eligible = np.ones(len(window), dtype=bool)
+    eligible = filters.passed(topic)
     if topic.languages:
         eligible &= np.isin(window.langs.astype(str), topic.languages)
-    if topic.must or topic.must_not:
-        document_ids = window.document_ids
-        allowed = [
-            row["document_id"]
-            for row in db.rows(
-                connection,
-                "window.filter",
-                document_ids=document_ids.tolist(),
-                must=[pattern(term) for term in topic.must],
-                must_not=[pattern(term) for term in topic.must_not],
-            )
-        ]
-        eligible &= np.isin(document_ids, np.asarray(allowed, dtype=np.int64))
     return eligible
-
-
-def pattern(term: str) -> str:
-    """The Postgres regular expression that finds a term literally.
-
-    Latin letters and digits match as whole words: "AI" is not in "said".
-    """
-    escaped = "".join(
-        f"\\{character}" if character.isascii() and not character.isalnum() else character
-        for character in term
-    )
-    before = "(?<![A-Za-z0-9])" if term[:1].isascii() and term[:1].isalnum() else ""
-    after = "(?![A-Za-z0-9])" if term[-1:].isascii() and term[-1:].isalnum() else ""
-    return before + escaped + after
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:

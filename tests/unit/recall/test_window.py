@@ -1,13 +1,9 @@
-"""What a topic finds in a window: the best of each search, and the patterns that its terms become."""
-
-import re
+"""What a topic finds in a window: the best of each search."""
 
 import numpy as np
-import pytest
 from factories import make_topic
 
 from rerank_core.recall.base import Asked, Found, Ids, Mask
-from rerank_core.recall.window import pattern
 from rerank_core.recall.window import search as search_window
 
 
@@ -61,25 +57,3 @@ def test_a_document_that_two_searches_find_keeps_its_best_place() -> None:
 
 def test_nothing_is_searched_where_nothing_is_asked() -> None:
     assert search(Told(0), light=[1.0]) == ([], [], [])
-
-
-@pytest.mark.parametrize(
-    ("term", "text", "found"),
-    [
-        ("AI", "new AI rules", True),
-        ("AI", "he said again", False),
-        ("AI", "AI芯片出口", True),
-        ("ai", "GenAI", False),
-        ("3.5", "version 3.5 is out", True),
-        ("3.5", "version 345 is out", False),
-        ("C++", "in C++, and", True),
-        ("American football", "an American football team", True),
-        ("智能", "人工智能", True),
-        ("(a|b)*", "a", False),
-        ("(a|b)*", "regex (a|b)* here", True),
-    ],
-)
-def test_a_term_is_matched_as_it_stands_and_latin_ones_as_whole_words(
-    term: str, text: str, found: bool
-) -> None:
-    assert bool(re.search(pattern(term), text, re.IGNORECASE)) == found
