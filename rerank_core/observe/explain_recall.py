@@ -3,6 +3,7 @@
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
 from rerank_core.prepare.language import language
 from rerank_core.recall.filters import has_term
+from rerank_core.recall.window import takes_language
 
 
 def what_was_recalled(case: Case) -> Found:
@@ -29,7 +30,7 @@ def _recall_facts(case: Case) -> Facts:
 
 def _why_filtered(case: Case) -> Answer | None:
     lang, wanted = case.member["lang"], case.topic.languages
-    if wanted and lang not in wanted:
+    if not takes_language(case.topic, lang):
         return Answer("other_language", f"It is in {lang}, and the topic takes {', '.join(wanted)} only.")
     for term in case.topic.must:
         if _has(case, term) is False:

@@ -27,7 +27,7 @@ _RUNS = regex.compile(
     rf"[{HAN}]+|[{KANA}][{KANA}{HAN}]*|[{HANGUL}]+|[[{UNSPACED}]&&[\p{{L}}\p{{M}}\p{{N}}]]+"
     rf"|\p{{L}}(?:\+\+(?!\+)|\#)(?!\p{{L}})"  # C++, C#
     rf"|[a-z](?:\.[a-z])+(?![\p{{L}}\p{{M}}\p{{N}}])\.?"  # U.S.
-    rf"|{_LETTERS}(?:{_NUMBER_GOES_ON})*+(?:-\p{{N}}[\p{{L}}\p{{M}}\p{{N}}]*+(?:{_NUMBER_GOES_ON})*+)?(?:'\p{{L}}++)?",
+    rf"|{_LETTERS}(?:{_NUMBER_GOES_ON})*+(?:(?<=\p{{L}})-\p{{N}}[\p{{L}}\p{{M}}\p{{N}}]*+(?:{_NUMBER_GOES_ON})*+)?(?:'\p{{L}}++)?",
     regex.VERSION1,
 )
 _HAN_RUN, _BIGRAM_RUN, _UNSPACED_RUN = (
@@ -36,7 +36,6 @@ _HAN_RUN, _BIGRAM_RUN, _UNSPACED_RUN = (
 _PARTS = regex.compile("[^-']+")
 _DIGIT = regex.compile(r"\p{N}")
 
-_NEEDS_FOLDING = regex.compile(r"[^\x00-\x7f]")
 _DROPPED = regex.compile(
     r"(?<=i)\u0307"  # of İ
     r"|[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"  # Hebrew points
@@ -49,11 +48,16 @@ _SAME = str.maketrans(
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032\u00b4\u0060", "'"),
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63", "-"),
-        "\u06cc": "\u064a",  # Persian and Arabic keyboards write these two letters differently
+        "\u06cc": "\u064a",  # letters that keyboards, or writers of Arabic in a hurry, take for one another
+        "\u0649": "\u064a",
         "\u06a9": "\u0643",
+        "\u0629": "\u0647",
+        **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
     }
 )
 
+# A pair of Chinese characters with one of these is of grammar, not of the story.
+_GRAMMAR = regex.compile("[的了是在和与也都就而及为被把这那哪什么吗呢一]")
 # The stop words of Lucene: words that no query is about.
 _STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this"
@@ -84,7 +88,9 @@ def folded(text: str) -> str:
     non-joiner stays between Arabic letters, because it parts a word there.
     """
     text = caseless(text)
-    return _DROPPED.sub("", text).translate(_SAME) if _NEEDS_FOLDING.search(text) else text
+    if text.isascii():
+        return text
+    return _DROPPED.sub("", unicodedata.normalize("NFC", text)).translate(_SAME)
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +146,7 @@ def _chinese(run: str) -> Iterator[str]:
     yield from words
     if len(run) > 2:
         known = set(words)
-        yield from (pair for pair in _pairs(run) if pair not in known)
+        yield from (pair for pair in _pairs(run) if pair not in known and not _GRAMMAR.search(pair))
 
 
 def _words(run: str, lang: str) -> Iterator[str]:

@@ -23,9 +23,9 @@ from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import clusters_of
+from rerank_core.storage.languages import UNKNOWN, canonical
 
 BATCH = 5_000  # documents whose terms are read at a time
-TOLD = 0.5  # at a lower confidence, the language of a query is unknown
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,12 @@ def _in_a_language_of(topic: Topic, window: Window) -> Mask:
     A query in `queries` has the language that it is for. The language of `query` is told from its text.
     """
     told = language(topic.query, claimed=None)
-    if told.confidence < TOLD:
+    if told.code == UNKNOWN:
         return np.ones(len(window), dtype=bool)
-    return np.isin(window.langs.astype(str), [told.code, *topic.queries])
+    spoken = {told.code, UNKNOWN, *(canonical(code) or code for code in topic.queries)}
+    return np.isin(
+        window.langs.astype(str), [lang for lang in window.languages if (canonical(lang) or lang) in spoken]
+    )
 
 
 def ask(
@@ -206,8 +209,16 @@ def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
     """The members in the topic's languages that have every `must` term and no `must_not` term."""
     eligible = filters.passed(topic)
     if topic.languages:
-        eligible &= np.isin(window.langs.astype(str), topic.languages)
+        for lang, here in window.languages.items():
+            if not takes_language(topic, lang):
+                eligible &= ~here
     return eligible
+
+
+def takes_language(topic: Topic, lang: str) -> bool:
+    """Whether the topic takes documents in this language. Every topic takes a document whose language is unknown."""
+    wanted = {canonical(code) or code for code in topic.languages}
+    return not wanted or lang == UNKNOWN or (canonical(lang) or lang) in wanted
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:
