@@ -6,7 +6,8 @@
 """
 
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -115,19 +116,19 @@ def language(text: str, *, claimed: str | None) -> Language:
     return Language(code, confidence)
 
 
-def _script_shares(sample: str) -> Counter[str]:
+def _script_shares(sample: str) -> dict[str, float]:
     """Script → its share of the letters, 0..1. Names in Latin letters and what stands in brackets hardly count."""
     main = _ASIDE.sub(" ", sample)
     if not any(map(str.isalpha, main)):
         main = sample
-    weights: Counter[str] = Counter()
+    weights: dict[str, float] = defaultdict(float)
     for word in _LATIN_WORD.findall(main):
         weights["Latin"] += len(word) if word.islower() else NAME_WEIGHT * len(word)
     for character, times in Counter(main).items():
         if character.isalpha() and (script := _script_of(character)) != "Latin":
             weights[script] += times
     total = sum(weights.values())
-    return Counter({script: weight / total for script, weight in weights.items()} if total else {})
+    return defaultdict(float, {script: weight / total for script, weight in weights.items()} if total else {})
 
 
 @cache
@@ -136,7 +137,7 @@ def _script_of(character: str) -> str:
     return "Latin" if name in {"LATIN", "FULLWIDTH"} else _SCRIPT_OF.get(name, "Other")
 
 
-def _script(shares: Counter[str]) -> str | None:
+def _script(shares: Mapping[str, float]) -> str | None:
     """The script of the text; None if it is Latin or no script of LANGUAGES_OF."""
     ideographs = shares["Han"] + shares["Kana"]
     if ideographs and ideographs >= max(SCRIPT_SHARE, shares["Hangul"]):
@@ -145,7 +146,7 @@ def _script(shares: Counter[str]) -> str | None:
     return max(others, key=lambda script: shares[script], default=None)
 
 
-def _is_spoken(code: str, shares: Counter[str]) -> bool:
+def _is_spoken(code: str, shares: Mapping[str, float]) -> bool:
     """Whether the claimed language alone is written in a script that much of the text is in."""
     return any(
         shares[script] >= SPOKEN_SHARE
@@ -154,7 +155,7 @@ def _is_spoken(code: str, shares: Counter[str]) -> bool:
     )
 
 
-def _likelihoods(sample: str, script: str | None, shares: Counter[str]) -> dict[str, float]:
+def _likelihoods(sample: str, script: str | None, shares: Mapping[str, float]) -> dict[str, float]:
     """Language code → how likely the sample makes it, 0..1; empty for a sample without letters."""
     if not shares:
         return {}

@@ -90,7 +90,7 @@ def folded(text: str) -> str:
     text = caseless(text)
     if text.isascii():
         return text
-    return _DROPPED.sub("", unicodedata.normalize("NFC", text)).translate(_SAME)
+    return str(_DROPPED.sub("", unicodedata.normalize("NFC", text))).translate(_SAME)
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,7 @@ class Finder:
 
 def _comparable(text: str) -> str:
     """The form in which terms and texts are compared: folded, with one space for any white space."""
-    return _SPACES.sub(" ", folded(text))
+    return str(_SPACES.sub(" ", folded(text)))
 
 
 def has_term(text: str, term: str) -> bool:

@@ -68,7 +68,7 @@ def canonical(claimed: str) -> str | None:
         language = langcodes.Language.get(tag)
         if not tag or tag.startswith("x-") or not langcodes.tag_is_valid(language.language or UNKNOWN):
             return None
-    except (langcodes.LanguageTagError, LookupError, ValueError):
+    except (LookupError, ValueError):  # LanguageTagError is a ValueError
         return None
     code = language.language or UNKNOWN
     code = _SAME.get(code, code)
