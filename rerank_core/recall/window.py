@@ -96,14 +96,15 @@ class Chosen:
 def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequence[tuple[Ids, int]]) -> Chosen:
     """Search each (positions, limit) for its best eligible members.
 
-    If all members of a set fit into its limit, members that the strategy does not find follow the found members.
+    If a topic has several queries, the members of each query get their share of the limit. If all members of a set
+    fit into its limit, members that the strategy does not find follow the found members.
     """
     nowhere = np.iinfo(np.int64).max
     place = np.full(len(eligible), nowhere, dtype=np.int64)
     by = np.full(len(eligible), "", dtype="U10")
     for positions, limit in searches:
         among = positions[eligible[positions]]
-        found = retriever.best(asked, among, limit)
+        found = _best_of_each_query(retriever, asked, among, limit)
         if len(among) <= limit:
             found = _with_the_rest(asked, found, among)
         places = np.arange(1, len(found.positions) + 1)
@@ -113,6 +114,23 @@ def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequenc
     chosen = place < nowhere
     order = by_light(asked, np.flatnonzero(chosen))
     return Chosen(chosen, place, by, order[np.argsort(place[order], kind="stable")])
+
+
+def _best_of_each_query(retriever: Retriever, asked: Asked, among: Ids, limit: int) -> Found:
+    """The best of each query in turn, first all first places, then all second places, so that no language crowds out another.
+
+    Scores of different languages are not comparable. A query that finds fewer members leaves its places to the others.
+    """
+    query_ids = asked.query_ids[among]
+    parts = [retriever.best(asked, among[query_ids == query], limit) for query in np.unique(query_ids)]
+    if len(parts) < 2:
+        return parts[0] if parts else retriever.best(asked, among, limit)
+    places = np.concatenate([np.arange(len(part.positions)) for part in parts])
+    order = np.argsort(places, kind="stable")[:limit]
+    return Found(
+        np.concatenate([part.positions for part in parts])[order],
+        np.concatenate([part.by for part in parts])[order],
+    )
 
 
 def _with_the_rest(asked: Asked, found: Found, among: Ids) -> Found:

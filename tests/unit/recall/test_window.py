@@ -57,3 +57,14 @@ def test_a_document_that_two_searches_find_keeps_its_best_place() -> None:
 
 def test_nothing_is_searched_where_nothing_is_asked() -> None:
     assert search(Told(0), light=[1.0]) == ([], [], [])
+
+
+def test_each_query_of_a_topic_gets_its_share_of_the_limit() -> None:
+    query_ids = np.asarray([1, 1, 1, 1, 2, 2, 3], dtype=np.int64)
+    light = np.asarray([9.0, 8.0, 7.0, 6.0, 2.0, 1.0, 0.5], dtype=np.float32)
+    asked = Asked(make_topic(), query_ids, light)
+    everything = np.arange(7, dtype=np.int64)
+    found = search_window(Told(*range(7)), asked, np.ones(7, dtype=bool), [(everything, 5)])
+    assert found.order.tolist() == [0, 4, 6, 1, 5]
+    fewer = search_window(Told(0, 1, 2, 3, 4), asked, np.ones(7, dtype=bool), [(everything, 4)])
+    assert fewer.order.tolist() == [0, 4, 1, 2]
