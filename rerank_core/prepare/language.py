@@ -157,7 +157,7 @@ def _is_spoken(code: str, shares: Mapping[str, float]) -> bool:
 
 def _likelihoods(sample: str, script: str | None, shares: Mapping[str, float]) -> dict[str, float]:
     """Language code → how likely the sample makes it, 0..1; empty for a sample without letters."""
-    if not shares:
+    if not any(shares.values()):
         return {}
     if script == "Han":
         return _han(sample)
