@@ -60,6 +60,7 @@ def to_document(
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
         counts["language_overruled"] += told.overruled
+        counts["language_unknown"] += told.unknown
         counts[f"lang_{told.code}"] += 1
         counts.update(f"flag_{flag}" for flag in noticed)
         counts["signature_short"] += sketch is None and "syndication" not in cleaning.without

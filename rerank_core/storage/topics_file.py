@@ -18,20 +18,11 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rerank_core.errors import InputError
 from rerank_core.records import Topic
 from rerank_core.settings import SLUG
+from rerank_core.storage.languages import canonical
 
 MOST = 1_000  # candidate_limit and top_k
 LONGEST_QUERY = 2_000  # characters; also of an instruction
 LONGEST_TERM = 200  # characters of a must or must_not term
-# ISO 639-1, and "und" for documents whose language could not be told.
-_CODES = """
-aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee
-el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is
-it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms
-mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk
-sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk und ur uz ve vi vo wa wo xh
-yi yo za zh zu
-"""
-LANGUAGES = frozenset(_CODES.split())
 COUNTRIES = {"cn": "zh", "jp": "ja", "us": "en", "gb": "en", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk"}
 
 
@@ -192,9 +183,13 @@ class _Reader:
             raise _Wrong(node, f"{name} is {_kind(node)}; write {name}: {{en: a query, zh: another}}")
         self._note_repeated(node)
         found: dict[str, str] = {}
+        written: dict[str, str] = {}  # code → how the file writes it
         for key, value in node.value:
             with self._noting():
                 lang = _language(key, name)
+                if lang in found and written[lang] != key.value:
+                    raise _Wrong(key, f"{name} has '{lang}' twice; keep one of them")
+                written[lang] = key.value
                 found[lang] = _text(value, f"{name}.{lang}", most=LONGEST_QUERY)
         return found
 
@@ -234,13 +229,13 @@ def _term(node: Node, name: str) -> str:
 
 def _language(node: Node, name: str) -> str:
     # YAML takes `no` for false: the code of Norwegian is what is written, not what YAML makes of it.
-    code = node.value if isinstance(node, ScalarNode) else ""
-    if code in LANGUAGES:
-        return str(code)
-    meant = re.split("[-_]", code.lower())[0] if code else ""
-    meant = COUNTRIES.get(meant, meant)
-    hint = f"did you mean '{meant}'?" if meant in LANGUAGES else "write a code such as en or zh"
-    raise _Wrong(node, f"{name} {_shown(node)} is not a language code of ISO 639-1; {hint}")
+    written = str(node.value) if isinstance(node, ScalarNode) else ""
+    code = canonical(written)
+    if code is not None:
+        return code
+    meant = COUNTRIES.get(re.split("[-_]", written.lower())[0])
+    hint = f"did you mean '{meant}'?" if meant else "write a code such as en or zh"
+    raise _Wrong(node, f"{name} {_shown(node)} is not a language code of BCP 47; {hint}")
 
 
 def _whole(node: Node, name: str) -> int:

@@ -67,12 +67,9 @@ SELECT rank, ranked_by, logit, rank_score, light_score, truncated, is_new, copie
 FROM rerank.ranking
 WHERE publication_id = :publication_id AND slug = :slug AND article_id = :article_id
 
--- name: fits
--- Whether a document's text matches each of these patterns, ignoring case, as recall filters.
-SELECT p.pattern, d.text ~* p.pattern AS matches
-FROM rerank.document d
-CROSS JOIN unnest(CAST(:patterns AS text[])) AS p (pattern)
-WHERE d.document_id = :document_id
+-- name: text
+-- A document's text, in which the topic's terms are looked for as recall does.
+SELECT text FROM rerank.document WHERE document_id = :document_id
 
 -- name: refused
 -- Why a scorer refused a pair.

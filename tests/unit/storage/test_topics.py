@@ -44,6 +44,17 @@ def test_a_topic_needs_only_slug_and_query(tmp_path: Path) -> None:
     assert load(tmp_path, one("")) == [Topic(slug="ai-chips", query="AI 芯片")]
 
 
+def test_aliases_of_a_language_are_read_as_its_code(tmp_path: Path) -> None:
+    file = tmp_path / "topics.yaml"
+    file.write_text(
+        one("  languages: [nb, iw, in, eng, cmn-Hant, pt-BR, SV]") + "  queries: {no: a, jpn: b}\n",
+        encoding="utf-8",
+    )
+    (topic,) = load_topics(file)
+    assert topic.languages == ("no", "he", "id", "en", "zh", "pt", "sv")
+    assert topic.queries == {"no": "a", "ja": "b"}
+
+
 def test_every_field_is_read(tmp_path: Path) -> None:
     text = one(
         """
@@ -126,19 +137,19 @@ def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
         (r'  instruction: "a\0b"', r"instruction 'a\x00b' holds a NUL character; take it out"),
         (r'  instruction: "\ud800"', "instruction holds half a character, U+D800; write the whole one"),
         ("  languages: zh", "languages is text, not a list; write it in square brackets"),
-        ("  languages: [zh-CN]", "languages 'zh-CN' is not a language code of ISO 639-1; did you mean 'zh'?"),
-        ("  languages: [jp]", "languages 'jp' is not a language code of ISO 639-1; did you mean 'ja'?"),
-        ("  languages: [EN]", "languages 'EN' is not a language code of ISO 639-1; did you mean 'en'?"),
+        ("  languages: [jp]", "languages 'jp' is not a language code of BCP 47; did you mean 'ja'?"),
+        ("  languages: [nb, no]", "languages has 'no' twice; keep one of them"),
+        ("  queries: {iw: a, he: b}", "queries has 'he' twice; keep one of them"),
         (
             "  languages: [q]",
-            "languages 'q' is not a language code of ISO 639-1; write a code such as en or zh",
+            "languages 'q' is not a language code of BCP 47; write a code such as en or zh",
         ),
         ("  languages: [en, en]", "languages has 'en' twice; keep one of them"),
         ("  queries: [en]", "queries is a list; write queries: {en: a query, zh: another}"),
         ("  queries: {en: ''}", "queries.en is empty; write its text"),
         (
             "  queries: {xx: a}",
-            "queries 'xx' is not a language code of ISO 639-1; write a code such as en or zh",
+            "queries 'xx' is not a language code of BCP 47; write a code such as en or zh",
         ),
         ("  queries: {en: a, en: b}", "en is on line 4 already; keep one of them"),
         ("  must: [a, ~]", "must is empty; write its text"),
