@@ -119,6 +119,7 @@ def _extract(text: str, cleaning: Cleaning, tally: Tally) -> str:
     read = fragment.read(text)
     tally.letters_in += read.letters
     tally.restored += read.restored
+    tally.raw_cut += read.is_cut
     return read.text
 
 

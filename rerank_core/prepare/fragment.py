@@ -13,11 +13,13 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from rerank_core.prepare.markup import BLOCK, ELEMENTS, RAW, TAG
 
 LINK_SHARE = 0.95  # a list with at least this share of its letters in links leads to other articles
+MAX_TOKENS = 400_000  # tags and texts; a story has some hundreds
 MAX_CELL = 300  # characters; a table with a longer cell is a layout, and its cells are lines of their own
 
 HIDDEN = frozenset(
@@ -48,6 +50,7 @@ class Fragment:
     text: str
     letters: int  # of its visible text, lists of links included
     restored: bool  # letters were missing, and were put back
+    is_cut: bool  # what is behind MAX_TOKENS was not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ class Token:
 
 def read(markup: str) -> Fragment:
     """The text of a fragment. Takes time in proportion to its length, whatever it holds."""
-    tokens = list(_visible(list(_tokens(_MARKS.sub("", markup)))))
+    found = list(islice(_tokens(_MARKS.sub("", markup)), MAX_TOKENS + 1))
+    is_cut = len(found) > MAX_TOKENS
+    tokens = list(_visible(found[:MAX_TOKENS]))
     keeps_empty_lines = not any(token.kind == "start" and token.value in BLOCK for token in tokens)
     writer = _Writer(keeps_empty_lines)
     for token in tokens:
@@ -69,8 +74,8 @@ def read(markup: str) -> Fragment:
     text = lines(writer.finish())
     visible = letters("".join(token.value for token in tokens if token.kind == "text"))
     if letters(text) < visible - writer.dropped:
-        return Fragment(lines(_plainly(tokens)), visible, True)
-    return Fragment(text, visible, False)
+        return Fragment(lines(_plainly(tokens)), visible, True, is_cut)
+    return Fragment(text, visible, False, is_cut)
 
 
 def letters(text: str) -> int:
@@ -234,7 +239,7 @@ def _hidden_spans(tokens: list[Token], names: set[str]) -> dict[int, int]:
     return spans
 
 
-@dataclass
+@dataclass(slots=True)
 class _List:
     """A list, or the whole fragment: its pieces so far."""
 
@@ -248,17 +253,17 @@ class _List:
         return self.links > 1 and self.linked >= LINK_SHARE * self.total
 
 
-@dataclass
+@dataclass(slots=True)
 class _Table:
     """A table: its rows of cells so far, and what stands outside of its cells."""
 
     before: _List = field(default_factory=_List)
     rows: list[list[_List]] = field(default_factory=list)
     is_layout: bool = False
+    latest: _List = field(init=False)  # where text goes: the latest cell, also behind its end
 
-    def cell(self) -> _List:
-        """The cell that is being read."""
-        return self.rows[-1][-1] if self.rows and self.rows[-1] else self.before
+    def __post_init__(self) -> None:
+        self.latest = self.before
 
 
 class _Writer:
@@ -312,7 +317,7 @@ class _Writer:
     @property
     def _pieces(self) -> _List:
         top = self._open[-1]
-        return top.cell() if isinstance(top, _Table) else top
+        return top.latest if isinstance(top, _Table) else top
 
     def _put(self, piece: str) -> None:
         self._pieces.pieces.append(piece)
@@ -377,7 +382,8 @@ class _Writer:
         if name == "tr" or not table.rows:
             table.rows.append([])
         if name != "tr":
-            table.rows[-1].append(_List())
+            table.latest = _List()
+            table.rows[-1].append(table.latest)
         self._last = "\n"
 
     def _close_lists(self) -> None:

@@ -36,7 +36,7 @@ INLINE = frozenset(
     "a abbr acronym audio b bdi bdo big canvas cite code data datalist del dfn em font head i iframe ins kbd label map"
     " mark math meter noembed noframes nobr noscript object output picture portal progress q rb rp rt rtc ruby s samp"
     " script select slot small span strike strong style sub sup svg template textarea time title tt u var video"
-    " applet basefont bgsound blink font frame image isindex keygen multicol nextid spacer".split()
+    " applet basefont colgroup bgsound blink font frame image isindex keygen multicol nextid spacer".split()
 )
 ELEMENTS = BLOCK | INLINE | VOID
 
@@ -49,7 +49,7 @@ _FURNITURE = re.compile(
 _CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
 _NESTED_ESCAPE = re.compile(r"&(?:amp;)+(?=#?\w{1,32};)")
 _ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,32};")
-_DATA_URI = re.compile(r"data:[\w/+.;=-]{0,100}+;base64,[A-Za-z0-9+/=\s%]*+", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:[\w/+.;=-]{0,100};base64,[A-Za-z0-9+/=\s%]*+", re.IGNORECASE)
 _PAYLOAD = re.compile(r"<(script|style|svg)(?=[\s/>])", re.IGNORECASE)
 
 

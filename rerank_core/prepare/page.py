@@ -19,7 +19,7 @@ from typing import Any
 from rerank_core.prepare import fragment
 from rerank_core.prepare.fragment import LINK_SHARE, letters
 
-MAX_TAGS = 30_000  # the largest of 181 news pages has 3,229
+MAX_TAGS = 10_000  # the largest of 181 news pages has 3,229
 SHORT = 400  # characters; a shorter answer asks for a second opinion
 NAVIGATION = 0.6  # share of a page's letters that are links, if the page has navigation and no article
 MIN_LOOSE = 30  # characters of loose text that becomes a paragraph
@@ -115,39 +115,39 @@ def _visible(tree: Any) -> Iterator[str]:
 
 def _wrap_loose_text(tree: Any) -> None:
     """Make a paragraph of text that stands in a container beside paragraphs, with the inline elements that follow it."""
-    from lxml.html import Element
-
     for container in list(tree.iter(*_LOOSE_IN)):
         if not any(child.tag in _PARAGRAPHS for child in container):
             continue
-        at = 0
-        text = container.text
-        while True:
-            if text and len(text.strip()) >= MIN_LOOSE:
-                paragraph = Element("p")
-                paragraph.text = text
-                if at == 0:
-                    container.text = None
-                else:
-                    container[at - 1].tail = None
-                followers = _inline_followers(container, at)
-                container.insert(at, paragraph)
-                for follower in followers:
-                    paragraph.append(follower)
-                at += 1
-            if at >= len(container):
-                break
-            text = container[at].tail
-            at += 1
+        if _is_loose(container.text):
+            paragraph, container.text = _paragraph(container.text), None
+            container.insert(0, paragraph)
+            _take_followers(paragraph)
+        child = next(iter(container), None)
+        while child is not None:
+            if _is_loose(child.tail):
+                paragraph, child.tail = _paragraph(child.tail), None
+                child.addnext(paragraph)
+                _take_followers(paragraph)
+                child = paragraph
+            child = child.getnext()
 
 
-def _inline_followers(container: Any, at: int) -> list[Any]:
-    """The children from this place on that belong to the same line of text."""
-    followers = []
-    while at < len(container) and container[at].tag in _INLINE:
-        followers.append(container[at])
-        at += 1
-    return followers
+def _is_loose(text: str | None) -> bool:
+    return text is not None and len(text.strip()) >= MIN_LOOSE
+
+
+def _paragraph(text: str) -> Any:
+    from lxml.html import Element
+
+    paragraph = Element("p")
+    paragraph.text = text
+    return paragraph
+
+
+def _take_followers(paragraph: Any) -> None:
+    """Move the inline elements behind a paragraph, with their tails, into it: they belong to the same line of text."""
+    while (follower := paragraph.getnext()) is not None and follower.tag in _INLINE:
+        paragraph.append(follower)
 
 
 def _drop_comments(tree: Any) -> None:

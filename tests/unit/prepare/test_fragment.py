@@ -255,6 +255,7 @@ def fragments(draw: st.DrawFn) -> tuple[str, list[str]]:
     """A fragment, and its visible words in order."""
     numbers = count(1)
     words: list[str] = []
+    lists: list[str] = []
 
     def piece(depth: int) -> str:
         kind = draw(st.integers(0, 5))
@@ -264,10 +265,14 @@ def fragments(draw: st.DrawFn) -> tuple[str, list[str]]:
             stem = draw(
                 st.sampled_from(("tram", "линия", "电车线路", "दिल्ली", "کتاب‌ها", "R&amp;D", "caf&eacute;"))
             )
-            word = f"{stem}x{next(numbers)}"
+            word = f"{stem}x{next(numbers)}z"
             words.append(word.replace("&amp;", "&").replace("&eacute;", "é"))
             return f" {word} "
         name = draw(st.sampled_from(WRAPPERS))
+        if name in ("ul", "ol"):
+            lists.append(name)
+        elif name == "a" and lists:
+            name = "b"  # a list that is all links would go
         attributes = draw(
             st.sampled_from(("", f' class="{draw(st.sampled_from(CLASSES))}"', " id=x", " title='a > b'"))
         )
@@ -289,8 +294,6 @@ def test_no_letter_of_a_generated_fragment_is_lost(made: tuple[str, list[str]]) 
     found = fragment.read(raw)
     at = 0
     for word in words:
-        if fragment.read(raw).text.find(word, at) < 0 and "<a" in raw and ("<ul" in raw or "<ol" in raw):
-            return  # a list of links
         at = found.text.index(word, at) + len(word)
     assert "hidden" not in found.text
     assert not found.restored
