@@ -8,9 +8,11 @@ MAX_TEXT) lie far beyond what the model reads.
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 
-from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
+from rerank_core.prepare.fragment import letters
 from rerank_core.prepare.language import Language, language
 from rerank_core.prepare.marks import marks
 from rerank_core.prepare.near_copies import signature
@@ -24,6 +26,7 @@ MAX_GARBAGE = 0.3  # share of a text's characters; nobody can read a text with m
 
 # Garbage is what is left of a text whose encoding was lost: replacement characters, question marks, misread characters.
 _GARBAGE = re.compile("[\ufffd\u25a1]|\\?{3,}|锟斤拷|烫烫烫|ï¿½")
+MAX_RAW_OF = {"title": 20_000, "summary": 200_000, "body": MAX_RAW}  # characters of raw text that are read
 TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title has no lines of boilerplate
 
 
@@ -46,12 +49,11 @@ def to_document(
     parser raises.
     """
     tally = Tally()
-    clean_title = clean(title, cleaning=cleaning, tally=tally, steps=TITLE_STEPS).replace("\n", " ")
-    clean_title = _cut(clean_title, MAX_TITLE)
-    clean_summary = _cut(clean(summary, cleaning=cleaning, tally=tally), MAX_SUMMARY)
-    clean_body = clean(body, cleaning=cleaning, tally=tally)
+    clean_title = _cut(cleaned("title", title, cleaning=cleaning, tally=tally).replace("\n", " "), MAX_TITLE)
+    clean_summary = _cut(cleaned("summary", summary, cleaning=cleaning, tally=tally), MAX_SUMMARY)
+    clean_body = cleaned("body", body, cleaning=cleaning, tally=tally)
     text = assembled(clean_title, clean_summary, clean_body)
-    _refuse_unreadable(text)
+    _refuse_unreadable(text, tally)
     told = _language(text, lang, cleaning)
     words = list(terms(text, lang=told.code))
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
@@ -59,6 +61,11 @@ def to_document(
     if counts is not None:
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
+        counts["raw_cut"] += tally.raw_cut
+        counts["fragment_restored"] += tally.restored
+        counts["page_without_article"] += tally.pages_without_article
+        counts["letters_in"] += tally.letters_in
+        counts["letters_out"] += tally.letters_out
         counts["language_overruled"] += told.overruled
         counts["language_unknown"] += told.unknown
         counts[f"lang_{told.code}"] += 1
@@ -77,6 +84,17 @@ def to_document(
     )
 
 
+def cleaned(
+    field: str, raw: str | None, *, cleaning: Cleaning, tally: Tally, steps: Sequence[str] | None = None
+) -> str:
+    """The clean text of a field: "title", "summary" or "body". `steps` are those of the field, unless given."""
+    if steps is None and field == "title":
+        steps = TITLE_STEPS
+    text = clean(raw, cleaning=cleaning, tally=tally, steps=steps, characters=MAX_RAW_OF[field])
+    tally.letters_out += letters(text)
+    return text
+
+
 def assembled(title: str, summary: str, body: str) -> str:
     """The text of a document, of its cleaned parts; at most MAX_TEXT characters."""
     if title and body.startswith(title + "\n"):
@@ -91,8 +109,12 @@ def _cut(text: str, characters: int) -> str:
     return text[:characters].rstrip()
 
 
-def _refuse_unreadable(text: str) -> None:
+def _refuse_unreadable(text: str, tally: Tally) -> None:
     if not any(character.isalnum() for character in text):
+        if tally.pages_without_article:
+            raise Unpreparable(
+                "no_article: a script fills the page, and its navigation is all that can be read; send the article's text"
+            )
         raise Unpreparable("empty: no letter or digit in title, summary and body")
     garbage = sum(map(len, _GARBAGE.findall(text)))
     if garbage > MAX_GARBAGE * len(text):

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
 from rerank_core.prepare import boilerplate, clusters, helpers
-from rerank_core.prepare.cleaning import MAX_RAW, Cleaning
+from rerank_core.prepare.cleaning import READ_AHEAD, Cleaning
 from rerank_core.prepare.helpers import Outcome, Raw
 from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
@@ -149,7 +149,7 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
         until=run.window.until,
         after=after,
         batch=BATCH,
-        characters=MAX_RAW,
+        characters=READ_AHEAD + 1,  # one more says that there was more
     )
     return [Raw(**row) for row in rows]
 

@@ -4,13 +4,14 @@ The steps are taken again on the raw text, with the current settings. Nothing is
 whether the steps still make the document that the article has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from rerank_core.errors import InputError, RerankError
-from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally, clean
-from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, to_document
+from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
+from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
+from rerank_core.prepare.fragment import letters
 from rerank_core.prepare.prepare import cleaning_of
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -74,6 +75,7 @@ def trace(
 ) -> tuple[tuple[Step, ...], bytes | None]:
     """What each step does to an article, and the digest of the document; None if the article goes to quarantine."""
     texts = {"title": title or "", "summary": summary or "", "body": body or ""}
+    tallies = {field: Tally() for field in texts}
     steps: list[Step] = []
     for name in STEPS:
         did: list[str] = []
@@ -81,13 +83,14 @@ def trace(
             if field == "title" and name not in TITLE_STEPS:
                 continue
             try:
-                texts[field] = clean(before, cleaning=cleaning, tally=Tally(), steps=(name,))
+                texts[field] = cleaned(field, before, cleaning=cleaning, tally=tallies[field], steps=(name,))
             except RerankError:  # a setting is at fault, not the article
                 raise
             except Exception as error:
                 return (*steps, _unreadable(error, name)), None
             did += (f"{field}: {line}" for line in _told(name, before, texts[field]))
         steps.append(Step(name, tuple(did)))
+    steps.append(Step("letters", tuple(_letters(texts, tallies))))
     try:
         document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
     except Unpreparable as reason:
@@ -108,6 +111,20 @@ def trace(
         Step("flags", document.flags),
         Step("digest", (document.digest.hex(),)),
     ), document.digest
+
+
+def _letters(texts: Mapping[str, str], tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """For each field, how many letters of its visible text came in, and how many came out."""
+    for field, tally in tallies.items():
+        if tally.letters_in or texts[field]:
+            notes = [f"{field}: {tally.letters_in:,} in, {letters(texts[field]):,} out"]
+            if tally.raw_cut:
+                notes.append("the end of the raw text was not read")
+            if tally.restored:
+                notes.append("missing letters were put back")
+            if tally.pages_without_article:
+                notes.append("the page has navigation and no article")
+            yield "; ".join(notes)
 
 
 def _unreadable(error: Exception, where: str) -> Step:

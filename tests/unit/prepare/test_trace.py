@@ -28,13 +28,17 @@ def steps(*, cleaning: Cleaning = Cleaning(), **given: Any) -> dict[str, tuple[s
 
 def test_every_step_says_what_it_changed_and_in_which_field() -> None:
     found = steps(title="A <b>bridge</b>", body=BODY, lang="en")
-    assert " ".join(found) == "decode extract repair normalise boilerplate assembly language flags digest"
+    assert (
+        " ".join(found)
+        == "decode extract repair normalise boilerplate letters assembly language flags digest"
+    )
     assert found["extract"] == (
         "title: 15 characters of markup → 8 of text, a line a block",
         f"body: {len(BODY)} characters of markup → 78 of text, a line a block",
     )
     assert found["repair"] == ("body: “isn\u00e2\u20ac\u2122t” → “isn\u2019t”",)
     assert found["boilerplate"] == ("body: − “Subscribe now”",)
+    assert found["letters"] == ("title: 7 in, 7 out", "body: 62 in, 49 out")
     assert found["assembly"] == ("title, body: 72 characters",)
     assert found["language"][0].startswith("en, confidence ")
     assert found["language"][0].endswith("; the source claims en")
@@ -78,7 +82,7 @@ def test_an_article_that_breaks_a_step_shows_those_before_it_and_which_one_it_wa
 def test_an_article_that_breaks_what_comes_after_the_steps_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "flags", broken)
     found = steps(title="A bridge")
-    assert list(found)[-2:] == ["boilerplate", "quarantine"]
+    assert list(found)[-2:] == ["letters", "quarantine"]
     assert found["quarantine"] == ("unreadable: RecursionError in its preparation",)
 
 

@@ -1,0 +1,212 @@
+"""Page: a whole page of the web → the text of its article, a line a block.
+
+Around its article a page has navigation, advertising and other news. Trafilatura tells them apart; here it gets a tree that
+it reads well, and its answer is checked:
+
+- Text that stands directly in a container, beside paragraphs, becomes a paragraph; else it would be lost.
+- Lists that are all links, and lists of readers' comments, go.
+- A short answer asks for second opinions, and the longest that is prose wins.
+- An answer that is no prose, from a page that a script fills, is navigation: the page has no article.
+- A page with too many tags, or too deep for the parser, is read as a fragment: slower ways would need minutes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from rerank_core.prepare import fragment
+from rerank_core.prepare.fragment import LINK_SHARE, letters
+
+MAX_TAGS = 10_000  # the largest of 181 news pages has 3,229
+SHORT = 400  # characters; a shorter answer asks for a second opinion
+NAVIGATION = 0.6  # share of a page's letters that are links, if the page has navigation and no article
+MIN_LOOSE = 30  # characters of loose text that becomes a paragraph
+
+_LOOSE_IN = frozenset(("div", "section", "article", "main", "body", "td", "center"))
+_INLINE = frozenset("a abbr b bdi bdo big cite code em font i mark q s small span strong sub sup u".split())
+_PARAGRAPHS = ("p", "div", "ul", "ol", "table", "blockquote", "h2", "h3", "section", "pre", "br")
+_AGO = re.compile(
+    r"\b(?:\d+|an?|one)\s+(?:second|minute|hour|day|week|month|year)s?\s+ago\b|(?:\d+|几)\s*(?:秒|分钟|小时|天|个月|年)前|刚刚",
+    re.IGNORECASE,
+)
+_PROSE = re.compile(r"[.!?…\"”’»)][\"”’»)]*$|[。！？”」』）]$|[।။።؟۔]$")
+# Joiners and marks of direction: the extractor drops them, so they travel as letters that no news uses.
+_JOINERS = "\u200c\u200d\u200e\u200f"
+_ASIDE = "\U00010080\U00010081\U00010082\U00010083"
+_TO_ASIDE, _FROM_ASIDE = str.maketrans(_JOINERS, _ASIDE), str.maketrans(_ASIDE, _JOINERS)
+_JOINER_ENTITY = re.compile(r"&(?:zwn?j|lrm|rlm|#820[4-7]|#x200[c-f]);", re.IGNORECASE)
+_BODY = re.compile(r"<body(?=[\s>])", re.IGNORECASE)
+
+
+@dataclass
+class Page:
+    """The text of a page."""
+
+    text: str  # empty if the page has no article
+    letters: int  # of its visible text
+    has_article: bool = True  # False if its text is navigation alone, beside scripts
+
+
+def read(markup: str) -> Page:
+    """The article of a page. Raises whatever the parser raises."""
+    import trafilatura
+
+    has_joiners = any(joiner in markup for joiner in _JOINERS) or _JOINER_ENTITY.search(markup) is not None
+    if has_joiners:
+        markup = _JOINER_ENTITY.sub(lambda found: _joiner(found[0]), markup).translate(_TO_ASIDE)
+    tree = None if markup.count("<") > MAX_TAGS else trafilatura.load_html(markup)
+    if tree is None or _is_too_deep():
+        body = _BODY.search(markup)
+        whole = fragment.read(markup[body.start() :] if body else markup)
+        page = Page(whole.text, whole.letters)
+    else:
+        page = _from_tree(tree)
+    if has_joiners:
+        page.text = page.text.translate(_FROM_ASIDE)
+    return page
+
+
+def _joiner(entity: str) -> str:
+    import html
+
+    return html.unescape(entity.lower())
+
+
+def _is_too_deep() -> bool:
+    """Whether the parser gave up the last page because its elements are nested too deeply."""
+    from trafilatura.utils import HTML_PARSER
+
+    return any("depth" in entry.message.lower() for entry in HTML_PARSER.error_log[-3:])
+
+
+def _from_tree(tree: Any) -> Page:
+    body = tree.find("body")
+    visible = sum(map(letters, _visible(tree if body is None else body)))
+    _wrap_loose_text(tree)
+    _drop_comments(tree)
+    linked = sum(letters(link.text_content()) for link in tree.iter("a"))
+    has_scripts = next(tree.iter("script"), None) is not None
+    lists = [element for element in tree.iter("ul", "ol") if _is_list_of_links(element)]
+    text = _extracted(tree)
+    if "\n" in text:
+        links = {
+            " ".join(item.text_content().split()) for link_list in lists for item in link_list.iter("li")
+        }
+        text = "\n".join(line for line in text.split("\n") if line.removeprefix("- ").strip() not in links)
+    elif lists:
+        # If a page says little, the extractor returns all of its text as one line, including lists of links.
+        text = _extracted(_pruned(tree, lists))
+    if len(text) < SHORT:
+        text = _second_opinion(_pruned(tree, lists), text)
+    if has_scripts and not _is_prose(text) and linked >= NAVIGATION * visible:
+        return Page("", visible, has_article=False)
+    return Page(text, visible)
+
+
+def _visible(tree: Any) -> Iterator[str]:
+    for element in tree.iter():
+        if isinstance(element.tag, str) and element.tag not in fragment.HIDDEN and element.text:
+            yield element.text
+        if element.tail:
+            yield element.tail
+
+
+def _wrap_loose_text(tree: Any) -> None:
+    """Make a paragraph of text that stands in a container beside paragraphs, with the inline elements that follow it."""
+    for container in list(tree.iter(*_LOOSE_IN)):
+        if not any(child.tag in _PARAGRAPHS for child in container):
+            continue
+        if _is_loose(container.text):
+            paragraph, container.text = _paragraph(container.text), None
+            container.insert(0, paragraph)
+            _take_followers(paragraph)
+        child = next(iter(container), None)
+        while child is not None:
+            if _is_loose(child.tail):
+                paragraph, child.tail = _paragraph(child.tail), None
+                child.addnext(paragraph)
+                _take_followers(paragraph)
+                child = paragraph
+            child = child.getnext()
+
+
+def _is_loose(text: str | None) -> bool:
+    return text is not None and len(text.strip()) >= MIN_LOOSE
+
+
+def _paragraph(text: str) -> Any:
+    from lxml.html import Element
+
+    paragraph = Element("p")
+    paragraph.text = text
+    return paragraph
+
+
+def _take_followers(paragraph: Any) -> None:
+    """Move the inline elements behind a paragraph, with their tails, into it: they belong to the same line of text."""
+    while (follower := paragraph.getnext()) is not None and follower.tag in _INLINE:
+        paragraph.append(follower)
+
+
+def _drop_comments(tree: Any) -> None:
+    """Drop lists in which item after item begins with a name and a time that has passed: comments of readers."""
+    for element in list(tree.iter("ul", "ol")):
+        items = [child for child in element if child.tag == "li"]
+        if len(items) > 1 and sum(map(_is_comment, items)) > len(items) / 2:
+            element.drop_tree()
+
+
+def _is_comment(item: Any) -> bool:
+    beginning = " ".join(" ".join(item.itertext()).split())[:100]
+    ago = _AGO.search(beginning)
+    return ago is not None and 0 < ago.start() <= 60
+
+
+def _is_list_of_links(element: Any) -> bool:
+    """Whether a list says almost nothing but two or more links: it then names other articles."""
+    links = [link.text_content() for link in element.iter("a")]
+    return len(links) > 1 and _ink("".join(links)) >= LINK_SHARE * _ink(element.text_content())
+
+
+def _ink(text: str) -> int:
+    return len("".join(text.split()))
+
+
+def _pruned(tree: Any, elements: list[Any]) -> Any:
+    for element in elements:
+        if element.getparent() is not None:
+            element.drop_tree()
+    return tree
+
+
+def _second_opinion(tree: Any, text: str) -> str:
+    """The longest prose of several extractors, at least half as long again as this text; else this text."""
+    best = text
+    for opinion in (_extracted(tree, fast=False), _extracted(tree, recall=True)):
+        if len(opinion) > 1.5 * len(best) and _is_prose(opinion):
+            best = opinion
+    return best
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a fifth of a text at least stands in lines that end as a sentence does."""
+    if not text:
+        return False
+    prose = sum(len(line) for line in text.split("\n") if _PROSE.search(line.rstrip()))
+    return prose >= len(text) / 5
+
+
+def _extracted(tree: Any, *, fast: bool = True, recall: bool = False) -> str:
+    import trafilatura
+
+    return trafilatura.extract(tree, options=_options(fast, recall)) or ""
+
+
+@cache
+def _options(fast: bool, recall: bool) -> Any:
+    from trafilatura.settings import Extractor
+
+    # `fast` asks no other libraries for a second opinion: quicker, and no worse on the pages that were measured.
+    return Extractor(fast=fast, comments=False, recall=recall)
