@@ -437,4 +437,4 @@ class TestLate:
         said = " ".join(capsys.readouterr().out.split())
         assert ended.value.code in (0, None)
         assert "claimed 2 unchanged 1 too late 0" in said
-        assert "the next run prepares what was claimed, and ranks the 1 articles of it" in said
+        assert "the next run prepares what was claimed, and ranks the 1 of these articles" in said
