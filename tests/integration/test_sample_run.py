@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from factories import Newsroom
 
 from rerank_core.extract.articles import load_articles
@@ -14,6 +15,12 @@ from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = Path(__file__).resolve().parents[2] / "rerank_core" / "demo" / "sample"
 AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # an hour after the newest article
+
+
+@pytest.fixture
+def _clean_room_url(database_url: str) -> str:
+    """A database of its own: the rows hold ids, and in a shared database these depend on the tests before."""
+    return database_url
 
 
 def test_the_sample_gives_the_same_rows_as_ever(room: Newsroom) -> None:

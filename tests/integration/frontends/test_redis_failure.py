@@ -291,7 +291,7 @@ class TestFailure:
         self, hot_room: Newsroom, caplog: pytest.LogCaptureFixture, query: str
     ) -> None:
         room = hot_room.tuned(redis_url=f"{hot_room.settings.redis_url}?{query}")
-        self.assert_page_without_copy(room, caplog, "has an option that redis-py does not take")
+        self.assert_page_without_copy(room, caplog, "has an option that redis-py does not accept")
         assert "hunter2" not in caplog.text
 
 

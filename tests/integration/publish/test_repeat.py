@@ -58,7 +58,7 @@ def test_a_rerun_after_an_outage_says_that_it_healed(room: Newsroom) -> None:
     assert publish(room)["difference"] is None
 
 
-def test_a_rerun_after_another_run_scored_anew_says_so(room: Newsroom) -> None:
+def test_a_rerun_after_another_run_scored_again_says_so(room: Newsroom) -> None:
     first = publish(room)
     room.sql("UPDATE rerank.pair_score SET logit = logit + 1")
     second = publish(room)

@@ -104,7 +104,7 @@ def test_a_task_that_is_told_to_stop_accuses_no_pair(
     assert (found["scored"], found["refused"]) == (6, 0)
 
 
-def test_on_the_cpu_the_engine_is_built_anew_once_within_the_try(
+def test_on_the_cpu_the_engine_is_built_again_once_within_the_try(
     room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeScorer, "engine", "fake 1 cpu")
