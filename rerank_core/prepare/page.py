@@ -18,6 +18,7 @@ from typing import Any
 
 from rerank_core.prepare import fragment
 from rerank_core.prepare.fragment import LINK_SHARE, letters
+from rerank_core.prepare.tokens import HIDDEN
 
 MAX_TAGS = 10_000  # the largest of 181 news pages has 3,229
 SHORT = 400  # characters; a shorter answer asks for a second opinion
@@ -107,7 +108,7 @@ def _from_tree(tree: Any) -> Page:
 
 def _visible(tree: Any) -> Iterator[str]:
     for element in tree.iter():
-        if isinstance(element.tag, str) and element.tag not in fragment.HIDDEN and element.text:
+        if isinstance(element.tag, str) and element.tag not in HIDDEN and element.text:
             yield element.text
         if element.tail:
             yield element.tail
