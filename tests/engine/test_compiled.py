@@ -61,7 +61,7 @@ def test_the_setting_and_the_pairs_reach_the_engine(
     compile: str, eager: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[dict[str, Any]] = []
-    monkeypatch.setattr(scorer_module, "VllmScorer", lambda folder, **options: built.append(options))
+    monkeypatch.setattr(scorers, "VllmScorer", lambda folder, **options: built.append(options))
     scorers.load(Settings.load(model=str(DEMO_CHECKPOINT), compile=compile), pairs=321)
     assert built[0]["eager"] is eager
     assert built[0]["expected_pairs"] == 321

@@ -67,7 +67,7 @@ def test_a_document_that_todays_steps_would_not_give_is_told(room: Newsroom, sho
     room.tuned(prepare_without=("boilerplate",)).until("recall")
     assert not look(room, "bridge").is_stored
     _, out, _ = show("bridge")
-    assert "Subscribe now\nby today's settings, rules or version it would be another text" in out
+    assert "Subscribe now\ntoday's settings, rules or version would make another text" in out
 
 
 def test_an_article_in_quarantine_says_why(room: Newsroom, show: Show) -> None:
@@ -98,7 +98,7 @@ def test_an_article_that_was_forgotten_says_so_and_why(room: Newsroom, show: Sho
         reason="a letter",
     )
     _, out, _ = show("bridge")
-    assert "it was forgotten (a letter): its text is gone and it is not claimed again" in out
+    assert "it was forgotten (a letter): its text is gone, and it is never claimed again" in out
     assert "past retention" not in out
 
 
