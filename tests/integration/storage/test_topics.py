@@ -151,5 +151,5 @@ def test_a_thousand_topics_are_one_quick_apply(database: Database) -> None:
 
 
 def test_the_sample_topics_are_good(database: Database) -> None:
-    sample = Path(topics.__file__).parent / "demo" / "sample" / "topics.yaml"
+    sample = Path(topics.__file__).parents[1] / "demo" / "sample" / "topics.yaml"
     assert apply(database, *topics.load_topics(sample)).count("create") == 12
