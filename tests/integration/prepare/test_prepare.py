@@ -193,6 +193,8 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
         "language_overruled": 1,
         "flag_pleads": 1,
         "signature_short": 2,
+        "letters_in": 482,
+        "letters_out": 473,
     }
 
 
@@ -213,10 +215,10 @@ def test_a_try_that_was_cut_off_has_its_batches_counted_once(
     monkeypatch.setattr(helpers, "to_document", at_most_three)
     with pytest.raises(KeyboardInterrupt):
         room.stage("prepare", run)
-    assert metrics(room) == {"lang_en": 2, "signature_short": 2}
+    assert metrics(room) == {"lang_en": 2, "signature_short": 2, "letters_in": 2, "letters_out": 2}
     room.stage("prepare", run)
     room.stage("prepare", run)
-    assert metrics(room) == {"lang_en": 5, "signature_short": 5}
+    assert metrics(room) == {"lang_en": 5, "signature_short": 5, "letters_in": 5, "letters_out": 5}
 
 
 def test_language_confidence_and_flags_are_stored_with_the_document(room: Newsroom) -> None:
