@@ -3,6 +3,7 @@
     python tests/side_by_side.py                     # what `make test` runs
     python tests/side_by_side.py -m 'not engine'     # both processes get these options
     python tests/side_by_side.py tests/unit -k gate  # tests are named: one pytest process runs them
+    IN_TURN=1 python tests/side_by_side.py           # one process after the other, for a machine that is busy or slow
 
 The report of the computing tests is shown while it is written, the report of the waiting tests after it. Then every
 failure is named once more. The last line adds both reports up and reads as pytest's own last line.
@@ -64,10 +65,12 @@ def run(collected: Sequence[Sequence[str]], options: Sequence[str]) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rerank-reports-") as name:
         reports = [Path(name) / f"{number}.txt" for number in range(len(collected))]
-        processes = [
-            start([*chosen, *options], report) for chosen, report in zip(collected, reports, strict=True)
-        ]
+        processes: list[subprocess.Popen[bytes]] = []
         end_with_them(processes)
+        for chosen, report in zip(collected, reports, strict=True):
+            processes.append(start([*chosen, *options], report))
+            if "IN_TURN" in os.environ:
+                processes[-1].wait()
         for chosen, report, process in zip(collected, reports, processes, strict=True):
             print(f"── pytest {' '.join([*chosen, *options])}", flush=True)
             show(report, process)
