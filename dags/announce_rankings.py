@@ -4,9 +4,9 @@
 |---|---|---|
 | **page** | says which publication frontends see from now on | asset `rankings_current` |
 
-The ranking DAG starts this one for each publication that the pointer moved to: its own asset `rankings` has
-partitions, which a DAG with `schedule=[asset]` never hears of. **Trigger** it by hand after a rollback: it then
-announces the page as it stands.
+The ranking DAG starts this DAG for each publication that the pointer moved to. Its own asset `rankings` has partitions,
+and an event with a partition never starts a DAG with `schedule=[asset]`. **Trigger** this DAG by hand after a rollback:
+it then announces the current page.
 """
 
 from airflow.sdk import DAG
@@ -23,8 +23,8 @@ def announcing_dag(pipeline: str) -> DAG:
         description=f"Announces each page of the pipeline {pipeline} that frontends see.",
         doc_md=__doc__,
         schedule=None,
-        max_active_runs=1,  # pages are announced in their order
-        is_paused_upon_creation=False,  # runs only when it is told to
+        max_active_runs=1,  # publications are announced in their order
+        is_paused_upon_creation=False,  # runs only when something starts it
         tags=["news-rerank", pipeline],
         default_args=task_args(pipeline),
     ) as dag:

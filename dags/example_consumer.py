@@ -1,11 +1,11 @@
-"""An example of a DAG that follows the page: it keeps one JSON file for each page that it sees.
+"""An example of a DAG that follows the page: it keeps one JSON file for each publication that it sees.
 
-Copy it and change what it does with a page. It needs the connection `news_reader` (a role that selects the
+Copy it and change what it does with a publication. It needs the connection `news_reader` (a role that may select from the
 views) and the variable `news_pages_folder`.
 
-Events can come twice (a cleared dag run) and out of order, and one dag run may be started by several. So the
-file is named by the publication, written once, and read in one statement that names the publication: where a newer page
-has taken its place nothing is read, and that page's own event brings it.
+Events can come twice (a cleared dag run) and out of order, and several events may start one dag run. So the file is named
+by the publication, written once, and filled by one statement that names the publication. If a newer publication has
+become the page, nothing is read, and that publication's own event brings it.
 """
 
 import json
@@ -18,6 +18,7 @@ from airflow.sdk import DAG, Connection, Variable, task
 from rerank_airflow.signals.assets import rankings_current
 
 PAGE = rankings_current("news")
+# A consumer reads the contract's views with SQL of its own, and needs nothing else of this library.
 ROWS = """
 SELECT t.topic, t.state, t.as_of, r.rank, r.article_id, r.title, r.url
 FROM rerank.current_topic t
@@ -28,7 +29,7 @@ ORDER BY t.topic, r.rank
 
 
 def keep_page(publication_id: int, folder: Path) -> str:
-    """Write the page to its file unless that exists; says what became of it."""
+    """Write the publication to its file unless the file exists; returns what became of it."""
     import psycopg2
     from psycopg2.extras import RealDictCursor
 

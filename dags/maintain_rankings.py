@@ -1,12 +1,12 @@
-"""Delete what is past its time, and keep `latest.json` right.
+"""Delete what is past its retention, and keep `latest.json` right.
 
 | task | what it does |
 |---|---|
 | **maintain** | deletes publications, runs, texts and months of scores past their retention, and files that nothing names; repairs `latest.json` |
 
-Never what the page needs, nor a file that a reader or a running try may still have the path of: files go
-`RERANK_STORE_GRACE_HOURS` after their rows. Its log names what was deleted, its XCom counts it. It may run
-beside anything, be cleared, killed and repeated. **Trigger** it with *dry run* to see what it would do.
+It deletes nothing that the page needs. A reader or a running task may still have the path of a file, so a file is
+deleted `RERANK_STORE_GRACE_HOURS` after its rows. The task's log names what was deleted; its XCom counts it. This DAG may run
+beside any other. You may clear, stop and repeat it. **Trigger** it with *dry run* to see what it would do.
 """
 
 from airflow.sdk import DAG, Param
@@ -20,7 +20,7 @@ def maintaining_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
     with DAG(
         dag_id=maintaining_dag_id(pipeline),
-        description=f"Deletes what of the pipeline {pipeline} is past its time, and repairs latest.json.",
+        description=f"Deletes what is past its retention in the pipeline {pipeline}, and repairs latest.json.",
         doc_md=__doc__,
         schedule=settings_of(pipeline).maintain_schedule,
         catchup=False,

@@ -1,15 +1,15 @@
-"""Publish the page of a run that is late, with the scores that there are.
+"""Publish the page of a late run, with the scores that exist.
 
 | task | what it does | what it leaves |
 |---|---|---|
-| **publish** | publishes the run as it stands: what has no score follows in BM25 order; skipped where its page is out | the page, asset `rankings` |
-| **announce** | says that the page moved; skipped when it did not | asset `rankings_current` |
-| **observe** | keeps the age of the page and what was scored so far | metrics |
-| **verdict** | does nothing; it keeps a dag run red whose publish is, because of the gate | |
+| **publish** | publishes the run with the scores that exist; pairs without a score follow in BM25 order; skipped if the run is published | the page, asset `rankings` |
+| **announce** | tells that the page moved; skipped if it did not | asset `rankings_current` |
+| **observe** | records the age of the page and what was scored so far | metrics |
+| **verdict** | does nothing; its state makes the dag run red if the gate made `publish` red | |
 
-The ranking DAG's task `page_deadline` starts one of these for each run, and Airflow holds it back for
-`RERANK_PAGE_DEADLINE_MINUTES`: nothing waits for it, least of all the pool `gpu`. In most hours the page is out by then.
-When the scores come after all, the ranking DAG publishes the run's next version by itself.
+The ranking DAG's task `page_deadline` starts a dag run of this DAG for each run. Airflow holds it back for
+`RERANK_PAGE_DEADLINE_MINUTES`. Nothing waits for it, and it needs no slot of the pool `gpu`. In most hours the run is
+published by then. If the scores come later, the ranking DAG publishes the run's next version by itself.
 """
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -28,7 +28,7 @@ def overdue_dag(pipeline: str) -> DAG:
         description=f"Publishes runs of the pipeline {pipeline} whose page is late.",
         doc_md=__doc__,
         schedule=None,
-        is_paused_upon_creation=False,  # runs only when it is told to
+        is_paused_upon_creation=False,  # runs only when something starts it
         tags=["news-rerank", pipeline],
         params={
             "run_id": Param(
@@ -44,11 +44,9 @@ def overdue_dag(pipeline: str) -> DAG:
         announce = AnnounceOperator(task_id="announce", pipeline=pipeline, trigger_rule="all_done")
         observe = ObserveOverdueOperator(task_id="observe", pipeline=pipeline, trigger_rule="all_done")
         verdict = EmptyOperator(task_id="verdict")
-        publish >> [
-            announce,
-            observe,
-        ]  # also when it is red for its gate; they skip themselves where nothing is published
-        publish >> verdict  # keeps the dag run red then
+        # Also if the gate made publish red; both skip themselves if nothing was published.
+        publish >> [announce, observe]
+        publish >> verdict  # makes the dag run red if publish is
     return dag
 
 

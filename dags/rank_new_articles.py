@@ -5,19 +5,19 @@
 | **doctor** | checks database, store, scorer and clock, and says what to do | |
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
-| **page_deadline** | has the page published by the DAG `publish_overdue_rankings` if it is not out in time, whatever scoring does | |
-| **embed** | makes the vectors that dense recall compares, in pool `gpu`; nothing to do with any other | vectors |
-| **recall** | picks each topic's best candidates, cuts the pairs into shards | pairs |
+| **page_deadline** | makes the DAG `publish_overdue_rankings` publish the page if it is late, whatever scoring does | |
+| **embed** | makes the vectors that dense recall compares, in pool `gpu`; does nothing for other strategies | vectors |
+| **recall** | picks each topic's best candidates, and cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
-| **degrade** | orders by BM25 what stayed unscored; skipped when nothing did | fallback |
-| **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, where the gate finds the scores wrong | the page, asset `rankings` |
-| **announce** | says that the page moved; skipped when it did not | asset `rankings_current` |
-| **observe** | keeps latency, errors and score drift | metrics |
-| **verdict** | does nothing; it keeps a dag run red whose publish is, while announce and observe go on | |
+| **degrade** | orders the unscored pairs by BM25; skipped if every pair has a score | light order |
+| **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, if the gate finds the scores wrong | the page, asset `rankings` |
+| **announce** | tells that the page moved; skipped if it did not | asset `rankings_current` |
+| **observe** | records latency, errors and score drift | metrics |
+| **verdict** | does nothing; its state makes the dag run red if `publish` is, while announce and observe go on | |
 
-**Clear** a dag run, or any task of it, as often as you like: the run keeps its window, topics and
-candidates, finds its scores in the ledger, and publishes the same rows as a new version.
-**Trigger** needs no input: the run then ranks up to now. Its form can also *approve* a run that the gate has blocked.
+**Clear** a dag run, or any task of it, as often as you like. The run keeps its window, topics and candidates, finds its
+scores in the ledger, and publishes the same rows as a new version.
+**Trigger** needs no input: the run then ranks up to now. The form can also *approve* a run that the gate has blocked.
 """
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -49,7 +49,7 @@ def ranking_dag(pipeline: str) -> DAG:
         description=f"Ranks newly ingested articles for every topic of the pipeline {pipeline}.",
         doc_md=__doc__,
         schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
-        catchup=False,  # a run claims whatever the hours before it left
+        catchup=False,  # a run claims what the hours before it left unclaimed
         max_active_runs=AirflowSettings.load().active_runs,  # waiting for a GPU must not stop the next page
         deadline=late.alert(pipeline),
         tags=["news-rerank", pipeline],
@@ -79,14 +79,12 @@ def ranking_dag(pipeline: str) -> DAG:
         verdict = EmptyOperator(task_id="verdict")
 
         doctor >> extract >> prepare >> [page_deadline, embed]
-        [prepare, embed] >> recall >> rerank  # also when embed failed: words then recall what has no vector
-        [recall, rerank] >> degrade  # also when shards failed or there are none, but not when recall failed
-        [recall, degrade] >> publish  # also when degrade skipped itself
-        publish >> [
-            announce,
-            observe,
-        ]  # also when it is red for its gate; they skip themselves where nothing is published
-        publish >> verdict  # a dag run is as its last tasks are: this one keeps it red then
+        [prepare, embed] >> recall >> rerank  # also if embed failed: words then recall what has no vector
+        [recall, rerank] >> degrade  # also if shards failed or there are none, but not if recall failed
+        [recall, degrade] >> publish  # also if degrade skipped itself
+        # Also if the gate made publish red; both skip themselves if nothing was published.
+        publish >> [announce, observe]
+        publish >> verdict  # a dag run has the state of its last tasks: this one makes it red if publish is
     return dag
 
 

@@ -2,9 +2,9 @@
 
 | task | what it does |
 |---|---|
-| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped while there is none |
+| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped if there is no page yet |
 
-So the age also grows while no dag run publishes. While Airflow's metrics are off nothing is scheduled.
+So the age also grows while no dag run publishes. If Airflow's metrics are off, nothing is scheduled.
 """
 
 from airflow.sdk import DAG

@@ -1,6 +1,6 @@
 """The settings that only Airflow needs; RERANK_AIRFLOW_<NAME>.
 
-They stand beside the others, and need no Airflow, so that `rerank settings` and `rerank doctor` know them too.
+They need no Airflow, so that `rerank settings` and `rerank doctor` know them too.
 """
 
 from collections.abc import Iterable

@@ -15,7 +15,7 @@
         ├── StoreUnavailable      the artifact store did not answer
         ├── RedisUnavailable      Redis did not answer, or refuses to be written to; no run fails by it
         └── EngineError           the scoring engine failed and is finished
-            └── ChunkFailed       it failed in a step; carries the pairs that were in it (scorers/base.py)
+            └── ChunkFailed       it failed in a step; carries the pairs that were in it (models/base.py)
 
 A message says what is wrong, which value it was, and what to do.
 """
@@ -87,4 +87,4 @@ class RedisUnavailable(RetryableError):
 
 
 class EngineError(RetryableError):
-    """The scoring engine failed in a step; it is finished and must be built anew."""
+    """The scoring engine failed in a step; it is finished and must be built again."""

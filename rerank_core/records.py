@@ -1,4 +1,4 @@
-"""The frozen records that cross every boundary of the library; times are aware, in UTC."""
+"""The frozen records that cross every boundary of the library. Times have a UTC offset and are in UTC."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -122,7 +122,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RankedTopic:
-    """How one topic stands in a publication."""
+    """The state and counts of one topic in a publication."""
 
     slug: str
     topic_version_id: int

@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _unset_where_empty(cls, value: Any) -> Any:
-        """An empty value counts as unset only where unset is the default: a page by another model must not come of one."""
+        """An empty value counts as unset only if unset is the default: an empty model must not mean another model's page."""
         return None if value == "" else value
 
     @field_validator("database_url", "source_url")

@@ -35,7 +35,7 @@ os.environ |= {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Airflow and its providers warn on their own account; it is not ours to make that an error."""
     for item in items:
-        if item.path.parent.name in {"dags", "plugins"}:
+        if {"dags", "plugins"} & set(item.path.parts[-3:-1]):  # in the folder, or in a folder of it
             item.add_marker(pytest.mark.filterwarnings("default"))
 
 

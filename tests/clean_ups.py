@@ -52,7 +52,7 @@ def files(room: Newsroom) -> set[str]:
 def pass_days(room: Newsroom, days: float) -> None:
     """Everything that is there happened so many days earlier."""
     latest = json_pages.read_latest(room.resources.store, "news")
-    was_right = latest is not None and json_pages.stands(room.database, room.resources.store, "news")
+    was_right = latest is not None and json_pages.is_up_to_date(room.database, room.resources.store, "news")
     changes = ["ALTER TABLE rerank.article DISABLE TRIGGER USER"]  # an edit would be a new version
     for table, names in TIMES.items():
         earlier = ", ".join(f"{name} = {name} - make_interval(secs => {days * 86_400})" for name in names)

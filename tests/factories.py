@@ -130,16 +130,12 @@ class Newsroom:
 
     def add(self, *titles: str, ingested_at: datetime | None = None, **fields: Any) -> None:
         """Put articles into the source, one a title; its id is its title."""
-        for title in titles:
-            row = {
-                "article_id": title,
-                "title": title,
-                "ingested_at": ingested_at or self.ago(minutes=10),
-                "lang": "en",
-                **fields,
-            }
-            names = ", ".join(row)
-            self.sql(f"INSERT INTO rerank.article ({names}) VALUES (:{', :'.join(row)})", **row)
+        columns = {"ingested_at": ingested_at or self.ago(minutes=10), "lang": "en", **fields}
+        articles = [{"article_id": title, "title": title, **columns} for title in titles]
+        names = list(articles[0])
+        insert = text(f"INSERT INTO rerank.article ({', '.join(names)}) VALUES (:{', :'.join(names)})")
+        with self.database.transaction() as connection:
+            connection.execute(insert, articles)
 
     def flood(self, name: str, *, articles: int = 70, hours_ago: float = 0.2) -> None:
         """Articles about solar, wind and tide, that a fake engine tells apart by a hash alone: name1, name2, …"""

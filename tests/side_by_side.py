@@ -72,11 +72,13 @@ def run(collected: Sequence[Sequence[str]], options: Sequence[str]) -> int:
             print(f"── pytest {' '.join([*chosen, *options])}", flush=True)
             show(report, process)
         texts = [report.read_text(encoding="utf-8", errors="replace") for report in reports]
+    statuses = [process.returncode for process in processes]
     print("── all tests", flush=True)
     print(
-        "\n".join([*named_failures(texts), closing_line(texts, seconds=time.monotonic() - began)]), flush=True
+        "\n".join([*named_failures(texts), closing_line(texts, statuses, seconds=time.monotonic() - began)]),
+        flush=True,
     )
-    return exit_status([process.returncode for process in processes])
+    return exit_status(statuses)
 
 
 def start(arguments: Sequence[str], report: Path) -> subprocess.Popen[bytes]:
@@ -118,12 +120,13 @@ def named_failures(reports: Sequence[str]) -> list[str]:
     return [line for report in reports for line in re.findall(r"^(?:FAILED|ERROR) .*$", report, re.M)]
 
 
-def closing_line(reports: Sequence[str], *, seconds: float) -> str:
-    """pytest's closing line for all reports together. A report without a closing line counts as an error."""
+def closing_line(reports: Sequence[str], statuses: Sequence[int], *, seconds: float) -> str:
+    """pytest's closing line for all reports together. A process that died without a closing line counts as an error."""
     counts: Counter[str] = Counter()
-    for report in reports:
+    for report, status in zip(reports, statuses, strict=True):
         closing_lines = CLOSING_LINE.findall(report)
-        said = closing_lines[-1] if closing_lines else "1 error"
+        died = not closing_lines and status not in (PASSED, NO_TESTS)
+        said = "1 error" if died else "".join(closing_lines[-1:])
         for number, what in re.findall(r"(\d+) (\w+)", said):
             counts[PLURALS.get(what, what)] += int(number)
     told = [

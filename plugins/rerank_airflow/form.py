@@ -1,4 +1,4 @@
-"""The trigger form: what a person may ask of one dag run."""
+"""The trigger form: what a person may ask for in one dag run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,15 +27,15 @@ FORM = {
         False,
         type="boolean",
         title="Rescore",
-        description="Score again also what the ledger already has.",
+        description="Also score pairs again that the ledger has.",
     ),
     "approve": Param(
         None,
         type=["null", "integer"],
         minimum=1,
         title="Approve",
-        description="Number of a blocked run whose scores are right after all: it is published with them, then this"
-        " dag run ranks as ever. Say why below.",
+        description="Number of a blocked run whose scores are right. The run is published with them; then this dag run"
+        " ranks as usual. Give the reason below.",
     ),
     "reason": Param(
         None,
@@ -44,11 +44,11 @@ FORM = {
         description="Why the run is approved; kept with your name.",
     ),
 }
-NOT_OURS = frozenset({"openlineage"})  # of who triggered the dag run
+NOT_OURS = frozenset({"openlineage"})  # added by whatever triggered the dag run
 
 
 def check(conf: Mapping[str, Any] | None) -> None:
-    """Raise InputError for a parameter that the form does not have: Airflow would pass it by without a word."""
+    """Raise InputError for a parameter that the form does not have: Airflow would ignore it silently."""
     for name in conf or {}:
         if name not in FORM and name not in NOT_OURS:
             raise InputError(

@@ -1,9 +1,9 @@
-"""Which run a dag run is: its key, the time it ranks up to, and what the trigger form asked for.
+"""The identity of a dag run's run: its key, the time that it ranks up to, and what the trigger form asked for.
 
-Promise: every try of every task, a cleared dag run, a backfill of the same partition and a second
-manual dag run with the same partition key all name the same run. It prevents two failures: a rerun
-that claims a new window and so ranks other articles, and the two hours that share one local partition
-key at the end of summer time (the key here is the partition's instant in UTC, never its label).
+Promise: these all name the same run: every try of every task, a cleared dag run, a backfill of the same partition, and a
+second manual dag run with the same partition key. This prevents two failures. A rerun would claim a new window and rank
+other articles. And at the end of summer time two hours would share one local partition key; so the key is the
+partition's start in UTC, never its label.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ class RunIdentity:
 
     @classmethod
     def of(cls, context: Mapping[str, Any], *, schedule: str) -> Self:
-        """The identity that a task's context gives; `schedule` is the cron expression, in UTC.
+        """The identity in a task's context. `schedule` is the cron expression, in UTC.
 
-        Raises InputError when the form's values contradict the partition or cannot be read.
+        Raises InputError if a value of the form contradicts the partition or cannot be read.
         """
         params = context["params"]
         asked = _instant(params.get("until"))
@@ -55,7 +55,7 @@ class RunIdentity:
 
 
 def next_tick(schedule: str, *, after: datetime) -> datetime:
-    """The first time after `after` that the cron expression names, both in UTC."""
+    """The first time after `after` that the cron expression names. Both are in UTC."""
     from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
 
     tick: datetime = croniter(schedule, after.astimezone(UTC)).get_next(datetime)

@@ -12,5 +12,5 @@ def pipelines() -> tuple[str, ...]:
 
 
 def settings_of(pipeline: str) -> Settings:
-    """The settings of one pipeline: the environment, with what the pipeline has of its own on top."""
+    """The settings of one pipeline: its own values come before those of the environment."""
     return Settings.load(pipeline=pipeline)

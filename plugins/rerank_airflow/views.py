@@ -1,7 +1,7 @@
-"""The pages' place in Airflow: where they are mounted, and the entries that lead to them.
+"""The place of the views in Airflow: where they are mounted, and the entries that lead to them.
 
-Airflow imports this in every component and in each task. The pages themselves are imported by the API
-server alone, when the first of them is asked for.
+Airflow imports this module in every component and in each task. Only the API server imports the views themselves, at
+the first request for one of them.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -13,8 +13,8 @@ PREFIX = "/news-rerank"
 Scope = MutableMapping[str, Any]
 
 
-class LazyPages:
-    """The ASGI app of the pages, made at the first request."""
+class LazyViews:
+    """The ASGI app of the views, made at the first request."""
 
     async def __call__(
         self,
@@ -32,7 +32,7 @@ class LazyPages:
         return build()
 
 
-APPS = [{"app": LazyPages(), "url_prefix": PREFIX, "name": "news-rerank"}]
+APPS = [{"app": LazyViews(), "url_prefix": PREFIX, "name": "news-rerank"}]
 
 # Addresses are relative to Airflow's own base, which may be a folder of a host.
 _ENTRY = {

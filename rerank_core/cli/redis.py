@@ -24,7 +24,7 @@ def sync(
         database=Database(settings.database_url),
         settings=settings,
         pipeline=settings.pipeline,
-        anew=True,
+        rewrite=True,
         seconds=PATIENCE_SECONDS,
     )
     if done.publication_id is None:

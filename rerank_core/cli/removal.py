@@ -58,7 +58,8 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text everywhere, for good; no later claim of its id brings it back."""
     from rerank_core.operations import removal
-    from rerank_core.settings import DEFAULT_SOURCE, Settings
+    from rerank_core.settings import Settings
+    from rerank_core.storage import source
     from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
@@ -71,7 +72,7 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         reason=reason,
     )
     _print_forgotten(article, found, store.full_path)
-    if settings.source_url is not None or settings.source_view != DEFAULT_SOURCE:
+    if not source.is_default(settings):
         from rerank_core.cli.printing import say
 
         say(f"the source {settings.source_view} was not changed: delete the article there, too")

@@ -42,7 +42,7 @@ def playground(
 ) -> None:
     """Open a view on this machine that scores up to ten texts or articles for a topic or query."""
     from rerank_core.cli.printing import say
-    from rerank_core.evaluation.playground import run
+    from rerank_core.evaluation.playground_view import run
     from rerank_core.settings import Settings
 
     say("the engine starts; this takes some seconds")

@@ -215,7 +215,7 @@ def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str
     teller.head(f"How good is it? {found[0].topics} topics of invented news, ranked by {name}")
     show.quality(teller, found)
     teller.say(
-        "  This shows that the pipeline works. The sample is too small and too neat to compare models with."
+        "  It shows that the pipeline works. The sample is too small and too neat to compare models with."
     )
 
 

@@ -124,7 +124,8 @@ class EmbeddedPostgres:
     def create(self, database: str, *, template: str | None = None) -> str:
         """Create `database` (a copy of `template`) unless it exists, and return its address."""
         if not self.exists(database):
-            copy = f' TEMPLATE "{template}"' if template else ""
+            # Copying the files is faster than logging every page, and nothing here outlives a crash of the machine.
+            copy = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
             self._run(f'CREATE DATABASE "{database}"{copy}')
         return self.url(database)
 

@@ -1,9 +1,9 @@
 """Propose a `min_score` for each topic from judgements.
 
-The rule: over a topic's judged pairs with a logit, the threshold with the best F1, halfway between two neighbouring
-logits; or, where a precision is asked for, the lowest threshold from which on the judged pairs at or above it reach
-that precision. Its interval is the 2.5 and 97.5 percentile over resamples of the judged pairs. Where too few are
-judged nothing is proposed: a threshold from a handful of pairs says more about the handful.
+The rule looks at a topic's judged pairs that have a logit. It takes the threshold with the best F1, halfway between two
+neighbouring logits. If a precision is asked for, it takes the lowest threshold at which the judged pairs at or above it
+reach that precision. The interval is the 2.5 and 97.5 percentile over resamples of the judged pairs. If too few pairs are
+judged, nothing is proposed: a threshold from a handful of pairs says more about the handful.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A topic's threshold, or why there is none."""
+    """A topic's threshold, or the reason why none is proposed."""
 
     topic: str
     relevant: int  # judged pairs with a logit
@@ -38,8 +38,9 @@ class Proposal:
 
 
 def calibrate(order: Order, *, precision: float | None = None) -> list[Proposal]:
-    """One proposal a judged topic, by slug. Raises InputError where `precision` is not in (0, 1], or no topic has
-    enough judgements.
+    """One proposal for each judged topic, in order of the slugs.
+
+    Raises InputError if `precision` is not in (0, 1], or if no topic has enough judgements.
     """
     if precision is not None and not 0 < precision <= 1:
         raise InputError(f"precision {precision} is not between 0 and 1")
@@ -48,8 +49,11 @@ def calibrate(order: Order, *, precision: float | None = None) -> list[Proposal]
         _propose(topic, order.scores.get(topic, {}), judged, precision, rng)
         for topic, judged in sorted(order.judgements.items())
     ]
-    if not any(one.min_score is not None for one in found):
-        reasons = "; ".join(f"{one.topic}: {one.reason}" for one in found[:3]) or "no topic is judged"
+    if not any(proposal.min_score is not None for proposal in found):
+        reasons = (
+            "; ".join(f"{proposal.topic}: {proposal.reason}" for proposal in found[:3])
+            or "no topic is judged"
+        )
         raise InputError(f"nothing can be proposed: {reasons}")
     return found
 
@@ -92,7 +96,7 @@ def _propose(
 
 
 def _threshold(logit: Floats, relevant: Mask, precision: float | None) -> float | None:
-    """The threshold that the rule names, rounded to 0.01 within its gap; None where none reaches the precision."""
+    """The threshold that the rule names, rounded to 0.01 within its gap; None if no threshold reaches the precision."""
     if not relevant.any():
         return None
     order = np.argsort(-logit, kind="stable")
@@ -116,17 +120,15 @@ def _threshold(logit: Floats, relevant: Mask, precision: float | None) -> float 
 
 
 def snippet(proposals: Sequence[Proposal], *, rule: str) -> str:
-    """Lines for topics.yaml: a min_score a topic, to be put beside the topic's other fields."""
+    """Lines for topics.yaml: the min_score of each topic, to put beside the topic's other fields."""
     lines = [f"# min_score (logit) by {rule}", "topics:"]
-    for one in proposals:
-        lines.append(f"  - slug: {one.topic}")
-        if one.min_score is None:
-            lines.append(f"    # min_score: none proposed: {one.reason}")
+    for proposal in proposals:
+        lines.append(f"  - slug: {proposal.topic}")
+        if proposal.min_score is None:
+            lines.append(f"    # min_score: none proposed: {proposal.reason}")
             continue
-        assert one.precision is not None
-        assert one.recall is not None
         lines.append(
-            f"    min_score: {round(one.min_score, 4):g}   # 95 % interval {one.low:.2f} to {one.high:.2f}; precision"
-            f" {one.precision:.2f}, recall {one.recall:.2f} of {one.relevant} relevant and {one.other} other pairs"
+            f"    min_score: {round(proposal.min_score, 4):g}   # 95 % interval {proposal.low:.2f} to {proposal.high:.2f}; precision"
+            f" {proposal.precision:.2f}, recall {proposal.recall:.2f} of {proposal.relevant} relevant and {proposal.other} other pairs"
         )
     return "\n".join(lines)

@@ -25,7 +25,7 @@ from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
 
-SAY_PAIRS = 200  # between two words of progress
+SAY_PAIRS = 200  # between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a folder holds, in the files' order."""
+    """The corpus of a folder, in the order of its files."""
 
     documents: Sequence[Text]
     queries: Sequence[Text]
@@ -47,9 +47,9 @@ class Corpus:
 
 
 def read(folder: Path, *, queries: int | None = None) -> Corpus:
-    """The corpus in a folder; of each language at most `queries` judged queries, drawn by a fixed seed.
+    """The corpus in a folder. Of each language it takes at most `queries` judged queries, drawn with a fixed seed.
 
-    Raises InputError naming the file and line that is wrong.
+    Raises InputError, which names the wrong file and line.
     """
     if not folder.is_dir():
         raise InputError(
@@ -73,7 +73,7 @@ def read(folder: Path, *, queries: int | None = None) -> Corpus:
 
 
 def by_bm25(corpus: Corpus, *, candidates: int) -> Order:
-    """For each query the best `candidates` documents of its language by BM25; documents without a term of it are left out."""
+    """For each query the best `candidates` documents of its language by BM25. A document without a term of the query is left out."""
     scores: dict[str, dict[str, float]] = {query.id: {} for query in corpus.queries}
     for lang in sorted({query.lang for query in corpus.queries}):
         documents = [document for document in corpus.documents if document.lang == lang]
@@ -96,8 +96,9 @@ def by_scorer(
     instruction: str = DEFAULT_INSTRUCTION,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Order:
-    """The candidates of each query in the scorer's order. Raises EngineError where the engine fails, InputError where
-    it refuses a pair.
+    """The candidates of each query in the scorer's order.
+
+    Raises EngineError if the engine fails, InputError if the scorer refuses a pair.
     """
     texts = {document.id: document for document in corpus.documents}
     numbers = {document.id: number for number, document in enumerate(corpus.documents)}
@@ -146,5 +147,5 @@ def _texts(file: Path) -> list[Text]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{file}, line {number}: not an object with id, text and lang") from None
     if len({text.id for text in found}) != len(found):
-        raise InputError(f"{file}: an id stands there twice")
+        raise InputError(f"{file}: an id occurs twice")
     return found

@@ -1,9 +1,9 @@
-"""How well an order agrees with judgements: nDCG@10, RR and R@50 a topic and a language, and two orders compared.
+"""How well an order agrees with judgements: nDCG@10, RR and R@50 by topic and by language; and two orders compared.
 
-An order is what a scorer makes of the pairs that a run has scored: raw logits, so that age plays no part. Articles
-with one text count once, by the one that stands for them, with the best of their grades. Every judgement is in one
-bucket: ranked, a copy, not ranked, or of an article that was not in the run's window. What is ranked and not judged
-counts as not relevant, and is counted.
+An order sorts the pairs that a run has scored by their raw logits, so age plays no part. The articles of a cluster count
+once: as the article that stands for the cluster, with the best of their grades. Every judgement is in one bucket: ranked,
+a copy, not ranked, or absent from the run's window. A ranked article without a judgement counts as not relevant, and
+these articles are counted.
 
 Measures by ir_measures. nDCG: Järvelin and Kekäläinen 2002. Two orders are compared topic by topic with a paired
 randomisation test (Smucker, Allan and Carterette 2007); intervals are bootstrap percentiles over topics.
@@ -50,7 +50,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Order:
-    """One order of documents for each topic, with the judgements that it is held against."""
+    """One order of documents for each topic, with the judgements that it is compared with."""
 
     name: str
     scores: Scores
@@ -74,7 +74,7 @@ class Comparison:
     """The first order's mean minus the second's."""
 
     difference: Mean
-    p: float  # two-sided: how often a difference at least as large comes of swapping the two by chance
+    p: float  # two-sided: how often swapping the two by chance gives a difference at least as large
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Report:
 
 
 def report(orders: Sequence[Order]) -> Report:
-    """Measure one order, or compare two. Raises InputError where no judged topic with a relevant article is ranked."""
+    """Measure one order, or compare two. Raises InputError if no judged topic with a relevant article is ranked."""
     judged = {topic for order in orders for topic in order.judgements}
     wanted = tuple(
         sorted(
@@ -129,7 +129,7 @@ def report(orders: Sequence[Order]) -> Report:
 
 
 def measure(order: Order, topics: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Every measure of each of these topics; 0 where nothing relevant was found."""
+    """Every measure of each of these topics; 0 if nothing relevant is ranked."""
     try:
         import ir_measures
     except ImportError as error:
@@ -164,7 +164,7 @@ def interval(values: Floats, rng: np.random.Generator) -> Mean:
 
 
 def compare(differences: Floats, rng: np.random.Generator) -> Comparison:
-    """A paired randomisation test on differences a topic: exact up to 13 topics, else by 10,000 draws of signs."""
+    """A paired randomisation test on the differences of each topic: exact up to 13 topics, else by 10,000 draws of signs."""
     count = len(differences)
     observed = abs(differences.sum()) - 1e-12  # sums of the same numbers in another order may differ by that
     if 2**count <= SHUFFLES:
@@ -194,7 +194,7 @@ def _means(values: Values, topics: Sequence[str], rng: np.random.Generator) -> d
 def _by_language(
     orders: Sequence[Order], topics: Sequence[str], rng: np.random.Generator
 ) -> dict[str, tuple[dict[str, Mean], ...]]:
-    """The same means, over documents of one language only, for each that a relevant one is written in."""
+    """The same means over documents of one language, for each language that has a relevant document."""
     langs = sorted({lang for order in orders for lang in order.langs.values()})
     found = {}
     for lang in langs:
@@ -219,7 +219,7 @@ class RunPairs:
     """The pairs that a frozen run has scored, by the articles that stand for their clusters."""
 
     def __init__(self, database: Database, store: Store, run_id: int) -> None:
-        """Raises InputError where there is no such run, CorruptError where its artifacts are gone."""
+        """Raises InputError if there is no such run, CorruptError if its artifacts are gone."""
         self._database = database
         with database.transaction(read_only=True) as connection:
             self.run = runs.get(connection, run_id)
@@ -241,7 +241,7 @@ class RunPairs:
         )
 
     def by_model(self, *, scorer_id: int | None = None) -> Scores:
-        """topic → article → logit, of the run's scorer or of another that has scored these pairs."""
+        """topic → article → logit, by the run's scorer or by another scorer of these pairs."""
         logit = self._logits(self.run.scorer_id if scorer_id is None else scorer_id)
         return self._by_topic(logit, ~np.isnan(logit))
 
@@ -311,10 +311,10 @@ def orders(
     run_id: int | None = None,
     against: str | None = "bm25",
 ) -> list[Order]:
-    """The order of a run (the one behind the page where `run_id` is None) and the one that it is compared with.
+    """The order of a run, and the order that it is compared with. `run_id` None means the run behind the page.
 
     `against`: bm25 (the same pairs in the light order), scorer:N (the same pairs as another scorer scored them), run:N,
-    the name of another pipeline, or None for nothing. Raises InputError where it is none of these, or has no score.
+    the name of another pipeline, or None for nothing. Raises InputError if it is none of these, or has no score.
     """
     first = RunPairs(database, store, run_id or runs.current_run(database, pipeline))
     if run_id is not None and first.run.pipeline != pipeline:

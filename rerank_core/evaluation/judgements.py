@@ -1,6 +1,6 @@
 """Relevance judgements (qrels): grades of articles for topics, from a TREC file or a table.
 
-A grade of 1 or more is relevant. A judgement that stands there twice with two grades is an error, never a choice.
+A grade of 1 or more is relevant. Two judgements of one pair with different grades are an error, never a choice.
 """
 
 import gzip
@@ -22,7 +22,7 @@ _COLUMNS = ("topic", "article_id", "relevance")
 
 
 def read(source: str, connection: Connection) -> Judgements:
-    """The judgements of a file, or of a table `schema.table`. Raises InputError where it is neither or damaged."""
+    """The judgements of a file, or of a table `schema.table`. Raises InputError if it is neither, or damaged."""
     if Path(source).is_file():
         return read_file(Path(source))
     if _TABLE.fullmatch(source):
@@ -33,8 +33,8 @@ def read(source: str, connection: Connection) -> Judgements:
 def read_file(file: Path) -> Judgements:
     """TREC qrels, plain or gzipped: topic, an unused column, article and grade on each line.
 
-    Columns are parted by tabs where a line has tabs, else by spaces; the unused one may be missing, and a first
-    line that names the columns is passed over. Raises InputError naming the line that is wrong.
+    Tabs separate the columns if a line has tabs, else spaces do. The unused column may be missing. A first line that
+    names the columns is skipped. Raises InputError, which names the wrong line.
     """
     try:
         content = file.read_bytes()
@@ -57,7 +57,10 @@ def read_file(file: Path) -> Judgements:
 
 
 def read_table(table: str, connection: Connection) -> Judgements:
-    """A table with the columns topic, article_id and relevance. Raises InputError where it has others."""
+    """The judgements of a table with the columns topic, article_id and relevance.
+
+    Raises InputError if a column is missing, or a value is null or not a whole number.
+    """
     columns = {row["name"] for row in db.rows(connection, "judgements.columns", relation=table)}
     missing = [name for name in _COLUMNS if name not in columns]
     if not columns:

@@ -1,4 +1,4 @@
-"""A picture of a report: nDCG@10 of each topic, or of each language where there are too many topics to read."""
+"""A picture of a report: nDCG@10 of each topic, or of each language if there are too many topics to read."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ MARKS = ("o", "D")
 
 
 def draw(report: Report, file: Path) -> None:
-    """Write the picture; its format is the file's ending. Raises InputError for another ending or a folder that is
-    not there, SettingsError where matplotlib is missing.
+    """Write the picture, in the format of the file's ending.
+
+    Raises InputError for another ending or a missing folder, SettingsError if matplotlib is not installed.
     """
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"plot {file.name!r}: its ending is none of {', '.join(FORMATS)}")

@@ -1,9 +1,9 @@
 """vLLM's own OpenAI-compatible server for the settings' scorer: `/v1/score` and `/v1/rerank`.
 
-For tools that want to ask over HTTP. The pipeline does not use it: the server tokenises whole prompts as one string,
-so that a control token written out in a text becomes one, and it neither repairs texts nor takes labels out of them.
-For texts without any of that its scores are those of the scorer in this process. The prompt's template is made from
-prompt.py, so the two cannot drift apart.
+It is for tools that ask over HTTP. The pipeline does not use it: the server tokenises a whole prompt as one string, so a
+control token that is written out in a text becomes a real one. It also repairs no text and removes no label. For texts
+without any of these, its scores equal those of the scorer in this process. The prompt's template is made from prompt.py,
+so the two cannot differ.
 
 The server's key guards only some of vLLM's routes; `OnlyScoring` closes the others.
 """
@@ -45,9 +45,10 @@ _DOCUMENT = "messages | selectattr('role', 'equalto', 'document') | map(attribut
 
 
 def template(form: Format) -> str | None:
-    """The Jinja template that writes this format's prompt; None where vLLM pairs the two texts by itself.
+    """The Jinja template that writes this format's prompt; None if vLLM pairs the two texts by itself.
 
-    Fixed text stands in expressions: Jinja takes a line break at the end of a template away, and the format ends with two.
+    Fixed text is written as expressions, because Jinja removes a line break at the end of a template, and the format
+    ends with two.
     """
     if not form.instructed:
         return None
@@ -66,8 +67,9 @@ def template(form: Format) -> str | None:
 
 
 def command(settings: Settings, *, host: str, port: int) -> list[str]:
-    """The command line of the server. Raises ModelError for a checkpoint that must not be used, InputError for settings
-    that the server cannot follow.
+    """The command line of the server.
+
+    Raises ModelError for a checkpoint that must not be used, InputError for settings that the server cannot follow.
     """
     if settings.passages != "lead":
         raise InputError("the server reads the lead of a document only; set RERANK_PASSAGES=lead")
@@ -112,10 +114,10 @@ def serve(
     port: int = 8000,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> int:
-    """Run the server until it ends, or a signal ends it. Returns its exit status.
+    """Run the server until it ends or a signal ends it. Returns its exit status.
 
-    `on_ready(url)` is called when the canary came out right. Raises ModelError where it did not, EngineError where the
-    server does not start, InputError where the address is taken or open to others without a key.
+    Calls `on_ready(url)` when the canary has passed. Raises ModelError if the canary fails, EngineError if the server
+    does not start, InputError if the address is taken, or open to others without a key.
     """
     if find_spec("vllm") is None:
         raise ModelError(
@@ -147,9 +149,9 @@ def serve(
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The server's environment: no telemetry, and no network where the checkpoint is a folder."""
+    """The server's environment: no telemetry, and no network if the checkpoint is a folder."""
     found = {"VLLM_LOGGING_LEVEL": "WARNING", **os.environ, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    # It starts processes of its own; what holds one engine inside a task is not for it.
+    # The server starts processes of its own; this variable keeps an engine inside a task's process.
     found.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
     if Path(settings.model).is_dir():
         found["HF_HUB_OFFLINE"] = "1"
@@ -181,7 +183,7 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
-    """Until the server answers. Raises EngineError where it ends before, or does not come up."""
+    """Wait until the server answers. Raises EngineError if it ends before, or does not answer in time."""
     give_up = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up:
         if server.poll() is not None:
@@ -211,7 +213,7 @@ def _check_canary(canary: Canary, url: str) -> None:
 
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The server's answer to a JSON body. Raises EngineError with its reason where it refuses."""
+    """The server's answer to a JSON body. Raises EngineError, with the server's reason, if it refuses."""
     headers = {"Content-Type": "application/json"}
     if os.environ.get(KEY):
         headers["Authorization"] = f"Bearer {os.environ[KEY]}"
@@ -241,7 +243,7 @@ Message = dict[str, Any]
 
 
 class OnlyScoring:
-    """ASGI middleware of the server: it answers what is in OPEN_PATHS, and nothing else."""
+    """ASGI middleware of the server: it answers the paths in OPEN_PATHS, and nothing else."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
@@ -252,7 +254,7 @@ class OnlyScoring:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """Pass the request on, or answer 404; a socket is closed."""
+        """Pass the request on, or answer 404; close a socket."""
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in OPEN_PATHS):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

@@ -1,8 +1,8 @@
 """Load a file of articles into the default article source.
 
-Loading a file twice changes nothing, and a load that was cut off is finished by loading again: a line
-replaces the article of its id only where a field differs. Where an id stands in a file more than once,
-its first line counts; a later line that says otherwise is a bad one. Every line lands in exactly one bucket.
+Loading a file twice changes nothing, and loading again finishes a load that was cut off: a line replaces the article of
+its id only if a field differs. If a file has an id more than once, its first line counts; a later line with other content
+is a bad line. Every line lands in exactly one bucket.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Where each line of a file went."""
+    """The number of lines of a file in each bucket."""
 
     lines: int
     inserted: int
@@ -71,9 +71,9 @@ def load_articles(
 ) -> LoadReport:
     """Load JSON lines, plain or gzipped; "-" is standard input. Batches are committed as they are read.
 
-    `published_now` moves all published_at by one span, so that the newest is the database's now();
-    each load then finds another span, and changes every article. Raises InputError where the file
-    cannot be opened, DatabaseUnavailable where a batch could not be written.
+    `published_now` moves all published_at by one span, so that the newest is the database's now(). Each load then finds
+    another span, and changes every article. Raises InputError if the file cannot be opened, DatabaseUnavailable if a
+    batch could not be written.
     """
     load = _Load(database, on_bad_line=on_bad_line)
     with _opened(path, twice=published_now) as (stream, total):
@@ -107,7 +107,7 @@ class _Load:
         self._characters = 0
 
     def take(self, line: Line) -> None:
-        """Put a line into its bucket, or into the batch that will."""
+        """Count a line in its bucket, or add it to the batch; writing the batch counts it."""
         self.lines = line.number
         self._complete &= not line.breaks_off
         self._ignored.update(line.ignored)
@@ -125,7 +125,7 @@ class _Load:
             self._counts["unchanged"] += 1
         elif first != number:
             self._refuse(
-                number, f"article_id stands on line {first} already with other content; keep one of them"
+                number, f"article_id is on line {first} already with other content; keep one of them"
             )
         else:
             self._add(number, row)
@@ -155,8 +155,7 @@ class _Load:
         with self._database.transaction() as connection:
             db.execute(connection, "articles.stage")
             copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
-            merged = db.one(connection, "articles.merge")
-        assert merged is not None
+            merged = db.the(connection, "articles.merge")
         self._counts.update(dict(merged))
         self._counts["unchanged"] += len(self._batch) - merged["inserted"] - merged["updated"]
         self._batch, self._characters = [], 0
@@ -171,7 +170,7 @@ class _Load:
 
 @contextmanager
 def _opened(path: Path | str, *, twice: bool) -> Iterator[tuple[io.BufferedReader, int | None]]:
-    """The file and its size; where it is to be read twice and cannot be, a copy of it."""
+    """The file and its size in bytes. If the file must be read twice and cannot be, a copy of it."""
     with ExitStack() as stack:
         try:
             raw = stack.enter_context(
@@ -197,9 +196,8 @@ def _span_to_now(database: Database, stream: io.BufferedReader, *, assume_utc: b
     newest = max((row["published_at"] for row in rows if row["published_at"]), default=None)
     stream.seek(0)
     with database.transaction(read_only=True) as connection:
-        now = db.one(connection, "articles.now")
-    assert now is not None
-    return None if newest is None else now["now"] - newest
+        now: datetime = db.the(connection, "articles.now")["now"]
+    return None if newest is None else now - newest
 
 
 def _digest(*values: Any) -> bytes:

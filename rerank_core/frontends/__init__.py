@@ -1,1 +1,1 @@
-"""Frontends: what readers get (the contract, the JSON pages, the copy in Redis)."""
+"""Frontends: what readers get (the contract, the JSON files, the copy in Redis)."""

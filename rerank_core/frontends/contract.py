@@ -1,8 +1,7 @@
 """The contract with frontends: every column and key that they read, described once.
 
-CONTRACT.md and the comments in Postgres are made from these tables, so that no two descriptions differ; a test
-holds them against the real views, files and pages, so that no column is without one. A change here needs a line
-in the CHANGELOG.
+CONTRACT.md and the comments in Postgres are made from these tables, so that no two descriptions differ. A test compares them
+with the real views and files, so that every column has a description. A change here needs a line in the CHANGELOG.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Literal
 
 # fixed     name, type, meaning and nulls stay
 # grows     as fixed, and further values may come
-# relative  as fixed, and numbers are comparable within one scorer, or one page, alone
+# relative  as fixed, but numbers are comparable only within one scorer, or within one page
 # open      for people who look for a fault: may change or go
 Promise = Literal["fixed", "grows", "relative", "open"]
 
@@ -22,13 +21,13 @@ class Column:
     name: str
     type: str  # as Postgres names it; "object", or "list of objects", in JSON alone
     meaning: str  # Markdown
-    null: str = ""  # what null means; empty: it is never null
-    unit: str = ""  # empty: it has none
+    null: str = ""  # what null means; empty: the value is never null
+    unit: str = ""  # empty: the value has no unit
     promise: Promise = "fixed"
 
 
 _PIPELINE = Column(
-    "pipeline", "text", "The pipeline that the page is of. Topics and pages are one pipeline's own."
+    "pipeline", "text", "The pipeline of the page. Each pipeline has its own topics and its own page."
 )
 _TOPIC = Column(
     "topic",
@@ -38,20 +37,20 @@ _TOPIC = Column(
 _AS_OF = Column(
     "as_of",
     "timestamp with time zone",
-    "The time that the page is of: articles first ingested before it are ranked, and their age is counted to it.",
+    "The time of the page: articles first ingested before it are ranked, and their age is counted up to it.",
 )
 _RUN_ID = Column(
-    "run_id", "bigint", "The run that made the page. With `version` it names the publication, too."
+    "run_id", "bigint", "The run that made the page. Together with `version` it names the publication."
 )
 _VERSION = Column(
     "version",
     "integer",
-    "Which publication of the run it is, counted from 1. A rerun or a forgotten article makes a new one.",
+    "The number of the publication within its run, from 1. A rerun or a forgotten article makes a new publication.",
 )
 _PUBLICATION_ID = Column(
     "publication_id",
     "bigint",
-    "The publication: one page as it was published, and never altered. Keep to it to read consistently.",
+    "The publication: one page as it was published, never altered. Keep to it to read consistently.",
 )
 _TOPIC_VERSION_ID = Column(
     "topic_version_id", "bigint", "The version of the topic (query, instruction, limits) that was ranked."
@@ -59,7 +58,7 @@ _TOPIC_VERSION_ID = Column(
 _SCORER_ID = Column(
     "scorer_id",
     "integer",
-    "The scorer: weights, prompt, precision and token limit as one id. A topic never mixes two.",
+    "The scorer: weights, prompt, precision and token limit as one id. A topic never mixes two scorers.",
     null="the row has no score of the model",
 )
 
@@ -70,39 +69,39 @@ RANKING = (
     Column(
         "rank",
         "integer",
-        "The place in the topic, from 1. A publication's ranks are 1, 2, 3, …; what a view or a JSON page shows of it"
-        " has a gap where an article was hidden since.",
+        "The place in the topic, from 1. A publication's ranks are 1, 2, 3, …; a view or a topic"
+        " file has a gap if an article was hidden since.",
         unit="place",
     ),
-    Column("article_id", "text", "The article's id in the source, as it came. At most once in a topic."),
+    Column("article_id", "text", "The article's id in the source, unchanged. At most once in a topic."),
     Column(
         "title",
         "text",
-        "Plain text to show, one line, at most 300 characters: the cleaned title, or where there is none the first line"
-        " of the text. Escape it. It is the ranked revision's, not a later one's.",
+        "Plain text to show, one line, at most 300 characters: the cleaned title, or the first line of the"
+        " text if there is no title. Escape it. It belongs to the ranked revision, not to a later revision.",
     ),
     Column(
         "url",
         "text",
         "The link as the source gave it, if it is `http://` or `https://`. Nothing else about it is checked: escape it.",
-        null="the source gave none, or one of another kind",
+        null="the source gave no link, or a link of another kind",
     ),
     Column(
         "source",
         "text",
-        "The publisher as the source names it, uncleaned: escape it.",
-        null="the source names none",
+        "The publisher as the source names it, not cleaned: escape it.",
+        null="the source names no publisher",
     ),
     Column(
         "lang",
         "text",
-        "The language of the text: ISO 639-1, or `und` where it could not be told.",
+        "The language of the text: ISO 639-1, or `und` if it is unknown.",
         promise="grows",
     ),
     Column(
         "published_at",
         "timestamp with time zone",
-        "When the article was published, as the source says; not checked, and may be in the future.",
+        "When the article was published, as the source says. It is not checked, and may be in the future.",
         null="the source does not say",
     ),
     Column(
@@ -113,8 +112,8 @@ RANKING = (
     Column(
         "ranked_by",
         "text",
-        "`model`: ranked by the model's score. `bm25` or `embedding`: not scored yet, ranked by words, or by a small"
-        " model of sentences, in a second block below. Take an unknown value as one of these.",
+        "`model`: ranked by the model's score. `bm25` or `embedding`: not scored yet, and ranked in a second block below, by"
+        " words or by a small sentence model. Take an unknown value as one of these two.",
         promise="grows",
     ),
     Column(
@@ -136,7 +135,7 @@ RANKING = (
     Column(
         "rank_score",
         "double precision",
-        "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life, where age is `as_of` − `began_at`, and never"
+        "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life. The age is `as_of` − `began_at`, and never"
         " negative. Ties go by `article_id`.",
         null="`ranked_by` is not `model`",
         unit="log-odds",
@@ -145,27 +144,27 @@ RANKING = (
     Column(
         "light_score",
         "real",
-        "What the second block is ordered by: where `ranked_by` is `embedding`, cosine similarity; else BM25 over the"
-        " texts of the page's window, 0 where no word of the query is in the text.",
+        "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`; else BM25 over the texts of the"
+        " page's window, which is 0 if no word of the query is in the text.",
         unit="BM25, or cosine",
         promise="relative",
     ),
     Column(
         "truncated",
         "boolean",
-        "The model has read the beginning of the text alone: the rest was over the token limit. False where it is not"
+        "The model has read only the beginning of the text: the rest was over the token limit. False if the row is not"
         " scored.",
     ),
     Column(
         "is_new",
         "boolean",
-        "The run behind the page was the first to claim the article; an edit does not make it new.",
+        "The run behind the page was the first to claim the article. An edit does not make an article new.",
     ),
     Column(
         "copies",
         "integer",
-        "How many articles of the window are in the row's cluster: they have this very text, or a near-copy of it; this one"
-        " included. The row stands for all of them.",
+        "How many articles of the window are in the row's cluster, this one included: they have the same text, or a near-copy"
+        " of it. The row is shown for all of them.",
         unit="articles",
     ),
     _AS_OF,
@@ -181,79 +180,77 @@ RANKING = (
     Column(
         "document_id",
         "bigint",
-        "The article's prepared text. Articles with the same one have the same text.",
+        "The article's prepared text. Articles with the same `document_id` have the same text.",
     ),
     _SCORER_ID,
     Column("attempt", "integer", "The fence number of the try that published.", promise="open"),
     Column(
         "flags",
         "text[]",
-        "What was noticed about the text, in alphabetical order; empty where nothing was. `pleads`: it addresses the"
-        " model; `stuffed`: it repeats phrases. They change no rank.",
+        "What was noticed about the text, in alphabetical order; empty if nothing was. `pleads`: the text addresses the"
+        " model. `stuffed`: the text repeats phrases. Flags change no rank.",
         promise="grows",
     ),
     Column(
         "began_at",
         "timestamp with time zone",
-        "What the age counts from: of the cluster's first article, the earlier of `published_at` and `first_ingested_at`. A"
+        "What the age counts from: the earlier of `published_at` and `first_ingested_at` of the cluster's first article. A"
         " reprint makes no story young.",
     ),
     Column(
         "copy_sources",
         "text[]",
-        "The sources of the articles that `copies` counts, each once, that of this one first: escape them. Empty where none"
-        " has one, and in publications of before these columns were added.",
+        "The sources of the articles that `copies` counts, each once, the source of this article first: escape them. Empty if"
+        " no article has a source, and in publications from before this column was added.",
     ),
     Column(
         "scored_document_id",
         "bigint",
-        "The prepared text that the model has read for the cluster; often, but not always, `document_id`.",
+        "The prepared text that the model has read for the cluster: often `document_id`, but not always.",
     ),
     Column(
         "scored_article_id",
         "text",
-        "The article whose text that is. It may have left the window, or have another text by now.",
+        "The article of `scored_document_id`. It may have left the window, or have another text by now.",
         null="that article is hidden",
     ),
 )
 
-# How a topic stands on the page, in the order of the view.
+# The state and counts of a topic of the page, in the order of the view.
 TOPIC = (
     _PIPELINE,
     _TOPIC,
     Column("query", "text", "The topic's query, as its owner wrote it: escape it."),
     _AS_OF,
-    Column("state", "text", "See [States](#states). Take an unknown one as `partial`.", promise="grows"),
+    Column("state", "text", "See [States](#states). Take an unknown state as `partial`.", promise="grows"),
     Column(
         "candidates",
         "integer",
-        "Pairs that the run wanted scored: `from_ledger` + `scored` + `refused` + `missing` + `left_out`.",
+        "Pairs that the run asked for: `from_ledger` + `scored` + `refused` + `missing` + `left_out`.",
         unit="pairs",
     ),
     Column("from_ledger", "integer", "Of these, scored before the run.", unit="pairs"),
     Column("scored", "integer", "Of these, scored by the run.", unit="pairs"),
-    Column(
-        "refused", "integer", "Of these, refused by the scorer; they are not asked for again.", unit="pairs"
-    ),
+    Column("refused", "integer", "Of these, refused by the scorer; they are not scored again.", unit="pairs"),
     Column(
         "missing",
         "integer",
-        "Of these, without a score: the second block. More than 0 is `degraded`.",
+        "Of these, without a score: the second block. If more than 0, the topic is `degraded`.",
         unit="pairs",
     ),
     Column("left_out", "integer", "Of these, over the run's budget; a later run scores them.", unit="pairs"),
     Column(
         "ranked",
         "integer",
-        "Rows of the topic's ranking as it was published, both blocks; what was hidden since is counted.",
+        "Rows of the topic's ranking as it was published, in both blocks. Articles that were hidden since are counted.",
         unit="rows",
     ),
-    Column("page_degraded", "boolean", "Some topic of the page has pairs without a score."),
+    Column("page_degraded", "boolean", "At least one topic of the page has pairs without a score."),
     _RUN_ID,
     _VERSION,
     _PUBLICATION_ID,
     _TOPIC_VERSION_ID,
-    replace(_SCORER_ID, null="nothing of the topic is scored"),
+    replace(_SCORER_ID, null="no pair of the topic is scored"),
     Column(
         "parquet_path",
         "text",
@@ -263,33 +260,33 @@ TOPIC = (
     Column("published_at", "timestamp with time zone", "When the publication was committed."),
 )
 
-# State of a topic → what it means. A topic is in the first of these that applies to it, from `degraded` on.
+# State of a topic → meaning. Of the states from `degraded` on, a topic has the first that applies; else it is `full`.
 STATES = {
-    "full": "all that the run wanted of the topic is scored",
-    "degraded": "some pairs have no score: they follow as a second block, `ranked_by` = `bm25` or `embedding`, `logit` null",
-    "stale": "the run was limited to other topics; this one is carried forward",
-    "partial": "over the run's budget, or still ranked by the scorer before while the new one fills",
-    "abstained": "nothing passed `min_score`, or nothing was recalled: no rows, and rightly so",
+    "full": "all pairs that the run asked for are scored",
+    "degraded": "some pairs have no score: they follow in a second block, with `ranked_by` = `bm25` or `embedding` and `logit` null",
+    "stale": "the run was limited to other topics; this topic is carried forward",
+    "partial": "some pairs are over the run's budget, or the scorer before still ranks the topic while the new scorer fills it",
+    "abstained": "no row, and rightly so: nothing passed `min_score`, or nothing was recalled",
 }
 
 VIEWS = {"current_ranking": RANKING, "recent_ranking": RANKING, "current_topic": TOPIC}
 VIEW_MEANS = {
     "current_ranking": "The page, one row for each topic and place.",
-    "recent_ranking": "The same rows of every publication that is the page, or was within 24 hours: to read on in the"
-    " publication that a reader began with.",
-    "current_topic": "How each topic of the page stands.",
+    "recent_ranking": "The same columns, of every publication that is the page or was the page within 24 hours: to read on in"
+    " the publication that a reader began with.",
+    "current_topic": "The state and counts of each topic of the page.",
 }
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────
 
-_FORMAT = Column("format", "integer", "1. Another number is another contract: stop, and say so.")
+_FORMAT = Column("format", "integer", "1. Another number means another contract: stop, and say so.")
 _DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
 _PUBLISHED_AT = TOPIC[-1]
 _IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED)
 
 
 def columns(table: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:
-    """The descriptions of these columns of a table, in this order. Raises KeyError for one that has none."""
+    """The descriptions of these columns of a table, in this order. Raises KeyError for a column without a description."""
     known = {column.name: column for column in table}
     return tuple(known[name] for name in names)
 
@@ -303,17 +300,17 @@ LATEST = (
     Column(
         "content",
         "text",
-        "A digest of what the pages show. Another one with the same `publication_id`: something was hidden.",
+        "A digest of what the topic files show. If it changes and `publication_id` does not, an article was hidden or shown again.",
         promise="open",
     ),
-    Column("pages", "text", "The folder of the topics' files.", promise="open"),
+    Column("pages", "text", "The folder of the topic files.", promise="open"),
 )
 LATEST_TOPIC = (
     *columns(TOPIC, ("state",)),
-    Column("ranked", "integer", "Articles in the topic's file or key.", unit="rows"),
-    Column("page", "text", "The topic's file, below the store's URL or folder."),
+    Column("ranked", "integer", "Articles in the topic file, or in the key.", unit="rows"),
+    Column("page", "text", "The topic file, below the store's URL or folder."),
 )
-TOPIC_PAGE = (
+TOPIC_FILE = (
     _FORMAT,
     *_IDENTITY,
     *columns(TOPIC, ("topic", "query", "state")),
@@ -326,7 +323,7 @@ REDIS_PAGE = (
     *_IDENTITY,
     *columns(LATEST, ("rows",)),
     *columns(LATEST, ("topics", "content")),
-    Column("copy", "text", "Another one after each change of the copy.", promise="open"),
+    Column("copy", "text", "A new value after each change of the copy.", promise="open"),
 )
 REDIS_TOPIC = columns(LATEST_TOPIC, ("state", "ranked"))
 JSON_COUNTS = columns(TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out"))

@@ -1,6 +1,6 @@
 """CONTRACT.md from the contract's tables, the page's prose and the examples: `make contract` writes it.
 
-The prose is contract_page.md; `<<name>>` in it stands for a table, or for a file of tests/examples/, which tests run.
+The prose is contract_page.md. `<<name>>` in it is replaced by a table, or by a file of tests/examples/, which tests run.
 """
 
 import re
@@ -30,7 +30,7 @@ _ARROW_TYPES = {"float": "float32", "double": "float64"}
 
 
 def render(examples: Path) -> str:
-    """The whole page. Raises FileNotFoundError for an example that is not there."""
+    """CONTRACT.md as Markdown; `examples` is the folder of the examples. Raises FileNotFoundError for a missing example."""
     tables = {
         "states": _table(
             ("state", "means"), [(f"`{name}`", means) for name, means in contract.STATES.items()]
@@ -39,7 +39,7 @@ def render(examples: Path) -> str:
         "topic": _described(contract.TOPIC, [column.type for column in contract.TOPIC]),
         "latest": _json(contract.LATEST),
         "latest_topic": _json(contract.LATEST_TOPIC),
-        "topic_page": _json(contract.TOPIC_PAGE),
+        "topic_file": _json(contract.TOPIC_FILE),
         "redis_page": _json(contract.REDIS_PAGE),
         "counts": ", ".join(f"`{column.name}`" for column in contract.JSON_COUNTS),
     }
@@ -52,7 +52,7 @@ def render(examples: Path) -> str:
 
 
 def _ranking() -> str:
-    """The one table of what views, Parquet and JSON say of a row."""
+    """One table for the columns of the views, of Parquet and of a topic file."""
     in_json = {column.name for column in contract.JSON_ARTICLE}
     in_file = {field.name: _ARROW_TYPES.get(str(field.type), str(field.type)) for field in schemas.PUBLISHED}
     rows = [

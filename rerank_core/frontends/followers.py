@@ -1,7 +1,8 @@
-"""What follows the pointer: the hot copy in Redis, and the JSON pages in the store.
+"""What follows the pointer: the hot copy in Redis, and the JSON files in the store.
 
-Both are brought to what frontends see after a publication that moved the page, and after a block, a rollback or a
-forgetting. A failure of one stops neither the other nor what moved the page: it is told, counted, and repaired later.
+Both are brought to what frontends see after a publication that moved the pointer, and after a block, a rollback or a
+forgetting. If one of them fails, that stops neither the other nor what moved the page: the failure is logged, counted, and
+repaired later.
 """
 
 from sqlalchemy import RowMapping
@@ -19,9 +20,9 @@ def follow(
     settings: Settings,
     topics: int = 0,
 ) -> dict[str, int]:
-    """Let everything follow the page of the settings' pipeline; returns what was written and failed.
+    """Bring both to the page of the settings' pipeline; returns how many topics were written and failed.
 
-    `topics` of the publication count as failed where nothing could be written.
+    If nothing could be written, `topics` count as failed: the topics of the publication.
     """
     pipeline = settings.pipeline
     render = _once()
@@ -40,17 +41,17 @@ def follow(
 
 
 def _once() -> json_pages.Render:
-    """Renders a page once, whoever asks for it first."""
-    kept: dict[tuple[int, str], dict[str, json_pages.TopicPage]] = {}
+    """A render that makes the topic files of a page once, for Redis and for the store."""
+    kept: dict[tuple[int, str], dict[str, json_pages.TopicFile]] = {}
 
-    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, json_pages.TopicPage] | None:
+    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, json_pages.TopicFile] | None:
         key = (page["publication_id"], page["content"])
         if key not in kept:
-            found = json_pages.rendered(database, pipeline, page)
-            if found is None:
+            files = json_pages.rendered(database, pipeline, page)
+            if files is None:
                 return None
             kept.clear()
-            kept[key] = found
+            kept[key] = files
         return kept[key]
 
     return render

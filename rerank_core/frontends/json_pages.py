@@ -1,13 +1,13 @@
-"""The page as JSON, for readers without SQL: one small file a topic, and `latest.json`, which names them.
+"""The page as JSON, for readers without SQL: a small topic file for each topic, and `latest.json`, which names them.
 
-The pointer in Postgres decides what the page is; these files are hints that follow it. They carry as_of,
-run and version, may lag behind, and are brought up to date by `repair`: after each publication that moves
-the pointer, after a block or a rollback, and by maintenance. Topic files are written once, into a folder
-of their own; `latest.json` comes last and is replaced in one step, so a reader sees one page or the next.
+The pointer in Postgres decides what the page is; these files are hints that follow it. They carry as_of, run and version, and may
+lag behind. `repair` brings them up to date: after each publication that moves the pointer, after a block or a rollback,
+and by maintenance. Topic files are written once, into a folder of their own. `latest.json` comes last and is replaced in one
+step, so that a reader sees the old page or the new page.
 
-A writer that wakes up late must not put `latest.json` back to an older page. It looks again at what
-frontends see, under a lock, before it replaces the file; and again afterwards, for a process can be
-stopped between that look and the replacement: what it finds outdated then, it writes anew.
+A writer that wakes up late must not put `latest.json` back to an older page. So it asks again, under a lock, what frontends see
+before it replaces the file. It asks once more afterwards, because a process can be stopped between that question and
+the replacement. If the file is outdated then, it is written again.
 """
 
 import json
@@ -28,9 +28,9 @@ from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of latest.json and of a topic's file; another one may lack what a reader of this one expects
+FORMAT = 1  # of latest.json and of a topic file; files of another format may lack what a reader expects
 WRITERS = 8  # files written at once
-ROUNDS = 5  # pages that may overtake one repair
+ROUNDS = 5  # pages that may come while one repair writes
 COUNTS = ("candidates", "from_ledger", "scored", "refused", "missing", "left_out")
 ARTICLE = (
     *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
@@ -45,11 +45,11 @@ class Repaired:
 
     publication_id: int | None  # that latest.json names now; null: the pipeline has no page
     written: int  # topic files written; 0: all was right already
-    replaced: bool  # latest.json was
+    replaced: bool  # latest.json was replaced
 
 
 @dataclass(frozen=True)
-class TopicPage:
+class TopicFile:
     """One topic of the page, as readers without SQL get it."""
 
     content: bytes  # JSON
@@ -57,8 +57,8 @@ class TopicPage:
     ranks: Mapping[str, int]  # of each article, in order
 
 
-# What makes a page's topics of the database, the pipeline and the page.
-Render = Callable[[Database, str, RowMapping], dict[str, TopicPage] | None]
+# Database, pipeline, page → the page's topic files by slug; None if another page has come meanwhile.
+Render = Callable[[Database, str, RowMapping], dict[str, TopicFile] | None]
 
 
 def repair(
@@ -67,20 +67,20 @@ def repair(
     store: Store,
     pipeline: str,
     grace_hours: float = 24.0,
-    anew: bool = False,
+    rewrite: bool = False,
     render: Render | None = None,
 ) -> Repaired:
-    """Bring latest.json and the topics' files to what frontends see now; does nothing where they are there.
+    """Bring latest.json and the topic files to what frontends see now; does nothing if they are right.
 
-    `anew` writes all of them in any case; `render` is another way to `rendered`. Files of the page before stay `grace_hours` for readers that have
-    their paths. Safe beside any other repair and any publication. Raises StoreUnavailable, SettingsError or DatabaseUnavailable; latest.json
-    then names a whole page still, if an older one.
+    `rewrite` writes all of them in any case; `render` replaces `rendered`. Files of the page before stay for `grace_hours`,
+    for readers that have their paths. Safe beside any other repair and any publication. Raises StoreUnavailable,
+    SettingsError or DatabaseUnavailable; latest.json then still names a whole page, though an older one.
     """
     written, replaced = 0, False
     for _ in range(ROUNDS):
         page = current(database, pipeline)
         latest = read_latest(store, pipeline)
-        if page is None or (is_current(latest, page) and not anew):
+        if page is None or (is_current(latest, page) and not rewrite):
             return Repaired(None if page is None else page["publication_id"], written, replaced)
         topics = (render or rendered)(database, pipeline, page)
         if topics is None:
@@ -90,9 +90,9 @@ def repair(
         written += len(topics)
         try:
             if _replace(database, store, pipeline, page, folder, topics, grace_hours):
-                replaced, anew = True, False
+                replaced, rewrite = True, False
         except DatabaseUnavailable as error:
-            # The lock went with its session, and another writer may have come in between: look again.
+            # The lock went with its session, and another writer may have come in between: ask again.
             log.warning("%s: %s", store.latest_path(pipeline), error)
     raise StoreUnavailable(
         f"{store.latest_path(pipeline)}: {ROUNDS} newer pages came while it was written; try again"
@@ -108,9 +108,9 @@ def follow(
     grace_hours: float,
     render: Render | None = None,
 ) -> dict[str, int]:
-    """`repair` after a publication of so many topics, which a failure neither fails nor stops.
+    """`repair` after a publication of so many topics; a failure is logged and counted, and stops nothing.
 
-    Returns `pages_written` and `pages_failed`, in topics.
+    Returns `pages_written` and `pages_failed`, which count topic files.
     """
     try:
         done = repair(
@@ -123,7 +123,7 @@ def follow(
 
 
 def read_latest(store: Store, pipeline: str) -> Mapping[str, Any] | None:
-    """What latest.json says; None where it is not there, or cannot be read. Raises StoreUnavailable."""
+    """What latest.json says; None if there is no such file, or it is not ours. Raises StoreUnavailable."""
     content = store.read_json(store.latest_path(pipeline))
     if content is None:
         return None
@@ -146,8 +146,8 @@ def is_current(latest: Mapping[str, Any] | None, page: RowMapping) -> bool:
     )
 
 
-def stands(database: Database, store: Store, pipeline: str) -> bool:
-    """Whether latest.json is right, or there is no page. Raises StoreUnavailable, DatabaseUnavailable."""
+def is_up_to_date(database: Database, store: Store, pipeline: str) -> bool:
+    """Whether latest.json shows what frontends see, or there is no page. Raises StoreUnavailable, DatabaseUnavailable."""
     page = current(database, pipeline)
     return page is None or is_current(read_latest(store, pipeline), page)
 
@@ -158,16 +158,16 @@ def current(database: Database, pipeline: str) -> RowMapping | None:
         return db.one(connection, "json_pages.current", pipeline=pipeline)
 
 
-def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicPage] | None:
-    """Each topic of this page by its slug; None where another page has come meanwhile."""
+def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicFile] | None:
+    """The topic files of this page by slug; None if another page has come meanwhile."""
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "json_pages.current", pipeline=pipeline)
         topics = db.rows(connection, "json_pages.topics", pipeline=pipeline)
         rows = db.rows(connection, "json_pages.rows", pipeline=pipeline)
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
-    ranked = {topic: list(found) for topic, found in groupby(rows, key=lambda row: row["topic"])}
-    found = {}
+    ranked = {slug: list(ranking) for slug, ranking in groupby(rows, key=lambda row: row["topic"])}
+    files = {}
     for topic in topics:
         slug = topic["topic"]
         articles = ranked.get(slug, [])
@@ -181,8 +181,8 @@ def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, T
             "articles": [{name: article[name] for name in ARTICLE} for article in articles],
         }
         ranks = {article["article_id"]: article["rank"] for article in articles}
-        found[slug] = TopicPage(to_json(content), topic["state"], ranks)
-    return found
+        files[slug] = TopicFile(to_json(content), topic["state"], ranks)
+    return files
 
 
 def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
@@ -192,17 +192,17 @@ def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
 
 
 def _write(store: Store, files: Mapping[str, bytes]) -> None:
-    """Write all topics' files, given by path; the first failure ends it."""
+    """Write all topic files (path → content); the first failure ends it."""
     with ThreadPoolExecutor(WRITERS) as pool:
         writing = [pool.submit(store.write_json, path, content) for path, content in files.items()]
         try:
-            for number, one in enumerate(writing, start=1):
-                one.result()
+            for number, file in enumerate(writing, start=1):
+                file.result()
                 if number % 200 == 0:
                     log.info("%d of %d topic files are written", number, len(writing))
         finally:
-            for one in writing:
-                one.cancel()
+            for file in writing:
+                file.cancel()
 
 
 def _replace(
@@ -211,10 +211,10 @@ def _replace(
     pipeline: str,
     page: RowMapping,
     folder: str,
-    topics: Mapping[str, TopicPage],
+    topics: Mapping[str, TopicFile],
     grace_hours: float,
 ) -> bool:
-    """Replace latest.json, unless the page has changed meanwhile; says whether it did."""
+    """Replace latest.json, unless the page has changed meanwhile; says whether it was replaced."""
     content = {
         "format": FORMAT,
         **identity(pipeline, page),
@@ -233,13 +233,14 @@ def _replace(
         now = db.one(connection, "json_pages.current", pipeline=pipeline)
         is_right = now is not None and is_current(content, now)
         before = read_latest(store, pipeline) if is_right else None
-        left = [folder] if not is_right else [before["pages"]] if before else []
+        unnamed = [folder]
         if is_right:
             store.write_json(store.latest_path(pipeline), to_json(content))
+            unnamed = [before["pages"]] if before else []
         db.execute(
             connection,
             "removal.due",
-            paths=left,
+            paths=unnamed,
             grace_seconds=grace_hours * 3600,
             reason="pages: no longer named",
         )
@@ -249,8 +250,8 @@ def _replace(
 def to_json(content: Mapping[str, Any]) -> bytes:
     """The content as JSON in UTF-8; times in ISO 8601, in UTC.
 
-    Nothing in it can end a script element or a line of JavaScript. Raises ValueError for a number that
-    JSON has no form for.
+    No sign in it can end a script element or a line of JavaScript. Raises ValueError for a number that
+    JSON cannot hold.
     """
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
     for sign in "<>&\u2028\u2029":
@@ -265,5 +266,5 @@ def _plain(value: object) -> str:
 
 
 def paths(latest: Mapping[str, Any]) -> Sequence[str]:
-    """The topics' files that latest.json names."""
+    """Paths of the topic files that latest.json names."""
     return [topic["page"] for topic in latest["topics"].values()]

@@ -1,19 +1,19 @@
 """The hot copy of the page in Redis, for frontends that answer within a millisecond.
 
-The pointer in Postgres decides what the page is; the copy follows it, may lag or be lost, and is made anew by `sync`:
-after each publication that moves the pointer, after a block or a rollback, and by maintenance.
+The pointer in Postgres decides what the page is; the copy follows it, and may lag or be lost. `sync` makes it again: after each
+publication that moves the pointer, after a block or a rollback, and by maintenance.
 
-    rerank:{news}:page               JSON: identity, and of each topic its state and how many are ranked
-    rerank:{news}:topic:ai-policy    JSON, byte for byte the topic's page in the store
-    rerank:{news}:ranked:ai-policy   sorted set: article ids, their ranks as scores; none where nothing is ranked
+    rerank:{news}:page               JSON: identity of the page, and of each topic its state and how many rows are ranked
+    rerank:{news}:topic:ai-policy    JSON, byte for byte the topic file in the store
+    rerank:{news}:ranked:ai-policy   sorted set: article ids, their ranks as scores; no key if nothing is ranked
 
-New keys are written beside these, under a name of their own, and renamed over them in one transaction with the keys of
-topics that left: a reader sees the whole of one page or of the next. The braces put a pipeline's keys into one slot
-of a cluster, without which there is no such transaction.
+New keys are written beside these, under other names. One transaction renames them over the old keys and deletes the keys of
+topics that left. So a reader sees the whole of the old page or of the new page. The braces put a pipeline's keys into one
+slot of a cluster: without them there is no such transaction.
 
-A writer that wakes up late must not put the copy back to an older page. Whoever swaps compares the page key with what
-it was before Postgres was asked, in the transaction: where another writer came in between, or Redis lost what was
-written, nothing is renamed, and the writer looks again. It looks again after a swap, too.
+A writer that wakes up late must not put the copy back to an older page. So the transaction compares the page key with what the
+key was before Postgres was asked. If another writer came in between, or Redis lost what was written, nothing is renamed
+and the writer asks again. It also asks again after a swap.
 """
 
 import json
@@ -34,9 +34,9 @@ from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 5  # pages that may overtake one writer
+ROUNDS = 5  # pages that may come while one writer writes
 BATCH_BYTES = 1 << 20  # of JSON sent at once
-DRAFT_SECONDS = 600  # until what a killed writer left expires
+DRAFT_SECONDS = 600  # until the keys that a killed writer left expire
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Synced:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the copy stands beside the page."""
+class Comparison:
+    """The copy beside the page."""
 
     address: str  # of the server, without credentials
     publication_id: int | None  # that the copy shows; null: there is none
     page: int | None  # publication that frontends see; null: the pipeline has no page
     right: bool  # the copy shows what frontends see
-    lost: int  # keys that the copy should have and has not
+    lost: int  # keys that the copy should have and does not have
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def follow(
     topics: int,
     render: json_pages.Render = json_pages.rendered,
 ) -> dict[str, int]:
-    """`sync` after a publication of so many topics, which a failure neither fails nor stops, nor delays for long.
+    """`sync` after a publication of so many topics; a failure is logged and counted, stops nothing and delays little.
 
-    Returns `redis_written` and `redis_failed`, in topics; nothing where there is no Redis.
+    Returns `redis_written` and `redis_failed`, which count topics; nothing if the settings name no Redis.
     """
     if settings.redis_url is None:
         return {}
@@ -112,15 +112,15 @@ def sync(
     database: Database,
     settings: Settings,
     pipeline: str,
-    anew: bool = False,
+    rewrite: bool = False,
     seconds: float | None = None,
     render: json_pages.Render = json_pages.rendered,
 ) -> Synced:
-    """Bring the copy to what frontends see now; where it is right, its keys' time to live begins anew.
+    """Bring the copy to what frontends see now; if it is right, only the time to live of its keys begins again.
 
-    `anew` writes all of it in any case. Waits `seconds` (the setting's where None) for Redis at most. Safe beside any
-    other writer and any publication. Raises RedisUnavailable, SettingsError or DatabaseUnavailable; the copy then
-    shows a whole page still, if an older one.
+    `rewrite` writes all of it in any case. Waits for Redis at most `seconds` (None: as long as the settings say). Safe beside
+    any other writer and any publication. Raises RedisUnavailable, SettingsError or DatabaseUnavailable; the copy then
+    still shows a whole page, though an older one.
     """
     keys, written = Keys(pipeline), 0
     with Server.open(settings, keys.page, seconds or settings.redis_timeout_seconds) as server:
@@ -132,7 +132,7 @@ def sync(
                 return Synced(None, written)
             copy = read_copy(before)
             if (
-                not anew
+                not rewrite
                 and json_pages.is_current(copy, page)
                 and (written or _prolong(server, keys, copy, expiry))
             ):
@@ -141,30 +141,30 @@ def sync(
             if topics is None:
                 continue
             if _replace(server, database, keys, before, page, topics, expiry):
-                written, anew = written + len(topics), False
+                written, rewrite = written + len(topics), False
     raise RedisUnavailable(f"{server.address}: {ROUNDS} newer pages came while it was written; try again")
 
 
-def examine(*, database: Database, settings: Settings) -> Standing:
-    """How the copy stands. Raises RedisUnavailable, SettingsError or DatabaseUnavailable."""
+def examine(*, database: Database, settings: Settings) -> Comparison:
+    """Compare the copy with the page. Raises RedisUnavailable, SettingsError or DatabaseUnavailable."""
     keys = Keys(settings.pipeline)
     with Server.open(settings, keys.page, settings.redis_timeout_seconds) as server:
         (found,) = server.ask(("GET", keys.page))
         copy = read_copy(found)
-        wanted = _keys_of(keys, copy)
-        there = server.ask(("EXISTS", *wanted))[0] if wanted else 0
+        expected = _keys_of(keys, copy)
+        existing = server.ask(("EXISTS", *expected))[0] if expected else 0
     page = json_pages.current(database, settings.pipeline)
-    return Standing(
+    return Comparison(
         address=server.address,
         publication_id=None if copy is None else copy["publication_id"],
         page=None if page is None else page["publication_id"],
         right=page is None or json_pages.is_current(copy, page),
-        lost=len(wanted) - there,
+        lost=len(expected) - existing,
     )
 
 
 def read_copy(content: bytes | None) -> Mapping[str, Any] | None:
-    """What the page key says; None where it is not there, or not of this format."""
+    """What the page key says; None if there is no such key, or it is not of this format."""
     try:
         found = json.loads(content or b"null")
     except ValueError:
@@ -187,7 +187,7 @@ def _keys_of(keys: Keys, copy: Mapping[str, Any] | None) -> list[str]:
 
 
 def _prolong(server: Server, keys: Keys, copy: Mapping[str, Any] | None, expiry: int) -> bool:
-    """Begin the time to live of all keys anew; False where some are gone."""
+    """Begin the time to live of all keys again; False if some keys are gone."""
     return all(server.ask(*(("PEXPIRE", key, expiry) for key in _keys_of(keys, copy)), at_once=True))
 
 
@@ -197,16 +197,16 @@ def _replace(
     keys: Keys,
     before: bytes | None,
     page: RowMapping,
-    topics: Mapping[str, json_pages.TopicPage],
+    topics: Mapping[str, json_pages.TopicFile],
     expiry: int,
 ) -> bool:
-    """Write a page and swap it in, unless another writer came in between; says whether it did."""
+    """Write a page and swap it in, unless another writer came in between; says whether the page was swapped in."""
     content = {
         "format": json_pages.FORMAT,
         **json_pages.identity(keys.pipeline, page),
         "rows": page["row_count"],
         "content": page["content"],
-        "copy": uuid4().hex,  # no two copies have the same page key, whatever they show
+        "copy": uuid4().hex,  # so that no two copies have the same page key
         "topics": {
             slug: {"state": topic.state, "ranked": len(topic.ranks)} for slug, topic in topics.items()
         },
@@ -218,11 +218,12 @@ def _replace(
     drafts = {keys.draft(version, key): key for key in (*strings, *ranks)}
     with database.transaction(read_only=True) as connection:
         known = [row["slug"] for row in db.rows(connection, "redis_copy.topics", pipeline=keys.pipeline)]
-    left = {name(slug) for slug in known for name in (keys.topic, keys.ranked)} - set(strings) - set(ranks)
+    of_all_topics = {name(slug) for slug in known for name in (keys.topic, keys.ranked)}
+    outdated = of_all_topics - set(strings) - set(ranks)
     swapped = False
     try:
         _write(server, keys, version, strings, ranks)
-        swapped = server.swap(keys.page, before, drafts, sorted(left), expiry)
+        swapped = server.swap(keys.page, before, drafts, sorted(outdated), expiry)
     finally:
         if not swapped:
             server.drop(list(drafts))
@@ -236,7 +237,7 @@ def _write(
     strings: Mapping[str, bytes],
     ranks: Mapping[str, Mapping[str, int]],
 ) -> None:
-    """Write the drafts, a batch at a time."""
+    """Write the new keys under their draft names, a batch at a time."""
     batch: list[tuple[Any, ...]] = []
     size = 0
     for key, content in strings.items():
@@ -249,4 +250,4 @@ def _write(
         draft = keys.draft(version, key)
         members = [part for article_id, rank in articles.items() for part in (rank, article_id)]
         batch += [("ZADD", draft, *members), ("EXPIRE", draft, DRAFT_SECONDS)]
-    server.ask(*batch, at_once=True)  # at once: a draft without its expiry would stay for ever
+    server.ask(*batch, at_once=True)  # in one transaction: a draft without its expiry would stay for ever

@@ -1,9 +1,9 @@
 """The one door to Redis: a connection that never holds a run up, and one transaction that swaps keys.
 
-Nothing is tried twice. Whatever a server, a name service or a network between does, the caller is back when its time is
-over: it waits for a thread, which is left behind if need be. A socket's own timeout alone is no such limit: finding the
-address of a name has none, and answers that trickle in begin it anew. Errors of redis-py become ours; no message has a part of the URL's
-credentials, or of what was written.
+No command is tried twice. Whatever hangs, a server, a name service or a network, the caller is back when its time is over: the
+work is done in a thread, which is left behind if need be. The timeout of a socket alone is no such limit: looking up a name
+has none, and an answer that trickles in starts it again. Errors of redis-py become ours. No message shows a part of the
+URL's credentials, or of what was written.
 """
 
 import logging
@@ -21,21 +21,21 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """The server that holds a pipeline's keys; given up when its answers have taken too long."""
+    """The server that holds a pipeline's keys; it is given up when its answers have taken too long in all."""
 
     def __init__(self, client: Any, address: str, seconds: float) -> None:
         self.address = address
         self._client = client
         self._left = seconds
-        self._left_behind = False  # a thread waits still
+        self._left_behind = False  # a thread is still waiting
 
     @classmethod
     @contextmanager
     def open(cls, settings: Settings, key: str, seconds: float) -> Iterator[Self]:
-        """The server of this key, for `seconds` of waiting.
+        """The server of this key, for `seconds` of waiting in all.
 
-        Raises SettingsError where none is named, the client is not installed or the server refuses; RedisUnavailable
-        where it does not answer, here and in the caller's block.
+        Raises SettingsError if the settings name none, the client is not installed or the server refuses; RedisUnavailable
+        if the server does not answer. Both are also raised from the caller's block.
         """
         if settings.redis_url is None:
             raise SettingsError("RERANK_REDIS_URL is not set; set it, as redis://host:6379/0")
@@ -43,10 +43,10 @@ class Server:
             import redis
         except ModuleNotFoundError:
             raise SettingsError(
-                "RERANK_REDIS_URL is set and the package redis is not here; install news-rerank[redis]"
+                "RERANK_REDIS_URL is set and the package redis is not installed; install news-rerank[redis]"
             ) from None
         options: dict[str, Any] = {
-            "socket_connect_timeout": seconds,  # these end a thread that was left behind
+            "socket_connect_timeout": seconds,  # the timeouts end a thread that was left behind
             "socket_timeout": seconds,
             "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
             "protocol": 2,
@@ -62,11 +62,11 @@ class Server:
                 server._go_to(key)
                 yield server
         finally:
-            if not server._left_behind:  # its thread holds the connection, and ends it
+            if not server._left_behind:  # else its thread holds the connection, and ends it
                 pool.disconnect()
 
     def _go_to(self, key: str) -> None:
-        """In a cluster, turn to the node that holds this key."""
+        """In a cluster, connect to the node that holds this key."""
         from redis.exceptions import MovedError
 
         try:
@@ -81,7 +81,7 @@ class Server:
             raise _bad_option() from None
 
     def ask(self, *commands: Sequence[Any], at_once: bool = False) -> list[Any]:
-        """The answers to these commands, sent together; `at_once`: all of them are done, or none."""
+        """The answers to these commands, sent together; `at_once`: in one transaction."""
 
         def asked() -> list[Any]:
             with self._client.pipeline(transaction=at_once) as pipeline:
@@ -103,10 +103,10 @@ class Server:
         left: Sequence[str],
         expiry: int,
     ) -> bool:
-        """Rename each draft over its key and delete what is left over, if `guard` is still what it was before.
+        """Rename each draft over its key and delete the keys in `left`, if the key `guard` still holds `before`.
 
-        The keys expire after `expiry` milliseconds. False: nothing was done, for somebody else came in between.
-        Raises RedisUnavailable where a draft is gone.
+        The keys expire after `expiry` milliseconds. False: nothing was done, because another writer came in between.
+        Raises RedisUnavailable if a draft is gone.
         """
         from redis.exceptions import WatchError
 
@@ -115,8 +115,10 @@ class Server:
                 pipeline.watch(guard, *drafts)
                 if pipeline.get(guard) != before:
                     return False
-                there = pipeline.exists(*drafts)
-                if there != len(drafts):  # a rename of what is gone fails by itself, and the others are done
+                existing = pipeline.exists(*drafts)
+                if existing != len(
+                    drafts
+                ):  # the rename of a lost draft would fail alone: the others would be done
                     raise RedisUnavailable(
                         f"{self.address}: what was written is gone again: it was restarted, or evicts keys; give it memory"
                     )
@@ -136,14 +138,14 @@ class Server:
         return done
 
     def drop(self, keys: Sequence[str]) -> None:
-        """Delete keys, where that is possible."""
+        """Delete keys if that is possible; else they expire."""
         try:
             self.ask(("UNLINK", *keys))
         except Exception as error:
             log.debug("%s: drafts stay until they expire: %s", self.address, type(error).__name__)
 
     def _in_time(self, work: Callable[[], Any]) -> Any:
-        """What `work` gives or raises, if that comes in the time that is left; what comes later is looked at by nobody."""
+        """What `work` returns or raises, if that comes within the time that is left; a later answer is dropped."""
         if self._left <= 0:
             raise RedisUnavailable(f"{self.address} is too slow; raise RERANK_REDIS_TIMEOUT_SECONDS")
         answers: list[Any] = []
@@ -175,7 +177,7 @@ class Server:
 def _bad_option() -> SettingsError:
     """redis-py's own message may show a part of the URL."""
     return SettingsError(
-        "RERANK_REDIS_URL = (hidden): it has an option that redis-py does not take; correct it"
+        "RERANK_REDIS_URL = (hidden): it has an option that redis-py does not accept; correct it"
     )
 
 

@@ -1,8 +1,8 @@
-"""The contract of a scorer, and a fake one that needs no model.
+"""The contract of a scorer, and a fake scorer that needs no model.
 
-A scorer takes pairs and gives chunks as they get ready: the caller writes each chunk to the ledger before it asks for
-the next, so a task that is killed loses a few seconds of work. Every pair given is in exactly one place in the end:
-in a chunk's `scores`, in a chunk's `refused`, or not reached before the deadline.
+A scorer takes pairs and yields chunks of results. The caller writes each chunk to the ledger before it asks for the next
+chunk, so a task that is killed loses a few seconds of work. In the end every pair is in exactly one place: in the
+`scores` of a chunk, in the `refused` of a chunk, or not reached before the deadline.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from rerank_core.records import Pair, Score
 
 @dataclass(frozen=True)
 class Refusal:
-    """A pair that cannot be scored, whichever engine tries; the others of its batch were not touched."""
+    """A pair that no engine can score. The other pairs of its batch are not affected."""
 
     pair: Pair
     reason: str  # for the quarantine; holds no article text
@@ -26,16 +26,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """What got ready since the last chunk; both tuples follow the order of the pairs given."""
+    """The results since the last chunk. The tuples follow the order of the pairs given."""
 
     scores: tuple[Score, ...]
     refused: tuple[Refusal, ...] = ()
-    neutralised: tuple[Pair, ...] = ()  # of the scored: a text imitated a field label of the prompt
-    seconds: float = 0.0  # work since the last chunk
+    neutralised: tuple[Pair, ...] = ()  # scored pairs of which a text imitated a field label of the prompt
+    seconds: float = 0.0  # wall time since the last chunk
 
 
 class ChunkFailed(EngineError):
-    """A step of the engine failed, and the scorer is finished; one of `suspects` may be the cause."""
+    """A step of the engine failed, and the scorer is finished. One of `suspects` may be the cause."""
 
     def __init__(self, message: str, *, suspects: Sequence[Pair]) -> None:
         super().__init__(f"{message}; in the engine were {name_pairs(suspects)}")
@@ -43,53 +43,62 @@ class ChunkFailed(EngineError):
 
 
 class Scorer(Protocol):
-    """Scores pairs with one model. One scorer belongs to one thread and one process: never fork with one open."""
+    """Scores pairs with one model. A scorer belongs to one thread of one process: never fork while it is open."""
 
     @property
     def identity(self) -> ScorerIdentity:
-        """Which scorer this is; scores of equal identities may be mixed."""
+        """Which scorer this is. Scores of equal identities may be mixed."""
         ...
 
     @property
     def engine(self) -> str:
-        """Engine, version and device, three words, for provenance: `vllm 0.32.0 cpu`."""
+        """Engine, version and device in three words, such as `vllm 0.32.0 cpu`. They are stored with the scores."""
         ...
 
     @property
     def canary_margin(self) -> float | None:
-        """Least difference between two neighbours of its canary, in logits: above 0 they came out in order; None: it has run none."""
+        """The least difference between two neighbours in its canary, in logits; None if the canary was not run.
+
+        The canary came out in the right order if the difference is above 0.
+        """
         ...
 
     def score(
         self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
     ) -> Iterator[ScoredChunk]:
-        """Chunks of results, about every `flush_seconds` of work.
+        """Yields a chunk of results about every `flush_seconds` of work.
 
-        Pairs go into the engine in their order: give those of one query side by side, so that its prefix is computed once. `deadline` is on the clock of
-        `time.monotonic()`: past it no step is begun and the iteration ends; pairs in no chunk are unscored.
-        Raises ChunkFailed after a failed step or a score that is not finite; the scorer is then finished.
+        Pairs enter the engine in their order. Give the pairs of one query side by side, so that the prefix of the query
+        is computed once. `deadline` is a time of `time.monotonic()`: after it no step begins, the iteration ends, and
+        pairs that are in no chunk have no score. Raises ChunkFailed after a failed step or a score that is not finite.
+        The scorer is then finished.
         """
         ...
 
     def close(self) -> None:
-        """Give the engine's memory back; may be called twice."""
+        """Release the engine's memory. May be called twice."""
         ...
 
 
 def name_pairs(pairs: Sequence[Pair], *, at_most: int = 8) -> str:
-    """The ids of pairs, for a message: `query 3 × document 9, …`."""
+    """The ids of pairs for a message, such as `query 3 × document 9, query 3 × document 10 and 2 more`."""
     named = ", ".join(f"query {pair.query_id} × document {pair.document_id}" for pair in pairs[:at_most])
     more = len(pairs) - at_most
     return f"{named} and {more} more" if more > 0 else named or "no pairs"
 
 
 class FakeScorer:
-    """Scores by shared words, without a model: equal texts score equal, in every process.
+    """Scores by shared words, without a model. Equal texts get equal scores in every process.
 
-    The logit is −4, plus 8 × the share of the query's words that the document has, plus up to 0.01 from a hash of
-    both texts, so that ties are rare. `fail_at_chunk` makes the n-th chunk (from 0) a failed step, `fail_at_text` every
-    chunk with a document that contains it; a document that contains `refuse_text` is refused; `seconds_per_pair` sleeps, for tests of deadlines.
-    `constant` is the logit of every pair, as of a wrong model; `canary_margin` what its canary showed.
+    The logit is −4, plus 8 × the share of the query's words that the document has, plus up to 0.01 from a hash of all
+    texts, so that ties are rare.
+
+    - `fail_at_chunk`: the chunk of this number, from 0, is a failed step
+    - `fail_at_text`: a chunk with a document that contains this text is a failed step
+    - `refuse_text`: a document that contains this text is refused
+    - `seconds_per_pair`: sleeps so long for each pair, for tests of deadlines
+    - `constant`: the logit of every pair, as a wrong model gives it
+    - `canary_margin`: what its canary showed
     """
 
     engine = "fake 1 none"
@@ -118,7 +127,7 @@ class FakeScorer:
         self.canary_margin = canary_margin
         self._constant = constant
         self.finished = False
-        self.chunks = 0  # given so far, over all calls
+        self.chunks = 0  # yielded so far, over all calls
         self._pairs_per_chunk = pairs_per_chunk
         self._fail_at_chunk = fail_at_chunk
         self._fail_at_text = fail_at_text
@@ -128,7 +137,7 @@ class FakeScorer:
     def score(
         self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
     ) -> Iterator[ScoredChunk]:
-        """See Scorer.score; a chunk is `pairs_per_chunk` pairs, whatever `flush_seconds` is."""
+        """See Scorer.score. A chunk has `pairs_per_chunk` pairs; `flush_seconds` is ignored."""
         for start in range(0, len(pairs), self._pairs_per_chunk):
             if self.finished:
                 raise EngineError("this scorer is finished; build a new one")
@@ -152,9 +161,9 @@ class FakeScorer:
         self.finished = True
 
     def _score(self, pair: Pair) -> Score:
-        asked = set(pair.query.lower().split())
+        query_words = set(pair.query.lower().split())
         words = pair.document.lower().split()
-        share = len(asked.intersection(words)) / len(asked) if asked else 0.0
+        share = len(query_words.intersection(words)) / len(query_words) if query_words else 0.0
         text = f"{pair.instruction}\0{pair.query}\0{pair.document}".encode("utf-8", "replace")
         noise = int.from_bytes(hashlib.sha256(text).digest()[:2], "big") / 65536 / 100
         limit = self.identity.max_document_tokens
@@ -163,6 +172,6 @@ class FakeScorer:
             logit=float(-4 + 8 * share + noise) if self._constant is None else self._constant,
             truncated=len(words) > limit,
             latency_ms=self._seconds_per_pair * 1000,
-            prompt_tokens=len(asked) + min(len(words), limit),
+            prompt_tokens=len(query_words) + min(len(words), limit),
             cached_tokens=0,
         )

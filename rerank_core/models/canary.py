@@ -1,15 +1,15 @@
-"""The canary: a handful of pairs whose right order is known, scored before any other.
+"""The canary: a few pairs whose right order is known. They are scored before any other pair.
 
-A wrong template, a wrong precision or weights that were never trained for this still give numbers, and the numbers
-still sort. A scorer whose canary comes out in the wrong order publishes nothing.
+A wrong template, a wrong precision or untrained weights still give numbers, and the numbers still sort. If the canary of
+a scorer comes out in the wrong order, nothing is scored with it.
 
-A checkpoint may bring its own `canary.json`; without one the pairs below are used:
+A checkpoint may bring a file `canary.json`. Without the file, the pairs of DEFAULT are used:
 
     {"tolerance": 0.01,
      "cases": [{"query": "…", "documents": ["best", "…", "worst"], "logits": [4.1, 0.3, −5.2]}]}
 
-`instruction` may stand beside `query`. `logits` and `tolerance` are optional: with them each logit must also be within
-`tolerance` of the recorded one.
+A case may have an `instruction`. `logits` and `tolerance` are optional. If both are given, each logit must be within
+`tolerance` of the recorded logit.
 """
 
 import json
@@ -28,24 +28,24 @@ FILE_NAME = "canary.json"
 
 @dataclass(frozen=True)
 class Case:
-    """One query with documents from best to worst."""
+    """One query with documents, from the best to the worst."""
 
     query: str
     documents: tuple[str, ...]
     instruction: str = DEFAULT_INSTRUCTION
-    logits: tuple[float, ...] | None = None
+    logits: tuple[float, ...] | None = None  # recorded, one a document
 
 
 @dataclass(frozen=True)
 class Canary:
-    """All cases, and where they came from."""
+    """All cases of a canary."""
 
     cases: tuple[Case, ...]
-    source: str
-    tolerance: float | None = None
+    source: str  # the file that they come from, for messages
+    tolerance: float | None = None  # in logits
 
     def pairs(self) -> list[Pair]:
-        """One pair a document; query_id is the case, document_id the place in it."""
+        """One pair a document. `query_id` is the number of the case, `document_id` the place in the case."""
         return [
             Pair(number, place, date.min, case.instruction, case.query, document)
             for number, case in enumerate(self.cases)
@@ -53,18 +53,18 @@ class Canary:
         ]
 
     def check(self, logits: Mapping[tuple[int, int], float]) -> float:
-        """`logits` by (case, place); returns the least difference between two neighbours, in logits.
+        """Check the logits, given by (case, place); returns the least difference between two neighbours, in logits.
 
-        Raises ModelError for a missing one, a wrong order, or one out of tolerance.
+        Raises ModelError if a logit is missing or out of tolerance, or if the order is wrong.
         """
         margins = []
         for number, case in enumerate(self.cases):
-            found = [logits.get((number, place)) for place in range(len(case.documents))]
-            scored = [logit for logit in found if logit is not None]
-            shown = ", ".join("none" if logit is None else f"{logit:.3f}" for logit in found)
+            by_place = [logits.get((number, place)) for place in range(len(case.documents))]
+            scored = [logit for logit in by_place if logit is not None]
+            shown = ", ".join("none" if logit is None else f"{logit:.3f}" for logit in by_place)
             where = f"canary case {number} ({self.source}): logits {shown}"
-            advice = "a wrong checkpoint, prompt or precision; nothing is scored with it"
-            if len(scored) < len(found):
+            advice = "the checkpoint, its prompt or its precision is wrong; correct RERANK_MODEL or RERANK_PRECISION"
+            if len(scored) < len(by_place):
                 raise ModelError(f"{where}: not all pairs were scored: {advice}")
             if any(better <= worse for better, worse in pairwise(scored)):
                 raise ModelError(f"{where}, expected descending: {advice}")
@@ -99,7 +99,7 @@ DEFAULT = Canary(
 
 
 def read_canary(folder: Path) -> Canary:
-    """The checkpoint's own canary, or the built-in one. Raises ModelError when the file is damaged."""
+    """The canary of the checkpoint, or the built-in canary. Raises ModelError if the file is damaged."""
     file = folder / FILE_NAME
     if not file.exists():
         return DEFAULT
@@ -118,7 +118,7 @@ def _case(entry: Mapping[str, Any]) -> Case:
     documents = _texts(entry["documents"])
     logits = None if entry.get("logits") is None else tuple(map(float, entry["logits"]))
     if len(documents) < 2 or (logits is not None and len(logits) != len(documents)):
-        raise ValueError("a case needs two documents or more, and as many logits if any")
+        raise ValueError("a case needs at least two documents, and one logit a document, if any")
     return Case(str(entry["query"]), documents, str(entry.get("instruction", DEFAULT_INSTRUCTION)), logits)
 
 

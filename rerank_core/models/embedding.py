@@ -1,7 +1,7 @@
-"""Embedders: which one a checkpoint folder is, what it reads, and a fake one that needs no model.
+"""The contract of an embedder, what it reads, which embedder a checkpoint folder is, and a fake that needs no model.
 
-A vector is valid for one embedder. Its id covers the weights, the prompt, the precision and the token limit, so that
-the vectors of another model are never compared with these. The checks of a checkpoint are a scorer's: safetensors
+A vector is valid for one embedder. The id of an embedder covers the weights, the prompt, the precision and the token
+limit, so vectors of different models are never compared. The rules for a checkpoint are those of a scorer: safetensors
 only, no remote code, and no text becomes a control token.
 
 Model card: https://huggingface.co/Qwen/Qwen3-Embedding-0.6B
@@ -25,16 +25,16 @@ from rerank_core.models.prompt import QWEN3, RULES
 FAMILY = "qwen3-embedding"
 END = "<|endoftext|>"  # the token whose last hidden state is the embedding
 QUERY = "Instruct: {}\nQuery:{}"
-MAX_QUERY_TOKENS = 512  # of instruction and query together; the tail is cut
+MAX_QUERY_TOKENS = 512  # of instruction and query together; what is longer is cut
 
-# The released weights lack the prefix that a causal model's have.
+# The released weights lack the prefix "model." of a causal model.
 EMBEDDERS = tuple(
     Family(name=FAMILY, architecture=architecture, embedding=embedding, form=QWEN3)
     for architecture in ("Qwen3ForCausalLM", "Qwen3Model")
     for embedding in ("embed_tokens.weight", "model.embed_tokens.weight")
 )
 
-Matrix = npt.NDArray[np.float16]  # one vector of length 1 a row
+Matrix = npt.NDArray[np.float16]  # shape (texts, dimensions), one vector of length 1 a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,36 +46,38 @@ class EmbedderIdentity(Identity):
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors. One embedder belongs to one process: never fork with one open."""
+    """Turns texts into vectors. An embedder belongs to one process: never fork while it is open."""
 
     @property
     def identity(self) -> EmbedderIdentity:
-        """Which embedder this is; vectors of equal identities may be compared."""
+        """Which embedder this is. Vectors of equal identities may be compared."""
         ...
 
     def embed_documents(self, texts: Sequence[str]) -> Matrix:
-        """One vector a text. Raises EngineError after a failed step; the embedder is then finished."""
+        """One vector a text, in the order of the texts. Raises EngineError after a failed step; the embedder is then
+        finished.
+        """
         ...
 
-    def embed_queries(self, asked: Sequence[tuple[str, str]]) -> Matrix:
-        """One vector an (instruction, query). Raises EngineError as `embed_documents` does."""
+    def embed_queries(self, queries: Sequence[tuple[str, str]]) -> Matrix:
+        """One vector for each (instruction, query), in their order. Raises EngineError as `embed_documents` does."""
         ...
 
     def close(self) -> None:
-        """Give the engine's memory back; may be called twice."""
+        """Release the engine's memory. May be called twice."""
         ...
 
 
 class EmbeddingPrompter:
-    """What an embedder reads, as token ids: the text without control tokens, cut, and the end token."""
+    """What an embedder reads, as token ids: the text without control tokens, cut to its limit, then the end token."""
 
     def __init__(self, tokenizer_file: Path, *, max_document_tokens: int) -> None:
-        """Raises ModelError when the tokenizer is not the family's."""
+        """Raises ModelError if the tokenizer is not that of the family."""
         specification = read_tokenizer(tokenizer_file)
         self._encoder = Encoder(specification)
         if END not in self._encoder.control_ids:
             raise ModelError(
-                f"{tokenizer_file} has no control token {END!r}: not a Qwen3-Embedding checkpoint; take its own files"
+                f"{tokenizer_file} has no control token {END!r}: this is no Qwen3-Embedding checkpoint; take its own files"
             )
         self._end = self._encoder.control_ids[END]
         self._limit = max_document_tokens
@@ -84,11 +86,11 @@ class EmbeddingPrompter:
         self.max_tokens = max(MAX_QUERY_TOKENS, max_document_tokens) + 1
 
     def document(self, text: str) -> list[int]:
-        """Ids of a document: at most `max_document_tokens`, and the end."""
+        """The ids of a document: at most `max_document_tokens`, then the end token."""
         return self._ids(text, self._limit)
 
     def query(self, instruction: str, query: str) -> list[int]:
-        """Ids of a query with its instruction, and the end."""
+        """The ids of a query with its instruction: at most MAX_QUERY_TOKENS, then the end token."""
         return self._ids(QUERY.format(instruction, query), MAX_QUERY_TOKENS)
 
     def _ids(self, text: str, limit: int) -> list[int]:
@@ -108,12 +110,15 @@ def _prompt_digest(specification: dict[str, object]) -> str:
 
 
 def read_embedder(folder: Path) -> Checkpoint:
-    """Check the folder of an embedding checkpoint. Raises ModelError that says what is wrong with which file."""
+    """Check the folder of an embedding checkpoint. Raises ModelError, which says what is wrong with which file."""
     return read_checkpoint(folder, families=EMBEDDERS)
 
 
 def identify(folder: Path, *, max_document_tokens: int) -> EmbedderIdentity:
-    """The identity of an embedding checkpoint. Reads all weights once. Raises ModelError."""
+    """The identity of an embedding checkpoint's folder. Reads weights as models.identity.identify does.
+
+    Raises ModelError if the checkpoint must not be used.
+    """
     checkpoint = read_embedder(folder)
     return EmbedderIdentity(
         family=FAMILY,
@@ -127,9 +132,10 @@ def identify(folder: Path, *, max_document_tokens: int) -> EmbedderIdentity:
 
 
 class FakeEmbedder:
-    """Embeds without a model: a text is the sum of fixed random vectors of its words, synonyms sharing theirs.
+    """Embeds without a model: the vector of a text is the sum of fixed random vectors of its words, scaled to length 1.
 
-    `synonyms` maps a word to the one that it means. `fail_at_text` makes every batch that contains it a failed step.
+    `synonyms` maps a word to the word whose vector it shares. A batch with a text that contains `fail_at_text` is a
+    failed step.
     """
 
     def __init__(
@@ -160,9 +166,9 @@ class FakeEmbedder:
         self.asked += len(texts)
         return np.asarray([self._embed(text) for text in texts], dtype=np.float16)
 
-    def embed_queries(self, asked: Sequence[tuple[str, str]]) -> Matrix:
-        """See Embedder.embed_queries; the instruction is not read."""
-        return self.embed_documents([query for _, query in asked])
+    def embed_queries(self, queries: Sequence[tuple[str, str]]) -> Matrix:
+        """See Embedder.embed_queries; the instruction is ignored."""
+        return self.embed_documents([query for _, query in queries])
 
     def close(self) -> None:
         """See Embedder.close."""

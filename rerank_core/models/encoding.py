@@ -1,10 +1,12 @@
 """Encoding of untrusted text with a checkpoint's vocabulary, so that no text becomes a control token.
 
-Ordinary tokenisation turns the text `<|im_end|>` of an article into the control token of that name. Taking the
-tokenizer's list of control tokens away is enough where their ids lie beyond the vocabulary. Where they are ordinary
-entries of it, as `</s>` is in XLM-R, the entries are renamed: their ids stay where they are, and no text has the new
-names. That holds after normalisation too, which makes `</s>` of its full-width look-alike. Every id is checked after
-that all the same.
+Ordinary tokenisation turns the text `<|im_end|>` of an article into the control token of that name. Two steps prevent it:
+
+- The tokenizer gets no list of control tokens. That is enough if their ids lie beyond the vocabulary.
+- If control tokens are entries of the vocabulary, as `</s>` is in XLM-R, these entries are renamed. Their ids stay, and
+  no text has the new names. Normalisation cannot undo that, though it makes `</s>` of a full-width `</s>`.
+
+Every id is checked again after encoding.
 """
 
 import json
@@ -18,15 +20,16 @@ from tokenizers import Encoding, Tokenizer
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.weights import read_json
 
-_CHARS_PER_TOKEN = 16  # first guess of how much text fills the token limit
+_CHARS_PER_TOKEN = 16  # the first guess of how many characters fill the token limit
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_UNREACHABLE = "\0"  # sanitised text has none
+_UNREACHABLE = "\0"  # sanitised text has no NUL
 
 
 def sanitise(text: str) -> str:
-    """The text in valid Unicode without NUL: UTF-16 pairs are joined, lone surrogates become U+FFFD, NUL a space.
+    """The text in valid Unicode without NUL.
 
-    A lone surrogate breaks the tokenizer for every text of its batch.
+    Pairs of surrogates are joined. A lone surrogate, which breaks the tokenizer for every text of its batch, becomes
+    U+FFFD. A NUL becomes a space.
     """
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -34,18 +37,18 @@ def sanitise(text: str) -> str:
 
 
 class Encoder:
-    """Encodes untrusted text with a checkpoint's vocabulary, its control tokens taken out."""
+    """Encodes untrusted text with a checkpoint's vocabulary, without its control tokens."""
 
     def __init__(self, specification: dict[str, Any], *, controls: frozenset[str] = frozenset()) -> None:
-        """`specification`: a parsed tokenizer.json; every token that it lists as added is a control token, and so is
-        every entry of its vocabulary that is in `controls`. Raises ModelError when it cannot be used.
+        """`specification` is a parsed tokenizer.json. Control tokens are its added tokens, and the entries of its
+        vocabulary that are in `controls`. Raises ModelError if it cannot be used.
         """
         model = specification["model"]
         added = specification.get("added_tokens") or []
         self.control_ids = {name: number for name, number in _entries(model) if name in controls}
         self.control_ids.update({token["content"]: token["id"] for token in added})
         self._forbidden = frozenset(self.control_ids.values())
-        self._unknown: int | None = model.get("unk_id")  # of a Unigram model only
+        self._unknown: int | None = model.get("unk_id")  # only a Unigram model has it
         bare = {
             **specification,
             "model": _without(model, self.control_ids),
@@ -67,11 +70,11 @@ class Encoder:
     def encode(self, text: str, *, max_tokens: int) -> tuple[list[int], bool]:
         """At most `max_tokens` ids of sanitised text, and whether text was left over.
 
-        Equal to the first ids of the whole text, which is not always encoded: a long text is cut first, and ids are
-        taken only from words before the cut's last one; if they do not suffice, four times as much text is tried.
-        No more than max_tokens × (longest token of the vocabulary) characters are ever encoded; should one word fill
-        all of that, its ids are those of the cut word. Characters that the vocabulary lacks are left out, where
-        others would put `<unk>`. Raises InputError if an id is a control token.
+        The ids are the first ids of the whole text, but a long text is not encoded whole. It is cut first, and ids are
+        taken from the words before the last word of the cut. If these are too few, four times as much text is tried, up
+        to max_tokens × (longest token of the vocabulary) characters. If one word fills all of that, its ids are those
+        of the cut word. Characters that the vocabulary lacks are left out, instead of `<unk>`. Raises InputError if an
+        id is a control token.
         """
         ceiling = max_tokens * self._longest_token
         length = min(max_tokens * _CHARS_PER_TOKEN, ceiling)
@@ -89,12 +92,12 @@ class Encoder:
         return self._checked(ids[:max_tokens]), len(ids) > max_tokens
 
     def token(self, text: str) -> int | None:
-        """The one id that this text is encoded as, or None."""
+        """The id of a text that is exactly one token, else None."""
         ids = self._ids(text)
         return ids[0] if len(ids) == 1 and ids[0] not in self._forbidden else None
 
     def frame(self, parts: tuple[str, ...], controls: frozenset[str]) -> list[int]:
-        """Ids of trusted parts, control tokens among them. Raises ModelError for one that is missing."""
+        """The ids of trusted parts; a part in `controls` is one control token. Raises ModelError if it is missing."""
         ids: list[int] = []
         for part in parts:
             if part not in controls:
@@ -109,7 +112,7 @@ class Encoder:
         return ids
 
     def has_control(self, ids: Iterable[int]) -> bool:
-        """Whether an id is a control token."""
+        """Whether any of the ids is a control token."""
         return not self._forbidden.isdisjoint(ids)
 
     def _ids(self, text: str) -> list[int]:
@@ -129,7 +132,7 @@ class Encoder:
 
 
 def read_tokenizer(file: Path) -> dict[str, Any]:
-    """The parsed tokenizer.json. Raises ModelError when it is missing or not JSON."""
+    """The parsed tokenizer.json. Raises ModelError if it is missing, not JSON, or not a tokenizer."""
     specification = read_json(file, missing="a checkpoint needs its tokenizer.json")
     if not isinstance(specification, dict) or not isinstance(specification.get("model"), dict):
         raise ModelError(f"{file} is not a tokenizer: it has no 'model'; copy the checkpoint again")
@@ -137,7 +140,7 @@ def read_tokenizer(file: Path) -> dict[str, Any]:
 
 
 def _entries(model: dict[str, Any]) -> Iterable[tuple[str, int]]:
-    """Name and id of each entry of a vocabulary; a Unigram model lists (name, score) in the order of ids."""
+    """Name and id of each entry of a vocabulary. A Unigram model lists (name, score) in the order of ids."""
     vocabulary = model.get("vocab") or {}
     if isinstance(vocabulary, dict):
         return vocabulary.items()
@@ -145,11 +148,12 @@ def _entries(model: dict[str, Any]) -> Iterable[tuple[str, int]]:
 
 
 def _without(model: dict[str, Any], controls: Iterable[str]) -> dict[str, Any]:
-    """The model with these entries renamed to what no text has, their ids kept; as it is where it has none."""
+    """The model with these entries renamed to names that no text has; their ids stay.
+
+    A vocabulary that is a dict stays as it is: its merges refer to names, and in no known family it has control tokens.
+    """
     vocabulary = model.get("vocab")
-    if not isinstance(
-        vocabulary, list
-    ):  # of a dict, merges speak by name; there no known family has controls
+    if not isinstance(vocabulary, list):
         return model
     hidden = {name: _UNREACHABLE + name for name in controls}
     return {**model, "vocab": [[hidden.get(name, name), score] for name, score in vocabulary]}

@@ -1,9 +1,11 @@
-"""Which scorer a checkpoint folder is, told from its files alone, without torch or an engine.
+"""The identity of a model: which scorer or embedder a checkpoint folder is, told from its files, without an engine.
 
-A score in the ledger is valid for one scorer. Its id covers what the score depends on and nothing else: the weights
-(with the configuration that gives them meaning), the prompt, the precision, the token limit and the passages mode; not
-the folder, the device or the engine's version. A checkpoint that must not run is refused here, before anything is loaded: pickle
-weights or remote code (both run what their author likes), another architecture, a damaged or incomplete file.
+A score in the ledger is valid for one scorer. The id of a scorer covers what the score depends on: the weights with the
+configuration that gives them meaning, the prompt, the precision, the token limit and the passages mode. It does not cover
+the folder, the device or the version of the engine.
+
+A checkpoint that must not run is refused here, before anything is loaded: pickle weights or remote code (both run any
+code of their author), another architecture, a damaged or incomplete file.
 """
 
 import hashlib
@@ -20,7 +22,7 @@ from rerank_core.models.weights import hash_weights, read_json, refuse_remote_co
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-# Fields of config.json that no logit depends on.
+# Fields of config.json that change no logit.
 _COSMETIC = frozenset(
     {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 )
@@ -28,21 +30,21 @@ _COSMETIC = frozenset(
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of reranker: how it is recognised, asked, and loaded."""
+    """A kind of model: how it is recognised, prompted and loaded."""
 
     name: str
-    architecture: str  # of config.json
-    embedding: str  # name of its token embedding among the weights
+    architecture: str  # as config.json names it
+    embedding: str  # name of the tensor of its token embedding
     form: Format
-    overrides: dict[str, Any] = field(default_factory=dict)  # vLLM's hf_overrides
+    overrides: dict[str, Any] = field(default_factory=dict)  # hf_overrides of vLLM
     head: str | None = (
-        None  # name of the score head's last tensor, which gives one number; null: made from yes and no
+        None  # name of the last tensor of its score head; None if the score is made of yes and no
     )
-    causal: bool = True  # a token sees only those before it, so that a prefix can be computed once
-    padded_positions: bool = False  # positions start behind the padding id, and fewer are left
+    causal: bool = True  # a token sees only tokens before it, so a common prefix can be computed once
+    padded_positions: bool = False  # positions begin after the padding id, so fewer are left
 
 
-# Tested: the 0.6 B model's shape. The 4 B and 8 B models are of the same family and untested.
+# The 0.6 B shape of the first family is tested; its 4 B and 8 B shapes are not.
 FAMILIES = (
     Family(
         name="qwen3-reranker",
@@ -110,18 +112,21 @@ class ScorerIdentity(Identity):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that passed every check that files alone allow."""
+    """A folder that passed every check that its files allow."""
 
     folder: Path
     family: Family
-    config: dict[str, Any]
-    precision: str  # the weights' own
-    max_positions: int  # tokens of the longest prompt that the model was made for
-    vocabulary_size: int  # rows of the embedding
+    config: dict[str, Any]  # config.json
+    precision: str  # of the weights
+    max_positions: int  # tokens of the longest prompt that the model can read
+    vocabulary_size: int  # rows of the token embedding
 
 
 def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> Checkpoint:
-    """Check the folder of a checkpoint of one of these families. Raises ModelError that says what is wrong with which file."""
+    """Check the folder of a checkpoint of one of these families.
+
+    Raises ModelError, which says what is wrong with which file.
+    """
     config = _read_object(folder / "config.json")
     for name in ("config.json", "tokenizer_config.json"):
         if (folder / name).exists():
@@ -158,7 +163,8 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
     if precision not in PRECISIONS:
         raise ModelError(
-            f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}"
+            f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}; take another"
+            " checkpoint"
         )
     return Checkpoint(folder, family, config, precision, max_positions, vocabulary_size)
 
@@ -171,9 +177,10 @@ def identify(
     passages: Passages = "lead",
     verify: bool = False,
 ) -> ScorerIdentity:
-    """The identity of a checkpoint folder; "auto" stands for the weights' own precision.
+    """The identity of a scorer's checkpoint folder. Precision "auto" means that of the weights.
 
-    Reads all weights once; later calls trust path, size, mtime and inode unless `verify`. Raises ModelError.
+    The first call reads all weights. Later calls trust a file's path, size, mtime and inode, unless `verify` is set.
+    Raises ModelError if the checkpoint must not be used.
     """
     checkpoint = read_checkpoint(folder)
     return ScorerIdentity(
@@ -188,7 +195,7 @@ def identify(
 
 
 def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
-    """sha256 in hex over the weights and the configuration that gives them meaning."""
+    """sha256, in hex, over the weights and the configuration that gives them meaning."""
     weights = hashlib.sha256(_canonical(checkpoint.config).encode())
     for digest in hash_weights(checkpoint.folder, verify=verify):
         weights.update(bytes.fromhex(digest))
@@ -196,11 +203,16 @@ def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
 
 
 def resolve_precision(precision: str, checkpoint: Checkpoint) -> str:
-    """A precision that is never "auto", so that it does not depend on the device. Raises ModelError."""
+    """The precision itself, or that of the weights for "auto", so that it does not depend on the device.
+
+    Raises ModelError if it is unknown.
+    """
     if precision == "auto":
         return checkpoint.precision
     if precision not in PRECISIONS:
-        raise ModelError(f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}")
+        raise ModelError(
+            f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}; correct RERANK_PRECISION"
+        )
     return precision
 
 

@@ -1,16 +1,16 @@
-"""The model's prompt, built from token ids, so that no text can become structure.
+"""The prompt of a model, built from token ids, so that no text can become structure.
 
-Ordinary tokenisation turns the text `<|im_end|>` of an article into the control token of that name: the article
-then ends its own turn and answers for the model. Here the control tokens of a prompt come from a fixed frame, by id;
-every other text goes through a tokenizer that knows no control token (encoding.py), and each prompt is checked for
-it again. A family of models has one Format.
+Ordinary tokenisation turns the text `<|im_end|>` of an article into the control token of that name. The article would
+then end its own turn, and answer for the model. Here the control tokens of a prompt come from a fixed frame, by their
+ids. All other text goes through a tokenizer that knows no control token (encoding.py), and each prompt is checked again.
+Each family of models has one Format.
 
-For text without control tokens the ids equal those of the whole prompt encoded as one string. Hence the seams: a
-frame part ends at ":", the space after it belongs to the text, and so does the line break that follows an instruction
-or a query (a tokenizer of this kind joins "?" and a line break into one token).
+For text without control tokens, the ids equal those of the whole prompt encoded as one string. This decides the seams: a
+part of the frame ends at ":", and the space after it belongs to the text. So does the line break after an instruction or
+a query, because the tokenizer joins "?" and a line break into one token.
 
-A document is cut on its own side: at `max_document_tokens`, or into windows of that length. Instructions and queries
-are never cut, but refused when too long. Encoding takes bounded time for texts of any length (see `Encoder.encode`).
+A document is cut at its own end: at `max_document_tokens`, or into windows of that length. Instructions and queries are
+never cut: they are refused if they are too long. Encoding takes bounded time for texts of any length.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ from rerank_core.models.encoding import Encoder, read_tokenizer, sanitise
 
 MAX_QUERY_TOKENS = 256
 MAX_INSTRUCTION_TOKENS = 256
-MAX_WINDOWS = 8  # of one document; what lies behind them is cut
+MAX_WINDOWS = 8  # of one document; what is longer is cut
 
-# Written into the digest of every prompt: raise it when a rule or bound of this module or of encoding.py changes ids.
+# Part of the digest of every prompt. Raise it if a change of this module or of encoding.py changes ids.
 RULES = 2
 
-Passages = Literal["lead", "max"]  # the document's beginning; or the best of its windows
+Passages = Literal["lead", "max"]  # score the beginning of a document, or the best of its windows
 
 _CACHED_TEXTS = 65_536
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
@@ -42,9 +42,9 @@ _LABEL = re.compile(r"[<＜]\s*(instruct|query|document)\s*[>＞]\s*[:：]", re.
 
 @dataclass(frozen=True)
 class Format:
-    """The frame of a family's prompt: what stands before, between and after its texts.
+    """The frame of a family's prompt: the parts before, between and after its texts.
 
-    A string listed in `controls` is one control token; all others are encoded as text.
+    A part that is listed in `controls` is one control token. All other parts are encoded as text.
     """
 
     name: str
@@ -52,13 +52,15 @@ class Format:
     before_query: tuple[str, ...]
     before_document: tuple[str, ...]
     after_document: tuple[str, ...]
-    controls: frozenset[str]  # that no text may be encoded to; some families have more than the frame uses
+    controls: frozenset[
+        str
+    ]  # control tokens that no text may be encoded to; the frame need not use all of them
     told: str = " {}\n"  # how an instruction or a query is written into its place
-    document: str = " {}"
-    instructed: bool = True  # false: the family reads no instruction
-    labelled: bool = True  # the frame has labels that a text could imitate
-    one_blank: bool = False  # the tokenizer takes a run of blanks for one
-    yes: str | None = None  # the answers whose logits are compared; null: the model has a score head
+    document: str = " {}"  # how a document is written into its place
+    instructed: bool = True  # the family reads an instruction
+    labelled: bool = True  # the frame has labels that a text can imitate
+    one_blank: bool = False  # the tokenizer reads a run of blanks as one blank
+    yes: str | None = None  # the score is logit(yes) − logit(no); None if the model has a score head
     no: str | None = None
 
 
@@ -111,20 +113,20 @@ BGE_M3 = Format(
 class Prompt:
     """One pair as the model reads it."""
 
-    ids: list[int]
-    truncated: bool  # the document's tail did not fit
+    ids: list[int]  # with the document, or its first window
+    truncated: bool  # the end of the document did not fit
     neutralised: bool  # a text imitated a field label of the prompt
-    further: tuple[list[int], ...] = ()  # the same for the document's further windows
+    further: tuple[list[int], ...] = ()  # the prompts with the other windows of the document
 
     @property
     def tokens(self) -> int:
-        """Tokens that the model reads for this pair."""
+        """The number of tokens that the model reads for this pair."""
         return len(self.ids) + sum(map(len, self.further))
 
 
 @dataclass(frozen=True)
 class EncodedText:
-    """Token ids of one untrusted text; none is a control token."""
+    """The token ids of one untrusted text. No id is a control token."""
 
     ids: "array[int]"
     truncated: bool
@@ -132,13 +134,13 @@ class EncodedText:
 
 
 def neutralise(text: str) -> tuple[str, bool]:
-    """Field labels such as `<Document>:` become `(Document)`; also says whether there was one."""
+    """The text with field labels such as `<Document>:` changed to `(Document)`, and whether it had a label."""
     text, found = _LABEL.subn(r"(\1)", text)
     return text, found > 0
 
 
 class Prompter:
-    """Builds prompts of one family for one tokenizer; each text is encoded once, however many pairs it is in."""
+    """Builds the prompts of one family with one tokenizer. A text is encoded once, however many pairs it is in."""
 
     def __init__(
         self,
@@ -150,7 +152,7 @@ class Prompter:
         form: Format = QWEN3,
         passages: Passages = "lead",
     ) -> None:
-        """Raises ModelError when the tokenizer does not fit the family."""
+        """Raises ModelError if the tokenizer does not fit the family."""
         specification = read_tokenizer(tokenizer_file)
         self._form = form
         self._encoder = encoder = Encoder(specification, controls=form.controls)
@@ -175,7 +177,10 @@ class Prompter:
         self._query_part = lru_cache(_CACHED_TEXTS)(self._encode_query)
 
     def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
-        """The prompt of one pair. Raises InputError for an instruction or a query over its limit."""
+        """The prompt of one pair.
+
+        Raises InputError if the instruction or the query is over its limit, or if a text has the id of a control token.
+        """
         front, neutralised = self._query_part(instruction if self._form.instructed else "", query)
         text = self._encode("document", document)
         if self._encoder.has_control(text.ids):
@@ -184,18 +189,21 @@ class Prompter:
         return Prompt(first, text.truncated, neutralised or text.neutralised, tuple(further))
 
     def _windows(self, ids: "array[int]") -> Iterator[Sequence[int]]:
-        """Parts of at most `max_document_tokens`, together the whole; the last reaches back to be as long as the others."""
+        """Parts of at most `max_document_tokens`, which together are the whole.
+
+        The last part reaches back to be as long as the others.
+        """
         for start in range(0, max(len(ids), 1), self._window):
             first = max(0, min(start, len(ids) - self._window))
             yield ids[first : first + self._window]
 
     def _encode_query(self, instruction: str, query: str) -> tuple[list[int], bool]:
-        asked = self._encode("query", query)
+        query_text = self._encode("query", query)
         if not self._form.instructed:
-            return [*self._head, *asked.ids, *self._before_document], asked.neutralised
+            return [*self._head, *query_text.ids, *self._before_document], query_text.neutralised
         told = self._encode("instruction", instruction)
-        front = [*self._head, *told.ids, *self._before_query, *asked.ids, *self._before_document]
-        return front, told.neutralised or asked.neutralised
+        front = [*self._head, *told.ids, *self._before_query, *query_text.ids, *self._before_document]
+        return front, told.neutralised or query_text.neutralised
 
     def _encode_text(self, kind: str, text: str) -> EncodedText:
         limit = self._limits[kind]
@@ -224,7 +232,7 @@ class Prompter:
 
 
 def prompt_digest(specification: dict[str, Any], *, form: Format = QWEN3) -> str:
-    """sha256, in hex, of everything that turns texts into ids: format, rules, and the tokenizer's relevant fields."""
+    """sha256, in hex, of all that turns texts into ids: the format, RULES, and the tokenizer's relevant fields."""
     content = {
         "rules": RULES,
         "format": {**asdict(form), "controls": sorted(form.controls)},

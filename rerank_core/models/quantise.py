@@ -1,15 +1,14 @@
-"""Writing an int8 copy of a checkpoint: a new scorer, faster and a little off.
+"""Quantisation: an int8 copy of a checkpoint. It is a new scorer, which is faster and a little less exact.
 
-W8A8 in the compressed-tensors format that vLLM loads: the weights of the decoder's linear layers become int8, one
-scale an output channel, symmetric; the engine turns activations into int8 token by token while it runs. Embeddings,
-output head and norms keep their numbers, so the answer is still read at the precision of the source. No calibration
-data, no torch: rounding to the nearest of 255 steps is all that happens, and what it does to an order has to be
-measured for each checkpoint.
+- The format is W8A8 of compressed-tensors, which vLLM loads. Weights of the decoder's linear layers become int8,
+  symmetric, with one scale an output channel. The engine makes int8 of activations token by token, while it runs.
+- Embeddings, output head and norms keep their numbers.
+- Weights are rounded to the nearest of 255 steps, without calibration data and without torch. What that does to rankings
+  must be measured for each checkpoint.
+- The target appears whole or not at all: a draft folder beside it is written, flushed and renamed.
+- A file is read and written a few MiB at a time, so a checkpoint of any size fits a small machine.
 
-The target appears whole or not at all: everything is written into a draft folder beside it, flushed, and renamed. A
-file is read and written a few MiB at a time, so a checkpoint of any size fits a small machine.
-
-Format: https://github.com/vllm-project/compressed-tensors and https://github.com/huggingface/safetensors#format
+Formats: https://github.com/vllm-project/compressed-tensors and https://github.com/huggingface/safetensors#format
 """
 
 import json
@@ -45,7 +44,7 @@ COPIED = (
     "LICENSE",
 )
 
-# vLLM's compressed-tensors loader: int8 weights by channel, int8 activations by token, scaled while it runs.
+# For vLLM's loader of compressed-tensors: int8 weights by channel, int8 activations by token, scaled while it runs.
 SCHEME: dict[str, Any] = {
     "quant_method": "compressed-tensors",
     "format": "int-quantized",
@@ -74,9 +73,9 @@ SCHEME: dict[str, Any] = {
 
 _LINEAR = re.compile(r"(?:.+\.)?layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)\.weight")
 _LINEARS_PER_LAYER = 7
-_STEPS = 127  # int8 values to either side of zero; −128 is left out, so that scales are symmetric
+_STEPS = 127  # int8 values on either side of zero; −128 is not used, so that scales are symmetric
 _BLOCK_BYTES = 8 * 2**20  # read at a time
-_NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # as numpy reads them; bfloat16 as its bits
+_NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy's type of each; bfloat16 is read as its bits
 
 Header = dict[str, dict[str, Any]]
 Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
@@ -87,17 +86,17 @@ class Quantised:
     """What was written."""
 
     folder: Path
-    precision: str  # of everything that is not int8: float32, bfloat16 or float16
-    tensors: int  # that became int8
-    bytes_before: int  # of all weight files
-    bytes_after: int
+    precision: str  # of the tensors that are not int8: float32, bfloat16 or float16
+    tensors: int  # tensors that became int8
+    bytes_before: int  # of all weight files of the source
+    bytes_after: int  # of all weight files of the target
 
 
 def quantise(source: Path, target: Path, *, on_progress: Progress | None = None) -> Quantised:
     """Write an int8 copy of the checkpoint folder `source` as the new folder `target`.
 
-    Raises ModelError where the source is no checkpoint that can be quantised (refused, damaged, quantised already,
-    a weight that is not finite), InputError where the target exists or cannot be written. Nothing is left behind then.
+    Raises ModelError if the source cannot be quantised (refused, damaged, quantised already, a weight that is not
+    finite), InputError if the target exists or cannot be written. Nothing is then left behind.
     """
     checkpoint = read_checkpoint(source)
     if "quantization_config" in checkpoint.config:
@@ -132,9 +131,10 @@ def quantise(source: Path, target: Path, *, on_progress: Progress | None = None)
 
 
 def int8_rows(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Rows of a weight as int8, and the scale of each row, shape (rows, 1): values ≈ int8 × scale.
+    """The rows of a weight as int8, and their scales: values ≈ int8 × scale.
 
-    The largest magnitude of a row becomes 127; a row of zeros has scale 1. Values must be finite.
+    `values` has shape (rows, columns) and is finite. The scales are float32 of shape (rows, 1). The largest magnitude of
+    a row becomes 127; a row of zeros has scale 1.
     """
     largest = np.abs(values).max(axis=1, keepdims=True, initial=0.0).astype(np.float32)
     scales = np.where(largest > 0, largest / np.float32(_STEPS), np.float32(1)).astype(np.float32)
@@ -144,7 +144,7 @@ def int8_rows(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], np
 
 
 def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> int:
-    """The number of tensors that will be int8. Raises ModelError where it is not that of the configuration."""
+    """The number of tensors that become int8. Raises ModelError if the configuration expects another number."""
     count = 0
     for file in files:
         for name, entry in _header(file)[0].items():
@@ -167,7 +167,7 @@ def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> in
 
 def _check_target(target: Path) -> None:
     if target.exists() or target.is_symlink():
-        raise InputError(f"{target} exists; give a new folder, or remove it first")
+        raise InputError(f"{target} exists; give a new folder, or remove this folder first")
 
 
 def _check_space(target: Path, files: list[Path]) -> None:
@@ -176,7 +176,7 @@ def _check_space(target: Path, files: list[Path]) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise InputError(
-            f"{place} has {free / 2**20:.0f} MiB free, the checkpoint needs {needed / 2**20:.0f}; "
+            f"{place} has {free / 2**20:.0f} MiB free, and the checkpoint needs {needed / 2**20:.0f} MiB; "
             "make room, or give another place"
         )
 
@@ -187,7 +187,7 @@ def _planned_size(file: Path) -> int:
 
 
 def _header(file: Path) -> tuple[Header, int]:
-    """Entries of a checked safetensors file, in the order of their data, and where the data begins."""
+    """The entries of a checked safetensors file, in the order of their data, and the byte where the data begins."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header: Header = json.loads(stream.read(length))
@@ -197,9 +197,9 @@ def _header(file: Path) -> tuple[Header, int]:
 
 
 def _planned(source: Header) -> Header:
-    """The header of the int8 file: linear weights become int8 and get scales, all else stays as it is.
+    """The header of the int8 file: linear weights become int8 and get scales, all other tensors stay as they are.
 
-    Wider numbers come first, so that each tensor begins at a multiple of its own size, as readers like it.
+    Wider numbers come first, so that each tensor begins at a multiple of the size of its numbers, as readers expect.
     """
     kept: list[tuple[str, str, list[int], int]] = []
     narrow: list[tuple[str, str, list[int], int]] = []
@@ -262,7 +262,7 @@ def _write_weights(files: list[Path], draft: Path, on_progress: Progress | None)
 
 
 def _row_blocks(reader: BinaryIO, entry: dict[str, Any]) -> Iterator[npt.NDArray[np.float32]]:
-    """Rows of a matrix in float32, a few MiB at a time; the stream stands at its first byte."""
+    """The rows of a matrix in float32, a few MiB at a time. The stream must be at its first byte."""
     rows, columns = entry["shape"]
     kind = np.dtype(_NUMBERS[entry["dtype"]])
     at_once = max(1, _BLOCK_BYTES // (columns * kind.itemsize))
@@ -276,9 +276,11 @@ def _row_blocks(reader: BinaryIO, entry: dict[str, Any]) -> Iterator[npt.NDArray
 
 
 def _write_block(values: npt.NDArray[np.float32], writer: BinaryIO, *, where: str) -> npt.NDArray[np.float32]:
-    """Write rows as int8; gives their scales. Raises ModelError for a weight that is not finite."""
+    """Write rows as int8; returns their scales. Raises ModelError if a weight is not finite."""
     if not np.isfinite(values).all():
-        raise ModelError(f"{where} holds a value that is not finite: damaged weights; copy them again")
+        raise ModelError(
+            f"{where} has a value that is not finite: the weights are damaged; copy the checkpoint again"
+        )
     rounded, scales = int8_rows(values)
     writer.write(rounded.tobytes())
     return scales
@@ -311,7 +313,7 @@ def _write_others(source: Path, config: dict[str, Any], draft: Path) -> None:
 
 
 def _order_only(canary: dict[str, Any]) -> dict[str, Any]:
-    """A canary without recorded logits: those are the source's; the right order stays the same."""
+    """The canary without its recorded logits, which hold for the source only. The right order stays the same."""
     cases = [{name: value for name, value in case.items() if name != "logits"} for case in canary["cases"]]
     return {"cases": cases}
 

@@ -1,4 +1,7 @@
-"""The scorer that a pipeline's settings name: its number in the database, and the engine that runs it."""
+"""The scorer that the settings name: its number in the database, and the engine that runs it.
+
+embedders.py has the same functions for the embedder.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +18,17 @@ from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
-CAREFUL_TOKENS = 16_384  # inside the engine at once; the first failure halves this
+CAREFUL_TOKENS = 16_384  # inside the engine at once, before a failure halves them
 
 
 def identity(settings: Settings, *, verify: bool = False) -> ScorerIdentity:
-    """Which scorer the settings name, told from the checkpoint's files; `verify` reads all of them. Raises ModelError.
+    """Which scorer the settings name, told from the checkpoint's files. `verify` reads all files again.
 
-    Its location is the settings' own name for it, so that hosts without the files find it by that.
+    If the settings give a hub name, the location is that name, so that hosts without the files find the scorer by it.
+    Raises ModelError if the checkpoint is missing or must not be used.
     """
-    folder = resolve_model(settings.model)
     found = identify(
-        folder,
+        resolve_model(settings.model),
         precision=settings.precision,
         max_document_tokens=settings.max_document_tokens,
         passages=settings.passages,
@@ -34,17 +37,17 @@ def identity(settings: Settings, *, verify: bool = False) -> ScorerIdentity:
     return found if Path(settings.model).is_dir() else replace(found, location=settings.model)
 
 
-def register(connection: Connection, found: ScorerIdentity) -> int:
-    """The scorer's number; a scorer that is not known yet is added."""
-    db.execute(connection, "scorers.register", **found.columns())
-    return int(db.the(connection, "scorers.by_digest", digest=found.digest)["scorer_id"])
+def register(connection: Connection, scorer: ScorerIdentity) -> int:
+    """The scorer's number in the database. An unknown scorer is added."""
+    db.execute(connection, "scorers.register", **scorer.columns())
+    return int(db.the(connection, "scorers.by_digest", digest=scorer.digest)["scorer_id"])
 
 
 def scorer_id(connection: Connection, settings: Settings) -> int:
-    """The number of the settings' scorer, registered where it is new.
+    """The number of the settings' scorer. An unknown scorer is added.
 
-    A host without the checkpoint takes the one that was last registered from the same place, so that
-    only GPU workers need the weights. Raises ModelError where neither is to be had.
+    A host without the checkpoint takes the scorer that was last registered under the same name, so that only GPU workers
+    need the weights. Raises ModelError if there is neither.
     """
     try:
         return register(connection, identity(settings))
@@ -64,31 +67,31 @@ def scorer_id(connection: Connection, settings: Settings) -> int:
 
 
 def expect(connection: Connection, settings: Settings, scorer_id: int) -> ScorerIdentity:
-    """The settings' scorer. Raises ModelError where the run was frozen with another one."""
+    """The identity of the settings' scorer. Raises ModelError if the run was frozen with another scorer."""
     found = identity(settings)
     row = db.one(connection, "scorers.by_digest", digest=found.digest)
     if row is None or row["scorer_id"] != scorer_id:
         raise ModelError(
-            f"the run was frozen with scorer {scorer_id}, but RERANK_MODEL = {settings.model!r} is"
-            f" {found.digest[:12]} here; give every worker the same checkpoint, precision, token limit and passages"
+            f"the run was frozen with scorer {scorer_id}, but on this host RERANK_MODEL = {settings.model!r} is another"
+            f" scorer ({found.digest[:12]}); give every worker the same checkpoint, precision, token limit and passages"
         )
     return found
 
 
-def place(connection: Connection, found: ScorerIdentity) -> int:
-    """As `register`; and hosts that lack the checkpoint take this one for its location from now on."""
-    number = register(connection, found)
-    db.execute(connection, "scorers.place", scorer_id=number, location=found.location)
+def place(connection: Connection, scorer: ScorerIdentity) -> int:
+    """Register a scorer; from now on, hosts without the checkpoint take this scorer for its location."""
+    number = register(connection, scorer)
+    db.execute(connection, "scorers.place", scorer_id=number, location=scorer.location)
     return number
 
 
 def known(connection: Connection) -> list[dict[str, Any]]:
-    """Every registered scorer, the newest first."""
+    """Every registered scorer as a row, the newest first."""
     return [dict(row) for row in db.rows(connection, "scorers.known")]
 
 
 def prompter(settings: Settings) -> Prompter:
-    """What builds the prompts of the settings' scorer."""
+    """What builds the prompts of the settings' scorer. Raises ModelError if the checkpoint must not be used."""
     folder = resolve_model(settings.model)
     return Prompter(
         folder / "tokenizer.json",
@@ -99,10 +102,13 @@ def prompter(settings: Settings) -> Prompter:
 
 
 def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
-    """Start the engine of the settings' scorer and run its canary: seconds, and the GPU's memory.
+    """Start the engine of the settings' scorer, and run its canary. That takes seconds, and most of a GPU's memory.
 
-    `pairs` that it will have to score decide whether compiling the model pays. Each of the `failures` of tries before halves what is inside the engine at once. Raises ModelError for a checkpoint
-    that must not be used, and where no engine is installed.
+    `pairs` is how many it will have to score: many pairs make it worth compiling the model. `failures` is how many tries
+    failed before: each failure halves the tokens inside the engine at once.
+
+    Raises ModelError if this host has no engine, if the checkpoint must not be used or if its canary fails, EngineError
+    if the engine does not start.
     """
     require_vllm("score")
     return VllmScorer(

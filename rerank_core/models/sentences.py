@@ -1,9 +1,10 @@
-"""A small sentence-embedding model on the CPU: how alike a query and a text are, for the light order.
+"""A small sentence-embedding model on the CPU: the similarity of queries and texts, for the light order.
 
-The model works in a process of its own, which is ended when its time is up: whatever it does (hang in an import or a
-download, run out of memory, crash), the caller has an answer or an error within the bound. Weights are safetensors,
-modules are those of sentence-transformers that only compute, and no code of a checkpoint runs. No text becomes a
-control token: their names are taken out of it first.
+The model works in a process of its own, which is killed when its time is up. Whatever the process does (hang in an import
+or a download, run out of memory, crash), the caller gets an answer or an error in time.
+
+Weights must be safetensors, and modules those of sentence-transformers that only compute. No code of a checkpoint runs.
+No text becomes a control token, because their names are removed from the text first.
 
     python -m rerank_core.models.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
 """
@@ -27,15 +28,15 @@ from rerank_core.models.encoding import read_tokenizer, sanitise
 from rerank_core.models.weights import read_json, refuse_remote_code, resolve_model, weight_files
 
 MAX_TOKENS = 256  # that the model reads of a text, at most
-MAX_CHARACTERS = 4_000  # of a text; more than the tokens take up
-BATCH = 32  # texts a step
-REFUSED = 3  # exit code of the model's process where its last line says what is wrong with the checkpoint
+MAX_CHARACTERS = 4_000  # of a text; more than MAX_TOKENS take up
+BATCH = 32  # texts that are embedded at a time
+REFUSED = 3  # exit code if the last line of the process says what is wrong with the checkpoint
 
-# What a checkpoint may be put together from. Others load pickles, or a function that the checkpoint names.
+# The modules that a checkpoint may have. Others load pickles, or a function that the checkpoint names.
 MODULES = re.compile(r"sentence_transformers\.(?:\w+\.)*(?:Transformer|Pooling|Normalize)")
 
-Vectors = npt.NDArray[np.float32]  # one of length 1 a row
-Places = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]  # shape (texts, dimensions), one vector of length 1 a row
+Places = npt.NDArray[np.int64]  # shape (pairs,)
 
 
 def similarity(
@@ -47,10 +48,10 @@ def similarity(
     document_places: Places,
     seconds: float,
 ) -> npt.NDArray[np.float32]:
-    """Cosine similarity of pairs, given by their places among the queries and the documents.
+    """The cosine similarity of each pair: float32, shape (pairs,).
 
-    Raises ModelError for a checkpoint that must not or cannot be used, EngineError where the model fails or its time
-    is up.
+    A pair is given by its places among `queries` and `documents`. Raises ModelError if the checkpoint must not be used,
+    EngineError if the model fails or takes longer than `seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="rerank-light-") as name:
         folder = Path(name)
@@ -68,20 +69,24 @@ def similarity(
                 )
             except subprocess.TimeoutExpired:
                 raise EngineError(
-                    f"light model {model!r} took longer than {seconds:g} s; raise RERANK_LIGHT_SECONDS, or take a smaller one"
+                    f"light model {model!r} took longer than {seconds:g} s; raise RERANK_LIGHT_SECONDS, or take a"
+                    " smaller model"
                 ) from None
         if done.returncode:
             lines = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
             if done.returncode == REFUSED and lines:
                 raise ModelError(lines[-1])
             raise EngineError(
-                f"light model {model!r} failed with exit code {done.returncode}: {lines[-1][:300] if lines else 'it said nothing'}"
+                f"light model {model!r} failed with exit code {done.returncode}:"
+                f" {lines[-1][:300] if lines else 'it printed nothing'}"
             )
-        with np.load(folder / "vectors.npz") as found:
-            query, document = found["queries"], found["documents"]
+        with np.load(folder / "vectors.npz") as vectors:
+            query, document = vectors["queries"], vectors["documents"]
     scores: npt.NDArray[np.float32] = (query[query_places] * document[document_places]).sum(axis=1)
     if not np.isfinite(scores).all():
-        raise EngineError(f"light model {model!r} gives numbers that are none; take another checkpoint")
+        raise EngineError(
+            f"light model {model!r} gives similarities that are not finite; take another checkpoint"
+        )
     return scores
 
 
@@ -94,23 +99,28 @@ def _command(model: str, folder: Path) -> list[str]:
 
 
 def _environment(model: str) -> Mapping[str, str]:
-    """This process's, without secrets of the pipeline, and without a GPU: that one is the scorer's."""
+    """The environment of this process without the pipeline's secrets, and without a GPU, which the scorer needs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RERANK_", "AIRFLOW_"))}
     kept |= {"CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return kept | ({"HF_HUB_OFFLINE": "1"} if Path(model).expanduser().is_dir() else {})
 
 
 def check(folder: Path) -> Path:
-    """The folder of the transformer in this checkpoint. Raises ModelError where it must not be loaded."""
+    """The folder of the transformer within a checkpoint. Raises ModelError if the checkpoint must not be loaded."""
     modules = _read_json(folder / "modules.json")
-    if not isinstance(modules, list) or not modules or not all(isinstance(one, dict) for one in modules):
+    if (
+        not isinstance(modules, list)
+        or not modules
+        or not all(isinstance(module, dict) for module in modules)
+    ):
         raise ModelError(
             f"{folder / 'modules.json'} lists no modules; take a sentence-transformers checkpoint"
         )
     for module in modules:
         if not MODULES.fullmatch(str(module.get("type"))):
             raise ModelError(
-                f"{folder / 'modules.json'}: module {module.get('type')!r} is refused; take a checkpoint of Transformer, Pooling and Normalize"
+                f"{folder / 'modules.json'}: module {module.get('type')!r} is refused; take a checkpoint of"
+                " Transformer, Pooling and Normalize"
             )
     inside = (folder / str(modules[0].get("path") or "")).resolve()
     if not inside.is_relative_to(folder.resolve()):
@@ -120,7 +130,9 @@ def check(folder: Path) -> Path:
         content = _read_json(file) if file.name.endswith("config.json") else {}
         refuse_remote_code(file, content)
         if isinstance(content, dict) and any(content.get(name) for name in ("model_args", "model_kwargs")):
-            raise ModelError(f"{file} sets how weights are loaded (model_args): refused; take them out")
+            raise ModelError(
+                f"{file} sets how weights are loaded (model_args): refused; remove model_args and model_kwargs"
+            )
     return inside
 
 
@@ -129,7 +141,10 @@ def _read_json(file: Path) -> Any:
 
 
 def control_tokens(tokenizer_file: Path) -> re.Pattern[str]:
-    """What matches the name of any control token, in any case. Raises ModelError without a tokenizer."""
+    """A pattern that matches the name of any control token, in any case.
+
+    Raises ModelError if the tokenizer cannot be read.
+    """
     added = read_tokenizer(tokenizer_file).get("added_tokens") or []
     names = sorted(
         {str(token["content"]) for token in added if token["content"].strip()}, key=len, reverse=True
@@ -138,13 +153,13 @@ def control_tokens(tokenizer_file: Path) -> re.Pattern[str]:
 
 
 def without(text: str, names: re.Pattern[str]) -> str:
-    """The text without these names, also where only normalisation makes one of it."""
+    """The text without these names, even if only normalisation makes such a name of it."""
     folded = unicodedata.normalize("NFKC", text)
     return names.sub(" ", folded) if names.search(folded) else text
 
 
 def embed(model: str, texts: Mapping[str, Sequence[str]]) -> dict[str, Vectors]:
-    """Vectors of queries and documents. Raises ModelError for a checkpoint that must not be loaded."""
+    """The vectors of the texts under "queries" and "documents". Raises ModelError if the checkpoint must not be loaded."""
     folder = resolve_model(model, setting="RERANK_LIGHT_MODEL")
     names = control_tokens(check(folder) / "tokenizer.json")
     try:
@@ -176,11 +191,11 @@ def embed(model: str, texts: Mapping[str, Sequence[str]]) -> dict[str, Vectors]:
 
 
 def main(model: str, folder: str) -> int:
-    """The model's process."""
+    """The main function of the model's process; returns its exit code."""
     texts = json.loads((Path(folder) / "texts.json").read_text(encoding="utf-8"))
     try:
-        found = embed(model, texts)
-        np.savez(Path(folder) / "vectors.npz", queries=found["queries"], documents=found["documents"])
+        vectors = embed(model, texts)
+        np.savez(Path(folder) / "vectors.npz", queries=vectors["queries"], documents=vectors["documents"])
     except RerankError as error:
         print(error, file=sys.stderr, flush=True)
         return REFUSED

@@ -1,12 +1,11 @@
-"""Continuous submission of pairs to an engine that works in steps.
+"""Submission: pairs enter an engine that works in steps, continuously.
 
-The engine is kept filled with about one second of work, and looked at between steps: the deadline, an interrupt and the
-flush to the ledger are never far away, and no step waits for the slowest pair of a batch. Everything that can be wrong
-with a pair is checked before it is submitted, so one pair does not take its batch with it. Texts are encoded ahead, in a
-thread of their own, while the engine steps.
-
-After any exception out of the engine, an interrupt included, requests may be left inside it: it is finished, and the
-pairs that were inside are named, so that the next try can find the one that did it.
+- The engine is kept filled with about one second of work. Between two steps, the deadline, an interrupt and the flush to
+  the ledger get their turn, and no step waits for the slowest pair of a batch.
+- Everything that can be wrong with a pair is checked before it enters, so that a pair does not take its batch with it.
+- A thread encodes texts ahead while the engine works.
+- After any exception out of the engine, an interrupt included, requests may be left inside it. The engine is then
+  finished, and the error names the pairs inside, so that the next try can find the pair at fault.
 """
 
 import math
@@ -24,12 +23,12 @@ from rerank_core.models.base import ChunkFailed, Refusal, ScoredChunk, name_pair
 from rerank_core.models.prompt import Prompt, Prompter
 from rerank_core.records import Pair, Score
 
-_STEP_SECONDS = 1.0  # work that the engine is filled with
-_ENCODED_AHEAD = 64  # pairs
+_STEP_SECONDS = 1.0  # of work that the engine is kept filled with
+_ENCODED_AHEAD = 64  # pairs that are encoded at a time
 
 
 class Engine(Protocol):
-    """What is asked of an engine; vLLM's LLMEngine has it."""
+    """What this module uses of vLLM's LLMEngine."""
 
     def add_request(self, request_id: str, prompt: Any, params: Any) -> Any: ...
 
@@ -40,15 +39,15 @@ class Engine(Protocol):
 
 @dataclass
 class _Entry:
-    """A pair inside the engine, as one prompt or one for each window of its document."""
+    """A pair inside the engine, with one request for each window of its document."""
 
     index: int  # in the pairs given
     pair: Pair
     prompt: Prompt
     windows: int  # without a result yet
     since: float = field(default_factory=time.monotonic)
-    logit: float = -math.inf  # the largest of the windows so far
-    cached: int = 0  # tokens
+    logit: float = -math.inf  # the largest logit of the windows so far
+    cached: int = 0  # tokens taken from the prefix cache
     refused: bool = False
 
 
@@ -79,7 +78,7 @@ class _Ready:
 
 
 class _Waiting:
-    """Pairs that were not submitted yet, in order; the prompts of the next ones are built meanwhile."""
+    """Pairs that have not entered the engine yet, in order. A thread builds the prompts of the next pairs."""
 
     def __init__(self, pairs: Sequence[Pair], prompter: Prompter) -> None:
         self._pairs, self._prompter = pairs, prompter
@@ -92,7 +91,7 @@ class _Waiting:
         return bool(self._built) or self._ahead is not None
 
     def pop(self) -> tuple[int, Prompt | InputError]:
-        """Index of the next pair, with its prompt or why it has none. Waits until that is built."""
+        """The index of the next pair, with its prompt or the error that its texts raise. Waits for the thread."""
         if not self._built:
             assert self._ahead is not None
             self._built.extend(self._ahead.result())
@@ -100,7 +99,7 @@ class _Waiting:
         return self._built.popleft()
 
     def close(self) -> None:
-        """Build no more."""
+        """Build no more prompts."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> Future[list[tuple[int, Prompt | InputError]]] | None:
@@ -121,7 +120,7 @@ class _Waiting:
 
 
 class Submission:
-    """Scores pairs with one engine, one call of `score` at a time, in the process that built it."""
+    """Scores pairs with one engine: one call of `score` at a time, in the process that built the engine."""
 
     def __init__(
         self,
@@ -133,8 +132,8 @@ class Submission:
         least_tokens: int,
         most_tokens: int,
     ) -> None:
-        """`parameters` go with every request. Between `least_tokens` and `most_tokens` are kept in the engine, by the
-        speed measured; a prompt over `max_prompt_tokens` is refused.
+        """`parameters` go with every request. The measured speed decides how many tokens are kept in the engine,
+        between `least_tokens` and `most_tokens`. A prompt over `max_prompt_tokens` is refused.
         """
         self.finished = False
         self._engine: Any = engine
@@ -143,7 +142,7 @@ class Submission:
         self._max_prompt_tokens = max_prompt_tokens
         self._least_tokens = min(least_tokens, most_tokens)
         self._most_tokens = most_tokens
-        self._speed: float | None = None  # prompt tokens a second, cached ones included
+        self._speed: float | None = None  # prompt tokens a second, cached tokens included
         self._busy = False
         self._process = os.getpid()
         self._sequence = 0
@@ -151,7 +150,7 @@ class Submission:
     def score(
         self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None
     ) -> Iterator[ScoredChunk]:
-        """See Scorer.score. Leaving the iteration early takes its pairs out of the engine."""
+        """See Scorer.score. If the caller leaves the iteration early, its pairs are taken out of the engine."""
         self._check_usable()
         self._busy = True
         sent: dict[str, _Sent] = {}
@@ -167,7 +166,7 @@ class Submission:
             self._busy = False
 
     def release(self) -> None:
-        """Finish, and let the engine go."""
+        """Finish, and let go of the engine."""
         self.finished = True
         self._engine = None
 
@@ -206,7 +205,7 @@ class Submission:
                 yield ready.chunk()
                 ready = _Ready()
         if ready.scores or ready.refused:
-            yield ready.chunk()  # what is done is kept, whatever failed after it
+            yield ready.chunk()  # results before a failure are kept
         if failure is not None:
             raise failure
 
@@ -218,11 +217,11 @@ class Submission:
         ready: _Ready,
         flush_seconds: float,
     ) -> ChunkFailed | None:
-        """Fill the engine up to about one step's work; pairs that cannot be scored are refused."""
+        """Fill the engine with about one second of work, and refuse pairs that cannot be scored."""
         seconds = min(_STEP_SECONDS, flush_seconds / 2)
         wanted = self._least_tokens if self._speed is None else int(self._speed * seconds)
         allowed = min(max(wanted, self._least_tokens), self._most_tokens)
-        inside = sum(one.tokens for one in sent.values())
+        inside = sum(request.tokens for request in sent.values())
         while waiting and (inside < allowed or not sent):
             index, prompt = waiting.pop()
             pair = pairs[index]
@@ -251,7 +250,7 @@ class Submission:
         return None
 
     def _step(self, sent: dict[str, _Sent], ready: _Ready) -> ChunkFailed | None:
-        """One engine step; its results go to `ready`."""
+        """Run one step of the engine; its results go to `ready`."""
         began = time.monotonic()
         try:
             outputs = self._engine.step()
@@ -263,9 +262,9 @@ class Submission:
         for output in outputs:
             if not output.finished:
                 continue
-            one = sent.pop(output.request_id.partition("-")[0])
-            entry = one.entry
-            if entry.refused:  # for another of its windows
+            request = sent.pop(output.request_id.partition("-")[0])
+            entry = request.entry
+            if entry.refused:  # because of another of its windows
                 continue
             if getattr(output, "error", None) is not None:
                 entry.refused = True
@@ -273,14 +272,14 @@ class Submission:
                 continue
             logit = float(output.outputs.data.item())
             if not math.isfinite(logit):
-                self.finished = True  # shared blocks of the prefix cache may hold the same value
+                self.finished = True  # blocks of the prefix cache may hold the same value
                 return ChunkFailed(
                     f"the logit of {name_pairs([entry.pair])} is {logit}: an overflow in this precision, or "
                     "damaged weights",
                     suspects=[entry.pair],
                 )
             cached = max(0, output.num_cached_tokens or 0)
-            done += one.tokens
+            done += request.tokens
             entry.cached += cached
             entry.logit = max(entry.logit, logit)
             entry.windows -= 1
@@ -302,7 +301,7 @@ class Submission:
         return None
 
     def _withdraw(self, sent: dict[str, _Sent]) -> None:
-        """Take pairs back out of the engine, so that it can be used again."""
+        """Take the pairs out of the engine, so that it can be used again."""
         if sent and not self.finished:
             try:
                 self._engine.abort_request(list(sent))
@@ -314,7 +313,7 @@ class Submission:
 
 def _pairs_in(sent: dict[str, _Sent]) -> list[Pair]:
     """The pairs inside the engine, each once."""
-    return list({one.entry.index: one.entry.pair for one in sent.values()}.values())
+    return list({request.entry.index: request.entry.pair for request in sent.values()}.values())
 
 
 def _failed(what: str, error: Exception, suspects: Sequence[Pair]) -> ChunkFailed:

@@ -1,11 +1,13 @@
-"""The scoring engine: vLLM inside this process, imported only when an engine is built; the embedder starts its own by it.
+"""The scoring engine: vLLM inside this process. vllm_embedder.py starts its engine by the same functions.
 
-Built from a checked checkpoint only, with one process (a spawned engine would import Airflow anew, and die), without
-remote code, pickle, telemetry or network, and with the canary run before anything else is scored.
-
-One at a time: vLLM keeps process-wide state, and closing one engine breaks every other of its process.
+- vLLM is imported only when an engine is built, and only from a checked checkpoint.
+- The engine runs in this process. A spawned process would import Airflow again, and die.
+- It runs without remote code, pickle, telemetry and network.
+- The canary is scored before any other pair.
+- A process has one engine at a time: vLLM keeps state of the process, and closing one engine breaks all others.
 """
 
+import contextlib
 import gc
 import logging
 import math
@@ -21,7 +23,7 @@ from typing import Any
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.base import ScoredChunk
-from rerank_core.models.canary import read_canary
+from rerank_core.models.canary import Canary, read_canary
 from rerank_core.models.identity import Checkpoint, identify, read_checkpoint, resolve_precision
 from rerank_core.models.prompt import Passages, Prompter
 from rerank_core.models.submission import Submission
@@ -31,18 +33,23 @@ logger = logging.getLogger(__name__)
 
 _CPU_BATCH_TOKENS = 4096
 _GPU_BATCH_TOKENS = 16_384
-_CPU_LEAST_TOKENS = 512  # before the speed is known
-_CPU_COMPILE_PAIRS = 1_000  # compiled scores a tenth faster, and costs 15 s a start, 45 s the first time
-_CPU_BLOCK_TOKENS = 32  # vLLM's 128 would never reuse the prefix of a short query; 16 is refused
+_CPU_LEAST_TOKENS = 512  # in the engine at once, before the speed is known
+_CPU_COMPILE_PAIRS = 1_000  # compiling makes scoring 10 % faster, and costs 15 s a start, 45 s the first time
+_CPU_BLOCK_TOKENS = 32  # the default of 128 would never reuse the prefix of a short query; vLLM refuses 16
 
-# What vLLM warns of and this scorer chose itself; in a task's log each would read as a fault.
+# Warnings of vLLM about what this module chose on purpose; in the log of a task they would read as faults.
 _CHOSEN = ("--chat-template", "Enforce eager set", "Inductor compilation was disabled", "global random seed")
 
-open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # of this process, embedders among them
+open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # scorers and embedders of this process
 
 
 class VllmScorer:
-    """Scores pairs with a local checkpoint; see Scorer for the contract."""
+    """Scores pairs with a local checkpoint. See Scorer for the contract.
+
+    `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager` says
+    whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
+    _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
+    """
 
     def __init__(
         self,
@@ -60,9 +67,8 @@ class VllmScorer:
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
 
-        `in_flight_tokens` bounds what is inside the engine at once (a retry after a failed step halves it); None lets
-        the measured speed decide. `eager` None: compiled on a GPU, and on the CPU where `expected_pairs` are enough to pay for it.
-        Raises ModelError for a checkpoint that must not be used, EngineError when the engine could not be built.
+        Raises ModelError if the checkpoint must not be used or its canary fails, EngineError if the engine does not
+        start.
         """
         checkpoint = read_checkpoint(model_folder)
         self.identity = identify(
@@ -75,7 +81,7 @@ class VllmScorer:
             passages=passages,
         )
         check_vocabulary(checkpoint, self._prompter.vocabulary_size)
-        canary = read_canary(model_folder)
+        canary = read_canary(model_folder)  # before the engine starts: the file may be damaged
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
         vllm, on_cpu, device = open_vllm()
@@ -93,28 +99,13 @@ class VllmScorer:
             enforce_eager=eager,
             **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
         )
-        batch_tokens = _batch_tokens(self._max_tokens, on_cpu=on_cpu)
         open_engines.add(self)
-        self._submission = Submission(
-            self._llm.llm_engine,
-            parameters=vllm.PoolingParams(task="classify", use_activation=False),
-            prompter=self._prompter,
-            max_prompt_tokens=self._max_tokens,
-            least_tokens=_CPU_LEAST_TOKENS if on_cpu else 2 * batch_tokens,
-            most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
-        )
+        parameters = vllm.PoolingParams(task="classify", use_activation=False)
+        self._submission = self._open_submission(parameters, in_flight_tokens, on_cpu=on_cpu)
         built = time.monotonic()
         self.canary_margin: float | None = None
         if run_canary:
-            try:
-                scores = [
-                    s for chunk in self.score(canary.pairs(), flush_seconds=math.inf) for s in chunk.scores
-                ]
-                logits = {(s.pair.query_id, s.pair.document_id): s.logit for s in scores}
-                self.canary_margin = canary.check(logits)
-            except BaseException:
-                self.close()
-                raise
+            self.canary_margin = self._check_canary(canary)
         logger.info(
             "engine ready: engine=%s scorer=%s build_seconds=%.1f canary_seconds=%.1f",
             self.engine,
@@ -123,6 +114,30 @@ class VllmScorer:
             time.monotonic() - built,
         )
 
+    def _open_submission(self, parameters: Any, in_flight_tokens: int | None, *, on_cpu: bool) -> Submission:
+        """What hands pairs to the engine, within the tokens that may be in the engine at once."""
+        batch_tokens = _batch_tokens(self._max_tokens, on_cpu=on_cpu)
+        return Submission(
+            self._llm.llm_engine,
+            parameters=parameters,
+            prompter=self._prompter,
+            max_prompt_tokens=self._max_tokens,
+            least_tokens=_CPU_LEAST_TOKENS if on_cpu else 2 * batch_tokens,
+            most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
+        )
+
+    def _check_canary(self, canary: Canary) -> float:
+        """The margin of the canary, in logits. Raises ModelError if it fails; the scorer is then closed."""
+        try:
+            chunks = list(self.score(canary.pairs(), flush_seconds=math.inf))
+            scores = [score for chunk in chunks for score in chunk.scores]
+            return canary.check(
+                {(score.pair.query_id, score.pair.document_id): score.logit for score in scores}
+            )
+        except BaseException:
+            self.close()
+            raise
+
     def score(
         self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
     ) -> Iterator[ScoredChunk]:
@@ -130,7 +145,7 @@ class VllmScorer:
         return self._submission.score(pairs, flush_seconds=flush_seconds, deadline=deadline)
 
     def close(self) -> None:
-        """Give the engine's memory back; may be called twice."""
+        """See Scorer.close."""
         self._submission.release()
         self._llm = None
         gc.collect()
@@ -146,7 +161,7 @@ def require_vllm(work: str) -> None:
 
 
 def check_vocabulary(checkpoint: Checkpoint, size: int) -> None:
-    """Raises ModelError where a tokenizer of this size has ids that the checkpoint has no embedding for."""
+    """Raises ModelError if a tokenizer of this size has ids without a row in the checkpoint's embedding."""
     if size > checkpoint.vocabulary_size:
         raise ModelError(
             f"{checkpoint.folder}: tokenizer.json has ids up to {size - 1}, but vocab_size is "
@@ -155,13 +170,13 @@ def check_vocabulary(checkpoint: Checkpoint, size: int) -> None:
 
 
 def open_vllm() -> tuple[Any, bool, str]:
-    """vLLM, imported for an engine in this process; whether it runs on the CPU; and its device's name.
+    """The module vLLM, set up for an engine in this process; whether it runs on the CPU; and the name of its device.
 
-    Raises EngineError where this process has an engine already.
+    Raises EngineError if this process has an engine already.
     """
     gc.collect()
     if open_engines:
-        raise EngineError("this process has an engine already; close that one first")
+        raise EngineError("this process has an engine already; close that engine first")
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     for name, value in (
         ("VLLM_NO_USAGE_STATS", "1"),
@@ -176,7 +191,7 @@ def open_vllm() -> tuple[Any, bool, str]:
     for handler in logging.getLogger("vllm").handlers:
         handler.addFilter(_not_chosen)
     if current_platform.is_cpu():
-        # vLLM 0.32 cannot load its ahead-of-time cache on the CPU, and would compile at every start.
+        # vLLM 0.32 cannot load its ahead-of-time cache on the CPU. With it, every start would compile again.
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     return vllm, current_platform.is_cpu(), current_platform.get_device_name().replace(" ", "-")
 
@@ -189,9 +204,9 @@ def start_llm(
     gpu_memory_utilization: float,
     **options: Any,
 ) -> Any:
-    """A pooling engine of the checkpoint, for prompts of at most `max_tokens`; `options` go to vLLM as they are.
+    """A pooling engine of the checkpoint, for prompts of at most `max_tokens`. vLLM gets the `options` unchanged.
 
-    To be called after `open_vllm`. Raises ModelError where vLLM refuses the checkpoint, EngineError where it does not start.
+    Call `open_vllm` first. Raises ModelError if vLLM refuses the checkpoint, EngineError if it does not start.
     """
     import vllm
     from vllm.platforms import current_platform
@@ -203,25 +218,51 @@ def start_llm(
         else {"gpu_memory_utilization": gpu_memory_utilization}
     )
     try:
-        return vllm.LLM(
-            model=str(checkpoint.folder),
-            runner="pooling",
-            load_format="safetensors",
-            use_tqdm_on_load=False,
-            trust_remote_code=False,
-            enable_prompt_embeds=False,
-            max_model_len=max_tokens,
-            max_num_batched_tokens=_batch_tokens(max_tokens, on_cpu=on_cpu),
-            max_num_seqs=256,
-            **memory,
-            **options,
-        )
+        with _int8_kernel_of_any_precision(options.get("dtype")):
+            return vllm.LLM(
+                model=str(checkpoint.folder),
+                runner="pooling",
+                load_format="safetensors",
+                use_tqdm_on_load=False,
+                trust_remote_code=False,
+                enable_prompt_embeds=False,
+                max_model_len=max_tokens,
+                max_num_batched_tokens=_batch_tokens(max_tokens, on_cpu=on_cpu),
+                max_num_seqs=256,
+                **memory,
+                **options,
+            )
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ModelError(f"{checkpoint.folder}: vLLM refused the checkpoint: {error}") from error
+        raise ModelError(
+            f"{checkpoint.folder}: vLLM refused the checkpoint: {error}; take another checkpoint"
+        ) from error
     except Exception as error:
         raise EngineError(
-            f"vLLM could not be started with {checkpoint.folder} ({type(error).__name__}: {error})"
+            f"vLLM did not start with {checkpoint.folder} ({type(error).__name__}: {error}); check memory and device"
         ) from error
+
+
+@contextlib.contextmanager
+def _int8_kernel_of_any_precision(dtype: object) -> Iterator[None]:
+    """Let int8 weights run in every precision on a CPU with AMX, as they run on a CPU without AMX.
+
+    On a CPU with AMX, vLLM takes an AMX kernel for int8 weights, whatever the precision. At the first step the kernel
+    refuses float32, and in float16 it ends the process if the CPU has no AMX for float16. So while an engine of another
+    precision than bfloat16 loads its weights, vLLM is told that this kernel does not fit: it takes oneDNN's kernel.
+    """
+    try:
+        from vllm.model_executor.kernels.linear.scaled_mm import cpu as kernels
+    except ImportError:  # a version that keeps its kernels elsewhere, or a build for GPUs
+        kernels = None
+    fits = getattr(kernels, "check_cpu_sgl_kernel", None)
+    if dtype == "bfloat16" or fits is None:
+        yield
+        return
+    kernels.check_cpu_sgl_kernel = lambda n, k, weights: False
+    try:
+        yield
+    finally:
+        kernels.check_cpu_sgl_kernel = fits
 
 
 def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
@@ -229,13 +270,13 @@ def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
 
 
 def _not_chosen(record: logging.LogRecord) -> bool:
-    """Whether a message of vLLM's is news."""
+    """Whether a message of vLLM tells something that this module did not choose."""
     message = record.getMessage()
     return record.levelno > logging.WARNING or not any(words in message for words in _CHOSEN)
 
 
 class _OwnModules:
-    """vLLM's view of `sys.modules`: each by its name, and of all together only its own."""
+    """`sys.modules` as vLLM sees it: any module by its name, but a list of vLLM's modules only."""
 
     def __getitem__(self, name: str) -> Any:
         return sys.modules[name]
@@ -245,10 +286,10 @@ class _OwnModules:
 
 
 def keep_to_own_modules() -> None:
-    """Keep vLLM's start out of other libraries' modules.
+    """Keep vLLM's start away from the modules of other libraries.
 
-    On the CPU vLLM 0.32 looks through every module of the process for kernels of its own, by `vars`. Proxies answer
-    that with an error: llvmlite's library, which BM25 loads, and flask's, which may be there in Airflow.
+    On the CPU, vLLM 0.32 searches every module of the process for its own kernels, by `vars`. Proxies raise an error
+    then: that of llvmlite, which BM25 loads, and that of flask, which Airflow may load.
     """
     if find_spec("vllm.triton_utils.dispatcher") is not None:
         from vllm.triton_utils import dispatcher

@@ -1,7 +1,6 @@
-"""The embedding engine: vLLM's pooling runner inside this process, by the rules of vllm.py.
+"""The embedding engine: vLLM inside this process, by the rules of vllm.py.
 
-One engine a process, no remote code, pickle, telemetry or network. An embedding is the last hidden state of the end
-token, after the model's final norm, scaled to length 1.
+An embedding is the last hidden state of the end token, after the final norm of the model, scaled to length 1.
 """
 
 import gc
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class VllmEmbedder:
-    """Embeds with a local checkpoint; see Embedder for the contract."""
+    """Embeds texts with a local checkpoint. See Embedder for the contract."""
 
     def __init__(
         self,
@@ -33,7 +32,7 @@ class VllmEmbedder:
     ) -> None:
         """Check the checkpoint and build the engine.
 
-        Raises ModelError for a checkpoint that must not be used, EngineError when the engine could not be built.
+        Raises ModelError if the checkpoint must not be used, EngineError if the engine does not start.
         """
         checkpoint = read_embedder(model_folder)
         self.identity = identify(model_folder, max_document_tokens=max_document_tokens)
@@ -43,7 +42,8 @@ class VllmEmbedder:
         check_vocabulary(checkpoint, self._prompter.vocabulary_size)
         if self._prompter.max_tokens > checkpoint.max_positions:
             raise ModelError(
-                f"{model_folder} reads {checkpoint.max_positions} tokens at most; lower RERANK_MAX_DOCUMENT_TOKENS"
+                f"{model_folder} reads at most {checkpoint.max_positions} tokens, and a text may have"
+                f" {self._prompter.max_tokens}; lower RERANK_MAX_DOCUMENT_TOKENS"
             )
         started = time.monotonic()
         vllm, _, _ = open_vllm()
@@ -73,9 +73,9 @@ class VllmEmbedder:
         """See Embedder.embed_documents."""
         return self._embed([self._prompter.document(text) for text in texts])
 
-    def embed_queries(self, asked: Sequence[tuple[str, str]]) -> Matrix:
+    def embed_queries(self, queries: Sequence[tuple[str, str]]) -> Matrix:
         """See Embedder.embed_queries."""
-        return self._embed([self._prompter.query(instruction, query) for instruction, query in asked])
+        return self._embed([self._prompter.query(instruction, query) for instruction, query in queries])
 
     def _embed(self, prompts: Sequence[list[int]]) -> Matrix:
         if self._llm is None:
@@ -83,16 +83,18 @@ class VllmEmbedder:
         if not prompts:
             return np.zeros((0, self.identity.dimensions), dtype=np.float16)
         try:
-            found = self._llm.embed(
+            outputs = self._llm.embed(
                 [{"prompt_token_ids": ids} for ids in prompts],
                 pooling_params=self._parameters,
                 use_tqdm=False,
             )
-            vectors = np.asarray([one.outputs.embedding for one in found], dtype=np.float32)
+            vectors = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
         except BaseException as error:
-            self.close()  # requests may be left inside
+            self.close()  # requests may be left inside the engine
             if isinstance(error, Exception):
-                raise EngineError(f"the embedding of {len(prompts)} texts failed ({error})") from error
+                raise EngineError(
+                    f"{len(prompts)} texts could not be embedded ({type(error).__name__}: {error})"
+                ) from error
             raise
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if (
@@ -102,12 +104,13 @@ class VllmEmbedder:
         ):
             self.close()
             raise EngineError(
-                f"the engine gave vectors of {vectors.shape[1]} numbers, expected {self.identity.dimensions}, all finite"
+                f"expected vectors of {self.identity.dimensions} finite numbers that are not all zero, the engine gave"
+                f" vectors of {vectors.shape[1]}; check the checkpoint and its precision"
             )
         return np.asarray(vectors / lengths, dtype=np.float16)
 
     def close(self) -> None:
-        """Give the engine's memory back; may be called twice."""
+        """See Embedder.close."""
         self._llm = None
         gc.collect()
         open_engines.discard(self)

@@ -1,8 +1,8 @@
-"""Finding a checkpoint and hashing its weights once.
+"""The files of a checkpoint: where they are, whether they are complete, and the hashes of its weights.
 
-Hashing a large checkpoint takes seconds, on a network disk minutes: a file's sha256 is kept in a small cache under its
-path, size, modification time and inode, and computed anew when one of them changes. A lost or damaged cache costs time,
-never a wrong answer.
+Hashing a large checkpoint takes seconds, on a network disk minutes. So the sha256 of a file is kept in a small cache,
+under its path, size, modification time and inode, and computed again if one of them changes. A lost or damaged cache
+costs time, and never gives a wrong answer.
 """
 
 import hashlib
@@ -22,13 +22,14 @@ _HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
 def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
-    """The local folder of a checkpoint: a folder as it is, a hub name (`owner/name`, or `owner/name@revision`)
-    downloaded or taken from the hub's cache. Only safetensors, JSON and text files are fetched. Raises ModelError
-    that names the setting it came from.
+    """The local folder of a checkpoint, which `name` gives as a folder or as a hub name (`owner/name[@revision]`).
+
+    A hub name is taken from the hub's cache, or downloaded: only safetensors, JSON and text files. Raises ModelError,
+    which names the setting that the name comes from.
     """
     try:
         folder = Path(name).expanduser()
-    except RuntimeError:  # no such user
+    except RuntimeError:  # "~name" of a user that does not exist
         folder = Path(name)
     if folder.is_dir():
         return folder.resolve()
@@ -69,12 +70,15 @@ def refuse_remote_code(file: Path, content: Any) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files, by name, each complete. Raises ModelError: none, pickle only, missing or cut off."""
+    """The safetensors files of a folder, by name.
+
+    Raises ModelError if there are none, only pickle files, a missing file or an incomplete file.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         if any(next(folder.glob(pattern), None) for pattern in _PICKLE):
             raise ModelError(
-                f"{folder} has pickle weights only, which can run code: refused; convert to safetensors"
+                f"{folder} has pickle weights only, which can run code: refused; convert them to safetensors"
             )
         raise ModelError(f"{folder} has no *.safetensors file; copy the checkpoint again")
     index = folder / "model.safetensors.index.json"
@@ -92,7 +96,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensor_shapes(folder: Path) -> dict[str, list[int]]:
-    """Shape of every tensor, from the files' headers. Raises ModelError as `weight_files` does."""
+    """The shape of every tensor, from the headers of the files. Raises ModelError as `weight_files` does."""
     return {
         name: list(entry.get("shape", []))
         for file in weight_files(folder)
@@ -102,7 +106,10 @@ def tensor_shapes(folder: Path) -> dict[str, list[int]]:
 
 
 def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:
-    """sha256 in hex of each weight file, by name; `verify` reads them all again."""
+    """sha256, in hex, of each weight file, by name. `verify` ignores the cache and reads all files.
+
+    Raises ModelError as `weight_files` does.
+    """
     known = {} if verify else _load_cache()
     hashes, fresh = [], {}
     for file in weight_files(folder):
@@ -119,9 +126,9 @@ def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:
 
 
 def _header(file: Path) -> dict[str, Any]:
-    """The header of a complete file. A safetensors file is 8 bytes of header length, the header, and tensors up to the last end offset.
+    """The header of a complete safetensors file: 8 bytes of header length, the header, then tensors to the last end offset.
 
-    https://github.com/huggingface/safetensors#format
+    Format: https://github.com/huggingface/safetensors#format
     """
     size = file.stat().st_size
     try:

@@ -1,4 +1,4 @@
-"""Drift: whether a run's logits are spread as those of earlier runs under the same scorer are.
+"""Drift: whether a run's logits are spread like those of earlier runs under the same scorer.
 
 The population stability index (Siddiqi, *Credit Risk Scorecards*, 2006, ch. 11; its distribution in Yurdakul, *Statistical
 Properties of Population Stability Index*, 2018). The baseline's quantiles cut the line into bins; with p the share of the
@@ -6,8 +6,8 @@ baseline in a bin and q that of the run,
 
     PSI = Σ (q − p) · ln(q / p)
 
-A share of nothing is taken as EPSILON, so that an empty bin costs much and not everything. Equal distributions give
-about (BINS − 1) · (1/n + 1/m) by chance: 0.04 with 500 pairs a side. It warns, and gates nothing: news changes, too.
+A share of zero is taken as EPSILON, so that an empty bin counts much and not infinitely. Equal distributions give
+about (BINS − 1) · (1/n + 1/m) by chance: 0.04 with 500 pairs a side. Drift only warns, because news changes, too.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ BINS = 10
 EPSILON = 1e-4  # least share of a bin
 LEAST_PAIRS = 500  # a side, of all topics together
 TOPIC_BINS = 5
-TOPIC_PAIRS = 50  # a side, of one topic: a chart, and a coarse one
-ENOUGH = 20_000  # pairs of a baseline; a run more may come on top
-SHIFT = 0.25  # from here on distributions are said to have shifted (Siddiqi)
+TOPIC_PAIRS = 50  # a side, of one topic: enough for a coarse chart
+ENOUGH = 20_000  # pairs of a baseline; its last run may exceed them
+SHIFT = 0.25  # an index of at least this means that the distribution has shifted (Siddiqi)
 
 Logits = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
@@ -32,14 +32,14 @@ Ids = npt.NDArray[np.int64]
 class Drift:
     """How far a run's logits are from the baseline."""
 
-    psi: float | None  # over all topics; null: too few pairs on a side
+    psi: float | None  # over all topics; None: too few pairs on a side
     pairs: int  # of the run
     baseline_pairs: int
-    topics: Mapping[str, float | None]  # by slug; null: too few pairs on a side
+    topics: Mapping[str, float | None]  # by slug; None: too few pairs on a side
 
 
 def index(baseline: Logits, found: Logits, *, bins: int = BINS) -> float:
-    """The population stability index of `found` against `baseline`; both finite and not empty, in any order."""
+    """The population stability index of `found` against `baseline`. Both are finite, in any order, and not empty."""
     inner = np.unique(np.quantile(baseline, np.linspace(0, 1, bins + 1)[1:-1]))
     shares = [
         np.maximum(
@@ -60,7 +60,10 @@ def measure(
     found: Logits,
     topics: Mapping[str, list[int]],
 ) -> Drift:
-    """The drift of all topics together and of each; arrays of one side are aligned, `topics` names each one's queries."""
+    """The drift of all topics together and of each topic.
+
+    The two arrays of a side are aligned. `topics` gives the query ids of each topic, by slug.
+    """
     before_of, now_of = _by_query(baseline_query_ids, baseline), _by_query(query_ids, found)
     each: dict[str, float | None] = {}
     for slug, queries in topics.items():

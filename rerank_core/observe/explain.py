@@ -33,6 +33,7 @@ from rerank_core.storage import database as db
 from rerank_core.storage import runs, topics
 from rerank_core.storage.database import Database
 from rerank_core.storage.runs import current_run
+from rerank_core.storage.source import Sighting, Source
 from rerank_core.storage.store import Store
 
 NAMED = 5  # articles of a cluster that are named
@@ -72,10 +73,6 @@ def explain(
                 answer = found.answer
                 return Explanation(topic, article_id, number, answer.reason, answer.sentence, facts)
     raise AssertionError("the last look always has an answer")
-
-
-def _source(database: Database, settings: Settings) -> Database:
-    return database if settings.source_url is None else Database(settings.source_url)
 
 
 def _frozen_run(connection: Connection, pipeline: str, run_id: int) -> Run:
@@ -122,13 +119,13 @@ def what_was_claimed(case: Case, *, database: Database, settings: Settings) -> F
     if case.revision is None:
         if (claimed_later := _claimed_later(case)) is not None:
             return Found(facts, claimed_later)
-        with _source(database, settings).transaction(read_only=True) as source:
-            view = (("view", settings.source_view),)
-            row = db.one(source, "explain.source", view, article_id=case.article_id)
-        if row is None:
-            said = f"The source {settings.source_view} has no article of this id."
-            return Found(facts, Answer("unknown", said))
-        return Found(facts + fact("ingested", row["ingested_at"]), _why_unclaimed(row, case.run.window))
+        source = Source.of(settings, database)
+        sighting = source.look_up(case.article_id)
+        if sighting is None:
+            return Found(facts, Answer("unknown", f"The source {source.view} has no article of this id."))
+        return Found(
+            facts + fact("ingested", sighting.ingested_at), _why_unclaimed(sighting, case.run.window)
+        )
     facts += _revision_facts(case.revision)
     answer = _why_no_document(case.revision)
     if answer is not None:
@@ -152,10 +149,10 @@ def _claimed_later(case: Case) -> Answer | None:
     )
 
 
-def _why_unclaimed(row: RowMapping, window: Window) -> Answer:
+def _why_unclaimed(sighting: Sighting, window: Window) -> Answer:
     """Why no run has claimed this row of the source."""
-    at = row["ingested_at"]
-    if row["version"] is None or at is None:
+    at = sighting.ingested_at
+    if sighting.version is None or at is None:
         return Answer("invalid", "Its version or ingested_at is null in the source, so no run claims it.")
     if at >= window.until:
         return Answer(

@@ -2,7 +2,8 @@
 
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
 from rerank_core.prepare.language import language
-from rerank_core.recall.window import pattern
+from rerank_core.recall.filters import has_term
+from rerank_core.recall.window import takes_language
 
 
 def what_was_recalled(case: Case) -> Found:
@@ -29,7 +30,7 @@ def _recall_facts(case: Case) -> Facts:
 
 def _why_filtered(case: Case) -> Answer | None:
     lang, wanted = case.member["lang"], case.topic.languages
-    if wanted and lang not in wanted:
+    if not takes_language(case.topic, lang):
         return Answer("other_language", f"It is in {lang}, and the topic takes {', '.join(wanted)} only.")
     for term in case.topic.must:
         if _has(case, term) is False:
@@ -42,8 +43,8 @@ def _why_filtered(case: Case) -> Answer | None:
 
 def _has(case: Case, term: str) -> bool | None:
     """Whether the scored text has the term, as recall filters; None if the text is gone."""
-    row = case.one("explain.fits", document_id=case.member["scored_document_id"], patterns=[pattern(term)])
-    return None if row is None else bool(row["matches"])
+    row = case.one("explain.text", document_id=case.member["scored_document_id"])
+    return None if row is None else has_term(row["text"], term)
 
 
 def _why_not_looked_at(case: Case) -> Answer | None:

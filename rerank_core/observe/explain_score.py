@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from sqlalchemy import RowMapping
 
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
-from rerank_core.publish.ranking import Page, rank_topic
+from rerank_core.publish.ranking import Clusters, rank_topic
 from rerank_core.storage import ledger
 
 Order = Sequence[tuple[str, float]]  # every article that could be ranked, in order, with its rank_score
@@ -188,10 +188,10 @@ def _order(case: Case, scorer_id: int | None) -> Order:
     places = scores.positions(pairs.column("query_id").to_numpy(), document_ids)
     known = places >= 0
     nothing = np.zeros(0)
-    page = Page.of(case.members, as_of=case.run.window.until, blocked=case.hidden_members)
+    clusters = Clusters.of(case.members, as_of=case.run.window.until, hidden=case.hidden_members)
     ranked = rank_topic(
         topic=replace(case.topic, top_k=max(1, pairs.num_rows)),
-        page=page,
+        clusters=clusters,
         document_ids=document_ids[known],
         logit=scores.logit[places[known]].astype(np.float64),
         light=np.zeros(int(known.sum())),
@@ -199,7 +199,7 @@ def _order(case: Case, scorer_id: int | None) -> Order:
         unscored_ids=nothing.astype(np.int64),
         unscored_light=nothing,
     )
-    names = page.article_ids[ranked.places].tolist()
+    names = clusters.article_ids[ranked.places].tolist()
     return list(zip(names, ranked.rank_score.tolist(), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What a run did, in numbers: counts of every stage, their times, how scoring went, and whether its scores have drifted."""
+"""A run in numbers: counts and times of every stage, how scoring went, and whether the scores have drifted."""
 
 import logging
 import math
@@ -24,7 +24,7 @@ LOGITS = pa.schema([("query_id", pa.int64()), ("logit", pa.float32())])
 
 @dataclass(frozen=True)
 class Observed:
-    """How a run went; fields of its scoring are null where it scored nothing, those of its page where it has none."""
+    """How a run went. Fields of scoring are None if the run scored nothing; fields of the page, if it has not published."""
 
     scored: int
     latency_ms_p50: float | None  # of a pair, from its submission to the engine to its result
@@ -37,12 +37,12 @@ class Observed:
     page_age_seconds: float  # from the run's as-of time to its publication
     degraded: bool | None = None
     blocked: bool | None = None  # by the gate
-    pairs_scored: int | None = None  # of what the page's topics wanted: scored by this run
+    pairs_scored: int | None = None  # of the pairs that the page's topics wanted: scored by this run
     pairs_from_ledger: int | None = None  # scored before
     pairs_refused: int | None = None  # in quarantine
     pairs_missing: int | None = None  # without a score: in the light order
-    pairs_left_out: int | None = None  # over the budget, carried over
-    drift_psi: float | None = None  # of the run's logits against earlier runs'; null: too few of either
+    pairs_left_out: int | None = None  # over the budget, left to a later run
+    drift_psi: float | None = None  # of the run's logits against earlier runs'; None: too few on a side
     drift_pairs: int = 0  # of the run
     drift_baseline_pairs: int = 0
 
@@ -50,8 +50,7 @@ class Observed:
 def observe(*, database: Database, run: Run) -> Observed:
     """Compute and record the run's scoring metrics."""
     with database.transaction() as connection:
-        row = db.one(connection, "observe.scores", run_id=run.run_id)
-        assert row is not None
+        row = db.the(connection, "observe.scores", run_id=run.run_id)
         drifted = _drift(connection, run)
         result = Observed(
             **row,
@@ -70,7 +69,7 @@ def observe(*, database: Database, run: Run) -> Observed:
         record(connection, run_id=run.run_id, stage="observe", values=vars(result))
     if drifted.psi is not None and drifted.psi >= drift.SHIFT:
         log.warning(
-            "run %d: its %d logits have drifted from the %d before: population stability index %.2f, from %g on",
+            "run %d: its %d logits have drifted from the %d before: population stability index %.2f, the limit is %g",
             run.run_id,
             drifted.pairs,
             drifted.baseline_pairs,
@@ -105,7 +104,7 @@ def _logits(connection: Connection, run_ids: list[int]) -> tuple[Ids, Logits]:
 
 
 def record(connection: Connection, *, run_id: int, stage: str, values: Mapping[str, Any]) -> None:
-    """Keep the numbers among these values as metrics of a stage; a later try of it replaces them."""
+    """Record the finite numbers among these values as metrics of a stage; a later attempt replaces them."""
     numbers = {
         name: float(value)
         for name, value in values.items()

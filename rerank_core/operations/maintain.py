@@ -98,13 +98,15 @@ def _repair_topic_files(work: Work) -> dict[str, int]:
     folder = work.store.files(latest["pages"]) if latest else []
     anew = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
     if work.dry_run:
-        return {"repaired": int(anew or not json_pages.stands(work.database, work.store, work.pipeline))}
+        return {
+            "repaired": int(anew or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
+        }
     done = json_pages.repair(
         database=work.database,
         store=work.store,
         pipeline=work.pipeline,
         grace_hours=work.settings.store_grace_hours,
-        anew=anew,
+        rewrite=anew,
     )
     return {"repaired": int(done.replaced)}
 

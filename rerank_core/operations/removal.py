@@ -17,8 +17,9 @@ from rerank_core.errors import InputError
 from rerank_core.frontends import followers
 from rerank_core.prepare import clusters
 from rerank_core.publish import publications
-from rerank_core.settings import DEFAULT_SOURCE, Settings
+from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage import source
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -152,8 +153,8 @@ def _forget(
     document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
     clusters.promote(connection, document_ids)
     removed = db.the(connection, "removal.documents", document_ids=document_ids)
-    is_default = settings.source_url is None and settings.source_view == DEFAULT_SOURCE
-    source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_default else 0
+    is_ours = source.is_default(settings)
+    source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_ours else 0
     return Forgotten(
         pipelines=tuple(pipelines),
         known=bool(revisions or source_rows or not all(new_tombstones)),

@@ -67,6 +67,7 @@ def to_document(
         counts["letters_in"] += tally.letters_in
         counts["letters_out"] += tally.letters_out
         counts["language_overruled"] += told.overruled
+        counts["language_unknown"] += told.unknown
         counts[f"lang_{told.code}"] += 1
         counts.update(f"flag_{flag}" for flag in noticed)
         counts["signature_short"] += sketch is None and "syndication" not in cleaning.without

@@ -1,7 +1,7 @@
 """Fragment: the title, summary or body that a feed sends → its text, a line a block.
 
 A fragment is all content. So no class name and no position takes a word out of it: the names of elements alone decide
-what is text (see HIDDEN), where a line begins (BLOCK in markup.py), and how a list or a row of a table looks. The one
+what is text (see HIDDEN in tokens.py), where a line begins (BLOCK in markup.py), and how a list or a row of a table looks. The one
 exception is a list that says almost nothing but links: it names other articles.
 
 The tags are read one after another, and no tree is built. So depth costs nothing, a tag that is never closed hides
@@ -9,30 +9,23 @@ nothing, and the order of the text stays as it was. At the end the letters are c
 back block by block (`restored`).
 """
 
-import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
 
-from rerank_core.prepare.markup import BLOCK, ELEMENTS, RAW, TAG
+from rerank_core.prepare.markup import BLOCK
+from rerank_core.prepare.tokens import Token, tokens, visible
 
 LINK_SHARE = 0.95  # a list with at least this share of its letters in links leads to other articles
 MAX_TOKENS = 400_000  # tags and texts; a story has some hundreds
 MAX_CELL = 300  # characters; a table with a longer cell is a layout, and its cells are lines of their own
 
-HIDDEN = frozenset(
-    "annotation annotation-xml audio canvas datalist head iframe nav noembed noframes noscript rp rt rtc script select"
-    " style svg template textarea title video".split()
-)
 ITEMS = frozenset(("li", "dt", "dd"))
 LISTS = frozenset(("ul", "ol"))
 CELLS = frozenset(("td", "th"))
 KEEPS_LINES = frozenset(("pre", "listing", "xmp"))
-RUBY = frozenset(("rb", "rp", "rt", "rtc"))  # each ends the one before it
 
-_INVISIBLE = re.compile(r"\shidden(?=[\s=/]|\Z)|display\s*:\s*none", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _EMPTY_LINE = re.compile(r"\n[ \t\r\f]*\n\s*")
 _SPACES = re.compile(r"[^\S\n]+")
@@ -53,29 +46,20 @@ class Fragment:
     is_cut: bool  # what is behind MAX_TOKENS was not read
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of a fragment: text (its entities resolved), the start of an element, or its end."""
-
-    kind: Literal["text", "start", "end"]
-    value: str  # the text, or the name of the element
-    attributes: str = ""
-
-
 def read(markup: str) -> Fragment:
     """The text of a fragment. Takes time in proportion to its length, whatever it holds."""
-    found = list(islice(_tokens(_MARKS.sub("", markup)), MAX_TOKENS + 1))
+    found = list(islice(tokens(_MARKS.sub("", markup)), MAX_TOKENS + 1))
     is_cut = len(found) > MAX_TOKENS
-    tokens = list(_visible(found[:MAX_TOKENS]))
-    keeps_empty_lines = not any(token.kind == "start" and token.value in BLOCK for token in tokens)
+    shown = list(visible(found[:MAX_TOKENS]))
+    keeps_empty_lines = not any(token.kind == "start" and token.value in BLOCK for token in shown)
     writer = _Writer(keeps_empty_lines)
-    for token in tokens:
+    for token in shown:
         writer.take(token)
     text = lines(writer.finish())
-    visible = letters("".join(token.value for token in tokens if token.kind == "text"))
-    if letters(text) < visible - writer.dropped:
-        return Fragment(lines(_plainly(tokens)), visible, True, is_cut)
-    return Fragment(text, visible, False, is_cut)
+    there = letters("".join(token.value for token in shown if token.kind == "text"))
+    if letters(text) < there - writer.dropped:
+        return Fragment(lines(_plainly(shown)), there, True, is_cut)
+    return Fragment(text, there, False, is_cut)
 
 
 def letters(text: str) -> int:
@@ -97,146 +81,6 @@ def _plainly(tokens: Iterable[Token]) -> Iterator[str]:
             yield token.value
         elif token.value in BLOCK:
             yield "\n"
-
-
-def _tokens(markup: str) -> Iterator[Token]:
-    """The pieces of a fragment, without comments, declarations and the contents of raw elements.
-
-    What looks like a tag and is none is text: names that HTML does not know and that are never closed (`<SRD>`), and the
-    start of a raw element or comment that never ends.
-    """
-    ends = _Ends(markup)
-    at = start = 0  # `start` is where the text before `at` begins
-    while (at := markup.find("<", at)) >= 0:
-        tag = TAG.match(markup, at)
-        token = None if tag is None else _token(tag, ends)
-        end = tag.end() if tag is not None and token is not None else _end_of_other(markup, at, ends)
-        if end is None:
-            at += 1
-            continue
-        if start < at:
-            yield Token("text", html.unescape(markup[start:at]))
-        if token is not None:
-            yield token
-            if token.kind == "start" and token.value in RAW and not token.attributes.endswith("/"):
-                # Without an end the element is a tag alone: see `_token`.
-                end = ends.of_element(token.value, end) or end
-        at = start = end
-    if start < len(markup):
-        yield Token("text", html.unescape(markup[start:]))
-
-
-class _Ends:
-    """Where raw elements and comments end. Remembers what the rest of the markup lacks, so that it is searched once."""
-
-    def __init__(self, markup: str) -> None:
-        self._markup = markup
-        self._lowered: str | None = None
-        self._lacking: set[str] = set()
-        self._closed: set[str] | None = None
-
-    def of(self, mark: str, start: int) -> int | None:
-        """The position behind the next mark; None if there is none."""
-        if mark in self._lacking:
-            return None
-        at = self._markup.find(mark, start)
-        if at < 0:
-            self._lacking.add(mark)
-            return None
-        return at + len(mark)
-
-    def of_element(self, name: str, start: int) -> int | None:
-        """The position before the next closing tag of an element; None if there is none."""
-        if self._lowered is None:
-            lowered = self._markup.lower()
-            # Of some letters the small form is longer; then positions would not hold.
-            self._lowered = lowered if len(lowered) == len(self._markup) else self._markup
-        mark = f"</{name}"
-        if mark in self._lacking:
-            return None
-        at = self._lowered.find(mark, start)
-        if at < 0:
-            self._lacking.add(mark)
-            return None
-        return at
-
-    def closes(self, name: str) -> bool:
-        """Whether the markup has a closing tag of this name."""
-        if self._closed is None:
-            self._closed = {found.lower() for found in re.findall(r"</([a-zA-Z][\w:.-]*+)", self._markup)}
-        return name in self._closed
-
-
-def _token(tag: re.Match[str], ends: _Ends) -> Token | None:
-    """The start or end of an element; None if the tag is text."""
-    name, attributes = tag["name"].lower(), tag["attributes"]
-    if tag["close"]:
-        return Token("end", name)
-    if not attributes and name not in ELEMENTS and not ends.closes(name):
-        return None
-    if not attributes and name in RAW and ends.of_element(name, tag.end()) is None:
-        return None
-    return Token("start", name, attributes)
-
-
-_OTHER = re.compile(
-    r"<![a-zA-Z\[][^<>]*+>|<\?[^<>]*+>|<[a-zA-Z][\w:.-]*+\s[^<>=]*+=[^<>]*+\Z|</[a-zA-Z][^<>]*+>"
-)
-
-
-def _end_of_other(markup: str, at: int, ends: _Ends) -> int | None:
-    """Where a comment, a declaration, or a tag that was cut ends; None if it is text."""
-    if markup.startswith("<!--", at):
-        return ends.of("-->", at + 4)
-    other = _OTHER.match(markup, at)
-    return None if other is None else other.end()
-
-
-def _visible(tokens: list[Token]) -> Iterator[Token]:
-    """The tokens without hidden elements. An element that is never closed hides nothing."""
-    hiding = {
-        token.value
-        for token in tokens
-        if token.kind == "start" and (token.value in HIDDEN or _is_invisible(token.attributes))
-    }
-    end_of = _hidden_spans(tokens, hiding) if hiding else {}
-    at = 0
-    while at < len(tokens):
-        if at in end_of:
-            at = end_of[at]
-        else:
-            yield tokens[at]
-            at += 1
-
-
-def _is_invisible(attributes: str) -> bool:
-    return bool(attributes) and _INVISIBLE.search(attributes) is not None
-
-
-def _hidden_spans(tokens: list[Token], names: set[str]) -> dict[int, int]:
-    """Start of each hidden element → the token behind its end."""
-    opened: dict[str, list[int]] = {name: [] for name in names}
-    spans: dict[int, int] = {}
-
-    def close(name: str, end: int) -> None:
-        if opened.get(name):
-            start = opened[name].pop()
-            if name in HIDDEN or _is_invisible(tokens[start].attributes):
-                spans[start] = end
-
-    for at, token in enumerate(tokens):
-        if token.kind == "text":
-            continue
-        if token.value == "ruby" or (token.value in RUBY and token.kind == "start"):
-            for name in RUBY:
-                close(name, at)
-        if token.kind == "end":
-            close(token.value, at + 1)
-        elif token.attributes.endswith("/") and token.value in HIDDEN:
-            spans[at] = at + 1
-        elif token.value in opened:
-            opened[token.value].append(at)
-    return spans
 
 
 @dataclass(slots=True)

@@ -1,9 +1,15 @@
-"""The form in which texts are compared, and the BM25 terms of a text. Pure functions."""
+"""The form in which texts are compared, and the BM25 terms of a text. Pure functions.
 
-import re
+Libraries: `regex` knows letters, marks and graphemes, OpenCC makes traditional Chinese simplified, PyStemmer stems
+English, and jieba cuts Chinese (chinese.py).
+"""
+
 import unicodedata
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
+
+import regex
 
 from rerank_core.prepare.chinese import search_words
 
@@ -11,10 +17,62 @@ from rerank_core.prepare.chinese import search_words
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 HANGUL = "\uac00-\ud7af\u1100-\u11ff"
+UNSPACED = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"  # scripts without spaces between words
 
-_RUNS = re.compile(rf"[{HAN}]+|[{KANA}][{KANA}{HAN}]*|[{HANGUL}]+|(?:(?![{HAN}{KANA}{HANGUL}])[^\W_])+")
-_IS_HAN = re.compile(rf"^[{HAN}]+$")
-_IS_BIGRAM_SCRIPT = re.compile(rf"[{KANA}{HANGUL}]")
+_CJK = HAN + KANA + HANGUL
+_LETTER = rf"[[\p{{L}}\p{{N}}]--[{_CJK}{UNSPACED}]]"
+_LETTERS = rf"{_LETTER}[[\p{{L}}\p{{M}}\p{{N}}\u200c]--[{_CJK}{UNSPACED}]]*+"
+_NUMBER_GOES_ON = rf"(?<=\p{{N}})[.,](?=\p{{N}}){_LETTERS}"  # 3.6.3, 5,000
+_RUNS = regex.compile(
+    rf"[{HAN}]+|[{KANA}][{KANA}{HAN}]*|[{HANGUL}]+|[[{UNSPACED}]&&[\p{{L}}\p{{M}}\p{{N}}]]+"
+    rf"|\p{{L}}(?:\+\+(?!\+)|\#)(?!\p{{L}})"  # C++, C#
+    rf"|[a-z](?:\.[a-z])+(?![\p{{L}}\p{{M}}\p{{N}}])\.?"  # U.S.
+    rf"|{_LETTERS}(?:{_NUMBER_GOES_ON})*+(?:(?<=\p{{L}})-\p{{N}}[\p{{L}}\p{{M}}\p{{N}}]*+(?:{_NUMBER_GOES_ON})*+)?(?:'\p{{L}}++)?",
+    regex.VERSION1,
+)
+_HAN_RUN, _BIGRAM_RUN, _UNSPACED_RUN = (
+    regex.compile(start, regex.VERSION1) for start in (f"[{HAN}]", f"[{KANA}{HANGUL}]", f"[{UNSPACED}]")
+)
+_PARTS = regex.compile("[^-']+")
+_DIGIT = regex.compile(r"\p{N}")
+
+_DROPPED = regex.compile(
+    r"(?<=i)\u0307"  # of İ
+    r"|[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"  # Hebrew points
+    r"|[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"  # harakat, tatweel
+    r"|[\u00ad\u200b\u200d-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # of no width
+    r"|(?<!\p{Arabic})\u200c|\u200c(?!\p{Arabic})"  # between Arabic letters it parts a word
+)
+_SAME = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032\u00b4\u0060", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63", "-"),
+        "\u06cc": "\u064a",  # letters that keyboards, or writers of Arabic in a hurry, take for one another
+        "\u0649": "\u064a",
+        "\u06a9": "\u0643",
+        "\u0629": "\u0647",
+        **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
+    }
+)
+
+# A pair of Chinese characters with one of these is of grammar, not of the story.
+_GRAMMAR = regex.compile("[的了是在和与也都就而及为被把这那哪什么吗呢一]")
+# The stop words of Lucene: words that no query is about.
+_STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this"
+    " to was will with".split()
+)
+_PLURALS = {
+    "children": "child",
+    "feet": "foot",
+    "geese": "goose",
+    "men": "man",
+    "mice": "mouse",
+    "teeth": "tooth",
+    "wives": "wife",
+    "women": "woman",
+}
 
 
 @lru_cache(maxsize=1)  # terms, flags, signature and marks ask for the same document in turn
@@ -23,17 +81,99 @@ def caseless(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def terms(text: str, *, lang: str) -> Iterator[str]:
-    """The BM25 terms of a text, caseless, in the order of the text.
+def folded(text: str) -> str:
+    """The form in which words are compared: caseless, with one kind of quote and hyphen.
 
-    A term is a word of an alphabet, a search word of jieba in Chinese, or two neighbouring characters in Japanese and
-    Korean. `lang` is the ISO 639-1 code of the document. A query takes the code of the documents that it is compared
-    with, because Chinese characters alone do not tell Chinese from Japanese.
+    Vowel points of Arabic and Hebrew, tatweel, the dot of `İ` and characters of no width are dropped. A zero-width
+    non-joiner stays between Arabic letters, because it parts a word there.
     """
-    for run in _RUNS.findall(caseless(text)):
-        if _IS_BIGRAM_SCRIPT.search(run) or (lang == "ja" and _IS_HAN.match(run)):
-            yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
-        elif _IS_HAN.match(run):
-            yield from search_words(run)
+    text = caseless(text)
+    if text.isascii():
+        return text
+    return str(_DROPPED.sub("", unicodedata.normalize("NFC", text))).translate(_SAME)
+
+
+@lru_cache(maxsize=1)
+def simplified(text: str) -> str:
+    """The text with simplified Chinese characters for traditional characters; any other text unchanged."""
+    return str(_converter().convert(text)) if _HAN_RUN.search(text) else text
+
+
+@cache
+def _converter() -> Any:
+    import opencc
+
+    return opencc.OpenCC("t2s")
+
+
+def terms(text: str, *, lang: str) -> Iterator[str]:
+    """The BM25 terms of a text, folded, in the order of the text.
+
+    | script | terms |
+    |---|---|
+    | an alphabet | words, with their combining marks; `C++`, `3.6.3` and `u.s.` are words |
+    | Chinese | search words of jieba, then pairs of neighbouring characters; all in simplified characters |
+    | Japanese, Korean | pairs of neighbouring characters |
+    | Thai, Lao, Khmer, Burmese | pairs of neighbouring graphemes |
+
+    A word with a hyphen before a number (`gpt-5.4`), and an Arabic word with a zero-width non-joiner, are followed by
+    their parts. English words are stemmed, and stop words are left out. `lang` is the ISO 639-1 code of the document.
+    A query takes the code of the documents that it is compared with, because Chinese characters alone do not tell
+    Chinese from Japanese.
+    """
+    text = folded(text)
+    if lang != "ja":
+        text = simplified(text)
+    for run in _RUNS.findall(text):
+        if run.isascii():
+            yield from _words(run, lang)
+        elif _BIGRAM_RUN.search(run) or (lang == "ja" and _HAN_RUN.match(run)):
+            yield from _pairs(run)
+        elif _HAN_RUN.match(run):
+            yield from _chinese(run)
+        elif _UNSPACED_RUN.match(run):
+            yield from _pairs(regex.findall(r"\X", run))
         else:
+            yield from _words(run, lang)
+
+
+def _pairs(characters: Any) -> Iterator[str]:
+    return ("".join(characters[at : at + 2]) for at in range(max(1, len(characters) - 1)))
+
+
+def _chinese(run: str) -> Iterator[str]:
+    words = search_words(run)
+    yield from words
+    if len(run) > 2:
+        known = set(words)
+        yield from (pair for pair in _pairs(run) if pair not in known and not _GRAMMAR.search(pair))
+
+
+def _words(run: str, lang: str) -> Iterator[str]:
+    """A run of an alphabet: the word, and its parts if it has any."""
+    if "\u200c" in run:
+        yield run.replace("\u200c", "")
+        yield from run.split("\u200c")
+    elif "." in run and not _DIGIT.search(run):  # U.S., with or without its last point
+        yield run.rstrip(".") + "."
+    elif lang == "en" and "-" not in run:
+        if run not in _STOP_WORDS:
+            yield _stem(run)
+    elif "-" in run or "'" in run:
+        if "-" in run:
             yield run
+        yield from _PARTS.findall(run)
+    else:
+        yield run
+
+
+@lru_cache(maxsize=50_000)
+def _stem(word: str) -> str:
+    return _PLURALS.get(word) or str(_stemmer().stemWord(word))
+
+
+@cache
+def _stemmer() -> Any:
+    import Stemmer
+
+    return Stemmer.Stemmer("english")

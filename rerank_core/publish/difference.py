@@ -18,7 +18,11 @@ from rerank_core.storage import database as db
 log = logging.getLogger(__name__)
 
 # Why an article is hidden → what a difference says of articles that the version before showed.
-GONE = {"blocked": "were blocked", "deleted": "are gone from the source", "forgotten": "were forgotten"}
+GONE = {
+    "blocked": "were hidden by hand",
+    "deleted": "are gone from the source",
+    "forgotten": "were forgotten",
+}
 
 
 def difference(

@@ -1,8 +1,8 @@
-"""What of a page's window must not be shown: forgotten and blocked articles, and those that the source has deleted.
+"""Which articles of a page's window must not be shown, and why: hidden by hand, forgotten, or deleted by their source.
 
 Prevents two failures: a page that goes on showing what its source has taken back, and a page that a
-broken source view empties. A source in another database that does not answer stops no page: what an
-earlier publication found gone stays hidden, and the next one looks again.
+broken source view empties. A source in another database may not answer: that stops no page. What an
+earlier publication found gone then stays hidden, and the next publication looks again.
 """
 
 import logging
@@ -10,46 +10,39 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import DatabaseUnavailable, SourceError
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.source import Source
 
 log = logging.getLogger(__name__)
 
-WHYS = ("deleted", "blocked", "forgotten")  # of several, the last one is told
+WHYS = ("deleted", "blocked", "forgotten")  # if several apply, the last one is given; blocked: by hand
 
 
 def deleted_articles(
     database: Database, settings: Settings, article_ids: Sequence[str]
 ) -> frozenset[str] | None:
-    """Which of the window's articles the source does not have any more; none where deletes are ignored.
+    """Which of the window's articles the source does not have any more; none if the settings ignore deletes.
 
-    None: the source did not answer. Raises SourceError where so many are gone at once that the source
-    must be at fault, or where its view is gone.
+    None: the source did not answer. Raises SourceError if its view cannot be read, or if so many articles are gone at
+    once that the source must be at fault.
     """
     if settings.source_deletes == "ignore" or not article_ids:
         return frozenset()
-    source = database if settings.source_url is None else Database(settings.source_url)
+    source = Source.of(settings, database)
     try:
-        with source.transaction(read_only=True) as connection:
-            view = (("view", settings.source_view),)
-            found = db.rows(connection, "hidden.absent", view, article_ids=list(article_ids))
-            has_any = not found or bool(db.rows(connection, "hidden.source", view))
+        absence = source.absent(article_ids)
     except DatabaseUnavailable as error:
-        if source is database:
+        if not source.is_elsewhere:
             raise
         log.warning("deleted articles are not looked for: %s", error)
         return None
-    except ProgrammingError as error:
-        raise SourceError(
-            f"source view {settings.source_view} cannot be read; create it, or set RERANK_SOURCE_VIEW"
-        ) from error
-    gone = frozenset(row["article_id"] for row in found)
+    gone = frozenset(absence.article_ids)
     if gone:
-        _refuse_many(database, settings, article_ids, gone, has_any=has_any)
+        _refuse_many(database, settings, article_ids, gone, has_any=not absence.is_empty)
     return gone
 
 
@@ -61,9 +54,9 @@ def _refuse_many(
     *,
     has_any: bool,
 ) -> None:
-    """Raises SourceError where the articles that nobody had missed before are too many.
+    """Raise SourceError if too many articles are gone that no earlier publication found gone.
 
-    A few are never, unless the source has none left: nobody deletes everything on purpose.
+    A few articles are never too many, unless the source has no article left: nobody deletes everything on purpose.
     """
     with database.transaction(read_only=True) as connection:
         known = {article_id for article_id, _ in _hidden(connection, settings.pipeline, article_ids)}
@@ -73,7 +66,7 @@ def _refuse_many(
     if is_many and at_once > settings.deletes_stop_share * window:
         raise SourceError(
             f"source view {settings.source_view} lacks {at_once} of the window's {window} articles, all gone at once:"
-            " the page stays as it is; mend the view, or, where they were deleted on purpose,"
+            " the page stays as it is; repair the view; if they were deleted on purpose,"
             " publish with RERANK_DELETES_STOP_SHARE=1"
         )
 
@@ -81,7 +74,7 @@ def _refuse_many(
 def hidden_articles(
     connection: Connection, pipeline: str, article_ids: Sequence[str], deleted: Collection[str] | None
 ) -> dict[str, str]:
-    """Of these articles those that must not be shown, each with the reason.
+    """Article → why it must not be shown, for those of these articles that must not.
 
     `deleted` is what `deleted_articles` found; None: what an earlier publication found counts.
     """
@@ -100,7 +93,7 @@ def note_deleted(
     deleted: Collection[str],
     fresh_since: datetime,
 ) -> None:
-    """Keep which of the window's articles the source lacks; the next window takes another article of the same text."""
+    """Keep which of the window's articles the source has lost; the next window takes another article of the same text."""
     known = {article_id for article_id, why in _hidden(connection, pipeline, article_ids) if why == "deleted"}
     back = sorted(known - set(deleted))
     db.execute(connection, "hidden.set_back", pipeline=pipeline, article_ids=back, fresh_since=fresh_since)
@@ -116,7 +109,7 @@ def forgotten_since(
 
 
 def _hidden(connection: Connection, pipeline: str, article_ids: Sequence[str]) -> list[tuple[str, str]]:
-    """(article, why) of those of these articles that are hidden; one may be there for several reasons."""
+    """(article, why) of those of these articles that are hidden; an article may be hidden for several reasons."""
     window = set(article_ids)
     found = db.rows(connection, "hidden.hidden", pipeline=pipeline)
     return [(row["article_id"], row["why"]) for row in found if row["article_id"] in window]

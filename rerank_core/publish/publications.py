@@ -1,7 +1,7 @@
 """A publication: ranking rows as one immutable file of the store and, in one transaction, in Postgres.
 
-A publication is made once and never altered. One that shows what has to go is published again as a new
-version of its run, without it.
+A publication is made once and never altered. If a publication shows an article that has to go, it is published again as a
+new version of its run, without the article.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from rerank_core.storage.store import Artifact, Store
 
 @dataclass(frozen=True)
 class Draft:
-    """Rows whose file is written, and that no reader finds yet."""
+    """A publication whose file is written, and that no reader finds yet."""
 
     pipeline: str
     run_id: int
@@ -56,7 +56,7 @@ def draft(
     fence: int,
     as_of: datetime,
 ) -> Draft:
-    """Write the file of a publication. Raises StoreUnavailable where the store refuses."""
+    """Write the file of a publication from its rows (schemas.RANKING). Raises StoreUnavailable if the store refuses."""
     path = store.ranking_path(pipeline=pipeline, run_id=run_id, as_of=as_of, version=version, fence=fence)
     file = store.write(
         path,
@@ -75,7 +75,7 @@ def draft(
 
 
 def lock(connection: Connection, pipeline: str) -> None:
-    """Publications of one pipeline commit one at a time. Whoever also holds a run takes that first."""
+    """Wait until no other publication of the pipeline commits. Whoever also holds a run takes the run first."""
     db.rows(connection, "publications.lock", pipeline=pipeline)
 
 
@@ -88,8 +88,8 @@ def add(
     trimmed: bool = False,
     blocked: str | None = None,
 ) -> int:
-    """Add a publication and its rows; returns its id. Its topics are the caller's to add."""
-    row = db.one(
+    """Add a publication and its rows; returns its id. The caller adds its topics."""
+    row = db.the(
         connection,
         "publications.add",
         pipeline=made.pipeline,
@@ -106,7 +106,6 @@ def add(
         trimmed=trimmed,
         blocked=blocked,
     )
-    assert row is not None
     publication_id = int(row["publication_id"])
     numbered = made.rows.append_column(
         "publication_id", pa.array([publication_id] * made.rows.num_rows, pa.int64())
@@ -119,31 +118,16 @@ def add(
 def reissue(connection: Connection, *, store: Store, publication_id: int) -> Reissued:
     """Publish a publication again as its run's newest version, without the articles forgotten since.
 
-    The caller holds the run and the pipeline's lock, and moves the pointer. Raises CorruptError where
-    the rows are not all there any more, StoreUnavailable where the store refuses.
+    The caller holds the run and the pipeline's lock, and moves the pointer. Raises CorruptError if rows of the publication
+    are gone, StoreUnavailable if the store refuses.
     """
-    before = db.one(connection, "publications.again", publication_id=publication_id)
-    assert before is not None
+    before = db.the(connection, "publications.again", publication_id=publication_id)
     if before["rows_left"] != before["row_count"]:
         raise CorruptError(
             f"publication {publication_id} had {before['row_count']} rows and has {before['rows_left']};"
             " it is past retention"
         )
-    columns = ", ".join(
-        f"CAST(to_json(r.{field.name}) AS text) AS {field.name}"
-        if pa.types.is_list(field.type)
-        else f"r.{field.name}"
-        for field in schemas.RANKING
-        if field.name not in {"topic", "rank"}
-    )
-    order = ["topic", "rank", *(name for name in schemas.RANKING.names if name not in {"topic", "rank"})]
-    rows = copy_out(
-        connection,
-        "publications.again_rows",
-        pa.schema([schemas.RANKING.field(name) for name in order]),
-        (("columns", columns),),
-        publication_id=publication_id,
-    ).select(schemas.RANKING.names)
+    rows = copy_out(connection, "publications.again_rows", schemas.RANKING, publication_id=publication_id)
     left_out = before["row_count"] - rows.num_rows
     made = draft(
         store,
@@ -174,7 +158,7 @@ def reissue(connection: Connection, *, store: Store, publication_id: int) -> Rei
 
 
 def _with(table: pa.Table, schema: pa.Schema, **values: object) -> pa.Table:
-    """The table with further columns that are the same in every row."""
+    """The table in this schema, with further columns that have one value in every row."""
     for name, value in values.items():
         table = table.append_column(name, pa.array([value] * table.num_rows, schema.field(name).type))
     return table.select(schema.names).cast(schema)

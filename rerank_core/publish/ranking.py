@@ -1,6 +1,6 @@
-"""The order of a page, stated once. Pure functions over one topic's documents.
+"""The order of a topic, stated once. Pure functions over one topic's documents.
 
-    blocks → min_score (on the undecayed logit) → decay → one row a cluster → top_k
+    hide → min_score (on the undecayed logit) → decay → one row for each cluster → top_k
 
     rank_score = logit − ln 2 × age / half_life,  age = as_of − began_at
 
@@ -28,33 +28,35 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Page:
-    """The clusters of the freshness window, as arrays side by side."""
+class Clusters:
+    """The clusters of the freshness window, as arrays side by side, in the order of `document_ids`."""
 
     document_ids: Ids  # the texts that are scored, ascending
-    positions: Ids  # in the members table, of the article that stands for each: the first that is not blocked
+    positions: (
+        Ids  # in the members table, of the article that is shown for each: the first that is not hidden
+    )
     article_ids: npt.NDArray[np.object_]  # of these articles
     age_hours: Floats  # at the run's as-of time, never negative
-    blocked: npt.NDArray[np.bool_]  # all articles of the cluster are
-    copies: Ids  # articles of the cluster that are not blocked
+    hidden: npt.NDArray[np.bool_]  # all articles of the cluster are hidden
+    copies: Ids  # articles of the cluster that are not hidden
     starts: Ids  # in the members table, of each cluster's first article
     sizes: Ids  # articles of the cluster
-    shown: npt.NDArray[np.bool_]  # of each member: it is not blocked
+    shown: npt.NDArray[np.bool_]  # of each member: it is not hidden
 
     @classmethod
-    def of(cls, members: pa.Table, *, as_of: datetime, blocked: set[str]) -> "Page":
-        """The page of these members (schemas.MEMBERS)."""
+    def of(cls, members: pa.Table, *, as_of: datetime, hidden: set[str]) -> "Clusters":
+        """The clusters of these members (schemas.MEMBERS), without these articles."""
         starts, sizes = clusters_of(members)
-        named = members.column("article_id")
-        hidden = pc.is_in(named, pa.array(sorted(blocked), pa.string())) if blocked else None
+        article_ids = members.column("article_id")
         shown = np.ones(len(members), dtype=bool)
-        if hidden is not None:
-            shown = ~hidden.to_numpy(zero_copy_only=False)
+        if hidden:
+            is_hidden = pc.is_in(article_ids, pa.array(sorted(hidden), pa.string()))
+            shown = ~is_hidden.to_numpy(zero_copy_only=False)
         places = np.where(shown, np.arange(len(members), dtype=np.int64), len(members))
         first = np.minimum.reduceat(places, starts) if len(starts) else starts
-        gone = first == len(members)
-        # Next to it stands another cluster: where all are blocked, the first one is as good as any.
-        first = np.where(gone, starts, first)
+        all_hidden = first == len(members)
+        # Next to it is another cluster: if all articles are hidden, the first one is as good as any.
+        first = np.where(all_hidden, starts, first)
         document_ids = members.column("scored_document_id").to_numpy()[starts]
         began = pc.cast(members.column("began_at"), pa.int64()).to_numpy()[starts]
         until = pa.scalar(as_of, schemas.TIME).value
@@ -63,9 +65,9 @@ class Page:
         return cls(
             document_ids=document_ids[order],
             positions=positions,
-            article_ids=np.asarray(named.take(pa.array(positions)).to_pylist(), dtype=object),
+            article_ids=np.asarray(article_ids.take(pa.array(positions)).to_pylist(), dtype=object),
             age_hours=np.maximum(0.0, (until - began[order]) / 3.6e9),
-            blocked=gone[order],
+            hidden=all_hidden[order],
             copies=np.add.reduceat(shown.astype(np.int64), starts)[order] if len(starts) else starts,
             starts=starts[order],
             sizes=sizes[order],
@@ -73,17 +75,19 @@ class Page:
         )
 
     def copies_of(self, place: int) -> Ids:
-        """Positions in the members table of a cluster's articles that are not blocked; the one that stands comes first."""
+        """Positions in the members table of a cluster's articles that are not hidden, the one that is shown first."""
         here = np.arange(self.starts[place], self.starts[place] + self.sizes[place])
         return np.asarray(here[self.shown[here]])
 
     def find(self, document_ids: Ids) -> Ids:
-        """Places of these documents on the page. Raises CorruptError where one is not a member."""
+        """Places of these documents among the clusters. Raises CorruptError if one is not a member."""
         places = np.searchsorted(self.document_ids, document_ids)
         if len(places) and (
             places.max() >= len(self.document_ids) or (self.document_ids[places] != document_ids).any()
         ):
-            raise CorruptError("a frozen pair names a document that is not among the run's members")
+            raise CorruptError(
+                "a frozen pair names a document that is not among the run's members; start a new run and report it"
+            )
         return np.asarray(places)
 
 
@@ -91,7 +95,7 @@ class Page:
 class Ranked:
     """One topic's rows in order: the model's block, then the light one."""
 
-    places: Ids  # on the page
+    places: Ids  # among the clusters
     logit: Floats  # NaN: not scored
     rank_score: Floats  # NaN: not scored
     light: Floats
@@ -102,7 +106,7 @@ class Ranked:
 def rank_topic(
     *,
     topic: Topic,
-    page: Page,
+    clusters: Clusters,
     document_ids: Ids,
     logit: Floats,
     light: Floats,
@@ -110,22 +114,23 @@ def rank_topic(
     unscored_ids: Ids,
     unscored_light: Floats,
 ) -> Ranked:
-    """Rank one topic; arrays of scored documents are aligned, as are those of unscored ones.
+    """Rank one topic.
 
-    Raises CorruptError where a logit is NaN or infinite.
+    `document_ids`, `logit`, `light` and `truncated` are aligned; so are `unscored_ids` and `unscored_light`. Raises
+    CorruptError if a logit is NaN or infinite, or a document is not in the window.
     """
     if not np.isfinite(logit).all():
         raise CorruptError(
-            f"topic {topic.slug!r}: a logit is NaN or infinite; the ledger was written by other hands"
+            f"topic {topic.slug!r}: a logit is NaN or infinite; see who else writes to rerank.pair_score, and rerank the run"
         )
-    places = page.find(document_ids)
-    rank_score = logit - math.log(2) * page.age_hours[places] / topic.half_life_hours
-    keep = ~page.blocked[places]
+    places = clusters.find(document_ids)
+    rank_score = logit - math.log(2) * clusters.age_hours[places] / topic.half_life_hours
+    keep = ~clusters.hidden[places]
     if topic.min_score is not None:
         keep &= logit >= topic.min_score
-    first = _order(rank_score, page.article_ids[places], keep)[: topic.top_k]
-    later = page.find(unscored_ids)
-    second = _order(unscored_light, page.article_ids[later], ~page.blocked[later])[: topic.top_k]
+    first = _order(rank_score, clusters.article_ids[places], keep)[: topic.top_k]
+    later = clusters.find(unscored_ids)
+    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])[: topic.top_k]
     nothing = np.full(len(second), np.nan)
     return Ranked(
         places=np.concatenate([places[first], later[second]]),

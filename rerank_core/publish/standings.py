@@ -1,6 +1,6 @@
 """How each topic stands: its rows and counts, from the frozen pairs and what the ledger holds of them.
 
-A topic never mixes scorers: the one before ranks it until the fill under the new one is complete.
+A topic never mixes scorers: the scorer before ranks it until the fill under the new scorer is complete.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import NoLightOrder
-from rerank_core.publish.ranking import Page, Ranked, rank_topic
+from rerank_core.publish.ranking import Clusters, Ranked, rank_topic
 from rerank_core.records import RankedTopic, Run, Topic, TopicState
 from rerank_core.storage import artifacts, ledger, schemas, topics
 from rerank_core.storage import database as db
@@ -30,8 +30,8 @@ class Standings:
     frozen: tuple["FrozenTopic", ...]
     topics: dict[str, RankedTopic]  # by slug
     lost: int  # pairs that had a score when the run was frozen and have none now
-    forgotten: int  # pairs of articles that were forgotten, which count for nothing
-    documents: int  # of the window: texts that are scored, one a cluster
+    forgotten: int  # pairs of forgotten articles: they count for nothing
+    documents: int  # texts of the window that are scored, one for each cluster
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class FrozenTopic:
 
 
 class _ScoredPairs:
-    """The frozen pairs with what the ledger holds of them, as arrays side by side; one topic's stand together."""
+    """The frozen pairs with what the ledger holds of them, as arrays side by side; the pairs of a topic are together."""
 
     def __init__(self, connection: Connection, run: Run, pairs: pa.Table) -> None:
         self.query_id = pairs.column("query_id").to_numpy()
@@ -61,11 +61,11 @@ class _ScoredPairs:
         self.truncated = np.zeros(len(pairs), dtype=bool)
         self.refused = ledger.refused(connection, run.scorer_id, self.query_id, self.document_id)
         for scorer_id in np.unique(self.scorer_id).tolist():
-            found = ledger.lookup_pairs(connection, scorer_id, pairs)
-            places = found.positions(self.query_id, self.document_id)
+            scores = ledger.lookup_pairs(connection, scorer_id, pairs)
+            places = scores.positions(self.query_id, self.document_id)
             here = (self.scorer_id == scorer_id) & (places >= 0)
-            self.logit[here] = found.logit[places[here]]
-            self.truncated[here] = found.truncated[places[here]]
+            self.logit[here] = scores.logit[places[here]]
+            self.truncated[here] = scores.truncated[places[here]]
         ends = pc.run_end_encode(pairs.column("topic").combine_chunks())
         stops = ends.run_ends.to_pylist()
         self._spans = dict(zip(ends.values.to_pylist(), zip([0, *stops], stops, strict=False), strict=True))
@@ -80,48 +80,50 @@ class _ScoredPairs:
         return part
 
 
-def stand(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str]) -> Standings:
-    """Rank every topic of a frozen run; `hidden` articles, each with the reason, are left out.
+def rank_page(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str]) -> Standings:
+    """Rank every topic of a frozen run; `hidden` (article → reason) are left out.
 
-    Pairs of forgotten articles count for nothing: neither their texts nor their scores are there any more.
-
-    Raises CorruptError where an artifact is gone or a score is no number, NoLightOrder where pairs are missing
-    that no light order was made for.
+    Pairs of forgotten articles count for nothing: their texts and their scores are gone. Raises CorruptError if an
+    artifact is gone or a score is no number, NoLightOrder if pairs are missing that no light order was made for.
     """
     members = artifacts.read_members(store, run)
     frozen_pairs = artifacts.read_pairs(store, run)
     pairs = _without_forgotten(connection, frozen_pairs, members, hidden)
     light = artifacts.read_light(store, run)
-    wanted = tuple(_frozen(row) for row in db.rows(connection, "standings.topics", run_id=run.run_id))
-    page = Page.of(members, as_of=run.window.until, blocked=set(hidden))
-    scored = _ScoredPairs(connection, run, pairs)
     label = artifacts.label_of(light)
-    ranked = {one.topic.slug: _rank(one, run, page, scored, light, label) for one in wanted}
+    topic_rows = db.rows(connection, "standings.topics", run_id=run.run_id)
+    frozen_topics = tuple(_to_frozen_topic(row) for row in topic_rows)
+    clusters = Clusters.of(members, as_of=run.window.until, hidden=set(hidden))
+    scored_pairs = _ScoredPairs(connection, run, pairs)
+    ranked = {
+        frozen.topic.slug: _rank(frozen, run, clusters, scored_pairs, light, label)
+        for frozen in frozen_topics
+    }
     return Standings(
-        rows=_rows(connection, members, page, ranked, label),
-        frozen=wanted,
-        topics={slug: standing for slug, (_, standing) in ranked.items()},
-        lost=int((scored.known & np.isnan(scored.logit)).sum()),
+        rows=_rows(connection, members, clusters, ranked, label),
+        frozen=frozen_topics,
+        topics={slug: ranked_topic for slug, (_, ranked_topic) in ranked.items()},
+        lost=int((scored_pairs.known & np.isnan(scored_pairs.logit)).sum()),
         forgotten=frozen_pairs.num_rows - pairs.num_rows,
-        documents=len(page.document_ids),
+        documents=len(clusters.document_ids),
     )
 
 
 def _without_forgotten(
     connection: Connection, pairs: pa.Table, members: pa.Table, hidden: Mapping[str, str]
 ) -> pa.Table:
-    """The pairs but for those whose text went with its last article; that of a copy is there still."""
+    """The pairs whose text is still there: a text goes with the last article that has it."""
     forgotten = pa.array([article for article, why in hidden.items() if why == "forgotten"], pa.string())
     if not len(forgotten):
         return pairs
     theirs = members.filter(pc.is_in(members.column("article_id"), forgotten)).column("scored_document_id")
-    asked = sorted(set(theirs.to_pylist()))
-    there = {row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=asked)}
-    gone = pa.array([document_id for document_id in asked if document_id not in there], pa.int64())
+    their_ids = sorted(set(theirs.to_pylist()))
+    stored = {row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=their_ids)}
+    gone = pa.array([document_id for document_id in their_ids if document_id not in stored], pa.int64())
     return pairs.filter(pc.invert(pc.is_in(pairs.column("document_id"), gone)))
 
 
-def _frozen(row: RowMapping) -> FrozenTopic:
+def _to_frozen_topic(row: RowMapping) -> FrozenTopic:
     return FrozenTopic(
         topic=topics.to_record(row),
         selected=row["selected"],
@@ -132,70 +134,84 @@ def _frozen(row: RowMapping) -> FrozenTopic:
 
 
 def _rank(
-    one: FrozenTopic, run: Run, page: Page, pairs: _ScoredPairs, light: pa.Table, light_label: str
+    frozen: FrozenTopic, run: Run, clusters: Clusters, pairs: _ScoredPairs, light: pa.Table, light_label: str
 ) -> tuple[Ranked, RankedTopic]:
-    """One topic's rows, and how it stands."""
-    slug = one.topic.slug
-    mine = pairs.of_topic(slug)
-    has_score = ~np.isnan(mine.logit)
-    refused = mine.work & ~has_score & mine.refused
-    missing = mine.work & ~has_score & ~mine.refused
-    complete = one.selected and not missing.any() and not one.left_out
-    # A topic never mixes scorers: the one before ranks it until the fill under the new one is complete, or
-    # until what it has scored grows so old that the new one fills the page better.
-    by_new, by_previous = (
-        int((has_score & (mine.scorer_id == scorer)).sum())
-        for scorer in (run.scorer_id, one.previous_scorer_id)
-    )
-    switch = complete or by_previous < min(one.topic.top_k, by_new)
-    scorer_id = run.scorer_id if one.previous_scorer_id is None or switch else one.previous_scorer_id
-    rankable = has_score & (mine.scorer_id == scorer_id)
-    unscored_ids = np.setdiff1d(mine.document_id[missing], mine.document_id[rankable])
-    unscored_light = _light_scores(slug, unscored_ids, light)
+    """One topic's rows, and how the topic stands."""
+    topic = frozen.topic
+    own = pairs.of_topic(topic.slug)
+    has_score = ~np.isnan(own.logit)
+    refused = own.work & ~has_score & own.refused
+    missing = own.work & ~has_score & ~own.refused
+    scorer_id = _ranking_scorer(frozen, run, own, has_score, is_missing=bool(missing.any()))
+    rankable = has_score & (own.scorer_id == scorer_id)
+    unscored_ids = np.setdiff1d(own.document_id[missing], own.document_id[rankable])
+    unscored_light = _light_scores(topic.slug, unscored_ids, light)
     if light_label == "bm25":
         # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
-        promising = (unscored_light > 0) | np.isin(unscored_ids, mine.document_id[mine.by_meaning])
+        promising = (unscored_light > 0) | np.isin(unscored_ids, own.document_id[own.by_meaning])
         unscored_ids, unscored_light = unscored_ids[promising], unscored_light[promising]
     rows = rank_topic(
-        topic=one.topic,
-        page=page,
-        document_ids=mine.document_id[rankable],
-        logit=mine.logit[rankable],
-        light=mine.light[rankable],
-        truncated=mine.truncated[rankable],
+        topic=topic,
+        clusters=clusters,
+        document_ids=own.document_id[rankable],
+        logit=own.logit[rankable],
+        light=own.light[rankable],
+        truncated=own.truncated[rankable],
         unscored_ids=unscored_ids,
         unscored_light=unscored_light,
     )
     state: TopicState = "full"
     if missing.any():
         state = "degraded"
-    elif not one.selected:
+    elif not frozen.selected:
         state = "stale"
-    elif one.left_out or scorer_id != run.scorer_id:
+    elif frozen.left_out or scorer_id != run.scorer_id:
         state = "partial"
     elif not len(rows.places):
         state = "abstained"
     return rows, RankedTopic(
-        slug=slug,
-        topic_version_id=one.topic.topic_version_id,
+        slug=topic.slug,
+        topic_version_id=topic.topic_version_id,
         scorer_id=scorer_id if rankable.any() else None,
         state=state,
-        candidates=int(mine.work.sum()) + one.left_out,
-        from_ledger=int((mine.work & mine.known & has_score).sum()),
-        scored=int((mine.work & ~mine.known & has_score).sum()),
+        candidates=int(own.work.sum()) + frozen.left_out,
+        from_ledger=int((own.work & own.known & has_score).sum()),
+        scored=int((own.work & ~own.known & has_score).sum()),
         refused=int(refused.sum()),
         missing=int(missing.sum()),
-        left_out=one.left_out,
+        left_out=frozen.left_out,
         ranked=len(rows.places),
     )
+
+
+def _ranking_scorer(
+    frozen: FrozenTopic,
+    run: Run,
+    pairs: _ScoredPairs,
+    has_score: npt.NDArray[np.bool_],
+    *,
+    is_missing: bool,
+) -> int | None:
+    """The scorer that ranks the topic.
+
+    The scorer before ranks it until the fill under the run's scorer is complete, or until what it has scored grows so
+    old that the run's scorer fills the page better.
+    """
+    previous = frozen.previous_scorer_id
+    is_complete = frozen.selected and not is_missing and not frozen.left_out
+    by_new, by_previous = (
+        int((has_score & (pairs.scorer_id == scorer_id)).sum()) for scorer_id in (run.scorer_id, previous)
+    )
+    is_overtaken = is_complete or by_previous < min(frozen.topic.top_k, by_new)
+    return run.scorer_id if previous is None or is_overtaken else previous
 
 
 def _light_scores(slug: str, document_ids: Ids, light: pa.Table) -> npt.NDArray[np.float64]:
     if not len(document_ids):
         return np.zeros(0)
-    mine = light.filter(pc.equal(light.column("topic"), slug))
+    own = light.filter(pc.equal(light.column("topic"), slug))
     scores = dict(
-        zip(mine.column("document_id").to_pylist(), mine.column("light_score").to_pylist(), strict=True)
+        zip(own.column("document_id").to_pylist(), own.column("light_score").to_pylist(), strict=True)
     )
     without = [document_id for document_id in document_ids.tolist() if document_id not in scores]
     if without:
@@ -208,22 +224,22 @@ def _light_scores(slug: str, document_ids: Ids, light: pa.Table) -> npt.NDArray[
 def _rows(
     connection: Connection,
     members: pa.Table,
-    page: Page,
+    clusters: Clusters,
     ranked: Mapping[str, tuple[Ranked, RankedTopic]],
     light_label: str,
 ) -> pa.Table:
-    """All rows of the page (schemas.RANKING), in (topic, rank) order; those without a score get the light order's label."""
+    """All rows of the page (schemas.RANKING), in (topic, rank) order; unscored rows get the light order's label."""
     tables = [schemas.RANKING.empty_table()]
     all_places = np.unique(
         np.concatenate([np.zeros(0, dtype=np.int64), *(rows.places for rows, _ in ranked.values())])
     )
-    display = _display(connection, members, page, all_places)
-    copies = _copies(members, page, all_places)
-    for slug, (rows, standing) in sorted(ranked.items()):
+    display = _display(connection, members, clusters, all_places)
+    copies = _copies(members, clusters, all_places)
+    for slug, (rows, ranked_topic) in sorted(ranked.items()):
         count = len(rows.places)
-        here = members.take(pa.array(page.positions[rows.places]))
+        here = members.take(pa.array(clusters.positions[rows.places]))
         shown = [display[revision_id] for revision_id in here.column("revision_id").to_pylist()]
-        told = [copies[place] for place in rows.places.tolist()]
+        row_copies = [copies[place] for place in rows.places.tolist()]
         by_model = np.arange(count) < rows.by_model
         columns = {
             "topic": pa.array([slug] * count, pa.string()),
@@ -236,11 +252,11 @@ def _rows(
             "rank_score": pa.array(rows.rank_score, mask=~by_model),
             "light_score": pa.array(rows.light.astype(np.float32)),
             "truncated": pa.array(rows.truncated),
-            "copies": pa.array(page.copies[rows.places], pa.int32()),
-            "copy_sources": pa.array([one.sources for one in told], pa.list_(pa.string())),
-            "scored_article_id": pa.array([one.scored_article_id for one in told], pa.string()),
-            "topic_version_id": pa.array([standing.topic_version_id] * count, pa.int64()),
-            "scorer_id": pa.array([standing.scorer_id] * count, pa.int32(), mask=~by_model),
+            "copies": pa.array(clusters.copies[rows.places], pa.int32()),
+            "copy_sources": pa.array([row.sources for row in row_copies], pa.list_(pa.string())),
+            "scored_article_id": pa.array([row.scored_article_id for row in row_copies], pa.string()),
+            "topic_version_id": pa.array([ranked_topic.topic_version_id] * count, pa.int64()),
+            "scorer_id": pa.array([ranked_topic.scorer_id] * count, pa.int32(), mask=~by_model),
         }
         tables.append(
             pa.table(
@@ -255,32 +271,38 @@ def _rows(
 
 @dataclass(frozen=True)
 class _Copies:
-    """What a row tells of its cluster."""
+    """What a row says of its cluster."""
 
-    sources: list[str]  # of its articles that may be shown, each once, that of the row first
-    scored_article_id: str | None  # the article whose text was scored; None: it may not be named
+    sources: list[str]  # of the cluster's articles that are not hidden, each once, that of the row first
+    scored_article_id: str | None  # the article whose text was scored; None: that article is hidden
 
 
-def _copies(members: pa.Table, page: Page, places: Ids) -> dict[int, _Copies]:
-    """What the rows at these places tell of their clusters."""
-    found = {}
+def _copies(members: pa.Table, clusters: Clusters, places: Ids) -> dict[int, _Copies]:
+    """What the rows at these places say of their clusters."""
+    copies = {}
     names = ("article_id", "source", "document_id", "scored_document_id", "scored_article_id")
-    article, source, own, scored, first = (members.column(name) for name in names)
+    article_id, source, document_id, scored_document_id, scored_article_id = (
+        members.column(name) for name in names
+    )
     for place in places.tolist():
-        here = page.copies_of(place).tolist()
-        sources = dict.fromkeys(source[position].as_py() for position in here)
-        text = scored[here[0]].as_py()
-        same = [article[position].as_py() for position in here if own[position].as_py() == text]
-        named = first[here[0]].as_py()
-        if same and named not in same:
-            named = same[0]  # that one is blocked, or has another text by now
-        found[place] = _Copies([name for name in sources if name is not None], named)
-    return found
+        shown = clusters.copies_of(place).tolist()
+        sources = dict.fromkeys(source[position].as_py() for position in shown)
+        text_id = scored_document_id[shown[0]].as_py()
+        with_text = [
+            article_id[position].as_py() for position in shown if document_id[position].as_py() == text_id
+        ]
+        scored_article = scored_article_id[shown[0]].as_py()
+        if with_text and scored_article not in with_text:
+            scored_article = with_text[0]  # the scored article is hidden, or has another text by now
+        copies[place] = _Copies([name for name in sources if name is not None], scored_article)
+    return copies
 
 
-def _display(connection: Connection, members: pa.Table, page: Page, places: Ids) -> dict[int, RowMapping]:
+def _display(
+    connection: Connection, members: pa.Table, clusters: Clusters, places: Ids
+) -> dict[int, RowMapping]:
     """What frontends show of each ranked revision."""
-    revision_ids = members.column("revision_id").take(pa.array(page.positions[places])).to_pylist()
+    revision_ids = members.column("revision_id").take(pa.array(clusters.positions[places])).to_pylist()
     return {
         row["revision_id"]: row for row in db.rows(connection, "standings.display", revision_ids=revision_ids)
     }

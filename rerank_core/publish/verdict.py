@@ -13,8 +13,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from rerank_core.errors import NoLightOrder
-from rerank_core.publish import gate, hidden, standings
-from rerank_core.publish.standings import Standings
+from rerank_core.publish import gate, hidden
+from rerank_core.publish.standings import Standings, rank_page
 from rerank_core.records import Run
 from rerank_core.rerank import degrade
 from rerank_core.settings import Settings
@@ -139,7 +139,7 @@ def _rank(connection: Connection, inputs: Inputs) -> tuple[Standings, Mapping[st
     """Rank the page from what the ledger holds now; also returns the articles that it leaves out."""
     run = inputs.run
     left_out = hidden.hidden_articles(connection, run.pipeline, inputs.article_ids, inputs.deleted)
-    return standings.stand(connection, store=inputs.store, run=run, hidden=left_out), left_out
+    return rank_page(connection, store=inputs.store, run=run, hidden=left_out), left_out
 
 
 def _with_light_order(inputs: Inputs, look: Callable[[Inputs], T]) -> T:

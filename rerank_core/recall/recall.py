@@ -26,6 +26,7 @@ from rerank_core.errors import InputError
 from rerank_core.models import scorers
 from rerank_core.recall.base import Asked, Ids, Mask, Retriever
 from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
+from rerank_core.recall.filters import Filters
 from rerank_core.recall.strategy import open_retriever
 from rerank_core.recall.window import (
     Chosen,
@@ -154,6 +155,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 scorer_id=scorer_id,
                 query_ids=query_ids,
                 retriever=retriever,
+                filters=Filters(connection, active, window.document_ids),
             )
             parts = [topic_search.pairs_of(asked) for asked in ask(connection, active, window, query_ids)]
     parts = within_budget(parts, settings.max_pairs)
@@ -205,6 +207,7 @@ class _TopicSearch:
         scorer_id: int | None,
         query_ids: Mapping[tuple[str, str], int],
         retriever: Retriever,
+        filters: Filters,
     ) -> None:
         self._connection = connection
         self._settings = settings
@@ -213,13 +216,14 @@ class _TopicSearch:
         self._scorer_id = scorer_id
         self._query_ids = query_ids
         self._retriever = retriever
+        self._filters = filters
         self._filled = _filled(connection, run, retriever.name)
         self._lookups: dict[int, Lookup] = {}  # by scorer
 
     def pairs_of(self, asked: Asked) -> TopicPairs:
         """The pairs of one topic, and where every document of the window went."""
         topic, run = asked.topic, self._run
-        eligible = find_eligible(self._connection, topic, self._window)
+        eligible = find_eligible(topic, self._window, self._filters)
         filled_under = self._filled.get((topic.slug, topics.recall_digest(topic)), {})
         selected = run.topics is None or topic.slug in run.topics
         filling = self._scorer_id is None or not filled_under.get(self._scorer_id, False)

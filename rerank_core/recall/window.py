@@ -18,13 +18,14 @@ from rerank_core.prepare.language import language
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
+from rerank_core.recall.filters import Filters
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import clusters_of
+from rerank_core.storage.languages import UNKNOWN, canonical
 
 BATCH = 5_000  # documents whose terms are read at a time
-TOLD = 0.5  # at a lower confidence, the language of a query is unknown
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,15 @@ class Chosen:
 def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequence[tuple[Ids, int]]) -> Chosen:
     """Search each (positions, limit) for its best eligible members.
 
-    If all members of a set fit into its limit, members that the strategy does not find follow the found members.
+    If a topic has several queries, the members of each query get their share of the limit. If all members of a set
+    fit into its limit, members that the strategy does not find follow the found members.
     """
     nowhere = np.iinfo(np.int64).max
     place = np.full(len(eligible), nowhere, dtype=np.int64)
     by = np.full(len(eligible), "", dtype="U10")
     for positions, limit in searches:
         among = positions[eligible[positions]]
-        found = retriever.best(asked, among, limit)
+        found = _best_of_each_query(retriever, asked, among, limit)
         if len(among) <= limit:
             found = _with_the_rest(asked, found, among)
         places = np.arange(1, len(found.positions) + 1)
@@ -112,6 +114,23 @@ def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequenc
     chosen = place < nowhere
     order = by_light(asked, np.flatnonzero(chosen))
     return Chosen(chosen, place, by, order[np.argsort(place[order], kind="stable")])
+
+
+def _best_of_each_query(retriever: Retriever, asked: Asked, among: Ids, limit: int) -> Found:
+    """The best of each query in turn, first all first places, then all second places, so that no language crowds out another.
+
+    Scores of different languages are not comparable. A query that finds fewer members leaves its places to the others.
+    """
+    query_ids = asked.query_ids[among]
+    parts = [retriever.best(asked, among[query_ids == query], limit) for query in np.unique(query_ids)]
+    if len(parts) < 2:
+        return parts[0] if parts else retriever.best(asked, among, limit)
+    places = np.concatenate([np.arange(len(part.positions)) for part in parts])
+    order = np.argsort(places, kind="stable")[:limit]
+    return Found(
+        np.concatenate([part.positions for part in parts])[order],
+        np.concatenate([part.by for part in parts])[order],
+    )
 
 
 def _with_the_rest(asked: Asked, found: Found, among: Ids) -> Found:
@@ -169,9 +188,12 @@ def _in_a_language_of(topic: Topic, window: Window) -> Mask:
     A query in `queries` has the language that it is for. The language of `query` is told from its text.
     """
     told = language(topic.query, claimed=None)
-    if told.confidence < TOLD:
+    if told.code == UNKNOWN:
         return np.ones(len(window), dtype=bool)
-    return np.isin(window.langs.astype(str), [told.code, *topic.queries])
+    spoken = {told.code, UNKNOWN, *(canonical(code) or code for code in topic.queries)}
+    return np.isin(
+        window.langs.astype(str), [lang for lang in window.languages if (canonical(lang) or lang) in spoken]
+    )
 
 
 def ask(
@@ -201,39 +223,20 @@ def ask(
         yield Asked(topic, by_member, light)
 
 
-def find_eligible(connection: Connection, topic: Topic, window: Window) -> Mask:
+def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
     """The members in the topic's languages that have every `must` term and no `must_not` term."""
-    eligible = np.ones(len(window), dtype=bool)
+    eligible = filters.passed(topic)
     if topic.languages:
-        eligible &= np.isin(window.langs.astype(str), topic.languages)
-    if topic.must or topic.must_not:
-        document_ids = window.document_ids
-        allowed = [
-            row["document_id"]
-            for row in db.rows(
-                connection,
-                "window.filter",
-                document_ids=document_ids.tolist(),
-                must=[pattern(term) for term in topic.must],
-                must_not=[pattern(term) for term in topic.must_not],
-            )
-        ]
-        eligible &= np.isin(document_ids, np.asarray(allowed, dtype=np.int64))
+        for lang, here in window.languages.items():
+            if not takes_language(topic, lang):
+                eligible &= ~here
     return eligible
 
 
-def pattern(term: str) -> str:
-    """The Postgres regular expression that finds a term literally.
-
-    Latin letters and digits match as whole words: "AI" is not in "said".
-    """
-    escaped = "".join(
-        f"\\{character}" if character.isascii() and not character.isalnum() else character
-        for character in term
-    )
-    before = "(?<![A-Za-z0-9])" if term[:1].isascii() and term[:1].isalnum() else ""
-    after = "(?![A-Za-z0-9])" if term[-1:].isascii() and term[-1:].isalnum() else ""
-    return before + escaped + after
+def takes_language(topic: Topic, lang: str) -> bool:
+    """Whether the topic takes documents in this language. Every topic takes a document whose language is unknown."""
+    wanted = {canonical(code) or code for code in topic.languages}
+    return not wanted or lang == UNKNOWN or (canonical(lang) or lang) in wanted
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:

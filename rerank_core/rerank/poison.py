@@ -1,10 +1,10 @@
-"""What a try to score a shard leaves behind when it does not come to its end.
+"""Find the pair that breaks the engine, so that it is refused instead of breaking every retry.
 
-A pair that breaks the engine, or has the task killed for memory, would do so at every retry. A try
-therefore leaves a mark in Postgres before it starts and takes it away at its end. One that finds the
-mark of another goes carefully: the pairs that may have been in the engine go in one at a time, each
-under a mark of its own, so that the next try knows the one to refuse: where the engine failed on it
-alone, or two tries in a row vanished with it (one may have been killed for another reason).
+A *poison* pair breaks the engine, or has its task killed for memory, at every try. So a try to score a shard leaves a
+mark in Postgres before it starts, and removes the mark at its end. A try that finds the mark of another goes carefully: the
+pairs that may have been in the engine go in one at a time, each named in the mark. The next try then knows the pair to
+refuse: the engine failed on that pair alone, or two tries in a row vanished with it (a single try may have been killed
+for another reason).
 """
 
 from collections.abc import Generator, Sequence
@@ -20,48 +20,50 @@ CONVICTED = 2  # tries that ended with a pair in the engine by itself
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try to score a shard."""
+class PoisonMark:
+    """The mark that a try to score a shard leaves."""
 
     database: Database
     run_id: int
     shard: int
-    failures: int  # tries in a row before it that did not come to their end
-    culprit: tuple[int, int] | None  # query and document to refuse
+    failures: int  # tries in a row before this one that did not come to their end
+    poison: tuple[int, int] | None  # query and document of the pair to refuse
 
     @classmethod
-    def begin(cls, database: Database, *, run_id: int, shard: int) -> "Attempt":
+    def leave(cls, database: Database, *, run_id: int, shard: int) -> "PoisonMark":
         """Leave the mark, and take up what the try before left."""
         with database.transaction() as connection:
-            row = db.one(connection, "poison.begin", run_id=run_id, shard=shard)
-        assert row is not None
+            row = db.the(connection, "poison.begin", run_id=run_id, shard=shard)
         alone = (row["alone_query_id"], row["alone_document_id"])
-        culprit = alone if row["alone_times"] >= CONVICTED else None
-        return cls(database, run_id, shard, row["failures"], culprit)
+        poison = alone if row["alone_times"] >= CONVICTED else None
+        return cls(database, run_id, shard, row["failures"], poison)
 
-    def end(self) -> None:
-        """Take the mark away."""
+    def remove(self) -> None:
+        """The try came to its end."""
         with self.database.transaction() as connection:
             db.execute(connection, "poison.end", run_id=self.run_id, shard=self.shard)
 
     def score(
         self, scorer: Scorer, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float
     ) -> Generator[ScoredChunk]:
-        """Scorer.score, carefully where the try before did not come to its end."""
+        """Scorer.score; pair by pair at first if the try before did not come to its end."""
         suspects = pairs[:SUSPECTS] if self.failures else []
         for pair in suspects:
-            self._mark(pair)
+            self._name(pair)
             try:
                 yield from scorer.score([pair], flush_seconds=flush_seconds, deadline=deadline)
             except ChunkFailed:
-                self._mark(pair, blame=CONVICTED)
+                self._name(pair, blame=CONVICTED)
                 raise
         if suspects:
-            self._mark(None)
+            self._name(None)
         yield from scorer.score(pairs[len(suspects) :], flush_seconds=flush_seconds, deadline=deadline)
 
     def meet(self, pairs: Sequence[Pair], *, scorer_id: int) -> int:
-        """Another try scores these pairs, too; says how often the two have met. 0: it is over already."""
+        """Count a meeting with another try that scores these pairs too.
+
+        Returns how often the two have met; 0: the other try is over already.
+        """
         with self.database.transaction() as connection:
             row = db.one(
                 connection,
@@ -76,10 +78,11 @@ class Attempt:
         return 0 if row is None else int(row["meetings"])
 
     def spare(self) -> None:
-        """The try ends for another reason than the engine: the pair in it is not to blame."""
-        self._mark(None)
+        """The try ends for another reason than the engine: the pair in the engine is not to blame."""
+        self._name(None)
 
-    def _mark(self, pair: Pair | None, *, blame: int = 0) -> None:
+    def _name(self, pair: Pair | None, *, blame: int = 0) -> None:
+        """Name the pair that is in the engine by itself; None: there is no such pair."""
         with self.database.transaction() as connection:
             db.execute(
                 connection,

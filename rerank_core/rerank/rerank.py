@@ -1,11 +1,12 @@
 """Score one shard's pairs with the model, and write each score to the ledger within seconds.
 
-Work is what the frozen pairs want minus what the ledger has, so a killed task resumes where it
-stopped, and a rerun with nothing missing does not load the engine. Where another try, or another run,
-scores the same pairs at the same time, the one that notices reads the ledger anew and goes on at the other
-end (attempts.py). It notices when the ledger has what it has scored, or what comes next: two tries side by side score
-at most a chunk each that the other has scored, one where they began and one where they meet at last. Pairs that the
-deadline leaves unscored are left to the light order; the next run takes them up.
+The worklist is what the frozen pairs ask for minus what the ledger has. So a killed task resumes at the pair where it
+stopped, and a rerun with an empty worklist does not load the engine. The deadline may leave pairs unscored: they get the
+light order, and the next run takes them up.
+
+Another try, or another run, may score the same pairs at the same time. A try notices that when the ledger already has
+what it has scored, or what comes next. It then reads its worklist again and goes on at the other end (poison.PoisonMark.meet). So
+two tries side by side score at most two chunks twice: one where they began and one where they meet at last.
 """
 
 import logging
@@ -22,8 +23,8 @@ from rerank_core.errors import CorruptError, InputError, RetryableError
 from rerank_core.models import scorers
 from rerank_core.models.base import ChunkFailed, ScoredChunk, Scorer
 from rerank_core.records import Pair, Run
-from rerank_core.rerank import worklist
-from rerank_core.rerank.poison import Attempt
+from rerank_core.rerank.poison import PoisonMark
+from rerank_core.rerank.worklist import read_worklist
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger
 from rerank_core.storage import database as db
@@ -41,7 +42,7 @@ class Reranked:
     """Where each pair of the shard went."""
 
     shard: int
-    pairs: int  # that had no score when the task began
+    pairs: int  # of the worklist when the task began
     scored: int
     refused: int  # in quarantine, with a reason
     unscored: int  # the deadline came first
@@ -54,89 +55,107 @@ class Reranked:
     score_seconds: float
 
 
-def rerank(*, database: Database, store: Store, settings: Settings, run: Run, shard: int) -> Reranked:
-    """Score what the shard still misses.
+@dataclass(frozen=True)
+class _Shard:
+    """The shard that a task scores."""
 
-    On the CPU an engine that fails in a step is built anew once. Raises EngineError (retryable) where
-    it fails again, or on a GPU; ModelError where the settings name another scorer than the run's; FencedError
-    where the gate blocks the run meanwhile.
+    database: Database
+    settings: Settings
+    run: Run
+    number: int
+    pairs: pa.Table  # schemas.PAIRS, the frozen pairs of the shard
+    deadline: float  # as monotonic() tells time
+
+    @property
+    def scorer_id(self) -> int:
+        """The run's scorer. Raises CorruptError if the run has none."""
+        if self.run.scorer_id is None:
+            raise CorruptError(
+                f"run {self.run.run_id} has pairs to score and no scorer; start a new run and report it"
+            )
+        return self.run.scorer_id
+
+    def worklist(self) -> list[Pair]:
+        """The pairs that the shard still has to score, in the order that they go into the engine."""
+        with self.database.transaction(read_only=True) as connection:
+            return read_worklist(connection, self.run, self.pairs)
+
+
+def rerank(*, database: Database, store: Store, settings: Settings, run: Run, shard: int) -> Reranked:
+    """Score the worklist of the shard.
+
+    On the CPU, an engine that fails in a step is built again, once. Raises EngineError (retryable) if the engine fails
+    again, or fails on a GPU; ModelError if the settings name another scorer than the run's; FencedError if the gate
+    blocks the run meanwhile.
     """
     deadline = monotonic() + settings.scoring_minutes * 60
-    result = _try(database, store, settings, run, shard, deadline=deadline, last=False) or _try(
-        database, store, settings, run, shard, deadline=deadline, last=True
-    )
-    assert result is not None
+    pairs = artifacts.read_pairs(store, run)
+    own_pairs = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
+    task = _Shard(database, settings, run, shard, own_pairs, deadline)
+    result = _score_with_one_engine(task)
+    if isinstance(result, ChunkFailed):
+        log.warning("shard %d: %s; the engine is built again, once", shard, result)
+        result = _score_with_one_engine(task)
+    if isinstance(result, ChunkFailed):
+        raise result
     return result
 
 
-def _try(
-    database: Database,
-    store: Store,
-    settings: Settings,
-    run: Run,
-    shard: int,
-    *,
-    deadline: float,
-    last: bool,
-) -> Reranked | None:
-    """Score with one engine; None where it failed and another may be built."""
+def _score_with_one_engine(task: _Shard) -> Reranked | ChunkFailed:
+    """Score the worklist; returns the error if an engine on the CPU failed in a step: another one may be built."""
     started = monotonic()
-    pairs = artifacts.read_pairs(store, run)
-    mine = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
-    with database.transaction(read_only=True) as connection:
-        wanted = worklist.unsettled_pairs(connection, run, mine)
-        if wanted:
-            assert run.scorer_id is not None
-            scorers.expect(connection, settings, run.scorer_id)
-    if not wanted or monotonic() >= deadline:  # in time for nothing: the engine need not start
-        return Reranked(shard, len(wanted), 0, 0, len(wanted), 0, 0, 0, 0, 0, 0.0, 0.0)
-    attempt = Attempt.begin(database, run_id=run.run_id, shard=shard)
-    culprits = [pair for pair in wanted if (pair.query_id, pair.document_id) == attempt.culprit]
-    if culprits:
-        _refuse(database, run, culprits[0])
-        wanted.remove(culprits[0])
-    log.info("shard %d: %d pairs to score; the engine starts", shard, len(wanted))
-    with closing(scorers.load(settings, failures=attempt.failures, pairs=len(wanted))) as scorer:
-        loaded = monotonic()
-        _keep_canary(database, run, shard, scorer)
-        rounds = _rounds(database, settings, run, mine, attempt, scorer, wanted, deadline=deadline)
+    run, shard = task.run, task.number
+    worklist = task.worklist()
+    if worklist:
+        with task.database.transaction(read_only=True) as connection:
+            scorers.expect(connection, task.settings, task.scorer_id)
+    if not worklist or monotonic() >= task.deadline:  # the engine would score nothing
+        return Reranked(shard, len(worklist), 0, 0, len(worklist), 0, 0, 0, 0, 0, 0.0, 0.0)
+    mark = PoisonMark.leave(task.database, run_id=run.run_id, shard=shard)
+    poison = [pair for pair in worklist if (pair.query_id, pair.document_id) == mark.poison]
+    if poison:
+        _refuse(task, poison[0])
+        worklist.remove(poison[0])
+    log.info("shard %d: %d pairs to score; the engine starts", shard, len(worklist))
+    with closing(scorers.load(task.settings, failures=mark.failures, pairs=len(worklist))) as scorer:
+        load_seconds = monotonic() - started
+        _keep_canary(task, scorer)
+        rounds = _rounds(task, mark, scorer, worklist)
         try:
-            result = _write(database, run, shard, len(wanted), scorer, rounds, loaded - started)
-        except ChunkFailed as error:
-            if last or not scorer.engine.endswith(" cpu"):
-                raise
-            log.warning("shard %d: %s; the engine is built anew, once", shard, error)
-            return None
+            result = _score_rounds(task, scorer, rounds, total=len(worklist), load_seconds=load_seconds)
+        except ChunkFailed as error:  # the mark stays: the next try goes carefully
+            if scorer.engine.endswith(" cpu"):
+                return error
+            raise
         except BaseException:
             with suppress(RetryableError):  # the database itself may be what is away
-                attempt.spare()
+                mark.spare()
             raise
-    attempt.end()
+    mark.remove()
     if result.pairs != result.scored + result.refused + result.unscored + result.elsewhere:
         raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
-    return replace(result, pairs=result.pairs + len(culprits), refused=result.refused + len(culprits))
+    return replace(result, pairs=result.pairs + len(poison), refused=result.refused + len(poison))
 
 
-def _keep_canary(database: Database, run: Run, shard: int, scorer: Scorer) -> None:
-    """Before the first score: a task that is killed leaves scores too, and the gate asks for their engine's canary."""
+def _keep_canary(task: _Shard, scorer: Scorer) -> None:
+    """Keep the canary's margin before the first score: the gate asks for it, also if the task is killed."""
     if scorer.canary_margin is not None:
-        with database.transaction() as connection:
+        with task.database.transaction() as connection:
             db.execute(
                 connection,
                 "observe.record",
-                run_id=run.run_id,
-                stage=f"rerank[{shard}]",
+                run_id=task.run.run_id,
+                stage=f"rerank[{task.number}]",
                 names=["canary_margin"],
                 values=[scorer.canary_margin],
             )
 
 
-def _refuse(database: Database, run: Run, pair: Pair) -> None:
-    assert run.scorer_id is not None
+def _refuse(task: _Shard, pair: Pair) -> None:
     reason = "the engine failed, or its task was killed, while this pair was in it by itself"
     log.error("query %d × document %d is refused: %s", pair.query_id, pair.document_id, reason)
-    with database.transaction() as connection:
-        ledger.write_refused(connection, [(pair, reason)], scorer_id=run.scorer_id, run_id=run.run_id)
+    with task.database.transaction() as connection:
+        ledger.write_refused(connection, [(pair, reason)], scorer_id=task.scorer_id, run_id=task.run.run_id)
 
 
 @dataclass(frozen=True)
@@ -153,188 +172,193 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
-        wanted = worklist.unsettled_pairs(connection, run, work)
+        worklist = read_worklist(connection, run, work)
         speed = db.one(connection, "rerank.speed", scorer_id=run.scorer_id)
-    if not wanted:
+    if not worklist:
         return Workload(pairs=0, tokens=0, seconds=0.0)
     prompter = scorers.prompter(settings)
     tokens = 0
-    for pair in wanted:
+    for pair in worklist:
         with suppress(InputError):  # its query is too long: the scorer will refuse the pair
             prompt = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document)
             tokens += prompt.tokens
     seconds = None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"]
-    return Workload(pairs=len(wanted), tokens=tokens, seconds=seconds)
+    return Workload(pairs=len(worklist), tokens=tokens, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class _Round:
-    """Pairs that go into the engine together, until it turns out that another try or run scores them, too."""
+    """Pairs that go into the engine together, until it turns out that another try or run scores them too."""
 
-    left: dict[tuple[int, int], Pair]  # not done yet, by query and document, in the order that they go in
+    to_score: dict[
+        tuple[int, int], Pair
+    ]  # by query and document, in the order that they go in; those done leave
     chunks: Generator[ScoredChunk]
-    met: list[Pair] = field(default_factory=list)  # among which it turned out
+    met: list[Pair] = field(default_factory=list)  # the pairs at which another try or run was met
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], chunks: Generator[ScoredChunk]) -> "_Round":
         return cls({(pair.query_id, pair.document_id): pair for pair in pairs}, chunks)
 
     def take(self, chunk: ScoredChunk) -> list[Pair]:
-        """The chunk is done; returns the pairs that come next, as many as it had."""
+        """The chunk is done; returns the pairs that come next, as many as the chunk had."""
         done = [score.pair for score in chunk.scores] + [refusal.pair for refusal in chunk.refused]
         for pair in done:
-            del self.left[pair.query_id, pair.document_id]
-        return list(islice(self.left.values(), len(done)))
+            del self.to_score[pair.query_id, pair.document_id]
+        return list(islice(self.to_score.values(), len(done)))
 
 
-def _rounds(
-    database: Database,
-    settings: Settings,
-    run: Run,
-    mine: pa.Table,
-    attempt: Attempt,
-    scorer: Scorer,
-    wanted: list[Pair],
-    *,
-    deadline: float,
-) -> Iterator[_Round]:
-    """One round, and a further one with what is still missing each time that it is asked for."""
-    assert run.scorer_id is not None
-    here = _Round.of(
-        wanted,
-        attempt.score(scorer, wanted, flush_seconds=settings.flush_seconds, deadline=deadline),
-    )
-    yield here
+def _rounds(task: _Shard, mark: PoisonMark, scorer: Scorer, worklist: list[Pair]) -> Iterator[_Round]:
+    """A round of the worklist. Each time that the caller asks again: a round of what is on the worklist then."""
+    limits = {"flush_seconds": task.settings.flush_seconds, "deadline": task.deadline}
+    current = _Round.of(worklist, mark.score(scorer, worklist, **limits))
+    yield current
     while True:
-        attempt.spare()  # who scores the same pairs is alive: none of them is to blame
-        meetings = attempt.meet(here.met, scorer_id=run.scorer_id)
+        mark.spare()  # who scores the same pairs is alive: none of the pairs is to blame
+        meetings = mark.meet(current.met, scorer_id=task.scorer_id)
         for wait in range(PATIENCE + 1):
-            with database.transaction(read_only=True) as connection:
-                left = worklist.unsettled_pairs(connection, run, mine)
-            if not left:
+            worklist = task.worklist()
+            if not worklist:
                 return
-            if not meetings or len(left) > 2 * len(here.met) or wait == PATIENCE:
+            if not meetings or len(worklist) > 2 * len(current.met) or wait == PATIENCE:
                 break
-            sleep(settings.flush_seconds)  # so few are left that the other one has them in its engine
-        ordered = _placed(left, meetings)
-        chunks = scorer.score(ordered, flush_seconds=settings.flush_seconds, deadline=deadline)
-        here = _Round.of(ordered, _closable(chunks))
-        yield here
+            sleep(task.settings.flush_seconds)  # so few pairs are in the other try's engine
+        ordered = _away_from_the_other(worklist, meetings)
+        current = _Round.of(ordered, _closable(scorer.score(ordered, **limits)))
+        yield current
 
 
-def _placed(left: list[Pair], meetings: int) -> list[Pair]:
-    """The pairs from the end backwards after the first meeting, from the front after the second, then from the middle."""
+def _away_from_the_other(worklist: list[Pair], meetings: int) -> list[Pair]:
+    """From the end backwards after the first meeting, from the front after the second, from the middle after the third."""
     if meetings % 3 == 1:
-        return left[::-1]
-    start = len(left) // 2 if meetings and meetings % 3 == 0 else 0
-    return left[start:] + left[:start]
+        return worklist[::-1]
+    start = len(worklist) // 2 if meetings and meetings % 3 == 0 else 0
+    return worklist[start:] + worklist[:start]
 
 
 def _closable(chunks: Iterator[ScoredChunk]) -> Generator[ScoredChunk]:
     yield from chunks
 
 
-def _write(
-    database: Database,
-    run: Run,
-    shard: int,
-    total: int,
-    scorer: Scorer,
-    rounds: Iterator[_Round],
-    load_seconds: float,
+@dataclass
+class _Tally:
+    """What has been done of a worklist so far."""
+
+    total: int
+    began: float = field(default_factory=monotonic)
+    said: float = field(default_factory=monotonic)
+    scored: int = 0
+    refused: int = 0
+    unscored: int = 0
+    truncated: int = 0
+    neutralised: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+    def add(self, chunk: ScoredChunk, *, written: int, unscored: int) -> None:
+        """Count a chunk of which so many scores were new to the ledger."""
+        self.scored += written
+        self.refused += len(chunk.refused)
+        self.unscored = unscored
+        self.neutralised += len(chunk.neutralised)
+        self.truncated += sum(score.truncated for score in chunk.scores)
+        self.prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
+        self.cached_tokens += sum(score.cached_tokens for score in chunk.scores)
+
+    def log_progress(self, shard: int) -> None:
+        """Log a line of progress every few seconds, and at the end."""
+        now = monotonic()
+        if now - self.said < SAY_SECONDS and self.unscored:
+            return
+        self.said = now
+        rate = self.scored / max(now - self.began, 1e-6)
+        log.info(
+            "shard %d: %d of %d pairs, %.1f pairs/s, %.0f s left",
+            shard,
+            self.total - self.unscored,
+            self.total,
+            rate,
+            self.unscored / max(rate, 1e-6),
+        )
+
+
+def _score_rounds(
+    task: _Shard, scorer: Scorer, rounds: Iterator[_Round], *, total: int, load_seconds: float
 ) -> Reranked:
-    assert run.scorer_id is not None
-    engine, _, device = scorer.engine.rpartition(" ")
-    scored = refused = unscored = truncated = neutralised = prompt_tokens = cached_tokens = 0
-    began = said = monotonic()
-    for one in rounds:
-        unscored = len(one.left)
-        with closing(one.chunks) as chunks:
+    """Score round after round, until one ends without another try or run at the same pairs."""
+    tally = _Tally(total)
+    for current in rounds:
+        tally.unscored = len(current.to_score)
+        with closing(current.chunks) as chunks:
             for chunk in chunks:
-                written = _keep(database, run, shard, chunk, engine=engine, device=device)
-                scored += written
-                refused += len(chunk.refused)
-                following = one.take(chunk)
-                unscored = len(one.left)
-                neutralised += len(chunk.neutralised)
-                truncated += sum(score.truncated for score in chunk.scores)
-                prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
-                cached_tokens += sum(score.cached_tokens for score in chunk.scores)
-                now = monotonic()
-                if now - said >= SAY_SECONDS or unscored == 0:
-                    said = now
-                    rate = scored / max(now - began, 1e-6)
-                    left = unscored / max(rate, 1e-6)
-                    log.info(
-                        "shard %d: %d of %d pairs, %.1f pairs/s, %.0f s left",
-                        shard,
-                        total - unscored,
-                        total,
-                        rate,
-                        left,
-                    )
-                overtaken = written < len(chunk.scores)
-                if overtaken or _has_any(database, run, following):
-                    log.info("shard %d: another try or run scores these pairs, too", shard)
-                    one.met.extend([score.pair for score in chunk.scores] if overtaken else following)
-                    unscored = 0
+                written = _keep(task, chunk, scorer.engine)
+                following = current.take(chunk)
+                tally.add(chunk, written=written, unscored=len(current.to_score))
+                tally.log_progress(task.number)
+                is_overtaken = written < len(chunk.scores)
+                if is_overtaken or _has_any(task, following):
+                    log.info("shard %d: another try or run scores these pairs, too", task.number)
+                    current.met.extend([score.pair for score in chunk.scores] if is_overtaken else following)
+                    tally.unscored = 0
                     break
             else:
                 break
     return Reranked(
-        shard=shard,
+        shard=task.number,
         pairs=total,
-        scored=scored,
-        refused=refused,
-        unscored=unscored,
-        elsewhere=total - scored - refused - unscored,
-        truncated=truncated,
-        neutralised=neutralised,
-        prompt_tokens=prompt_tokens,
-        cached_tokens=cached_tokens,
+        scored=tally.scored,
+        refused=tally.refused,
+        unscored=tally.unscored,
+        elsewhere=total - tally.scored - tally.refused - tally.unscored,
+        truncated=tally.truncated,
+        neutralised=tally.neutralised,
+        prompt_tokens=tally.prompt_tokens,
+        cached_tokens=tally.cached_tokens,
         load_seconds=load_seconds,
-        score_seconds=monotonic() - began,
+        score_seconds=monotonic() - tally.began,
     )
 
 
-def _has_any(database: Database, run: Run, pairs: Sequence[Pair]) -> bool:
+def _has_any(task: _Shard, pairs: Sequence[Pair]) -> bool:
     """Whether the ledger has a score of one of these pairs that counts for the run."""
-    with database.transaction(read_only=True) as connection:
-        row = db.one(
+    with task.database.transaction(read_only=True) as connection:
+        row = db.the(
             connection,
             "rerank.has_any",
-            scorer_id=run.scorer_id,
-            only_run_id=run.run_id if run.rescore else None,
+            scorer_id=task.scorer_id,
+            only_run_id=task.run.run_id if task.run.rescore else None,
             query_ids=[pair.query_id for pair in pairs],
             document_ids=[pair.document_id for pair in pairs],
             months=[pair.month for pair in pairs],
         )
-    assert row is not None
     return bool(row["found"])
 
 
-def _keep(database: Database, run: Run, shard: int, chunk: ScoredChunk, *, engine: str, device: str) -> int:
-    """Put a chunk into the ledger; returns how many of its scores the ledger did not have."""
-    assert run.scorer_id is not None
+def _keep(task: _Shard, chunk: ScoredChunk, engine_and_device: str) -> int:
+    """Put a chunk into the ledger; returns how many of its scores were new to the ledger.
+
+    Raises FencedError if the gate has blocked the run.
+    """
+    engine, _, device = engine_and_device.rpartition(" ")
     written = 0
-    with database.transaction() as connection:
-        ledger.hold_unblocked(connection, run)
+    with task.database.transaction() as connection:
+        ledger.hold_unblocked(connection, task.run)
         if chunk.scores:
             written = ledger.write(
                 connection,
                 chunk.scores,
-                scorer_id=run.scorer_id,
-                run_id=run.run_id,
-                shard=shard,
+                scorer_id=task.scorer_id,
+                run_id=task.run.run_id,
+                shard=task.number,
                 engine=engine,
                 device=device,
-                replace=run.rescore,
+                replace=task.run.rescore,
             )
         if chunk.refused:
             ledger.write_refused(
                 connection,
                 [(refusal.pair, refusal.reason) for refusal in chunk.refused],
-                scorer_id=run.scorer_id,
-                run_id=run.run_id,
+                scorer_id=task.scorer_id,
+                run_id=task.run.run_id,
             )
     return written

@@ -1,11 +1,11 @@
-"""What a shard still has to score, as texts, in the order that it goes into the engine.
+"""The worklist: the pairs that a shard still has to score, as texts, in the order that they go into the engine.
 
-Scoring can end at any pair: at the deadline, or because its task is killed. So the topics go in by slices, first the best
-`SLICE_PAIRS` of each, then the next best of each: what is left over is spread fairly, and is the worst of each topic.
-Pairs of one query stand side by side in a slice, which lets the engine reuse their prefix.
+Scoring can end at any pair: at the deadline, or because its task is killed. So the topics go in by slices: first the best
+`SLICE_PAIRS` of each topic, then the next best of each. What is left over is spread fairly, and is the worst of each topic.
+Pairs of one query are side by side in a slice, so that the engine can reuse their prefix.
 
-Slices are counted over all pairs that the run wanted scored, so what a later try finds left stands in the same order:
-what was in the engine when a try ended comes first in the next one.
+Slices are counted over all pairs that the run asked for. So a later try finds the rest in the same order: what was in the
+engine when a try ended comes first in the next try.
 """
 
 from collections.abc import Sequence
@@ -24,21 +24,20 @@ from rerank_core.storage import ledger
 SLICE_PAIRS = 16
 
 
-def unsettled_pairs(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:
-    """The pairs among `work` (schemas.PAIRS, best first in each topic) that are not settled, slice by slice.
+def read_worklist(connection: Connection, run: Run, work: pa.Table) -> list[Pair]:
+    """The pairs of `work` that the shard still has to score, slice by slice.
 
-    Topics that share a query share the pair.
+    `work` has the columns of schemas.PAIRS, best first in each topic. A pair leaves the worklist when it has a score, was
+    refused, or has lost its document. Topics that share a query share the pair.
     """
-    found = work.select(["topic", "query_id", "document_id", "month"])
-    found = found.append_column(
-        "settled", pa.array(ledger.settled(connection, run, work, rescore=run.rescore))
-    )
-    wanted = _once(found)
-    order = in_slices(*(wanted.column(name).to_numpy(zero_copy_only=False) for name in ("topic", "query_id")))
-    left = wanted.take(pa.array(order))
-    left = left.filter(pc.invert(left.column("settled")))
-    query_ids = pc.unique(left.column("query_id")).to_pylist()
-    document_ids = pc.unique(left.column("document_id")).to_pylist()
+    pairs = work.select(["topic", "query_id", "document_id", "month"])
+    settled = ledger.settled(connection, run, work, rescore=run.rescore)
+    pairs = _once(pairs.append_column("settled", pa.array(settled)))
+    order = in_slices(*(pairs.column(name).to_numpy(zero_copy_only=False) for name in ("topic", "query_id")))
+    to_score = pairs.take(pa.array(order))
+    to_score = to_score.filter(pc.invert(to_score.column("settled")))
+    query_ids = pc.unique(to_score.column("query_id")).to_pylist()
+    document_ids = pc.unique(to_score.column("document_id")).to_pylist()
     queries = {row["query_id"]: row for row in db.rows(connection, "worklist.queries", query_ids=query_ids)}
     texts = {
         row["document_id"]: row["text"]
@@ -53,12 +52,12 @@ def unsettled_pairs(connection: Connection, run: Run, work: pa.Table) -> list[Pa
             query=queries[row["query_id"]]["query"],
             document=texts[row["document_id"]],
         )
-        for row in left.to_pylist()
+        for row in to_score.to_pylist()
     ]
 
 
 def _once(pairs: pa.Table) -> pa.Table:
-    """Each query × document once, where it stands first."""
+    """Each query × document once, at its first place."""
     keys = np.stack([pairs.column("query_id").to_numpy(), pairs.column("document_id").to_numpy()], axis=1)
     _, first = np.unique(keys, axis=0, return_index=True)
     return pairs.take(pa.array(np.sort(first)))
@@ -69,7 +68,7 @@ def in_slices(
 ) -> npt.NDArray[np.int64]:
     """Positions of pairs slice by slice: each topic's first SLICE_PAIRS, then each one's next, and so on.
 
-    Topics stand in the order in which they come first; within a slice, so do the queries of a topic.
+    Topics keep the order in which they come first; so do the queries of a topic within a slice.
     """
     topic, first_of_topic = _numbered(topics)
     _, first_of_query = _numbered(query_ids)
@@ -81,6 +80,6 @@ def in_slices(
 
 
 def _numbered(values: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Of each value a number that equal ones share, and where it stands first."""
+    """For each value, a number that equal values share, and the first place of the value."""
     _, first, number = np.unique(np.asarray(values), return_index=True, return_inverse=True)
     return number, first[number]

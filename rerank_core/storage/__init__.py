@@ -1,1 +1,1 @@
-"""Storage: where the stages meet (database, store, and the records that they share)."""
+"""Storage: the database and the store, in which the stages meet."""

@@ -1,4 +1,4 @@
-"""What a frozen run is made from, read back from the store: the stages after recall meet in it."""
+"""What a frozen run is made from, read back from the store. The stages after recall meet in these files."""
 
 from typing import Literal
 
@@ -17,17 +17,17 @@ _LABEL = b"ranked_by"  # in the Parquet file's metadata
 
 
 def read_members(store: Store, run: Run) -> pa.Table:
-    """The documents of the freshness window (schemas.MEMBERS). Raises CorruptError where they are gone."""
+    """The documents of the freshness window (schemas.MEMBERS). Raises CorruptError if the file is gone or altered."""
     return _read(store, run, run.members_path, run.members_sha256, schemas.MEMBERS)
 
 
 def read_pairs(store: Store, run: Run) -> pa.Table:
-    """The topic × document pairs (schemas.PAIRS). Raises CorruptError where they are gone."""
+    """The topic × document pairs (schemas.PAIRS). Raises CorruptError if the file is gone or altered."""
     return _read(store, run, run.pairs_path, run.pairs_sha256, schemas.PAIRS)
 
 
 def read_light(store: Store, run: Run) -> pa.Table:
-    """The light order of the pairs that stayed unscored (schemas.LIGHT); empty where none did."""
+    """The light order of the pairs that stayed unscored (schemas.LIGHT). Empty if every pair has a score."""
     if run.light_path is None:
         return schemas.LIGHT.empty_table()
     return _read(store, run, run.light_path, run.light_sha256, schemas.LIGHT)
@@ -44,7 +44,7 @@ def label_of(light: pa.Table) -> LightLabel:
 
 
 def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
-    """Where each cluster begins among the members (schemas.MEMBERS), and how many articles it has."""
+    """The row at which each cluster begins among the members (schemas.MEMBERS), and its number of articles; int64 both."""
     scored = members.column("scored_document_id").to_numpy()
     starts = np.flatnonzero(np.diff(scored, prepend=-1)).astype(np.int64)
     return starts, np.diff(starts, append=len(scored)).astype(np.int64)

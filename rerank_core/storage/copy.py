@@ -20,9 +20,11 @@ COPY_BYTES = 1 << 16  # that the driver sends at a time
 
 
 def to_csv(data: pa.Table) -> bytes:
-    """The rows as CSV without a header; null is nothing, an empty string is "", a list of texts is an array of Postgres.
+    """The rows as CSV without a header.
 
-    The chunks are joined first: pyarrow 26 writes garbage where a column's first chunk is empty.
+    Null is nothing, an empty string is "", a list of texts is an array of Postgres.
+
+    The chunks are joined first: pyarrow 26 writes garbage if a column's first chunk is empty.
     """
     buffer = io.BytesIO()
     joined = data.combine_chunks()
@@ -34,10 +36,10 @@ def to_csv(data: pa.Table) -> bytes:
 
 
 def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
-    """COPY an Arrow table into `table`, by column name; returns its number of rows.
+    """COPY an Arrow table into `table`, by column name. Returns the number of rows.
 
-    Binary columns are written as bytea hex; nulls stay null and empty strings stay empty. The rows are written as CSV
-    part by part, between the server's turns: ahead of it, that would take a second core from readers.
+    Binary columns are written as bytea hex. Nulls stay null and empty strings stay empty. The rows are written as CSV
+    part by part, while the server waits: to write them ahead would take a second core from readers.
     """
     rows = pa.table({name: _as_text(data.column(name)) for name in data.column_names})
     names = ", ".join(f'"{name}"' for name in data.column_names)
@@ -55,7 +57,7 @@ class _Parts:
         self._part = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """So many bytes, or those that are left of a part; none at the end."""
+        """At most `size` bytes of the current part; no bytes at the end."""
         if not self._part:
             self._part = memoryview(next(self._parts, b""))
         taken, self._part = self._part[:size], self._part[size:]

@@ -1,9 +1,9 @@
 """The one door to Postgres: engine, transaction, named statement → rows.
 
-Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its
-successor for ever; they are transaction-level, so a pooler in transaction mode is safe. No timeout ends
-a session whose client is frozen within a COPY: that does whoever has waited for its locks in vain. Times
-are UTC. Errors of the driver that a later try can mend become DatabaseUnavailable.
+Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its successor for
+ever. The timeouts belong to the transaction, so a pooler in transaction mode is safe. No timeout ends a session
+whose client is frozen within a COPY: whoever has waited for its locks in vain ends it. Times are UTC. Errors of
+the driver that a later try can mend become DatabaseUnavailable.
 """
 
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
 WORK_TIMEOUT = "1h"  # of a transaction whose caller computes between two statements
-COPY_LOOK_SECONDS = 10.0  # between two looks at one that seems to stand still, after the first minute
+COPY_LOOK_SECONDS = 10.0  # between two looks at a session that seems frozen, after the first minute
 LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"  # SQLSTATE
 
 
@@ -94,23 +94,18 @@ class Database:
     def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
         """One transaction; commits at the end, rolls back on any exception.
 
-        Raises DatabaseUnavailable where the server is away, ended the connection, or a lock was not
-        to be had in time.
+        Raises DatabaseUnavailable if the server does not answer, has ended the connection, or did not give a lock in
+        time.
         """
         with _mapped_errors(self), self._engine.begin() as connection:
-            mode = "REPEATABLE READ READ ONLY" if read_only else "READ COMMITTED"
-            connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {mode}")
-            connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT}', true),"
-                f" set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true),"
-                " set_config('TimeZone', 'UTC', true)"
-            )
+            execute(connection, "database.begin_reading" if read_only else "database.begin_writing")
+            execute(connection, "database.limits", lock=LOCK_TIMEOUT, idle=IDLE_TIMEOUT)
             yield connection
 
     def end_frozen(self) -> None:
-        """End sessions of ours that stand still in the middle of a COPY: they may hold what somebody has waited for.
+        """End our sessions that are frozen in the middle of a COPY: they may hold the lock that somebody waits for.
 
-        No timeout ends a session whose client is frozen there, or was lost with its machine.
+        No timeout ends a session whose client is frozen there, or is lost with its machine.
         """
         with suppress(SQLAlchemyError):
             still = self._copying()
@@ -119,7 +114,7 @@ class Database:
                 still &= self._copying()
             if still:
                 pids = sorted(pid for pid, _ in still)
-                log.warning("sessions %s stand still in the middle of a COPY, and are ended", pids)
+                log.warning("sessions %s are frozen in the middle of a COPY; they are ended now", pids)
                 with self._engine.begin() as connection:
                     rows(connection, "database.end", pids=pids)
 
@@ -169,9 +164,12 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         advice = "check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
         if code == LOCK_NOT_AVAILABLE:
             database.end_frozen()
-            advice = "another task keeps what this one has waited for; try again"
+            advice = "another task holds the lock that this task has waited for; try again"
         elif code == QUERY_CANCELED:
-            advice = "a limit of this role or server ended it, or somebody; `rerank doctor` names such limits"
+            advice = (
+                "a limit of this role or server has ended the statement, or a person has; `rerank doctor` names such"
+                " limits"
+            )
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
         raise DatabaseUnavailable(f"{database!r}: {reason}; {advice}") from error
     except DBAPIError as error:
@@ -181,10 +179,8 @@ def _mapped_errors(database: Database) -> Iterator[None]:
 
 
 def may_idle(connection: Connection) -> None:
-    """Let the caller compute between two statements of its transaction, for longer than others may."""
-    connection.exec_driver_sql(
-        f"SELECT set_config('idle_in_transaction_session_timeout', '{WORK_TIMEOUT}', true)"
-    )
+    """Let the caller compute between two statements of its transaction for up to an hour (WORK_TIMEOUT)."""
+    execute(connection, "database.may_idle", idle=WORK_TIMEOUT)
 
 
 def rows(
@@ -204,9 +200,9 @@ def one(
 def the(
     connection: Connection, name: str, relations: tuple[tuple[str, str], ...] = (), **values: Any
 ) -> RowMapping:
-    """The first row of a named statement that always has one.
+    """The first row of a named statement that always finds a row.
 
-    Raises CorruptError if it has none.
+    Raises CorruptError if it finds none.
     """
     row = one(connection, name, relations, **values)
     if row is None:
@@ -217,7 +213,7 @@ def the(
 
 
 def execute(connection: Connection, name: str, **values: Any) -> int:
-    """Run a named statement; returns the number of rows it touched."""
+    """Run a named statement. Returns the number of rows that it changed."""
     return int(connection.execute(statement(name), values).rowcount)
 
 

@@ -1,8 +1,7 @@
 """The ledger: one score for each (document, query, scorer), written as scoring goes on.
 
-It is what makes nothing scored twice and a killed task resumable. Rows arrive in batches in key
-order; two writers of the same pair meet in ON CONFLICT, and the first score stands unless the run
-was told to rescore.
+By the ledger no pair is scored twice, and a killed task resumes where it stopped. Rows arrive in batches in key order.
+Two writers of the same pair meet in ON CONFLICT, and the first score stays unless the run rescores.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,12 +47,9 @@ def write(
     device: str,
     replace: bool,
 ) -> int:
-    """Add scores; those that the ledger has are kept, or replaced where `replace` is true. Returns the rows written."""
+    """Add scores. A pair that has a score keeps it, unless `replace` is true. Returns the number of rows written."""
     ensure_months(connection, {score.pair.month for score in scores})  # retention may have dropped one
-    connection.exec_driver_sql(
-        "CREATE TEMP TABLE IF NOT EXISTS new_score (month date, document_id bigint, query_id bigint, logit real,"
-        " truncated boolean, latency_ms real) ON COMMIT DROP"
-    )
+    db.execute(connection, "ledger.make_batch")
     ordered = sorted(scores, key=lambda score: (score.pair.query_id, score.pair.document_id))
     copy_in(
         connection,
@@ -81,16 +77,16 @@ def write(
 
 
 def hold_unblocked(connection: Connection, run: Run) -> None:
-    """Until the transaction ends the gate does not block the run.
+    """Keep the gate from blocking the run until the transaction ends.
 
-    Raises FencedError where it has blocked the run since `run` was read: what a try scores that began before is
-    distrusted like the rest.
+    Raises FencedError if the gate has blocked the run since `run` was read: what this try scores is distrusted like the
+    rest.
     """
     db.rows(connection, "ledger.hold_run", run_id=run.run_id)
     row = db.one(connection, "ledger.blocked", run_id=run.run_id, fence=run.fence)
     if row is not None and row["blocked"]:
         raise FencedError(
-            f"run {run.run_id} was blocked by its gate while this try scored: no more of it is kept; Clear the task to score anew"
+            f"run {run.run_id} was blocked by its gate while this try scored, and no further score is kept; clear the task to score again"
         )
 
 
@@ -108,7 +104,7 @@ class Lookup:
         self.run_id = table.column("run_id").to_numpy()[order]
 
     def positions(self, query_ids: Ids, document_ids: Ids) -> Ids:
-        """Where each pair stands in `logit`, `truncated` and `run_id`; −1 where it has no score."""
+        """The place of each pair in `logit`, `truncated` and `run_id`; −1 if it has no score."""
         if not len(self._sorted):
             return np.full(len(query_ids), -1, dtype=np.int64)
         wanted = self._keys(query_ids, document_ids)

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from rerank_core.errors import SettingsError
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database, driver_cursor, sql_folder
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
 MIGRATION_LOCK = 7_302_911
@@ -19,39 +23,59 @@ def upgrade(url: str, *, comments: ViewComments | None = None) -> tuple[str | No
     """Apply every migration that is missing, in one transaction under a lock. Safe to repeat.
 
     `comments` are those of the views that frontends read. Returns the revision before and after; None means an empty
-    database.
+    database. Raises SettingsError if the database is at a revision that this version does not know.
     """
     from alembic import command
-    from alembic.config import Config
 
     database = Database(url)
     with database.transaction() as connection:
-        connection.exec_driver_sql("SELECT set_config('lock_timeout', '0', true)")
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        db.execute(connection, "migrations.wait_long")
+        db.execute(connection, "migrations.lock", key=MIGRATION_LOCK)
         before = _revision(connection)
-        # Even with IF NOT EXISTS it needs a right that the owner of the schema lacks.
-        if connection.execute(text("SELECT to_regnamespace('rerank')")).scalar() is None:
-            connection.exec_driver_sql("CREATE SCHEMA rerank")
-        config = Config()
-        config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
+        config = _config()
+        if before is not None:
+            _check_known(before, config)
+        if not db.the(connection, "migrations.schema")["exists"]:
+            db.execute(connection, "migrations.make_schema")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         _describe(connection, comments or {})
         return before, _revision(connection)
 
 
+def _check_known(revision: str, config: "Config") -> None:
+    """Raise SettingsError, with what to do, if no migration of this version has this revision."""
+    from alembic.script import ScriptDirectory
+
+    known = sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+    if revision in known:
+        return
+    if revision > known[-1]:
+        advice = (
+            f"a newer news-rerank made it; install that version here, which this one, at {known[-1]}, is not"
+        )
+    else:
+        advice = (
+            f"this version begins at {known[0]}; upgrade first with the last version that brought the steps from 0001 to"
+            f" {known[0]}, or start with an empty database"
+        )
+    raise SettingsError(f"the schema is at revision {revision}: {advice}")
+
+
 def _describe(connection: Connection, comments: ViewComments) -> None:
-    """Give the views and their columns these comments, where they have others."""
+    """Give the views and their columns these comments, unless they have them."""
     found = {(row["view"], row["name"]): row["comment"] for row in db.rows(connection, "migrations.comments")}
     with driver_cursor(connection) as cursor:
         for (view, name), comment in comments.items():
             if (view, name) in found and found[view, name] != comment:
                 what = f"COLUMN rerank.{view}.{name}" if name else f"VIEW rerank.{view}"
-                cursor.execute(f"COMMENT ON {what} IS %s", [comment])
+                cursor.execute(
+                    f"COMMENT ON {what} IS %s", [comment]
+                )  # COMMENT takes no bound values from the server
 
 
 def run_script(connection: Connection, file: Path) -> None:
-    """Run a file of many statements, as it stands, on the transaction of `connection`."""
+    """Run a file of many statements, unchanged, on the transaction of `connection`."""
     with driver_cursor(connection) as cursor:
         cursor.execute(file.read_text(encoding="utf-8"))
 
@@ -63,21 +87,25 @@ def revision(database: Database) -> str | None:
 
 
 def head_revision() -> str:
-    """The newest migration that this library brings."""
-    from alembic.config import Config
+    """The newest migration that this library brings. Raises SettingsError if it brings none."""
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise SettingsError(f"{sql_folder() / 'migrations'} holds no migration; reinstall news-rerank")
     return head
 
 
+def _config() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(sql_folder() / "migrations").replace("%", "%%"))
+    return config
+
+
 def _revision(connection: Connection) -> str | None:
-    table = connection.execute(text("SELECT to_regclass('rerank.alembic_version')")).scalar()
-    if table is None:
+    if not db.the(connection, "migrations.version_table")["exists"]:
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM rerank.alembic_version")).scalar()
-    return found
+    row = db.one(connection, "migrations.revision")
+    return None if row is None else str(row["revision"])

@@ -31,10 +31,11 @@ def open_run(
     rescore: bool,
     since: datetime | None = None,
 ) -> Run:
-    """The run of this pipeline with this key, made with this window if there is none yet.
+    """The run of this pipeline with this key. A run that does not exist yet is made with this window.
 
-    `until` is never later than the database's now(); None means now. `since` None means the lookback
-    before it. A run that exists keeps the window, topics and rescore that it was opened with.
+    `until` is cut at the database's now(); None means now. `since` None means the lookback before `until`. A run that
+    exists keeps the window, topics and rescore that it was opened with. Raises InputError for a time without a UTC
+    offset, an empty window, or a key that is no text.
     """
     if since is not None and since.tzinfo is None:
         raise InputError(f"since {since.isoformat()} has no UTC offset; write e.g. {since.isoformat()}+00:00")
@@ -44,9 +45,8 @@ def open_run(
         raise InputError(f"until {until.isoformat()} is before any news; give the end of the window")
     if key is not None and (not key.strip() or any(ord(c) == 0 or 0xD800 <= ord(c) <= 0xDFFF for c in key)):
         raise InputError(f"a run's key is {key!r}; give the partition date or the dag run's id")
-    now = db.one(connection, "runs.now")
-    assert now is not None
-    end = min(until.astimezone(UTC), now["now"]) if until else now["now"]
+    now: datetime = db.the(connection, "runs.now")["now"]
+    end = min(until.astimezone(UTC), now) if until else now
     if until is not None and end < until:
         log.warning(
             "until %s is in the future by the database's clock: now is taken, %s",
@@ -69,10 +69,9 @@ def open_run(
         topics=list(topics) if topics is not None else None,
         rescore=rescore,
     )
-    row = db.one(
+    row = db.the(
         connection, "runs.by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
     )
-    assert row is not None
     run = _record(row)
     if (run.topics, run.rescore) != (topics, rescore) or (until is not None and end < run.window.until):
         log.warning(
@@ -87,7 +86,7 @@ def open_run(
 
 
 def get(connection: Connection, run_id: int) -> Run:
-    """The run with this id. Raises InputError where there is none."""
+    """The run with this id. Raises InputError if no run has this id."""
     row = db.one(connection, "runs.by_id", run_id=run_id)
     if row is None:
         raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
@@ -95,7 +94,7 @@ def get(connection: Connection, run_id: int) -> Run:
 
 
 def current_run(database: Database, pipeline: str) -> int:
-    """The run behind a pipeline's page. Raises InputError where it has none."""
+    """The run behind a pipeline's page. Raises InputError if the pipeline has no page."""
     with database.transaction(read_only=True) as connection:
         row = db.one(connection, "runs.current", pipeline=pipeline)
         if row is None:
@@ -115,7 +114,7 @@ def take_fence(connection: Connection, run_id: int) -> int:
 
 @contextmanager
 def attempt(database: Database, run_id: int) -> Iterator[tuple[Run, int]]:
-    """A new try of a fenced stage: the run, and the try's fence. The run counts as busy until the try has ended."""
+    """A new try of a fenced stage. Yields the run and the try's fence; the run is busy until the block ends."""
     with database.transaction() as connection:
         fence = take_fence(connection, run_id)
         run = get(connection, run_id)
@@ -125,7 +124,7 @@ def attempt(database: Database, run_id: int) -> Iterator[tuple[Run, int]]:
 
 @contextmanager
 def busy(database: Database, run_id: int, fence: int) -> Iterator[None]:
-    """The run is no longer busy when this ends, however it ends; one that is killed leaves it so."""
+    """The run is no longer busy when the block ends, however it ends. A try that is killed leaves its run busy."""
     try:
         yield
     finally:
@@ -134,7 +133,7 @@ def busy(database: Database, run_id: int, fence: int) -> Iterator[None]:
 
 
 def hold_fence(connection: Connection, run_id: int, fence: int) -> None:
-    """Lock the run until the transaction ends. Raises FencedError where a newer try has begun."""
+    """Lock the run until the transaction ends. Raises FencedError if a newer try has begun."""
     row = db.one(connection, "runs.hold_fence", run_id=run_id)
     found = None if row is None else row["fence"]
     if found != fence:

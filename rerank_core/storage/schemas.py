@@ -4,8 +4,8 @@ import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")
 
-# One row an article of the freshness window. Those of one cluster, the articles with one text or near-copies of it,
-# stand together; the one that stands for them on the page comes first, and the next one where that must not be shown.
+# One row for each article of the freshness window. The articles of one cluster have one text or near-copies of it, and
+# follow one another. The first of them that may be shown represents the cluster on the page.
 MEMBERS = pa.schema(
     [
         ("scored_document_id", pa.int64()),  # the cluster: the text that is scored for all of it
@@ -25,7 +25,7 @@ MEMBERS = pa.schema(
     ]
 )
 
-# One row a topic × document that the run's rankings are made from; of a cluster, the text that is scored.
+# One row for each topic × document that the run's rankings are made from; of a cluster, the text that is scored.
 PAIRS = pa.schema(
     [
         ("topic", pa.string()),
@@ -42,10 +42,10 @@ PAIRS = pa.schema(
     ]
 )
 
-# The light order of pairs that stayed unscored; what made it stands in the file's metadata (frozen.label_of).
+# The light order of pairs that stayed unscored; the file's metadata says what made the order (artifacts.label_of).
 LIGHT = pa.schema([("topic", pa.string()), ("document_id", pa.int64()), ("light_score", pa.float32())])
 
-# One row a ranked article, in (topic, rank) order.
+# One row for each ranked article, in (topic, rank) order.
 RANKING = pa.schema(
     [
         ("topic", pa.string()),
@@ -87,7 +87,7 @@ PROVENANCE = pa.schema(
 )
 PUBLISHED = pa.unify_schemas([RANKING, PROVENANCE])
 
-# How each topic stands in a publication: rows of the table ranking_topic.
+# The state and counts of each topic of a publication: rows of the table ranking_topic.
 RANKING_TOPIC = pa.schema(
     [
         ("publication_id", pa.int64()),

@@ -1,8 +1,7 @@
 """Every path of the store, atomic write and checked read.
 
-A file is written once under a name that no other try uses, fsynced, and only then named in Postgres; a
-reader that follows the database therefore never sees half of one. `latest.json` alone is replaced, in one
-step, and last. Local folders, s3:// and gs:// work alike (pyarrow.fs); on an object store the upload is
+A file is written once under a name that no other try uses, fsynced, and only then named in Postgres. So a reader
+that follows the database never sees half a file. `latest.json` alone is replaced, in one step, and last. Local folders, s3:// and gs:// work alike (pyarrow.fs); on an object store the upload is
 atomic by itself. No message shows what a URL has before its @ or behind its question mark.
 """
 
@@ -91,7 +90,7 @@ class Name:
     kind: Kind
     run_id: int | None = None  # of an artifact or a ranking
     fence: int | None = None  # of the try that wrote it
-    folder: str | None = None  # of a page: all pages that were written with it
+    folder: str | None = None  # of a topic file: all that were written with it
 
 
 class Store:
@@ -138,16 +137,16 @@ class Store:
         return f"{day}/{as_of:%H%M%S}-run{run_id}-v{version}-{fence}-{_token()}.parquet"
 
     def pages_folder(self, *, pipeline: str, publication_id: int) -> str:
-        """A folder for the JSON pages of a publication; a new one each time, and with a slash behind."""
+        """A folder for the topic files of a publication, with a slash at the end; a new name each time."""
         return f"{pipeline}/pages/{publication_id}-{_token()}/"
 
     def latest_path(self, pipeline: str) -> str:
-        """The one file that is replaced: it names the pages."""
+        """The one file that is replaced: it names the topic files."""
         return f"{pipeline}/latest.json"
 
     @staticmethod
     def parse(path: str) -> Name | None:
-        """What a path says; None for a file that no method above has named."""
+        """What a path says; None if no method above has named such a file."""
         found = _NAMES.fullmatch(path)
         if found is None:
             return None
@@ -169,8 +168,8 @@ class Store:
     def write(self, path: str, table: pa.Table) -> Artifact:
         """Write a table as Parquet, whole or not at all.
 
-        Raises StoreUnavailable where the store refuses, SettingsError where it does so for good; nothing
-        stands under `path` then.
+        Raises StoreUnavailable if the store refuses, SettingsError if it refuses for good. Nothing is under `path`
+        then.
         """
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", store_schema=True)
@@ -179,9 +178,9 @@ class Store:
         return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
 
     def write_json(self, path: str, content: bytes) -> None:
-        """Write a JSON file, whole or not at all; of one that is replaced, readers see the old or the new one.
+        """Write a JSON file, whole or not at all. If the file is replaced, readers see the old one or the new one.
 
-        An object store keeps how long a reader may cache it.
+        An object store is told how long a reader may cache it.
         """
         name = self.parse(path)
         headers = WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED
@@ -197,7 +196,7 @@ class Store:
                     stream.write(content)
 
     def read(self, path: str, *, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
-        """Read a Parquet artifact; raises CorruptError where it is gone, altered or of another schema."""
+        """Read a Parquet artifact. Raises CorruptError if it is gone, altered or of another schema."""
         content = self._checked(path, sha256)
         try:
             table = pq.read_table(pa.BufferReader(content))
@@ -210,11 +209,11 @@ class Store:
         return table
 
     def verify(self, path: str, *, sha256: str) -> None:
-        """Raises CorruptError where an artifact is gone or altered."""
+        """Raise CorruptError if an artifact is gone or altered."""
         self._checked(path, sha256)
 
     def read_file(self, path: str, *, sha256: str) -> bytes:
-        """The bytes of an artifact as they were written; raises CorruptError where it is gone or altered."""
+        """The bytes of an artifact as they were written. Raises CorruptError if it is gone or altered."""
         content: bytes = self._checked(path, sha256).to_pybytes()
         return content
 
@@ -233,7 +232,7 @@ class Store:
         return content
 
     def read_json(self, path: str) -> bytes | None:
-        """The bytes of a JSON file; None where there is none."""
+        """The bytes of a JSON file; None if there is no such file."""
         content = self._get(path)
         return None if content is None else content.to_pybytes()
 
@@ -247,7 +246,7 @@ class Store:
                 return None
 
     def files(self, folder: str) -> list[StoredFile]:
-        """Every file below a folder, by path; none where the folder is not there."""
+        """Every file below a folder, by path. No file if the folder does not exist."""
         selector = pafs.FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
         with self._mapped_errors(folder):
             found = self._filesystem.get_file_info(selector)
@@ -261,7 +260,7 @@ class Store:
         return sorted(files, key=lambda file: file.path)
 
     def remove(self, path: str) -> bool:
-        """Remove a file, and the local folders that it leaves empty; False where it was gone already."""
+        """Remove a file, and the local folders that it leaves empty. False if it was gone already."""
         with self._mapped_errors(path):
             try:
                 self._filesystem.delete_file(f"{self._root}/{path}")
@@ -272,7 +271,7 @@ class Store:
         return True
 
     def remove_folder(self, folder: str) -> bool:
-        """Remove a folder that was written once, with all its files; False where it was gone already."""
+        """Remove a folder that was written once, with all its files. False if it was gone already."""
         with self._mapped_errors(folder):
             try:
                 self._filesystem.delete_dir(f"{self._root}/{folder.rstrip('/')}")
@@ -283,7 +282,7 @@ class Store:
         return True
 
     def check_writable(self) -> None:
-        """Write, read and delete a small file. Raises StoreUnavailable, or SettingsError where that is for good."""
+        """Write, read and delete a small file. Raises StoreUnavailable, or SettingsError if the store refuses for good."""
         path = f".check-{_token()}"
         with self._mapped_errors(path):
             if self._local:
@@ -295,7 +294,7 @@ class Store:
             self._filesystem.delete_file(f"{self._root}/{path}")
 
     def _check_bucket(self) -> None:
-        """Raises SettingsError where a file is not there because its bucket is not."""
+        """Raise SettingsError if a file does not exist because its bucket does not."""
         if self._local:
             return
         bucket = self._root.partition("/")[0]
@@ -314,7 +313,7 @@ class Store:
             raise mapped from (error if self.url.startswith("file:") else None)
 
     def _explain(self, error: OSError, path: str) -> RerankError:
-        """The error in our words; permanent where the same request fails again."""
+        """The error in our words; permanent if the same request fails again."""
         where, said = f"{self.url}: {path}" if path else self.url, str(error)
         code = re.search(r"AWS Error ([A-Z_]+)", said)
         if code is None:
@@ -343,7 +342,7 @@ def _as_uri(url: str) -> str:
 
 
 def _token() -> str:
-    """So that a name is used once, even after a database was restored and counts from an earlier number again."""
+    """Makes a name unique, even if a database was restored and counts from an earlier number again."""
     return secrets.token_hex(4)
 
 

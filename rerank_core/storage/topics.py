@@ -1,7 +1,7 @@
 """Topics as versioned data.
 
-A stored version is never changed: an edit, a removal from the file and a return to it are each a new
-version, so that every published row can name the exact topic that it was ranked for.
+A stored version is never changed. An edit, a removal from the file and a return to it each make a new version, so that
+every published row can name the exact topic that it was ranked for.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ class TopicChange:
     """What applying a file means for one topic."""
 
     action: Action
-    topic: Topic  # as it stands afterwards
-    before: Topic | None  # as it stood; None: it is new
+    topic: Topic  # after the change
+    before: Topic | None  # before the change; None: the topic is new
     fields: tuple[str, ...]  # that differ, in the record's order
 
 
@@ -101,7 +101,7 @@ def current_topics(connection: Connection, pipeline: str, *, active_only: bool =
 
 
 def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) -> None:
-    """Raise InputError where one of these is no active topic of the pipeline."""
+    """Raise InputError if one of these is no active topic of the pipeline."""
     active = [topic.slug for topic in current_topics(connection, pipeline)]
     for slug in slugs:
         if slug not in active:
@@ -112,7 +112,7 @@ def check_active(connection: Connection, pipeline: str, slugs: Sequence[str]) ->
 
 
 def check_pipeline(connection: Connection, pipeline: str) -> None:
-    """Raise InputError where the pipeline has neither topics nor runs: its name is probably another one's, misspelt."""
+    """Raise InputError if the pipeline has neither topics nor runs: its name is probably misspelt."""
     known = [row["pipeline"] for row in db.rows(connection, "topics.pipelines")]
     if pipeline not in known:
         raise InputError(

@@ -1,7 +1,7 @@
 """topics.yaml → topic records.
 
-Everything that is wrong with a file is reported at once, each with line, field and value; then no
-topic of it is returned. Only plain YAML is read: nothing in a file can make an object or run.
+Everything that is wrong with a file is reported at once, each with line, field and value. No topic of the file is
+returned then. Only plain YAML is read: nothing in a file can make an object or run code.
 """
 
 import difflib
@@ -18,20 +18,11 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rerank_core.errors import InputError
 from rerank_core.records import Topic
 from rerank_core.settings import SLUG
+from rerank_core.storage.languages import canonical
 
 MOST = 1_000  # candidate_limit and top_k
 LONGEST_QUERY = 2_000  # characters; also of an instruction
 LONGEST_TERM = 200  # characters of a must or must_not term
-# ISO 639-1, and "und" for documents whose language could not be told.
-_CODES = """
-aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee
-el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is
-it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms
-mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk
-sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk und ur uz ve vi vo wa wo xh
-yi yo za zh zu
-"""
-LANGUAGES = frozenset(_CODES.split())
 COUNTRIES = {"cn": "zh", "jp": "ja", "us": "en", "gb": "en", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk"}
 
 
@@ -63,7 +54,9 @@ def load_topics(path: Path | str) -> list[Topic]:
         line = text.count("\n", 0, error.position) + 1
         raise InputError(f"{path}, line {line}: a control character; take it out") from error
     except RecursionError as error:
-        raise InputError(f"{path}: lists or mappings stand in one another too deep to be topics") from error
+        raise InputError(
+            f"{path}: lists or mappings are nested too deep to be topics; write a flat list of topics"
+        ) from error
     if reader.problems:
         several = [f"{path} has {len(reader.problems)} errors:"] if len(reader.problems) > 1 else []
         raise InputError("\n  ".join(several + reader.problems))
@@ -107,9 +100,7 @@ class _Reader:
                         self._topic = f"topic '{_cut(name)}'"
                         with self._noting():
                             if name in lines:
-                                raise _Wrong(
-                                    node, f"slug '{_cut(name)}' stands on line {lines[name]} already"
-                                )
+                                raise _Wrong(node, f"slug '{_cut(name)}' is on line {lines[name]} already")
                             lines[name] = node.start_mark.line + 1
                     found += self._read_topic(node)
         return found
@@ -148,7 +139,7 @@ class _Reader:
         return [Topic(**values)] if len(self.problems) == before else []
 
     def _fields(self, node: MappingNode, known: tuple[str, ...]) -> dict[str, Node]:
-        """The values of a mapping by name, after noting names that are unknown or stand twice."""
+        """The values of a mapping by name, after noting names that are unknown or are there twice."""
         self._note_repeated(node)
         self._loader.flatten_mapping(node)  # takes in the mapping that `<<: *name` refers to
         found: dict[str, Node] = {}
@@ -168,7 +159,7 @@ class _Reader:
             with self._noting():
                 if isinstance(key, ScalarNode) and key.value in lines:
                     raise _Wrong(
-                        key, f"{_cut(key.value)} stands on line {lines[key.value]} already; keep one of them"
+                        key, f"{_cut(key.value)} is on line {lines[key.value]} already; keep one of them"
                     )
                 if isinstance(key, ScalarNode):
                     lines[key.value] = key.start_mark.line + 1
@@ -192,9 +183,13 @@ class _Reader:
             raise _Wrong(node, f"{name} is {_kind(node)}; write {name}: {{en: a query, zh: another}}")
         self._note_repeated(node)
         found: dict[str, str] = {}
+        written: dict[str, str] = {}  # code → how the file writes it
         for key, value in node.value:
             with self._noting():
                 lang = _language(key, name)
+                if lang in found and written[lang] != key.value:
+                    raise _Wrong(key, f"{name} has '{lang}' twice; keep one of them")
+                written[lang] = key.value
                 found[lang] = _text(value, f"{name}.{lang}", most=LONGEST_QUERY)
         return found
 
@@ -234,13 +229,13 @@ def _term(node: Node, name: str) -> str:
 
 def _language(node: Node, name: str) -> str:
     # YAML takes `no` for false: the code of Norwegian is what is written, not what YAML makes of it.
-    code = node.value if isinstance(node, ScalarNode) else ""
-    if code in LANGUAGES:
-        return str(code)
-    meant = re.split("[-_]", code.lower())[0] if code else ""
-    meant = COUNTRIES.get(meant, meant)
-    hint = f"did you mean '{meant}'?" if meant in LANGUAGES else "write a code such as en or zh"
-    raise _Wrong(node, f"{name} {_shown(node)} is not a language code of ISO 639-1; {hint}")
+    written = str(node.value) if isinstance(node, ScalarNode) else ""
+    code = canonical(written)
+    if code is not None:
+        return code
+    meant = COUNTRIES.get(re.split("[-_]", written.lower())[0])
+    hint = f"did you mean '{meant}'?" if meant else "write a code such as en or zh"
+    raise _Wrong(node, f"{name} {_shown(node)} is not a language code of BCP 47; {hint}")
 
 
 def _whole(node: Node, name: str) -> int:
@@ -298,7 +293,7 @@ def _kind(node: Node) -> str:
 
 
 def _shown(node: Node) -> str:
-    """A value as an error shows it: quoted where it is text, never long."""
+    """A value as an error shows it: quoted if it is text, never long."""
     if not isinstance(node, ScalarNode):
         return _kind(node)
     return repr(_cut(node.value)) if _tag(node) == "str" else _cut(node.value)

@@ -103,7 +103,7 @@ def test_two_runs_are_compared(visit, site):
     page = visit().open(f"{site.url}/plugin/rankings")
     inside = frame(page, "Rankings")
     inside.get_by_role("link", name="Compare", exact=True).click()
-    left = inside.locator("#left-page")
+    left = inside.locator("#left-publication")
     expect(left.locator("option")).to_have_count(4)
     left.select_option(index=3)
     inside.get_by_role("button", name="Compare").click()
@@ -121,8 +121,8 @@ def test_a_degraded_run_is_seen_and_explained(visit, site, shots):
     expect(inside.locator(".note.bad")).to_contain_text("pairs have no score")
     page.wait_for_timeout(500)
     page.screenshot(path=shots / "airflow-degraded.png")
-    inside.get_by_role("link", name="Its page").click()
-    expect(inside.locator(".note.bad")).to_contain_text("This page is degraded")
+    inside.get_by_role("link", name="Its publication").click()
+    expect(inside.locator(".note.bad")).to_contain_text("This publication is degraded")
 
 
 def test_a_blocked_run_is_seen_with_its_check_and_what_to_do(visit, site, shots):
@@ -229,11 +229,11 @@ def test_the_keyboard_is_enough(visit, site):
 def test_a_choice_takes_effect_at_once_and_works_without_scripts_too(visit, site):
     page = visit().open(site.page("/rankings"))
     page.select_option("#publication", index=2)
-    expect(page.locator(".note", has_text="This is a past page")).to_be_visible()
+    expect(page.locator(".note", has_text="This is a past publication")).to_be_visible()
     plain = visit(java_script_enabled=False).open(site.page("/rankings"))
     plain.select_option("#publication", index=2)
     plain.locator(".bar form").first.get_by_role("button").click()
-    expect(plain.locator(".note", has_text="This is a past page")).to_be_visible()
+    expect(plain.locator(".note", has_text="This is a past publication")).to_be_visible()
 
 
 def test_hostile_texts_execute_nothing_and_leave_the_layout_whole(visit, site, shots):

@@ -65,7 +65,7 @@ def test_a_dag_run_that_loses_its_redis_half_way_ends_green(room, redis_server, 
     assert "solar again" in room.page()
 
     redis_server.start()  # empty
-    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news", anew=True)
+    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news", rewrite=True)
     assert copied(redis_server) == room.page()
 
 
@@ -80,7 +80,7 @@ def test_control_a_failure_that_is_not_caught_fails_the_dag_run(
         }
 
     redis_server.kill()
-    monkeypatch.setattr(followers.hot, "follow", unguarded)
+    monkeypatch.setattr(followers.redis_copy, "follow", unguarded)
     assert run_dag(parse()).state == "failed"
     assert room.page()  # it was published all the same
 

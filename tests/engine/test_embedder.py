@@ -127,5 +127,5 @@ def test_a_tokenizer_without_the_end_token_is_refused(random_checkpoint: Path, t
     content = json.loads((random_checkpoint / "tokenizer.json").read_text())
     content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] != END]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(ModelError, match="not a Qwen3-Embedding checkpoint"):
+    with pytest.raises(ModelError, match="this is no Qwen3-Embedding checkpoint"):
         EmbeddingPrompter(tmp_path / "tokenizer.json", max_document_tokens=LIMIT)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extras import RealDictCursor
 
-STANDING = """
+STATE = """
 SELECT publication_id, state, as_of FROM rerank.current_topic WHERE pipeline = 'news' AND topic = %s
 """
 ROWS = """
@@ -27,25 +27,25 @@ class Expired(Exception):
 
 def pages(cursor: Any, topic: str, size: int) -> Iterator[list[dict[str, Any]]]:
     """The topic's rows, `size` at a time, all of one publication."""
-    cursor.execute(STANDING, (topic,))
-    standing = cursor.fetchone()
-    if standing is None:
+    cursor.execute(STATE, (topic,))
+    state_row = cursor.fetchone()
+    if state_row is None:
         raise LookupError(f"the page has no topic {topic!r}")
     last = 0
     while True:
-        cursor.execute(ROWS, (standing["publication_id"], topic, last, size))
+        cursor.execute(ROWS, (state_row["publication_id"], topic, last, size))
         rows = cursor.fetchall()
         if not rows:
             break
         yield rows
         last = rows[-1]["rank"]
-    cursor.execute(READABLE, (standing["publication_id"],))
+    cursor.execute(READABLE, (state_row["publication_id"],))
     if last and not cursor.fetchone()["readable"]:
-        raise Expired(f"publication {standing['publication_id']}")
+        raise Expired(f"publication {state_row['publication_id']}")
 
 
 def item(row: dict[str, Any]) -> str:
-    """A row as HTML. Every text is a stranger's: it is escaped, in attributes, too."""
+    """A row as HTML. Every text comes from a stranger: it is escaped, in attributes too."""
     title = html.escape(row["title"])
     if row["url"] is not None:
         title = f'<a href="{html.escape(row["url"])}" rel="noopener nofollow">{title}</a>'

@@ -3,7 +3,7 @@
 \if :{?size} \else \set size 10 \endif
 \if :{?last} \else \set last :size \endif
 
--- How the topic stands, and the publication that its rows are read from, on this page and on the next ones.
+-- The state of the topic, and the publication to read its rows from, now and for the next rows.
 SELECT publication_id, state, ranked FROM rerank.current_topic WHERE pipeline = 'news' AND topic = :'topic' \gset
 \echo :state :ranked
 
@@ -14,12 +14,12 @@ WHERE publication_id = :publication_id AND topic = :'topic'
 ORDER BY rank
 LIMIT :size;
 
--- The next ones, below the last rank that was shown: of the same publication, whatever the page is by now.
+-- The next rows, below the last rank that was shown, in the same publication, whatever the page is by now.
 SELECT rank, article_id, title, url, round(probability::numeric, 3) AS probability, ranked_by
 FROM rerank.recent_ranking
 WHERE publication_id = :publication_id AND topic = :'topic' AND rank > :last
 ORDER BY rank
 LIMIT :size;
 
--- No row? That was all of the topic, if the publication can still be read; else begin again with its newest one.
+-- No row? If the publication is readable, that was the whole topic; else begin again with the newest publication.
 SELECT EXISTS (SELECT FROM rerank.recent_ranking WHERE publication_id = :publication_id) AS readable;

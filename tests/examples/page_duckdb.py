@@ -14,7 +14,7 @@ SELECT DISTINCT parquet_path, parquet_sha256 FROM rerank.current_topic WHERE pip
 
 
 def page_file(folder: Path) -> Path:
-    """The page's file, once its bytes are known to be those that were published."""
+    """The page's file, after its bytes were compared with what was published."""
     connection = psycopg2.connect(os.environ["DATABASE_URL"])
     with connection.cursor() as cursor:
         cursor.execute(FILE)

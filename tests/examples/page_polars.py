@@ -1,4 +1,4 @@
-"""How new each topic's page is, from the Parquet file, by polars: python tests/examples/page_polars.py STORE_FOLDER."""
+"""How new the articles of each topic are, from the Parquet file, by polars: python tests/examples/page_polars.py STORE_FOLDER."""
 
 import hashlib
 import io

@@ -120,6 +120,6 @@ def test_the_closing_line_counts_as_pytest_does() -> None:
         "no tests ran in 0.01s",
     ]
     assert (
-        side_by_side.closing_line(reports, seconds=62.0)
+        side_by_side.closing_line(reports, [1, 1, 5], seconds=62.0)
         == "3 failed, 2 warnings, 1 error in 62.00s (0:01:02)"
     )

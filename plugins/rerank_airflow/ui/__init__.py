@@ -1,1 +1,1 @@
-"""The pages in Airflow's UI: what was ranked, by what, how well and how fast. They change nothing."""
+"""Views in Airflow's UI: what was ranked, by what, how well and how fast. They change nothing."""

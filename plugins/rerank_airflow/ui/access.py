@@ -1,7 +1,7 @@
 """Who may see what: Airflow's own login, its permission for plugins, and the one for the pipeline's DAG.
 
-A route of a plugin has no authentication by itself, and neither have the documentation routes and the
-mounted folders of an app: the app is built with LOGIN over every route, and has none of those.
+A route of a plugin has no authentication by itself. So the app puts LOGIN before every route. Documentation routes and
+mounted folders cannot have it, so the app has none.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ LOGIN = requires_access_view(AccessView.PLUGINS)
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The pipeline that a page is about."""
+    """The pipeline that a view is about."""
 
     name: str
     settings: Settings
@@ -55,7 +55,7 @@ Visible = Annotated[tuple[str, ...], Depends(_visible)]
 
 
 def of_name(name: str, visible: tuple[str, ...]) -> Pipeline:
-    """The pipeline with this name. Raises HTTPException: 404 where there is none, 403 where it may not be seen."""
+    """The pipeline with this name. Raises HTTPException: 404 if there is none, 403 if the user may not see it."""
     if name not in visible:
         if name in pipelines():
             raise HTTPException(403, f"You may not read the DAG {dag_id(name)}.")

@@ -1,4 +1,4 @@
-"""The app of the pages: every route behind Airflow's login, every answer with the headers that keep it harmless."""
+"""The app of the views: every route needs Airflow's login, every answer has the headers that keep it harmless."""
 
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +29,7 @@ HEADERS = {
 
 def build() -> FastAPI:
     """The app, ready to be mounted."""
-    # No documentation routes: they would stand outside of the login.
+    # No documentation routes: they would not need the login.
     app = FastAPI(
         title="news-rerank",
         dependencies=[Depends(LOGIN)],
@@ -63,22 +63,22 @@ async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Re
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     heading, advice = {
-        401: ("You are not logged in", "Log in to Airflow, then open this page from its navigation."),
+        401: ("You are not logged in", "Log in to Airflow, then open this view from its navigation."),
         403: (
             "You may not see this",
             "Ask an administrator of Airflow for access to plugins and to the DAG.",
         ),
-        404: ("There is no such page", ""),
+        404: ("There is no such view", ""),
     }.get(error.status_code, ("This did not work", "Go back and try again."))
     said = str(error.detail) if error.detail not in {"Not Found", "Not authenticated"} else ""
-    return _error_page(request, error.status_code, heading, said, advice)
+    return _error_view(request, error.status_code, heading, said, advice)
 
 
 def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     said = f"{first['loc'][-1]}: {first['msg']}."
-    return _error_page(
+    return _error_view(
         request, 422, "The address cannot be read", said, "Correct it, or start from the rankings."
     )
 
@@ -100,13 +100,16 @@ def _failed(request: Request, error: Exception) -> Response:
             "Check RERANK_STORE_URL of Airflow's API server, and that this server reaches it.",
         )
     elif isinstance(error, RerankError):
-        heading, advice = "A setting is wrong", "Correct it for Airflow's API server, then restart that."
+        heading, advice = (
+            "A setting is wrong",
+            "Correct it for Airflow's API server, then restart that server.",
+        )
     else:
         raise error
-    return _error_page(request, 503, heading, str(error), advice)
+    return _error_view(request, 503, heading, str(error), advice)
 
 
-def _error_page(request: Request, status: int, heading: str, said: str, advice: str) -> Response:
+def _error_view(request: Request, status: int, heading: str, said: str, advice: str) -> Response:
     return render(
         request,
         "error.html",
@@ -121,7 +124,7 @@ def _error_page(request: Request, status: int, heading: str, said: str, advice: 
 
 
 def _asked_pipeline(request: Request) -> str | None:
-    """The pipeline that the address names, if there is one; a setting that is wrong is told elsewhere."""
+    """The pipeline that the address names, or None; other views tell of a wrong setting."""
     asked = request.query_params.get("pipeline")
     try:
         return asked if asked and asked in pipelines() else None

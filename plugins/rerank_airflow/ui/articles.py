@@ -1,4 +1,4 @@
-"""One article: where it stands in every topic and why, its text as it came and as the model reads it, its copies."""
+"""One article: its place in every topic and why, its text as it came and as the model reads it, its near-copies."""
 
 import math
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from rerank_airflow.ui.access import Chosen
-from rerank_airflow.ui.paging import ROWS, Page, pages
+from rerank_airflow.ui.paging import ROWS, PartNumber, part
 from rerank_airflow.ui.rankings import PublicationId, choose, clean
 from rerank_airflow.ui.render import logit, render
 from rerank_core.observe import history
@@ -22,7 +22,7 @@ def article(
     pipeline: Chosen,
     id: Annotated[str, Query(max_length=2000)],
     publication: PublicationId = None,
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
     """The article with this id of the source."""
     with history.reading(pipeline.database) as connection:
@@ -67,12 +67,12 @@ def article(
                 for standing in standings
                 if shown is not None
             ],
-            pages=pages(standings, at=page),
+            part=part(standings, at=page),
         )
 
 
 def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
-    """Why the document has this rank in a topic, or none."""
+    """Why the article has this rank in a topic, or none."""
     distrusted = f"its score by run {standing.distrusted} counts for nothing: the gate blocks that run"
     if standing.rank is not None and standing.ranked_by != "model":
         order = "BM25 order" if standing.ranked_by == "bm25" else "the order of sentence embeddings"

@@ -1,4 +1,4 @@
-"""Small charts as SVG, drawn on the server: no script, no style attribute, and a title on every point to read it by."""
+"""Small charts as SVG, drawn on the server: no script and no style attribute; every point has a title."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Scale = Callable[[float], float]  # value → place in the drawing
 
 @dataclass(frozen=True)
 class Line:
-    """One series, a value for each run; None where the run has none."""
+    """One series: a value for each run, None if the run has no value."""
 
     name: str
     values: Sequence[float | None]
@@ -57,9 +57,9 @@ def lines(
     limit: float | None = None,
     nothing: str = "no run has recorded it yet",
 ) -> Markup:
-    """A line chart over runs; `labels` name them, `marked` ones (degraded) get a stripe, `limit` is drawn as a broken line.
+    """A line chart over runs. `labels` name the runs, `marked` runs (degraded) get a stripe, `limit` is a broken line.
 
-    `nothing` is said where no run has a value.
+    If no run has a value, the text `nothing` is shown instead.
     """
     values = [value for line in series for value in line.values if value is not None]
     if band is not None:
@@ -103,7 +103,7 @@ def lines(
 
 
 def spark(values: Sequence[float | None]) -> Markup:
-    """A line of a word's size."""
+    """A line as small as a word."""
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return Markup("")
@@ -122,7 +122,7 @@ def spark(values: Sequence[float | None]) -> Markup:
 
 
 def bars(counts: Sequence[int], *, low: float, high: float) -> Markup:
-    """A histogram of a word's size over `low` to `high`, the middle marked."""
+    """A histogram as small as a word, from `low` to `high`, with its middle marked."""
     if not any(counts):
         return Markup("")
     most = max(counts)
@@ -149,7 +149,7 @@ def bars(counts: Sequence[int], *, low: float, high: float) -> Markup:
 
 
 def stack(parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """One bar cut into (name, count, style); nothing where all are zero."""
+    """One bar, cut into parts (name, count, style); empty if all counts are zero."""
     total = sum(count for _, count, _ in parts)
     if not total:
         return Markup("")

@@ -8,30 +8,30 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection
 
 from rerank_airflow.ui.access import Chosen, Pipeline, Visible, of_name
-from rerank_airflow.ui.paging import ROWS, Page, Pages
+from rerank_airflow.ui.paging import ROWS, Part, PartNumber
 from rerank_airflow.ui.rankings import PublicationId, choose, clean, nothing
 from rerank_airflow.ui.render import render
 from rerank_core.observe import history
 from rerank_core.observe.history_records import Publication, PublicationChoice, Row, TopicOrder
 from rerank_core.settings import SLUG
 
-DEPTH = 10  # ranks that churn is told over
+DEPTH = 10  # ranks that the overlap is counted over
 
 router = APIRouter()
 
 
 @dataclass(frozen=True)
 class Churn:
-    """How a topic differs between two publications; `left` is the one to compare with."""
+    """How a topic differs between two publications; `left` is the publication to compare with."""
 
     slug: str
-    left_state: str | None  # null: the publication does not have the topic
+    left_state: str | None  # None: the publication does not have the topic
     right_state: str | None
     kept: int  # of the first DEPTH on both sides
     wanted: int  # the longer of the two, at most DEPTH
     entered: int  # on the right only, at any rank
     gone: int  # on the left only
-    moved: float | None  # places that an article which both have has moved, on average
+    moved: float | None  # mean of the places that the articles of both sides moved
 
     @property
     def overlap(self) -> float | None:
@@ -47,7 +47,7 @@ class Side:
     shown: Publication
     choices: list[PublicationChoice]
     orders: dict[str, TopicOrder]
-    rows: list[Row]  # of the topic that is looked at
+    rows: list[Row]  # of the topic that the view shows
 
 
 def churn(slug: str, left: TopicOrder | None, right: TopicOrder | None) -> Churn:
@@ -78,9 +78,9 @@ def compare(
     against: PublicationId = None,
     slug: Annotated[str, Query(max_length=200)] = "",
     sort: Literal["churn", "topic"] = "churn",
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
-    """`publication` of `pipeline` on the right, `against` of the pipeline `other` on the left: the run before by default."""
+    """`publication` of `pipeline` on the right, `against` of the pipeline `other` on the left; by default the run before."""
     beside = of_name(other or pipeline.name, visible)
     name = clean(slug)
     with ExitStack() as stack:
@@ -115,7 +115,7 @@ def compare(
         right=right,
         sort=sort,
         found=found[(page - 1) * ROWS : page * ROWS],
-        pages=Pages(at=page, size=ROWS, total=len(found)),
+        part=Part(at=page, size=ROWS, total=len(found)),
         overlap=sum(counted) / len(counted) if counted else None,
         same=sum(not each.entered and not each.gone and not each.moved for each in found),
         topics=len(found),

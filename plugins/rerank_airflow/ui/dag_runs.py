@@ -1,4 +1,4 @@
-"""Airflow's side of a run: the dag runs that made it, and their tasks, with addresses in Airflow's UI."""
+"""The dag runs of a run and their tasks, with addresses in Airflow's UI."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ class AirflowRun:
 
 
 def key_of(session: Session, *, dag_id: str, dag_run_id: str) -> str | None:
-    """The key of the run that a dag run is; None where there is no such dag run."""
+    """The key of a dag run's run; None if there is no such dag run."""
     found = session.execute(
         select(DagRun.partition_date).where(DagRun.dag_id == dag_id, DagRun.run_id == dag_run_id)
     ).first()
@@ -46,7 +46,7 @@ def key_of(session: Session, *, dag_id: str, dag_run_id: str) -> str | None:
 
 
 def of_key(session: Session, *, dag_id: str, key: str) -> list[AirflowRun]:
-    """The dag runs that are the run with this key, the latest first."""
+    """The dag runs of the run with this key, the latest first."""
     same = DagRun.run_id == key
     try:
         start = datetime.strptime(key, KEY).replace(tzinfo=UTC)

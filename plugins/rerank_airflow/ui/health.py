@@ -1,4 +1,4 @@
-"""Health: scoring and pages over the latest runs, and each topic's scores."""
+"""Health: scoring and publications over the latest runs, and the scores of each topic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rerank_airflow.ui.access import Chosen
 from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
-from rerank_airflow.ui.paging import Page, pages
+from rerank_airflow.ui.paging import PartNumber, part
 from rerank_airflow.ui.render import clock, number, render
 from rerank_airflow.ui.runs import total_seconds
 from rerank_core.observe import history
@@ -29,7 +29,7 @@ def health(
     request: Request,
     pipeline: Chosen,
     runs: Annotated[int, Query(ge=2, le=500)] = 48,
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
     """The latest `runs` published runs."""
     with history.reading(pipeline.database) as connection:
@@ -86,12 +86,12 @@ def health(
         table=[(run, figures(run, recorded[run.run_id])) for run in reversed(shown)],
         runs=runs,
         rows=rows,
-        pages=pages(topics, at=page, size=TOPICS),
+        part=part(topics, at=page, size=TOPICS),
     )
 
 
 def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
-    """What the charts show of one run; shares are 0 to 1, null where the run had nothing to share."""
+    """What the charts show of one run. Shares are 0 to 1, or None if the run wanted no pair."""
     observed = recorded.get("observe", {})
     wanted = run.candidates or 0
     return {
@@ -112,7 +112,7 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure of the page."""
+    """A figure of the view."""
 
     title: str
     unit: str
@@ -121,7 +121,7 @@ class Chart:
 
 
 def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Chart]:
-    """The figures over these runs, which come oldest first."""
+    """The figures over these runs, the oldest first."""
     labels = [clock(run.until) for run in shown]
     marked = [run.degraded for run in shown]
     each = [figures(run, recorded[run.run_id]) for run in shown]

@@ -1,4 +1,4 @@
-"""Cutting a long list into pages."""
+"""Long lists, shown one part at a time. The address calls the number of a part `page`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Annotated, Protocol
 from fastapi import Query
 
 ROWS = 50
-Page = Annotated[int, Query(ge=1, le=100_000)]
+PartNumber = Annotated[int, Query(ge=1, le=100_000)]
 
 
 class Counted(Protocol):
-    """A row that knows how many there are on all pages."""
+    """A row that knows how many rows the whole list has."""
 
     @property
     def total(self) -> int: ...
 
 
 @dataclass(frozen=True)
-class Pages:
-    """Where a list stands: page `at` of `last`, rows `first` to `until` of `total`."""
+class Part:
+    """A part of a list: number `at` of `last`, rows `first` to `until` of `total`."""
 
     at: int
     size: int
@@ -38,6 +38,6 @@ class Pages:
         return min(self.total, self.at * self.size)
 
 
-def pages(found: Sequence[Counted], *, at: int, size: int = ROWS) -> Pages:
-    """The pages of what a query with LIMIT and OFFSET found."""
-    return Pages(at=at, size=size, total=found[0].total if found else 0)
+def part(rows: Sequence[Counted], *, at: int, size: int = ROWS) -> Part:
+    """The part that a query with LIMIT and OFFSET has read."""
+    return Part(at=at, size=size, total=rows[0].total if rows else 0)

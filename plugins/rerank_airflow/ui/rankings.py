@@ -1,4 +1,4 @@
-"""Rankings: the topics of a publication with their top articles, one topic in full, and a search over all of it."""
+"""Rankings: the topics of a publication with their top articles, one topic in full, and a search over all topics."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,13 +7,13 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from sqlalchemy import Connection
 
 from rerank_airflow.ui.access import Chosen, Pipeline
-from rerank_airflow.ui.paging import Page, Pages, pages
+from rerank_airflow.ui.paging import ROWS, PartNumber, part
 from rerank_airflow.ui.render import render
 from rerank_core.observe import history
 from rerank_core.observe.history_records import Publication, Row
 
-TOPICS = 20  # on one page of the overview
-TOP = 3  # articles of each there
+TOPICS = 20  # in one part of the overview
+TOP = 3  # articles of each topic there
 
 State = Annotated[str | None, Query(pattern="^(full|partial|abstained|degraded|stale)?$")]
 PublicationId = Annotated[int | None, Query(ge=1, le=2**62)]
@@ -32,71 +32,76 @@ def rankings(
     q: Text = "",
     lang: Text = "",
     state: State = None,
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
     """All topics with their first articles; with `q` or `lang`, the rows that match."""
-    wanted = clean(q)
     with history.reading(pipeline.database) as connection:
         shown = choose(connection, pipeline, publication, at)
         if shown is None:
             return nothing(request, pipeline)
         frame = around(connection, pipeline, shown)
-        if wanted or clean(lang):
-            found = history.list_rows(
-                connection,
-                pipeline=pipeline.name,
-                publication_id=shown.publication_id,
-                before_id=shown.before_id,
-                q=wanted or None,
-                lang=clean(lang) or None,
-                limit=50,
-                offset=(page - 1) * 50,
-            )
-            known = history.known_topics(
-                connection, publication_id=shown.before_id, slugs=sorted({row.slug for row in found})
-            )
-            return render(
-                request,
-                "search.html",
-                **frame,
-                q=q,
-                lang=lang,
-                rows=found,
-                known=known,
-                pages=pages(found, at=page),
-            )
-        topics = history.list_topics(
-            connection,
-            publication_id=shown.publication_id,
-            state=state or None,
-            limit=TOPICS,
-            offset=(page - 1) * TOPICS,
-        )
-        slugs = [topic.slug for topic in topics]
-        rows: dict[str, list[Row]] = {slug: [] for slug in slugs}
-        for row in history.list_rows(
-            connection,
-            pipeline=pipeline.name,
-            publication_id=shown.publication_id,
-            before_id=shown.before_id,
-            slugs=slugs,
-            top=TOP,
-            limit=TOPICS * TOP,
-        ):
-            rows[row.slug].append(row)
-        return render(
-            request,
-            "rankings.html",
-            **frame,
-            q="",
-            lang="",
-            state=state or "",
-            states=history.count_states(connection, publication_id=shown.publication_id),
-            topics=topics,
-            rows=rows,
-            known=history.known_topics(connection, publication_id=shown.before_id, slugs=slugs),
-            pages=pages(topics, at=page, size=TOPICS),
-        )
+        if clean(q) or clean(lang):
+            values = _search(connection, pipeline, shown, q=q, lang=lang, page=page)
+            return render(request, "search.html", **frame, **values)
+        values = _overview(connection, pipeline, shown, state=state or None, page=page)
+        return render(request, "rankings.html", **frame, **values)
+
+
+def _search(
+    connection: Connection, pipeline: Pipeline, shown: Publication, *, q: str, lang: str, page: int
+) -> dict[str, Any]:
+    rows = history.list_rows(
+        connection,
+        pipeline=pipeline.name,
+        publication_id=shown.publication_id,
+        before_id=shown.before_id,
+        q=clean(q) or None,
+        lang=clean(lang) or None,
+        limit=ROWS,
+        offset=(page - 1) * ROWS,
+    )
+    slugs = sorted({row.slug for row in rows})
+    return {
+        "q": q,
+        "lang": lang,
+        "rows": rows,
+        "known": history.known_topics(connection, publication_id=shown.before_id, slugs=slugs),
+        "part": part(rows, at=page),
+    }
+
+
+def _overview(
+    connection: Connection, pipeline: Pipeline, shown: Publication, *, state: str | None, page: int
+) -> dict[str, Any]:
+    topics = history.list_topics(
+        connection,
+        publication_id=shown.publication_id,
+        state=state,
+        limit=TOPICS,
+        offset=(page - 1) * TOPICS,
+    )
+    slugs = [topic.slug for topic in topics]
+    rows: dict[str, list[Row]] = {slug: [] for slug in slugs}
+    for row in history.list_rows(
+        connection,
+        pipeline=pipeline.name,
+        publication_id=shown.publication_id,
+        before_id=shown.before_id,
+        slugs=slugs,
+        top=TOP,
+        limit=TOPICS * TOP,
+    ):
+        rows[row.slug].append(row)
+    return {
+        "q": "",
+        "lang": "",
+        "state": state or "",
+        "states": history.count_states(connection, publication_id=shown.publication_id),
+        "topics": topics,
+        "rows": rows,
+        "known": history.known_topics(connection, publication_id=shown.before_id, slugs=slugs),
+        "part": part(topics, at=page, size=TOPICS),
+    }
 
 
 @router.get("/topic")
@@ -108,7 +113,7 @@ def topic(
     at: Moment = None,
     q: Text = "",
     lang: Text = "",
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
     """One topic in full."""
     with history.reading(pipeline.database) as connection:
@@ -131,8 +136,8 @@ def topic(
             slugs=[found[0].slug],
             q=clean(q) or None,
             lang=clean(lang) or None,
-            limit=50,
-            offset=(page - 1) * 50,
+            limit=ROWS,
+            offset=(page - 1) * ROWS,
         )
         return render(
             request,
@@ -143,7 +148,7 @@ def topic(
             q=q,
             lang=lang,
             known=history.known_topics(connection, publication_id=shown.before_id, slugs=[found[0].slug]),
-            pages=pages(rows, at=page),
+            part=part(rows, at=page),
             spread=history.topic_spreads(
                 connection, publication_id=shown.publication_id, slugs=[found[0].slug]
             )[found[0].slug],
@@ -151,16 +156,16 @@ def topic(
 
 
 def clean(text: str) -> str:
-    """What was typed, without what Postgres refuses in a text."""
+    """What was typed, without the NUL characters that Postgres refuses."""
     return text.replace("\0", "").strip()
 
 
 def choose(
     connection: Connection, pipeline: Pipeline, publication: int | None, at: str | None
 ) -> Publication | None:
-    """The publication that is asked for by its id or by a time, else the current one; None where there is none yet.
+    """The publication that is asked for by its id or by a time, else the current one; None if nothing is published yet.
 
-    Raises HTTPException where the one that is asked for does not exist.
+    Raises HTTPException if the publication that is asked for does not exist.
     """
     if publication is None and at:
         try:
@@ -178,7 +183,7 @@ def choose(
 
 
 def around(connection: Connection, pipeline: Pipeline, shown: Publication) -> dict[str, Any]:
-    """What every page about a publication shows around its rows."""
+    """What every view of a publication shows around its rows."""
     choices = history.list_publications(connection, pipeline=pipeline.name)
     return {
         "tab": "rankings",
@@ -190,8 +195,5 @@ def around(connection: Connection, pipeline: Pipeline, shown: Publication) -> di
 
 
 def nothing(request: Request, pipeline: Pipeline) -> Response:
-    """The page while nothing is published."""
+    """The view while nothing is published."""
     return render(request, "nothing.html", tab="rankings", pipeline=pipeline)
-
-
-__all__ = ["Pages", "around", "choose", "clean", "nothing", "router"]

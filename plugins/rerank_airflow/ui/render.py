@@ -1,4 +1,4 @@
-"""Templates and the words for numbers, times and links. Every value is escaped; only charts are markup already."""
+"""Templates, and how they write numbers, times and links. Every value is escaped; only charts are markup already."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from rerank_core.publish.gate import advice, command
 
 @cache
 def environment() -> Environment:
-    """Where the templates are found, and what they can say."""
+    """The templates, with their filters and functions."""
     found = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -46,7 +46,7 @@ def environment() -> Environment:
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page as an answer; `link(path, name=value)` in it makes an address below the app."""
+    """A view as an answer. In a template, `link(path, name=value)` makes an address below the app."""
     root = str(request.scope["root_path"])
 
     def link(path: str, **query: Any) -> str:
@@ -73,7 +73,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 
 
 def in_code(text: str) -> Markup:
-    """Text with what stands in backticks as code."""
+    """The text as markup, with code for what is written in backticks."""
     return Markup("").join(
         Markup("<code>{}</code>" if place % 2 else "{}").format(part)
         for place, part in enumerate(text.split("`"))
@@ -81,13 +81,13 @@ def in_code(text: str) -> Markup:
 
 
 def address(path: str, query: Mapping[str, Any]) -> str:
-    """A path with what of the query is not None or empty."""
+    """The path with the query, without values that are None or empty."""
     wanted = {name: value for name, value in query.items() if value not in (None, "")}
     return f"{path}?{urlencode(wanted)}" if wanted else path
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """`12,345`; a dash for nothing."""
+    """`12,345`; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
@@ -141,7 +141,7 @@ def seconds(value: float | None) -> str:
 
 
 def web_address(value: str | None) -> str | None:
-    """The address where it is one of a web page, else None: no other scheme ever becomes a link."""
+    """The address if its scheme is http or https, else None: no other scheme ever becomes a link."""
     if not value:
         return None
     try:

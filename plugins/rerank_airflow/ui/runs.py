@@ -1,4 +1,4 @@
-"""Runs: the list of them, and one in full: where every article and pair went, how long it took, what was odd."""
+"""Runs: the list, and one run in full: where every article and pair went, how long it took, what was unusual."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from rerank_airflow.defaults import dag_id as dag_of
 from rerank_airflow.ui import dag_runs
 from rerank_airflow.ui.access import Chosen, Visible, of_name
 from rerank_airflow.ui.charts import stack
-from rerank_airflow.ui.paging import Page, pages
+from rerank_airflow.ui.paging import PartNumber, part
 from rerank_airflow.ui.render import address, render
 from rerank_core.errors import CorruptError
 from rerank_core.observe import history
@@ -30,11 +30,11 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the funnel: what came in, cut into the buckets that it went to."""
+    """One step of the funnel: what came in, and the buckets that it went to."""
 
     name: str
     unit: str
-    total: int | None  # null: the run has not come so far
+    total: int | None  # None: the run has not come so far
     parts: list[tuple[str, int, str]]  # name, count, style
 
     @property
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Shard:
-    """One scoring task: its last try, and what the ledger has of all its tries."""
+    """One shard: its last attempt, and what the ledger has of all its attempts."""
 
     number: int
     last: Mapping[str, float]
@@ -53,13 +53,13 @@ class Shard:
 
     @property
     def resumed(self) -> int:
-        """Pairs that a try before the last one had scored."""
+        """Pairs that an attempt before the last one scored."""
         scored = int(self.last.get("scored", 0))
         return max(0, (self.ledger.scored if self.ledger else 0) - scored) if self.last.get("pairs") else 0
 
 
 @router.get("/runs")
-def runs(request: Request, pipeline: Chosen, page: Page = 1) -> Response:
+def runs(request: Request, pipeline: Chosen, page: PartNumber = 1) -> Response:
     """Every run of the pipeline, the latest first."""
     with history.reading(pipeline.database) as connection:
         found = history.list_runs(connection, pipeline=pipeline.name, limit=30, offset=(page - 1) * 30)
@@ -72,7 +72,7 @@ def runs(request: Request, pipeline: Chosen, page: Page = 1) -> Response:
         tab="runs",
         pipeline=pipeline,
         runs=[(run, total_seconds(recorded[run.run_id])) for run in found],
-        pages=pages(found, at=page, size=30),
+        part=part(found, at=page, size=30),
     )
 
 
@@ -104,7 +104,7 @@ def run(
     pipeline: Chosen,
     session: SessionDep,
     run_id: Annotated[int, Query(ge=1, le=2**62)],
-    page: Page = 1,
+    page: PartNumber = 1,
 ) -> Response:
     """One run."""
     with history.reading(pipeline.database) as connection:
@@ -152,7 +152,7 @@ def run(
         scorer=scorer,
         airflow_runs=dag_runs.of_key(session, dag_id=pipeline.dag_id, key=found.key),
         store=Store(pipeline.settings.store_url),
-        pages=pages(topics, at=page),
+        part=part(topics, at=page),
     )
 
 
@@ -180,7 +180,7 @@ def parquet(pipeline: Chosen, publication: Annotated[int, Query(ge=1, le=2**62)]
 
 
 def funnel(run: RunRow, source: SourceCounts, recorded: Metrics) -> list[Step]:
-    """The way from source rows to ranked ones; each step's parts add up to its total."""
+    """The way from source rows to ranked rows. The parts of each step add up to its total."""
     prepared, recalled = recorded.get("prepare", {}), recorded.get("recall", {})
 
     def of(counts: Mapping[str, float], name: str) -> int:
@@ -244,7 +244,7 @@ def funnel(run: RunRow, source: SourceCounts, recorded: Metrics) -> list[Step]:
 
 
 def stage_times(recorded: Metrics) -> list[tuple[str, float | None]]:
-    """(stage, seconds of its last try); shards side by side count as one stage, by their sum."""
+    """(stage, seconds of its last attempt). All shards count as one stage, with the sum of their seconds."""
     shards = [
         values["seconds"]
         for stage, values in recorded.items()
@@ -265,7 +265,7 @@ def total_seconds(recorded: Metrics) -> float | None:
 
 
 def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tuple[str, str]]:
-    """(kind, sentence): what was out of the ordinary."""
+    """(kind, sentence): what was unusual."""
     found = []
     is_told = run.verdict == "blocked"  # by a note of its own
     if run.missing and not is_told:
@@ -287,7 +287,7 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
         )
     if run.refused:
         found.append(
-            ("warn", f"The scorer refused {run.refused:,} pairs; their reasons stand under Quarantine.")
+            ("warn", f"The scorer refused {run.refused:,} pairs; Quarantine, below, has the reasons.")
         )
     for shard in shards:
         if shard.resumed:
@@ -301,8 +301,8 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
             found.append(
                 (
                     "warn",
-                    f"Shard {shard.number}: its last try did not come to its end. The log of its task says why;"
-                    " Clear that task to score what is left.",
+                    f"Shard {shard.number}: its last try did not come to its end. The log of its task says why."
+                    " Clear that task to score the rest.",
                 )
             )
     if len(versions) > 1:

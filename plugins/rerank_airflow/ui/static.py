@@ -1,4 +1,4 @@
-"""Styles, scripts and icons: a route like any other, so that it stands behind the login; a mounted folder would not."""
+"""Styles, scripts and icons. They have a route like any other, which needs the login; a mounted folder would not."""
 
 import hashlib
 from functools import cache
@@ -20,7 +20,7 @@ def files() -> dict[str, bytes]:
 
 @cache
 def digest() -> str:
-    """Changes with any of the files: part of their addresses, so that no browser keeps an old one."""
+    """Changes with any of the files. It is part of their addresses, so that no browser keeps an old file."""
     return hashlib.sha256(b"".join(files().values())).hexdigest()[:12]
 
 

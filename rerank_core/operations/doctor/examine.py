@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from sqlalchemy import RowMapping
 
 from rerank_core.errors import RerankError
-from rerank_core.extract import extract
 from rerank_core.frontends import redis_copy
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
@@ -27,6 +26,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import migrations, topics
 from rerank_core.storage.database import Database
+from rerank_core.storage.source import Source
 from rerank_core.storage.store import Store
 
 OLDEST_POSTGRES = 14
@@ -119,10 +119,7 @@ def _check_topics(settings: Settings) -> Finding:
 def _check_source(settings: Settings) -> Finding:
     """Whether the article source keeps its contract and may be read."""
     view = settings.source_view
-    with Database(settings.source_url or settings.database_url).transaction(read_only=True) as connection:
-        extract.check_contract(connection, view)
-        row = db.one(connection, "examine.source", view=view)
-    if row is None or not row["readable"]:
+    if not Source.of(settings).is_readable():
         advice = f"GRANT SELECT ON {view} TO the role that RERANK_DATABASE_URL or RERANK_SOURCE_URL names"
         return Finding("article source", "fail", f"{view} may not be read", advice)
     return Finding("article source", "ok", f"{view} has every column, with its type")

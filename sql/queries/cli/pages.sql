@@ -1,12 +1,12 @@
 -- name: topics
--- How each topic of the current page stands, or the one that is asked for.
+-- The state of each topic of the current page, or of one topic.
 SELECT topic, query, as_of, state, ranked, missing, left_out, run_id, version, publication_id, parquet_path
 FROM rerank.current_topic
 WHERE pipeline = :pipeline AND (CAST(:topic AS text) IS NULL OR topic = :topic)
 ORDER BY topic
 
 -- name: ranking
--- The first rows of each topic of the current page, or of the one that is asked for.
+-- The first rows of each topic of the current page, or of one topic.
 SELECT topic, rank, article_id, title, source, lang, ranked_by, logit, light_score, is_new, flags, copies,
        as_of - began_at AS age
 FROM (
@@ -18,7 +18,7 @@ WHERE place <= :limit
 ORDER BY topic, rank
 
 -- name: blocked
--- Why the gate blocks the run of the current page; nothing where it does not, or no more.
+-- Why the gate blocks the run of the current page; no row if it does not, or does not any more.
 SELECT p.blocked
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)

@@ -5,7 +5,7 @@ CREATE TEMP TABLE IF NOT EXISTS feedback_batch (
 ) ON COMMIT DROP
 
 -- name: merge
--- Keeps the events that name a row which this pipeline has published; an event that is known stays as it is.
+-- Keeps the events that name a published row of this pipeline; a known event stays as it is.
 -- Every event of the batch is in one bucket: added, repeated or unknown.
 WITH named AS (
     SELECT b.place, b.event_id, b.run_id, b.slug, b.rank, b.revision_id, b.event, b.happened_at

@@ -1,18 +1,11 @@
 -- name: counts
--- Where each source row went when the run claimed.
+-- The number of source rows in each bucket when the run claimed.
 SELECT sighted, claimed, unchanged, too_late, later, COALESCE(forgotten, 0) AS forgotten, invalid
 FROM rerank.run WHERE run_id = :run_id
 
--- name: columns
--- The source view's columns and types, to check its contract.
-SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type
-FROM pg_attribute a
-WHERE a.attrelid = to_regclass(:view) AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum
-
 -- name: claim
 -- Claims every new revision for the run, stages its raw text, and counts each source row in exactly one bucket. Keys are
--- looked at once, and rows with their texts only where the key is new: a long history costs one pass over its keys.
+-- looked at once, and rows with their texts only if the key is new: a long history costs one pass over its keys.
 WITH sighted AS (
     SELECT s.article_id,
            CASE WHEN c.version = s.version AND s.ingested_at < :until AND t.article_id IS NULL THEN 'unchanged'   -- nearly all
@@ -25,7 +18,7 @@ WITH sighted AS (
     FROM {keys} s
     LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
     LEFT JOIN rerank.tombstone t ON t.pipeline = :pipeline AND t.article_id = s.article_id
-    OFFSET 0   -- or the bucket of each row would be found anew for each count
+    OFFSET 0   -- or the bucket of each row would be found again for each count
 ), tally AS (
     SELECT count(*) AS sighted,
            count(*) FILTER (WHERE bucket = 'invalid') AS invalid,
@@ -70,7 +63,7 @@ SELECT tally.sighted, tally.invalid, tally.later, tally.forgotten, tally.unchang
 FROM tally
 
 -- name: claimed
--- Marks the run as claimed, with where each source row went; from here on it claims nothing more.
+-- Marks the run as claimed, with the number of source rows in each bucket. From here on it claims nothing more.
 UPDATE rerank.run
 SET claimed_at = clock_timestamp(), sighted = :sighted, claimed = :claimed, unchanged = :unchanged, too_late = :too_late,
     later = :later, forgotten = :forgotten, invalid = :invalid
@@ -96,29 +89,6 @@ GROUP BY k.article_id
 HAVING count(*) > 1
 ORDER BY k.article_id
 LIMIT 3
-
--- name: source_keys
--- Every key of a source in another database; bodies are not read.
-SELECT article_id, version, CASE WHEN ingested_at BETWEEN '0001-01-02' AND '9999-12-30' THEN ingested_at END AS ingested_at
-FROM {view}
-
--- name: changed
--- Keys whose version was not claimed yet, for a source in another database: only their bodies are read.
-SELECT s.article_id
-FROM {keys} s
-LEFT JOIN rerank.claim c ON c.pipeline = :pipeline AND c.article_id = s.article_id
-WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NULL
-  AND s.article_id <> '' AND octet_length(s.article_id) <= 2000
-  AND c.version IS DISTINCT FROM s.version
-  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = :pipeline AND t.article_id = s.article_id)
-ORDER BY s.article_id
-
--- name: source_rows
--- The rows behind changed keys.
-SELECT article_id, version, ingested_at, url, title, summary, body, lang, source,
-       CASE WHEN published_at BETWEEN '0001-01-02' AND '9999-12-30' THEN published_at END AS published_at
-FROM {view}
-WHERE article_id = ANY(CAST(:article_ids AS text[]))
 
 -- name: fresh
 -- How many of a run's revisions are young enough to be ranked now.

@@ -1,5 +1,5 @@
 -- name: current
--- The page that the pointer is at, with a digest of all that frontends see of it: blocks and rollbacks change it, too.
+-- The publication that the pointer is at, with a digest of all that frontends see of it: blocks and rollbacks change the digest.
 SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degraded, p.parquet_path, p.parquet_sha256, p.row_count,
        md5(concat((SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
                    FROM rerank.current_topic t WHERE t.pipeline = c.pipeline), '/',
@@ -10,7 +10,7 @@ JOIN rerank.publication p USING (publication_id)
 WHERE c.pipeline = :pipeline
 
 -- name: topics
--- How each topic of the current page stands.
+-- The state and counts of each topic of the current page.
 SELECT topic, query, state, candidates, from_ledger, scored, refused, missing, left_out
 FROM rerank.current_topic
 WHERE pipeline = :pipeline
@@ -26,5 +26,5 @@ WHERE pipeline = :pipeline
 ORDER BY topic, rank
 
 -- name: lock
--- latest.json is replaced by one writer at a time.
+-- Wait until no other writer replaces latest.json.
 SELECT rerank.take_turn('pages ' || :pipeline)

@@ -1,5 +1,5 @@
 -- name: register
--- A scorer is known by its digest; where it was found is not part of its identity.
+-- Adds a scorer that is not known yet. A scorer is known by its digest; its location is not part of its identity.
 INSERT INTO rerank.scorer
     (digest, family, weights_digest, prompt_digest, precision, max_document_tokens, passages, location)
 VALUES
@@ -7,11 +7,11 @@ VALUES
 ON CONFLICT (digest) DO NOTHING
 
 -- name: by_digest
--- A scorer's number.
+-- The number of a scorer.
 SELECT scorer_id FROM rerank.scorer WHERE digest = :digest
 
 -- name: by_location
--- The scorer that was last registered from this place.
+-- The scorer that was last registered under this location, for hosts that lack the checkpoint.
 SELECT scorer_id
 FROM rerank.scorer
 WHERE location = :location AND max_document_tokens = :max_document_tokens AND passages = :passages
@@ -19,7 +19,7 @@ ORDER BY registered_at DESC, scorer_id DESC
 LIMIT 1
 
 -- name: place
--- A checkpoint that was moved, or registered again, is the one that is meant by its place from now on.
+-- Makes a scorer that was moved, or registered again, the latest scorer of its location.
 UPDATE rerank.scorer
 SET location = :location, registered_at = now()
 WHERE scorer_id = :scorer_id

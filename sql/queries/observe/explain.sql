@@ -19,8 +19,7 @@ ORDER BY h.why = 'forgotten' DESC, h.why = 'blocked' DESC
 LIMIT 1
 
 -- name: revision
--- What the run knew of an article: its latest revision that this run or an earlier one claimed, and the claim that
--- came after it where there is one.
+-- What the run knew of an article: its latest revision that this run or an earlier one claimed.
 SELECT r.revision_id, r.number, r.version, r.run_id AS claimed_by, r.ingested_at, r.first_ingested_at, r.published_at,
        r.title, r.document_id, d.digest, d.length, d.lang, d.lang_confidence, d.flags, d.month, q.stage AS quarantine_stage, q.reason AS quarantine_reason
 FROM rerank.revision r
@@ -32,7 +31,7 @@ ORDER BY r.number DESC
 LIMIT 1
 
 -- name: later_claim
--- The first run that has claimed the article at all.
+-- The first run that claimed the article.
 SELECT r.run_id, u.until
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)
@@ -40,19 +39,15 @@ WHERE r.pipeline = :pipeline AND r.article_id = :article_id
 ORDER BY r.number
 LIMIT 1
 
--- name: source
--- The article as the source shows it now.
-SELECT version, ingested_at FROM {view} WHERE article_id = :article_id ORDER BY version LIMIT 1
-
 -- name: cluster
--- The row that stands for a cluster in a topic's ranking, in the latest version that a run has published.
+-- The row that stands for a cluster in a topic's ranking, in the latest publication of a run.
 SELECT r.rank, r.article_id
 FROM rerank.ranking r
 WHERE r.publication_id = (SELECT p.publication_id FROM rerank.publication p WHERE p.run_id = :run_id ORDER BY p.version DESC LIMIT 1)
   AND r.slug = :slug AND COALESCE(r.scored_document_id, r.document_id) = :document_id
 
 -- name: publication
--- The latest version that a run has published, and whether it is the page.
+-- The latest publication of a run, and whether it is the page.
 SELECT p.publication_id, p.version, p.as_of, p.published_at,
        EXISTS (SELECT FROM rerank.pointer c WHERE c.publication_id = p.publication_id) AS is_current
 FROM rerank.publication p
@@ -72,12 +67,9 @@ SELECT rank, ranked_by, logit, rank_score, light_score, truncated, is_new, copie
 FROM rerank.ranking
 WHERE publication_id = :publication_id AND slug = :slug AND article_id = :article_id
 
--- name: fits
--- Which of these patterns a document's text matches, in any case; as recall filters.
-SELECT p.pattern, d.text ~* p.pattern AS matches
-FROM rerank.document d
-CROSS JOIN unnest(CAST(:patterns AS text[])) AS p (pattern)
-WHERE d.document_id = :document_id
+-- name: text
+-- A document's text, in which the topic's terms are looked for as recall does.
+SELECT text FROM rerank.document WHERE document_id = :document_id
 
 -- name: refused
 -- Why a scorer refused a pair.
@@ -96,7 +88,7 @@ ORDER BY a.run_id DESC
 LIMIT 1
 
 -- name: hidden_members
--- Those of these articles that are hidden now.
+-- Which of these articles are hidden now.
 SELECT DISTINCT h.article_id
 FROM rerank.hidden h
 WHERE h.pipeline = :pipeline AND h.article_id = ANY(CAST(:article_ids AS text[]))

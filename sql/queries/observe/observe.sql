@@ -1,5 +1,5 @@
 -- name: scores
--- How the scoring of a run went; also where its scores count for nothing.
+-- How the scoring of a run went; scores that count for nothing are included.
 SELECT count(*) AS scored,
        percentile_cont(0.50) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p50,
        percentile_cont(0.99) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms_p99,
@@ -14,7 +14,7 @@ FROM (SELECT logit, latency_ms, scored_at FROM rerank.pair_score WHERE run_id = 
       SELECT logit, latency_ms, scored_at FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
 
 -- name: pairs
--- What became of the pairs that the run's latest publication wanted scored, and whether it is degraded or blocked.
+-- What became of the pairs that the run's latest publication wanted scored; whether it is degraded or blocked.
 SELECT p.degraded, p.blocked IS NOT NULL AS blocked,
        CAST(COALESCE(sum(t.scored), 0) AS bigint) AS pairs_scored,
        CAST(COALESCE(sum(t.from_ledger), 0) AS bigint) AS pairs_from_ledger,
@@ -27,14 +27,14 @@ WHERE p.publication_id = (SELECT max(publication_id) FROM rerank.publication WHE
 GROUP BY p.publication_id, p.degraded, p.blocked
 
 -- name: psi
--- The drift of each topic's logits in a run; null where there are too few.
+-- The drift of each topic's logits in a run; null if there are too few logits.
 UPDATE rerank.run_topic t SET psi = found.psi
 FROM unnest(CAST(:slugs AS text[]), CAST(:psis AS double precision[])) AS found (slug, psi)
 WHERE t.run_id = :run_id AND t.slug = found.slug
 
 -- name: baseline
--- Earlier runs whose scores a run is compared with: the latest ones of its pipeline under its scorer, until they have
--- scored enough between them; a blocked run's scores are none to compare with.
+-- Earlier runs whose scores a run is compared with: the latest of its pipeline under its scorer, until they have scored
+-- enough together. Blocked runs are left out.
 SELECT run_id
 FROM (
     SELECT r.run_id, sum(scored.value) OVER (ORDER BY r.until DESC, r.run_id DESC) - scored.value AS before
@@ -60,7 +60,7 @@ WHERE t.run_id = :run_id
 ORDER BY t.slug, q.query_id
 
 -- name: logits
--- The logits that these runs made, with the query that each is of; also those that count for nothing.
+-- The logits that these runs made, each with its query; logits that count for nothing are included.
 SELECT query_id, logit
 FROM rerank.pair_score
 WHERE run_id = ANY(CAST(:run_ids AS bigint[]))
@@ -70,7 +70,7 @@ FROM rerank.score_aside
 WHERE aside_for = ANY(CAST(:run_ids AS bigint[])) AND run_id = aside_for
 
 -- name: record
--- Metrics of a stage; a later try replaces them.
+-- Metrics of a stage; a later attempt replaces them.
 INSERT INTO rerank.run_metric (run_id, stage, name, value)
 SELECT :run_id, :stage, name, value
 FROM unnest(CAST(:names AS text[]), CAST(:values AS double precision[])) AS m (name, value)

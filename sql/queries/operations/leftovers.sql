@@ -8,7 +8,7 @@ WHERE EXISTS (SELECT FROM rerank.run u WHERE u.pipeline = :pipeline AND u.embedd
 ORDER BY e.embedder_id
 
 -- name: named
--- Every file of the store that a row of the pipeline names; of one run only, where it is given.
+-- Every file of the store that a row of the pipeline names; if a run is given, only the files of that run.
 SELECT p.parquet_path AS path
 FROM rerank.publication p
 WHERE p.pipeline = :pipeline AND (CAST(:run_id AS bigint) IS NULL OR p.run_id = :run_id)

@@ -1,5 +1,5 @@
 -- name: block
--- Hides an article from the views at once; a second block brings its reason up to date.
+-- Hides an article from the views at once; a second block replaces the reason.
 INSERT INTO rerank.block (pipeline, article_id, reason) VALUES (:pipeline, :article_id, :reason)
 ON CONFLICT (pipeline, article_id) DO UPDATE SET reason = EXCLUDED.reason, actor = EXCLUDED.actor, blocked_at = now()
 
@@ -15,9 +15,8 @@ SELECT EXISTS (SELECT FROM rerank.claim c WHERE c.pipeline = :pipeline AND c.art
                  WHERE c.pipeline = :pipeline AND r.article_id = :article_id), '{}') AS topics
 
 -- name: pipelines
--- The pipelines that have claimed an article, this one among them whether or not it has; another one only where its
--- article entered the source at the same moment, and so is the same row, at whatever version each has claimed it. Claims
--- stay when the revisions of one are past retention.
+-- This pipeline, and every other pipeline that has claimed the same article: an article of this id that entered the
+-- source at the same moment, at any version. Claims are read too, because revisions may be past retention.
 SELECT :pipeline AS pipeline
 UNION
 SELECT other.pipeline
@@ -32,8 +31,8 @@ WHERE mine.pipeline = :pipeline AND mine.article_id = :article_id
 ORDER BY pipeline
 
 -- name: hold_runs
--- No try of the runs that these pages are of commits until the transaction ends. Rows may still be tied to the runs:
--- a scorer that refuses a pair holds its document then, which forgetting locks next.
+-- Until the transaction ends, no try of the runs behind these pages commits. Rows may still be tied to the runs: a
+-- scorer that refuses a pair then holds its document, which forgetting locks next.
 SELECT r.run_id
 FROM rerank.run r
 WHERE r.run_id IN (SELECT p.run_id FROM rerank.pointer c JOIN rerank.publication p USING (publication_id)
@@ -47,7 +46,7 @@ INSERT INTO rerank.tombstone (pipeline, article_id, reason) VALUES (:pipeline, :
 ON CONFLICT (pipeline, article_id) DO NOTHING
 
 -- name: publications
--- Publications whose files show an article that has to go, the page's own first published again.
+-- Publications whose files show an article; the page itself is published again without it.
 SELECT p.publication_id, p.pipeline, p.parquet_path, c.publication_id IS NOT NULL AS is_current
 FROM rerank.publication p
 LEFT JOIN rerank.pointer c ON c.publication_id = p.publication_id
@@ -60,12 +59,12 @@ ORDER BY p.publication_id
 SELECT rerank.withdraw_publications(CAST(:publication_ids AS bigint[]))
 
 -- name: rows
--- What a ranking shows of an article; where it stood is kept.
+-- Empties what a ranking shows of an article; its rank is kept.
 UPDATE rerank.ranking SET title = '', url = NULL
 WHERE publication_id = ANY(CAST(:publication_ids AS bigint[])) AND article_id = :article_id AND (title, url) IS DISTINCT FROM ('', NULL)
 
 -- name: due
--- Files that have to go, once nobody can still be reading them; an earlier date stands.
+-- Lists files that are removed when the grace period is over; an earlier date is kept.
 INSERT INTO rerank.store_removal (path, due_at, reason)
 SELECT path, now() + make_interval(secs => :grace_seconds), :reason
 FROM unnest(CAST(:paths AS text[])) AS p (path)
@@ -73,7 +72,7 @@ ORDER BY path
 ON CONFLICT (path) DO NOTHING
 
 -- name: due_at
--- When the files that were marked now have to go.
+-- When the files that are listed now are removed.
 SELECT now() + make_interval(secs => :grace_seconds) AS due_at
 
 -- name: texts
@@ -83,7 +82,7 @@ WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
                       WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
 
 -- name: lock_documents
--- Nobody ties a revision or a refused pair to a document while it is found out which ones nobody else has.
+-- Nobody ties a revision or a refused pair to a document while this transaction looks for documents without a revision.
 LOCK TABLE rerank.document IN EXCLUSIVE MODE
 
 -- name: revisions
@@ -103,7 +102,7 @@ WITH before AS (
 SELECT revision_id, document_id FROM before ORDER BY revision_id
 
 -- name: documents
--- Deletes those of these documents that no revision is of, with all that was found out about them.
+-- Deletes these documents, unless a revision has one, and everything that was computed from them.
 WITH alone AS (
     SELECT d.document_id, d.month
     FROM rerank.document d
@@ -128,6 +127,6 @@ SELECT (SELECT count(*) FROM documents) AS documents,
 DELETE FROM rerank.article WHERE article_id = :article_id
 
 -- name: replace
--- The page goes from a publication whose file has to go to the same one without what was forgotten; held stays held.
+-- The page goes from a publication whose file is due to its copy without the forgotten article; a held page stays held.
 SELECT from_publication_id, to_publication_id, actor
 FROM rerank.replace_pointer(:pipeline, :from_publication_id, :publication_id, :reason)

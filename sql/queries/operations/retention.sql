@@ -3,8 +3,8 @@
 SELECT count(*) AS publications FROM rerank.publication WHERE pipeline = :pipeline
 
 -- name: publications
--- Publications past retention: neither the page nor until lately (recent_ranking shows them for 24 hours), nor the one
--- that the page goes to when a rollback is released. Of all of them, or whether this one is.
+-- Publications past retention, or whether this publication is. Three kinds stay: the page, what was the page lately
+-- (recent_ranking shows it for 24 hours), and the publication that the page goes to when a rollback is released.
 SELECT p.publication_id, p.run_id, p.version, p.parquet_path, p.row_count
 FROM rerank.publication p
 WHERE p.pipeline = :pipeline AND (CAST(:publication_id AS bigint) IS NULL OR p.publication_id = :publication_id)
@@ -26,8 +26,8 @@ ORDER BY p.publication_id
 SELECT rerank.drop_publication(:publication_id)
 
 -- name: runs
--- Runs past retention that no publication is left of, and that still have something to be deleted. The run itself
--- stays, so that its key is never given to another window. Of all of them, or whether this one is.
+-- Runs past retention, or whether this run is: no publication is left of them, and something can still be deleted. The
+-- run itself stays, so that its key is never given to another window.
 SELECT u.run_id, u.key, array_remove(ARRAY[u.members_path, u.pairs_path, u.light_path], NULL) AS paths
 FROM rerank.run u
 WHERE u.pipeline = :pipeline AND (CAST(:run_id AS bigint) IS NULL OR u.run_id = :run_id)
@@ -41,7 +41,7 @@ WHERE u.pipeline = :pipeline AND (CAST(:run_id AS bigint) IS NULL OR u.run_id = 
 ORDER BY u.run_id
 
 -- name: empty_run
--- What a run was made from; that it was, stays.
+-- Deletes what a run was made from; the run itself stays.
 WITH topics AS (
     DELETE FROM rerank.run_topic WHERE run_id = :run_id
 ), metrics AS (
@@ -56,7 +56,7 @@ SET members_path = NULL, members_sha256 = NULL, pairs_path = NULL, pairs_sha256 
 WHERE run_id = :run_id
 
 -- name: window
--- From when on articles may still be ranked: by a run that is kept, or by the next one.
+-- The earliest time whose articles may still be ranked, by a run that is kept or by the next run.
 SELECT least(CAST(:fresh_since AS timestamptz), min(u.fresh_since)) AS since
 FROM rerank.run u
 WHERE u.pipeline = :pipeline
@@ -64,7 +64,7 @@ WHERE u.pipeline = :pipeline
        OR EXISTS (SELECT FROM rerank.publication p WHERE p.run_id = u.run_id))
 
 -- name: revisions
--- Deletes revisions that no run can rank any more, with what is known of them; that they were claimed stays in the claims.
+-- Deletes revisions that no run can rank any more, and what is known of them; their claims stay.
 WITH old AS (
     SELECT r.revision_id
     FROM rerank.revision r
@@ -100,7 +100,7 @@ WITH old AS (
 SELECT count(*) AS found FROM old
 
 -- name: documents
--- Texts that no revision is of any more.
+-- Documents that no revision has any more.
 SELECT d.document_id
 FROM rerank.document d
 WHERE NOT EXISTS (SELECT FROM rerank.revision r WHERE r.document_id = d.document_id)
@@ -108,7 +108,7 @@ ORDER BY d.document_id
 LIMIT :batch
 
 -- name: delete_documents
--- Deletes those of these texts that still no revision is of; their scores go with their month.
+-- Deletes these documents, unless a revision has one again; their scores go with their month.
 WITH alone AS (
     SELECT d.document_id
     FROM rerank.document d
@@ -122,8 +122,8 @@ WITH alone AS (
 DELETE FROM rerank.document d USING alone WHERE d.document_id = alone.document_id
 
 -- name: months
--- The ledger's months, and whether an article that may still be ranked has its scores there, or those of its cluster's
--- leader: by a run of lately, or by the next one of a pipeline, whose window is as long as that of the run before.
+-- The ledger's months, and whether an article that may still be ranked has its scores there, or its cluster's leader has.
+-- A recent run may rank it, or the next run of a pipeline, whose window is as long as the window of the run before.
 WITH windows AS (
     SELECT u.pipeline,
            least(CAST(:fresh_since AS timestamptz), min(u.fresh_since) FILTER (WHERE u.created_at >= :grace),
@@ -150,5 +150,5 @@ FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month, pg_total_relation
 ORDER BY m.month
 
 -- name: drop_month
--- Drops a month of the ledger. Who reads or writes the ledger waits behind this, so that it gives up soon.
+-- Drops a month of the ledger. Readers and writers of the ledger wait behind this statement, so it gives up soon.
 SELECT set_config('lock_timeout', '3s', true), rerank.drop_month(CAST(:month AS date)) AS dropped

@@ -1,5 +1,5 @@
 -- name: take_overdue_fence
--- A try for a run that is late, unless it is published, has nothing to publish yet, or a try of its own is at work.
+-- Take a fence for a late run, unless the run is published, has nothing to publish yet, or is at work on a stage by itself.
 WITH taken AS (
     UPDATE rerank.run SET fence = fence + 1, busy_since = clock_timestamp()
     WHERE run_id = :run_id AND published_at IS NULL AND prepared_at IS NOT NULL

@@ -8,7 +8,7 @@ LIMIT 1
 
 -- name: scores
 -- How the scores that a run made are spread, all together (shard null) and by shard; with the margin of the canary that
--- each shard's engine showed, null where none was kept.
+-- each shard's engine showed, null if none was kept.
 SELECT s.shard, s.pairs, s.not_finite, s.deviation, margin.value AS margin
 FROM (
     SELECT shard, count(*) AS pairs, count(*) FILTER (WHERE NOT finite) AS not_finite,
@@ -50,8 +50,8 @@ WHERE run_id = :run_id
 ORDER BY slug
 
 -- name: standing
--- The page that stands: which of these topics it has, and how many of them are empty without the articles that must not be
--- shown any more.
+-- The current page: which of these topics it has, and how many of them are empty without the articles that must not be shown
+-- any more.
 SELECT p.run_id, array_remove(array_agg(t.slug), NULL) AS slugs,
        count(t.slug) FILTER (WHERE NOT EXISTS (
            SELECT FROM rerank.ranking r
@@ -64,7 +64,7 @@ WHERE c.pipeline = :pipeline
 GROUP BY p.run_id
 
 -- name: hold_run
--- The gate waits until no try has a chunk of scores half in the ledger; later ones wait for the gate.
+-- The gate waits until no try is in the middle of writing a chunk of scores; later tries wait for the gate.
 SELECT run_id FROM rerank.run WHERE run_id = :run_id FOR UPDATE
 
 -- name: set_aside
@@ -86,11 +86,11 @@ SET logit = EXCLUDED.logit, truncated = EXCLUDED.truncated, shard = EXCLUDED.sha
 SELECT count(*) AS distrusted FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id
 
 -- name: drop_aside
--- What was set aside for a run is needed no more: it passed.
+-- The run passed: what was set aside for it is needed no more.
 DELETE FROM rerank.score_aside WHERE aside_for = :run_id
 
 -- name: add
--- A decision of the gate, or of a person about it.
+-- Keep a decision of the gate, or of a person about the run.
 INSERT INTO rerank.gate (run_id, verdict, sentence, fence, actor)
 VALUES (:run_id, :verdict, :sentence, :fence, COALESCE(CAST(:actor AS text), session_user))
 RETURNING actor
@@ -100,7 +100,7 @@ RETURNING actor
 SELECT DISTINCT month FROM rerank.score_aside WHERE aside_for = :run_id ORDER BY month
 
 -- name: bring_back
--- Scores that were set aside go back to the ledger: those that the run made itself, or those that it replaced. One that
+-- Scores that were set aside go back to the ledger: those that the run made itself, or those that it replaced. A score that
 -- the ledger has got since stays.
 WITH back AS (
     DELETE FROM rerank.score_aside

@@ -1,21 +1,10 @@
--- name: absent
--- Articles that the source view does not have any more.
-SELECT w.article_id
-FROM unnest(CAST(:article_ids AS text[])) AS w (article_id)
-WHERE NOT EXISTS (SELECT FROM {view} s WHERE s.article_id = w.article_id)
-ORDER BY w.article_id
-
--- name: source
--- An article of the source view: whether it has any at all.
-SELECT article_id FROM {view} LIMIT 1
-
 -- name: set_back
--- Articles of the window that the source has again, and those that have left every window since.
+-- Forget that articles were gone: the source has them again, or every window has passed them.
 DELETE FROM rerank.deleted
 WHERE pipeline = :pipeline AND (article_id = ANY(CAST(:article_ids AS text[])) OR noticed_at < :fresh_since)
 
 -- name: set_deleted
--- Articles of the window that the source does not have any more; the time stays that of the first notice.
+-- Note articles of the window that the source does not have any more; the time stays that of the first notice.
 INSERT INTO rerank.deleted (pipeline, article_id)
 SELECT :pipeline, article_id FROM unnest(CAST(:article_ids AS text[])) AS a (article_id)
 ORDER BY article_id

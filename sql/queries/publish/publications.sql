@@ -1,5 +1,5 @@
 -- name: lock
--- Publications of one pipeline commit one at a time, so that the pointer is compared with what stands.
+-- Publications of one pipeline commit one at a time, so that the pointer is compared with the current page.
 SELECT rerank.take_turn('publish ' || :pipeline)
 
 -- name: add
@@ -9,7 +9,7 @@ VALUES (:pipeline, :run_id, :version, :fence, :as_of, :parquet_path, :parquet_sh
 RETURNING publication_id
 
 -- name: again
--- A publication and its run, to be published again.
+-- A publication that is to be published again, and the next version of its run.
 SELECT p.pipeline, p.run_id, p.fence, p.as_of, p.degraded, p.blocked, p.row_count,
        (SELECT count(*) FROM rerank.ranking r WHERE r.publication_id = p.publication_id) AS rows_left,
        (SELECT max(o.version) + 1 FROM rerank.publication o WHERE o.run_id = p.run_id) AS next_version
@@ -17,8 +17,12 @@ FROM rerank.publication p
 WHERE p.publication_id = :publication_id
 
 -- name: again_rows
--- The rows of a publication without those of forgotten articles, their ranks closed up.
-SELECT r.slug AS topic, row_number() OVER (PARTITION BY r.slug ORDER BY r.rank) AS rank, {columns}
+-- The rows of a publication without those of forgotten articles, their ranks closed up; the columns of schemas.RANKING, in
+-- that order, lists as JSON.
+SELECT r.slug AS topic, row_number() OVER (PARTITION BY r.slug ORDER BY r.rank) AS rank,
+       r.article_id, r.title, r.url, r.source, r.lang, r.published_at, r.first_ingested_at, r.began_at, r.ranked_by, r.logit,
+       r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, CAST(to_json(r.copy_sources) AS text) AS copy_sources,
+       r.topic_version_id, r.revision_id, r.document_id, r.scored_document_id, r.scored_article_id, r.scorer_id
 FROM rerank.ranking r
 JOIN rerank.publication p USING (publication_id)
 WHERE r.publication_id = :publication_id
@@ -26,7 +30,7 @@ WHERE r.publication_id = :publication_id
 ORDER BY r.slug COLLATE "C", r.rank
 
 -- name: again_topics
--- The topics of a publication, for the one that it is published as again.
+-- The topics of a publication, copied to the publication that it is published again as.
 INSERT INTO rerank.ranking_topic (publication_id, slug, topic_version_id, scorer_id, state, candidates, from_ledger, scored,
                                   refused, missing, left_out, ranked)
 SELECT :publication_id, t.slug, t.topic_version_id, t.scorer_id,
@@ -39,7 +43,7 @@ CROSS JOIN LATERAL (
 WHERE t.publication_id = :before
 
 -- name: again_hidden
--- What a publication leaves out that is published again: what it left out before, and what was forgotten since.
+-- What a publication that is published again leaves out: what it left out before, and what was forgotten since.
 INSERT INTO rerank.publication_hidden (publication_id, article_id, why)
 SELECT :publication_id, h.article_id, h.why
 FROM rerank.publication_hidden h
@@ -53,7 +57,7 @@ WHERE t.pipeline = :pipeline
        OR EXISTS (SELECT FROM rerank.ranking r WHERE r.publication_id = :before AND r.article_id = t.article_id))
 
 -- name: standing
--- The publication that the pipeline's pointer is at.
+-- The page: the publication that the pipeline's pointer is at.
 SELECT c.publication_id, c.held, p.run_id, p.version, p.as_of, p.parquet_path, p.withdrawn_at IS NOT NULL AS withdrawn
 FROM rerank.pointer c JOIN rerank.publication p USING (publication_id)
 WHERE c.pipeline = :pipeline

@@ -8,26 +8,29 @@ ORDER BY p.version DESC
 LIMIT 1
 
 -- name: add_hidden
--- What a publication left out of its window.
+-- Keep what a publication leaves out of its window, and why.
 INSERT INTO rerank.publication_hidden (publication_id, article_id, why)
 SELECT :publication_id, article_id, why
 FROM unnest(CAST(:article_ids AS text[]), CAST(:whys AS text[])) AS h (article_id, why)
 ORDER BY article_id
 
 -- name: move_pointer
--- Frontends see this publication from the commit on; a row says that the pointer moved, by the rules of the function.
+-- Frontends see this publication from the commit on, if the rules of the function allow it; a row says that the pointer moved.
 SELECT :publication_id AS to_publication_id WHERE rerank.move_pointer(:pipeline, :publication_id)
 
 -- name: done
--- The run has a publication.
+-- Note on the run that it has a publication.
 UPDATE rerank.run SET published_at = now(), degraded = :degraded WHERE run_id = :run_id
 
 -- name: rows
 -- The rows of a publication, to name what a rerun changed.
-SELECT slug, rank, article_id, COALESCE(scored_document_id, document_id) AS scored_document_id, logit, copies FROM rerank.ranking WHERE publication_id = :publication_id ORDER BY slug, rank
+SELECT slug, rank, article_id, COALESCE(scored_document_id, document_id) AS scored_document_id, logit, copies
+FROM rerank.ranking
+WHERE publication_id = :publication_id
+ORDER BY slug, rank
 
 -- name: was_hidden
--- What a publication left out of its window.
+-- What an earlier publication left out, to tell which articles are shown again.
 SELECT article_id, why FROM rerank.publication_hidden WHERE publication_id = :publication_id ORDER BY article_id
 
 -- name: is_newest
@@ -41,15 +44,15 @@ FROM rerank.run run
 WHERE run.run_id = :run_id
 
 -- name: unfill_topics
--- Pairs of these topics stayed unscored: the next run fills them again. The newest run takes back only its own word; a
--- fill that an earlier one gave is out of date by itself, and still tells which scorer ranks the topic.
+-- Pairs of these topics stayed unscored: the next run fills the topics again. The newest run removes only its own fills: a
+-- fill of an earlier run is out of date by itself, and still tells which scorer ranks the topic.
 DELETE FROM rerank.fill f
 USING unnest(CAST(:slugs AS text[]), CAST(:recall_digests AS bytea[])) AS u (slug, recall_digest)
 WHERE f.pipeline = :pipeline AND f.slug = u.slug AND f.recall_digest = u.recall_digest AND f.scorer_id = :scorer_id
   AND (f.run_id = :run_id OR NOT :is_newest)
 
 -- name: fill_topics
--- All that the newest run wanted of these topics is scored: they are filled, and under this scorer alone.
+-- All pairs that the newest run asked for are scored: these topics are filled, under this scorer alone.
 WITH whole AS (
     SELECT slug, recall_digest FROM unnest(CAST(:slugs AS text[]), CAST(:recall_digests AS bytea[])) AS w (slug, recall_digest)
 ), overtaken AS (

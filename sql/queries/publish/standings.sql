@@ -10,6 +10,6 @@ WHERE r.run_id = :run_id
 ORDER BY t.slug
 
 -- name: display
--- What frontends show of a revision; of links only those that are links to a page.
+-- What frontends show of a revision; a link only if it is an http or https link.
 SELECT revision_id, title, CASE WHEN url ~* '^https?://' THEN url END AS url, source
 FROM rerank.revision WHERE revision_id = ANY(CAST(:revision_ids AS bigint[])) ORDER BY revision_id

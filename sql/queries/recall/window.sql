@@ -55,15 +55,6 @@ JOIN rerank.document d ON d.document_id = p.scored_document_id
 LEFT JOIN rerank.near_copy n ON n.pipeline = :pipeline AND n.document_id = p.scored_document_id
 ORDER BY p.first_at, p.first_article_id, p.scored_document_id, p.place
 
--- name: filter
--- Documents whose text matches every `must` pattern and no `must_not` pattern, in any case.
-SELECT d.document_id
-FROM rerank.document d
-WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
-  AND NOT EXISTS (SELECT FROM unnest(CAST(:must AS text[])) AS t (pattern) WHERE d.text !~* t.pattern)
-  AND NOT EXISTS (SELECT FROM unnest(CAST(:must_not AS text[])) AS t (pattern) WHERE d.text ~* t.pattern)
-ORDER BY d.document_id
-
 -- name: terms
 -- The BM25 terms of documents, as prepare has stored them.
 SELECT document_id, terms FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

@@ -1,5 +1,5 @@
 -- name: begin
--- A row that is found here belongs to a try that failed or vanished.
+-- Leave the mark of a try; a row that is already there belongs to a try that failed or vanished.
 INSERT INTO rerank.scoring_attempt AS a (run_id, shard)
 VALUES (:run_id, :shard)
 ON CONFLICT (run_id, shard) DO UPDATE
@@ -8,7 +8,7 @@ SET failures = a.failures + 1, meetings = 0, begun_at = now(),
 RETURNING failures, alone_query_id, alone_document_id, alone_times
 
 -- name: end
--- The try came to its end, whatever it left unscored.
+-- Remove the mark: the try came to its end, whatever it left unscored.
 DELETE FROM rerank.scoring_attempt WHERE run_id = :run_id AND shard = :shard
 
 -- name: meet
@@ -29,7 +29,7 @@ WHERE a.run_id = o.run_id AND a.shard = o.shard
 RETURNING a.meetings
 
 -- name: alone
--- Which pair is in the engine by itself; null: none. The same pair again keeps its count.
+-- Name the pair that is in the engine by itself; null: there is none. The same pair again keeps its count.
 UPDATE rerank.scoring_attempt
 SET alone_times = CASE
         WHEN (alone_query_id, alone_document_id) IS NOT DISTINCT FROM (CAST(:query_id AS bigint), CAST(:document_id AS bigint))

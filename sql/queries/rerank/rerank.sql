@@ -10,7 +10,7 @@ ORDER BY tokens.recorded_at DESC
 LIMIT 1
 
 -- name: has_any
--- Whether one of these pairs has a score; of this run alone, where one is given.
+-- Whether one of these pairs has a score; if a run is given, a score that this run made.
 SELECT EXISTS (
     SELECT
     FROM unnest(CAST(:query_ids AS bigint[]), CAST(:document_ids AS bigint[]), CAST(:months AS date[])) AS p (query_id, document_id, month)

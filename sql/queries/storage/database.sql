@@ -1,3 +1,21 @@
+-- name: begin_reading
+-- All statements of the transaction see one moment, and none of them can write.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- name: begin_writing
+-- Each statement sees what was committed before it, whatever the server's default is.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED
+
+-- name: limits
+-- How long the transaction may wait for a lock, and idle between two statements; its times are UTC.
+SELECT set_config('lock_timeout', :lock, true),
+       set_config('idle_in_transaction_session_timeout', :idle, true),
+       set_config('TimeZone', 'UTC', true)
+
+-- name: may_idle
+-- The caller computes between two statements of its transaction.
+SELECT set_config('idle_in_transaction_session_timeout', :idle, true)
+
 -- name: end
 -- Ends these sessions; what they had begun is rolled back.
 SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS integer[])) AS s (pid)

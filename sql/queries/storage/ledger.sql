@@ -2,9 +2,20 @@
 -- The partition that a month's documents keep their scores in.
 SELECT rerank.ensure_month(CAST(:month AS date))
 
+-- name: make_batch
+-- Holds scores until they are merged into the ledger; a transaction may bring several batches.
+CREATE TEMP TABLE IF NOT EXISTS new_score (
+    month       date,
+    document_id bigint,
+    query_id    bigint,
+    logit       real,
+    truncated   boolean,
+    latency_ms  real
+) ON COMMIT DROP
+
 -- name: replace
 -- A run that rescores puts its own score in the place of an older one, which is kept until the gate has let the run pass;
--- what another of its tries has written stands.
+-- what another of its tries has written stays.
 WITH replaced AS (
     INSERT INTO rerank.score_aside (aside_for, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms,
                                     engine, device, scored_at)

@@ -1,5 +1,5 @@
 -- name: current
--- The newest version of each topic of a pipeline, by slug; only those in use where :active_only.
+-- The newest version of each topic of a pipeline, by slug; only those in use if :active_only.
 SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
        v.min_score, v.half_life_hours, v.active, v.topic_version_id, v.number
 FROM rerank.topic t

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 
-const STANDING = `
+const STATE = `
   SELECT publication_id, state, as_of FROM rerank.current_topic WHERE pipeline = 'news' AND topic = $1`;
 const ROWS = `
   SELECT rank, title, url, source, ranked_by FROM rerank.recent_ranking
@@ -13,9 +13,9 @@ const READABLE = `SELECT EXISTS (SELECT FROM rerank.recent_ranking WHERE publica
 
 // The topic's rows, `size` at a time, all of one publication.
 export async function* pages(client, topic, size) {
-  const [standing] = (await client.query(STANDING, [topic])).rows;
-  if (!standing) throw new Error(`the page has no topic ${JSON.stringify(topic)}`);
-  const publication = standing.publication_id; // a bigint: node-postgres gives it as a string, so keep it one
+  const [stateRow] = (await client.query(STATE, [topic])).rows;
+  if (!stateRow) throw new Error(`the page has no topic ${JSON.stringify(topic)}`);
+  const publication = stateRow.publication_id; // a bigint: node-postgres gives it as a string, so keep it a string
   let last = 0;
   for (;;) {
     const { rows } = await client.query(ROWS, [publication, topic, last, size]);
@@ -27,7 +27,7 @@ export async function* pages(client, topic, size) {
   if (last && !readable) throw new Error(`publication ${publication} left the page a day ago: begin again`);
 }
 
-// Every text is a stranger's. In a browser, `element.textContent = title` does the same.
+// Every text comes from a stranger. In a browser, `element.textContent = title` does the same.
 export const escape = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.codePointAt(0)};`);
 
 export function item({ rank, title, url, source, ranked_by }) {

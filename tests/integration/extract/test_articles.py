@@ -77,7 +77,7 @@ def test_every_line_lands_in_exactly_one_bucket(database: Database, tmp_path: Pa
     assert report.lines == sum(buckets(report)) == 8
     assert report.complete
     assert [number for number, _ in bad] == [5, 6, 8]
-    assert bad[-1][1] == "article_id stands on line 1 already with other content; keep one of them"
+    assert bad[-1][1] == "article_id is on line 1 already with other content; keep one of them"
     assert stored(database)["new"]["title"] == ""
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_is_away_is_retryable(tmp_path: Path) -> None:
 
 
 def test_the_sample_loads_whole(database: Database) -> None:
-    sample = Path(articles.__file__).parent / "demo" / "sample" / "articles.jsonl"
+    sample = Path(articles.__file__).parents[1] / "demo" / "sample" / "articles.jsonl"
     report = load_articles(database, sample, published_now=True)
     assert (report.bad, report.blank, report.ignored) == (0, 0, {})
     assert report.inserted >= 150

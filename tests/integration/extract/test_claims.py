@@ -22,9 +22,9 @@ from sqlalchemy import text
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import InputError, SourceError
-from rerank_core.extract import extract
 from rerank_core.operations.claim import claim_late
 from rerank_core.storage import database as db
+from rerank_core.storage import source
 from rerank_core.storage.database import Database
 
 TABLE = (
@@ -195,11 +195,11 @@ class TestSnapshot:
 
     def changing(self, wire: Wire, monkeypatch: pytest.MonkeyPatch, *, torn: bool) -> None:
         """The source changes once its keys are read; `torn`: the bodies come from another snapshot."""
-        copy_out, changed = extract.copy_out, threading.Event()
+        copy_out, changed = source.copy_out, threading.Event()
 
         def and_then_change(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract.source_keys" and not changed.is_set():
+            if name == "source.keys" and not changed.is_set():
                 changed.set()
                 wire.edit("edited", "new")
                 wire.write("DELETE FROM story WHERE id = 'deleted'")
@@ -208,7 +208,7 @@ class TestSnapshot:
                     connection.connection.commit()
             return found
 
-        monkeypatch.setattr(extract, "copy_out", and_then_change)
+        monkeypatch.setattr(source, "copy_out", and_then_change)
         wire.put("deleted", "edited", "same")
 
     def test_what_changes_between_snapshot_and_claim_stays_for_the_next_run(
@@ -246,16 +246,16 @@ class TestSnapshot:
 
     def overtaken(self, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
         """A claim has taken its snapshot; the story is edited; another run claims before the first one goes on."""
-        copy_out, has_snapshot, go_on = extract.copy_out, threading.Event(), threading.Event()
+        copy_out, has_snapshot, go_on = source.copy_out, threading.Event(), threading.Event()
 
         def and_then_wait(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
             found = copy_out(connection, name, *arguments, **values)
-            if name == "extract.source_keys" and not has_snapshot.is_set():
+            if name == "source.keys" and not has_snapshot.is_set():
                 has_snapshot.set()
                 assert go_on.wait(30)
             return found
 
-        monkeypatch.setattr(extract, "copy_out", and_then_wait)
+        monkeypatch.setattr(source, "copy_out", and_then_wait)
         wire.put("a")
         blocked = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -289,9 +289,8 @@ class TestSnapshot:
 DYING = """
 import os, signal, sys
 from rerank_core import pipeline
-from rerank_core.extract import extract
 from rerank_core.settings import Settings
-from rerank_core.storage import database
+from rerank_core.storage import database, source
 run_id, step, torn = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "torn"
 read = database.statement
 
@@ -312,7 +311,7 @@ def dying(perform):
         return found
     return performed
 
-database.statement, database.one, extract.copy_in = statement, dying(database.one), dying(extract.copy_in)
+database.statement, database.one, source.copy_in = statement, dying(database.one), dying(source.copy_in)
 pipeline.run_stage("extract", resources=pipeline.Resources.of(Settings.load()), run_id=run_id)
 """
 
@@ -438,4 +437,4 @@ class TestLate:
         said = " ".join(capsys.readouterr().out.split())
         assert ended.value.code in (0, None)
         assert "claimed 2 unchanged 1 too late 0" in said
-        assert "the next run prepares what was claimed, and ranks the 1 articles of it" in said
+        assert "the next run prepares what was claimed, and ranks the 1 of these articles" in said

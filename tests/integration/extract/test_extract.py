@@ -15,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from rerank_core.errors import FencedError, SourceError
 from rerank_core.extract import extract
 from rerank_core.records import Run
-from rerank_core.storage import runs
+from rerank_core.storage import runs, source
+from rerank_core.storage.source import Relations
 
 
 def claim(room: Newsroom, key: str | None = None, **options: Any) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def meet(room: Newsroom) -> extract.Extracted:
     view = room.settings.source_view
 
     def take(connection: Any, run: Run) -> extract.Extracted:
-        return extract._claim(connection, run, run.fence, view=view, keys=view, rows=view)
+        return extract._claim(connection, run, run.fence, view, Relations(keys=view, rows=view))
 
     def take_second() -> extract.Extracted:
         with room.database.transaction() as connection:
@@ -256,7 +257,7 @@ def test_control_without_the_lock_a_second_claim_takes_the_same_rows(
             "ingested_at::timestamp",
             "ingested_at has no time zone; write ingested_at AT TIME ZONE 'UTC' AS ingested_at",
         ),
-        ("-body", "column body is missing (select NULL::text AS body where you have none)"),
+        ("-body", "column body is missing (select NULL::text AS body if you have none)"),
         ("-version", "column version is missing"),
         ("published_at::date", "published_at is date"),
     ],
@@ -265,7 +266,7 @@ def test_a_view_that_breaks_the_contract_is_told_what_to_write(
     room: Newsroom, columns: str, message: str
 ) -> None:
     chosen = []
-    for name in extract.CONTRACT:
+    for name in source.CONTRACT:
         if columns.startswith(f"{name}::"):
             chosen.append(f"CAST(NULL AS {columns.partition('::')[2]}) AS {name}")
         elif columns != f"-{name}":
@@ -281,7 +282,7 @@ def test_all_problems_of_a_view_are_told_at_once(room: Newsroom) -> None:
     room.sql("CREATE VIEW feed AS SELECT 1 AS article_id")
     with pytest.raises(SourceError) as caught:
         claim(room.tuned(source_view="feed"))
-    assert str(caught.value).count(";") >= len(extract.CONTRACT) - 1
+    assert str(caught.value).count(";") >= len(source.CONTRACT) - 1
 
 
 def test_a_view_that_does_not_exist_is_named(room: Newsroom) -> None:

@@ -137,7 +137,7 @@ def test_odd_texts_come_over_from_another_database_unchanged(room: Newsroom, els
 def test_many_bodies_are_fetched_in_parts(
     room: Newsroom, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rerank_core.extract.extract.FETCH_ROWS", 3)
+    monkeypatch.setattr("rerank_core.storage.source.FETCH_ROWS", 3)
     source = fill(elsewhere, "bigint")
     with source.transaction() as connection:
         connection.execute(

@@ -138,7 +138,7 @@ def json_objects(room: Newsroom) -> dict[str, list[Any]]:
     return {
         "LATEST": [latest],
         "LATEST_TOPIC": list(latest["topics"].values()),
-        "TOPIC_PAGE": files,
+        "TOPIC_FILE": files,
         "JSON_COUNTS": [file["counts"] for file in files],
         "JSON_ARTICLE": [article for file in files for article in file["articles"]],
     }
@@ -166,7 +166,7 @@ def is_of_type(value: object, kind: str) -> bool:
     raise AssertionError(f"{kind} has no form in JSON")
 
 
-@pytest.mark.parametrize("table", ["LATEST", "LATEST_TOPIC", "TOPIC_PAGE", "JSON_COUNTS", "JSON_ARTICLE"])
+@pytest.mark.parametrize("table", ["LATEST", "LATEST_TOPIC", "TOPIC_FILE", "JSON_COUNTS", "JSON_ARTICLE"])
 def test_json_objects_have_the_keys_types_and_nulls_that_are_described(varied: Newsroom, table: str) -> None:
     described: tuple[Column, ...] = getattr(contract, table)
     objects = json_objects(varied)[table]

@@ -183,7 +183,7 @@ def test_a_repair_of_what_is_right_writes_nothing(room: Newsroom) -> None:
     news(room)
     published = room.run()["publish"]
     assert repair(room) == json_pages.Repaired(published["publication_id"], 0, False)
-    assert repair(room, anew=True).written == 2
+    assert repair(room, rewrite=True).written == 2
 
 
 def test_a_pipeline_without_a_page_has_no_files(room: Newsroom) -> None:
@@ -192,7 +192,7 @@ def test_a_pipeline_without_a_page_has_no_files(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1}', b"\xff"])
-def test_a_latest_json_that_cannot_be_read_is_written_anew(room: Newsroom, content: bytes) -> None:
+def test_a_latest_json_that_cannot_be_read_is_written_again(room: Newsroom, content: bytes) -> None:
     news(room)
     room.run()
     (root(room) / "news/latest.json").write_bytes(content)

@@ -64,7 +64,7 @@ def ten(room: Newsroom) -> Newsroom:
 
 
 def put_another_first(room: Newsroom, number: int) -> None:
-    """Publish anew, so that every rank is another article's."""
+    """Publish again, so that every rank is another article's."""
     room.add(f"solar {'solar ' * (12 + number)}")
     assert room.run(f"run {number}")["publish"]["is_current"]
 

@@ -190,7 +190,7 @@ def test_in_a_cluster_the_copy_goes_to_the_node_that_has_the_pipelines_slot(
     for node in nodes:
         hot_room = room.tuned(redis_url=node.url)
         assert hot_room.run()["publish"]["redis_failed"] == 0
-        assert sync(hot_room, anew=True).written == 2
+        assert sync(hot_room, rewrite=True).written == 2
     with redis.RedisCluster.from_url(nodes[0].url) as client:
         slots = {client.keyslot(key) for key in client.scan_iter("*")}
         assert slots == {client.keyslot("rerank:{news}:page")}

@@ -84,7 +84,7 @@ class TestFailure:
         monkeypatch.undo()
         redis_server.start()
         hot_room.engines.install(monkeypatch)
-        assert sync(hot_room, anew=True).written == 2
+        assert sync(hot_room, rewrite=True).written == 2
         with redis_server.client() as client:
             assert_right(hot_room, client)
 
@@ -291,7 +291,7 @@ class TestFailure:
         self, hot_room: Newsroom, caplog: pytest.LogCaptureFixture, query: str
     ) -> None:
         room = hot_room.tuned(redis_url=f"{hot_room.settings.redis_url}?{query}")
-        self.assert_page_without_copy(room, caplog, "has an option that redis-py does not take")
+        self.assert_page_without_copy(room, caplog, "has an option that redis-py does not accept")
         assert "hunter2" not in caplog.text
 
 

@@ -17,9 +17,9 @@ pytestmark = needs_redis
 
 
 class TestRepair:
-    """What is lost or spoilt is made anew; what is right is not written again, and lives on."""
+    """What is lost or spoilt is made again; what is right is not written again, and lives on."""
 
-    def test_what_is_right_is_not_written_again_and_its_time_to_live_begins_anew(
+    def test_what_is_right_is_not_written_again_and_its_time_to_live_begins_again(
         self, hot_room: Newsroom, reader: "redis.Redis"
     ) -> None:
         published = hot_room.run()["publish"]
@@ -40,7 +40,7 @@ class TestRepair:
         assert_right(hot_room, reader)
 
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1}', b"\xff"])
-    def test_a_page_key_that_cannot_be_read_is_written_anew(
+    def test_a_page_key_that_cannot_be_read_is_written_again(
         self, hot_room: Newsroom, reader: "redis.Redis", content: bytes
     ) -> None:
         hot_room.run()
@@ -53,10 +53,10 @@ class TestRepair:
         for key in ("rerank:{news}:topic:solar", "rerank:{news}:ranked:solar"):
             reader.delete(key)
             reader.lpush(key, "x")
-        assert sync(hot_room, anew=True).written == 2
+        assert sync(hot_room, rewrite=True).written == 2
         assert_right(hot_room, reader)
 
-    def test_the_copy_expires_and_is_made_anew(self, hot_room: Newsroom, reader: "redis.Redis") -> None:
+    def test_the_copy_expires_and_is_made_again(self, hot_room: Newsroom, reader: "redis.Redis") -> None:
         hot_room.tuned(redis_ttl_hours=1e-5).run()
         deadline = time.monotonic() + 20
         while reader.dbsize():
@@ -79,7 +79,7 @@ class TestRepair:
             assert "solar 2" in copy(client)
             assert_right(hot_room, client)
 
-    def test_the_command_makes_it_anew(
+    def test_the_command_makes_it_again(
         self,
         hot_room: Newsroom,
         reader: "redis.Redis",
@@ -97,7 +97,7 @@ class TestRepair:
         assert f"publication {published['publication_id']}, 2 topics" in capsys.readouterr().out
         assert_right(hot_room, reader)
 
-    def test_the_clean_up_makes_it_anew(self, hot_room: Newsroom, reader: "redis.Redis") -> None:
+    def test_the_clean_up_makes_it_again(self, hot_room: Newsroom, reader: "redis.Redis") -> None:
         hot_room.run()
         reader.delete("rerank:{news}:topic:solar")
         assert clean_up(hot_room, dry_run=True).redis_written == 0

@@ -81,7 +81,7 @@ class TestOvertaken:
         """A rollback to the page that the late writer saw before: its comparison must fail all the same."""
         hot_room.run()
         before = page_key(reader)
-        sync(hot_room, anew=True)
+        sync(hot_room, rewrite=True)
         after = page_key(reader)
         assert before["copy"] != after["copy"]
         assert {**before, "copy": ""} == {**after, "copy": ""}
@@ -210,4 +210,4 @@ def test_an_older_page_raises_nothing_but_the_end_of_patience(
     hot_room.run()
     monkeypatch.setattr(Server, "swap", lambda *_: False)
     with pytest.raises(RedisUnavailable, match="5 newer pages came while it was written"):
-        sync(hot_room, anew=True)
+        sync(hot_room, rewrite=True)

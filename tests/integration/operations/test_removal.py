@@ -195,7 +195,7 @@ class TestForget:
         found = forget(room)
         assert set(found.due) <= files_with_mark(room)  # readers may have their paths still
         assert room.standing().parquet_path not in files_with_mark(room)
-        assert json_pages.stands(room.database, room.resources.store, "news")
+        assert json_pages.is_up_to_date(room.database, room.resources.store, "news")
         clean_up(room)
         assert files_with_mark(room) == set()
         assert Path(room.resources.store.full_path(room.standing().parquet_path)).is_file()

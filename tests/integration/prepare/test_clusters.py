@@ -253,7 +253,7 @@ def test_a_rerun_that_finds_a_copy_hidden_says_why_its_rows_differ(room: Newsroo
         == "copies: 1 rows count other copies, which were hidden or are shown again"
     )
     block(room, "agency")
-    assert "deleted: 1 articles were blocked" in room.run("k")["publish"]["difference"]
+    assert "deleted: 1 articles were hidden by hand" in room.run("k")["publish"]["difference"]
 
 
 def test_a_forgotten_leader_is_replaced_and_the_story_is_scored_anew(room: Newsroom) -> None:

@@ -367,7 +367,7 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
 ) -> None:
     fill(room)
     killed: list[int] = []
-    original = prepare._still_there
+    original = prepare._without_forgotten
 
     def killing(connection: Any, made: Any) -> Any:
         for helper in running_helpers():
@@ -376,10 +376,10 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
                 killed.append(helper.pid)
         return original(connection, made)
 
-    monkeypatch.setattr(prepare, "_still_there", killing)
+    monkeypatch.setattr(prepare, "_without_forgotten", killing)
     counts, rows, tallied = prepared_with(helped(monkeypatch, room, 2), room.until("prepare"))
     assert len(killed) >= 2
-    assert "a helper is gone" in caplog.text
+    assert "a helper died" in caplog.text
     assert (counts["revisions"], counts["quarantined"]) == (34, 2)
     assert all((row[2] is None) != (row[-1] is None) for row in rows)
     assert tallied["lang_en"] + tallied["lang_zh"] == 32

@@ -109,7 +109,8 @@ def test_an_article_that_nobody_claimed_is_an_error(room: Newsroom, show: Show) 
     assert code == 1
     assert (
         err
-        == "rerank: article 'bridge' was never claimed in pipeline news; the next run claims what is new\n"
+        == "rerank: article 'bridge' was never claimed in pipeline 'news'; check the id, or wait for the next run, which"
+        " claims new articles\n"
     )
 
 

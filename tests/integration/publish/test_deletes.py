@@ -77,11 +77,11 @@ def test_whether_the_source_has_any_article_is_asked_only_where_one_is_gone(
 
     monkeypatch.setattr(db, "rows", told)
     room.run("first")
-    assert asked.count("hidden.absent") == 1
-    assert "hidden.source" not in asked
+    assert asked.count("source.absent") == 1
+    assert "source.first" not in asked
     delete(room, "solar 2")
     room.run("second")
-    assert asked.count("hidden.source") == 1
+    assert asked.count("source.first") == 1
 
 
 def test_where_deletes_are_ignored_it_stays_and_nothing_is_noted(room: Newsroom) -> None:
@@ -107,7 +107,9 @@ def test_every_reason_of_a_removal_is_named(room: Newsroom) -> None:
     delete(room, "solar 1")
     room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'solar 2', 'r')")
     found = room.run("k")["publish"]
-    assert found["difference"] == "deleted: 1 articles were blocked, 1 articles are gone from the source"
+    assert (
+        found["difference"] == "deleted: 1 articles were hidden by hand, 1 articles are gone from the source"
+    )
     assert hidden(room) == {"solar 1": "deleted", "solar 2": "blocked"}
 
 
@@ -151,7 +153,7 @@ class TestAtOnce:
             many.run("second")
         assert str(caught.value) == (
             "source view rerank.source_article lacks 3 of the window's 10 articles, all gone at once: the page stays as"
-            " it is; mend the view, or, where they were deleted on purpose, publish with RERANK_DELETES_STOP_SHARE=1"
+            " it is; repair the view; if they were deleted on purpose, publish with RERANK_DELETES_STOP_SHARE=1"
         )
         assert many.page() == page
         assert many.value("SELECT count(*) FROM rerank.deleted") == 0

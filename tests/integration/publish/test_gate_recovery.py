@@ -10,7 +10,7 @@ from rerank_core.publish import gate
 
 
 class TestHealing:
-    def test_the_next_good_run_scores_the_pairs_anew_and_the_page_is_whole(self, standing: Newsroom) -> None:
+    def test_the_next_good_run_scores_the_pairs_again_and_the_page_is_whole(self, standing: Newsroom) -> None:
         standing.flood("new")
         bad = blocked_run(standing)
         results = standing.run("next")
@@ -20,7 +20,7 @@ class TestHealing:
         assert {row.ranked_by for row in standing.ranking()} == {"model"}
         assert scores_of(standing, bad["run_id"]) == 0
 
-    def test_a_cleared_run_scores_anew_and_passes(self, standing: Newsroom) -> None:
+    def test_a_cleared_run_scores_again_and_passes(self, standing: Newsroom) -> None:
         standing.flood("new")
         bad = blocked_run(standing)
         good = standing.run("bad")["publish"]

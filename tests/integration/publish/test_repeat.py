@@ -58,7 +58,7 @@ def test_a_rerun_after_an_outage_says_that_it_healed(room: Newsroom) -> None:
     assert publish(room)["difference"] is None
 
 
-def test_a_rerun_after_another_run_scored_anew_says_so(room: Newsroom) -> None:
+def test_a_rerun_after_another_run_scored_again_says_so(room: Newsroom) -> None:
     first = publish(room)
     room.sql("UPDATE rerank.pair_score SET logit = logit + 1")
     second = publish(room)
@@ -70,7 +70,7 @@ def test_a_rerun_after_a_block_says_that_an_article_was_deleted(room: Newsroom) 
     publish(room)
     room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'solar 1', 'r')")
     second = publish(room)
-    assert second["difference"] == "deleted: 1 articles were blocked"
+    assert second["difference"] == "deleted: 1 articles were hidden by hand"
     assert "solar 1" not in room.parquet(second).column("article_id").to_pylist()
 
 

@@ -1,12 +1,17 @@
 """What a run wants scored, and that it never changes once frozen."""
 
+from contextlib import closing
 from typing import Any
 
 import pytest
-from factories import Newsroom, make_topic, never
+from factories import FakeEngines, Newsroom, make_topic, never
+from sqlalchemy import create_engine
 
+from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import CorruptError, FencedError, InputError
 from rerank_core.models import scorers
+from rerank_core.settings import Settings
+from rerank_core.storage import migrations
 
 
 def recall(room: Newsroom, key: str | None = None, **options: Any) -> tuple[Any, dict[str, Any]]:
@@ -81,6 +86,25 @@ def test_must_and_must_not_terms_hold_as_words_in_any_case(room: Newsroom) -> No
     )
     run, _ = recall(room)
     assert room.wanted(run) == {"ai chips", "AI芯片 chips", "AI fishing chips"}
+
+
+def test_terms_hold_in_a_database_whose_locale_knows_ascii_alone(
+    postgres: EmbeddedPostgres, store_url: str, engines: FakeEngines
+) -> None:
+    server = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
+    with closing(server.connect()) as connection:
+        connection.exec_driver_sql("CREATE DATABASE locale_c LOCALE 'C' TEMPLATE template0")
+    migrations.upgrade(postgres.url("locale_c"))
+    room = Newsroom(Settings.load(database_url=postgres.url("locale_c"), store_url=store_url), engines)
+    assert not room.value("SELECT 'МОСКВА' ~* 'москва'")
+    room.follow(
+        make_topic(slug="elsewhere", query="линию", must_not=("москва",)),
+        make_topic(slug="moscow", query="линию", must=("москва",)),
+    )
+    room.add("МОСКВА ОТКРЫЛА НОВУЮ ЛИНИЮ", "Казань открыла линию")
+    run, _ = recall(room)
+    assert room.wanted(run, "elsewhere") == {"Казань открыла линию"}
+    assert room.wanted(run, "moscow") == {"МОСКВА ОТКРЫЛА НОВУЮ ЛИНИЮ"}
 
 
 def test_over_budget_the_topics_share_fairly_and_the_rest_is_carried_over(room: Newsroom) -> None:

@@ -162,7 +162,7 @@ def test_a_rerun_repeats_a_fall_back_to_words(light_room: Newsroom, monkeypatch:
     assert rows(light_room) == BY_WORDS
 
 
-def test_the_next_run_is_ordered_anew_and_a_good_one_heals_the_page(
+def test_the_next_run_is_ordered_again_and_a_good_one_heals_the_page(
     light_room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = pretend(monkeypatch)
@@ -175,7 +175,7 @@ def test_the_next_run_is_ordered_anew_and_a_good_one_heals_the_page(
     assert len(asked) == 2
 
 
-def test_a_frozen_light_order_that_was_lost_is_made_anew(
+def test_a_frozen_light_order_that_was_lost_is_made_again(
     light_room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = pretend(monkeypatch)

@@ -56,13 +56,13 @@ def test_a_pair_that_breaks_the_engine_is_refused_by_the_third_try_and_the_rest_
 def test_control_without_the_mark_the_pair_breaks_every_try(
     room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = poison.Attempt.begin
+    leave = poison.PoisonMark.leave
 
-    def forgetful(*arguments: Any, **options: Any) -> poison.Attempt:
+    def forgetful(*arguments: Any, **options: Any) -> poison.PoisonMark:
         room.sql("DELETE FROM rerank.scoring_attempt")
-        return begin(*arguments, **options)
+        return leave(*arguments, **options)
 
-    monkeypatch.setattr(poison.Attempt, "begin", forgetful)
+    monkeypatch.setattr(poison.PoisonMark, "leave", forgetful)
     room.engines.options = {"fail_at_text": POISON}
     for _ in range(5):
         with pytest.raises(EngineError):
@@ -72,9 +72,9 @@ def test_control_without_the_mark_the_pair_breaks_every_try(
 
 def vanish(room: Newsroom, run: Any, title: str) -> None:
     """A try that was killed with this pair in the engine by itself; nothing was raised."""
-    attempt = poison.Attempt.begin(room.database, run_id=run.run_id, shard=0)
+    mark = poison.PoisonMark.leave(room.database, run_id=run.run_id, shard=0)
     document = room.value("SELECT document_id FROM rerank.document WHERE text = :text", text=title)
-    attempt._mark(make_pair(query_id=room.value("SELECT query_id FROM rerank.query"), document_id=document))
+    mark._name(make_pair(query_id=room.value("SELECT query_id FROM rerank.query"), document_id=document))
 
 
 def test_a_pair_that_two_tries_vanished_with_is_refused(room: Newsroom, run: Any) -> None:
@@ -95,7 +95,7 @@ def test_a_try_that_was_killed_for_another_reason_accuses_no_pair(room: Newsroom
 def test_a_task_that_is_told_to_stop_accuses_no_pair(
     room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison.Attempt.begin(room.database, run_id=run.run_id, shard=0)
+    poison.PoisonMark.leave(room.database, run_id=run.run_id, shard=0)
     with monkeypatch.context() as patch:
         patch.setattr(FakeScorer, "_score", lambda *_: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
@@ -104,7 +104,7 @@ def test_a_task_that_is_told_to_stop_accuses_no_pair(
     assert (found["scored"], found["refused"]) == (6, 0)
 
 
-def test_on_the_cpu_the_engine_is_built_anew_once_within_the_try(
+def test_on_the_cpu_the_engine_is_built_again_once_within_the_try(
     room: Newsroom, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeScorer, "engine", "fake 1 cpu")

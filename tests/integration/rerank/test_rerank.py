@@ -10,7 +10,7 @@ from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.models import scorers
 from rerank_core.models.base import ChunkFailed
 from rerank_core.records import Run
-from rerank_core.rerank.poison import Attempt
+from rerank_core.rerank.poison import PoisonMark
 from rerank_core.storage import ledger
 
 TITLES = [f"solar {number}" for number in range(6)]
@@ -305,7 +305,7 @@ def test_what_the_other_try_has_in_its_engine_at_last_is_waited_for_and_scored_w
 
 def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: Newsroom) -> None:
     runs = [frozen(room, "solar 1", key="first"), frozen(room, "solar 2", key="second")]
-    first, second = (Attempt.begin(room.database, run_id=run.run_id, shard=0) for run in runs)
+    first, second = (PoisonMark.leave(room.database, run_id=run.run_id, shard=0) for run in runs)
     pairs = {}
     for run, number in zip(runs, (1, 2), strict=True):
         score = make_score(make_pair(document_id=number, query_id=1))
@@ -325,7 +325,7 @@ def test_runs_that_score_the_same_pairs_count_their_meetings_in_one_place(room: 
     assert first.meet(of_second, scorer_id=1) == 1
     assert second.meet(of_first, scorer_id=1) == 2
     assert second.meet(of_second, scorer_id=1) == 1  # with another try of the second run
-    first.end()
+    first.remove()
     assert second.meet(of_first, scorer_id=1) == 0  # the other one is over
 
 

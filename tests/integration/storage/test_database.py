@@ -1,187 +1,22 @@
-"""The door to Postgres: migrations apply once, texts come back as they went in, outages are retryable."""
+"""The door to Postgres: transactions hold all or nothing, outages are retryable, frozen clients do not block for ever."""
 
 import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pytest
-from factories import Newsroom, never, statement_replaced
+from factories import Newsroom, never
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from rerank_core.cli import main
 from rerank_core.errors import DatabaseUnavailable
-from rerank_core.settings import settings as process_settings
-from rerank_core.storage import copy, migrations
+from rerank_core.storage import copy
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
-
-ODD = [
-    "plain",
-    "",
-    None,
-    'quote " and, comma',
-    "line\nbreak\r\nand\ttab",
-    "\\.",
-    "before\n\\.\nafter",
-    "\\N",
-    "NULL",
-    "null",
-    "back\\slash\\n",
-    "emoji 😀 中文 \u200d\u0301",
-    " spaces ",
-    '"',
-    '""',
-    "'; DROP TABLE x; --",
-    "{a,b}",
-    "%(x)s :y",
-]
-
-
-def test_migrations_apply_once_and_a_second_time_does_nothing(empty_database_url: str) -> None:
-    assert migrations.upgrade(empty_database_url) == (None, migrations.head_revision())
-    assert migrations.upgrade(empty_database_url) == (migrations.head_revision(), migrations.head_revision())
-    assert migrations.revision(Database(empty_database_url)) == migrations.head_revision()
-
-
-def test_two_upgrades_at_once_both_succeed_and_one_of_them_does_the_work(empty_database_url: str) -> None:
-    with ThreadPoolExecutor(2) as threads:
-        found = [
-            job.result() for job in [threads.submit(migrations.upgrade, empty_database_url) for _ in range(2)]
-        ]
-    assert sorted(found, key=str) == sorted(
-        [(None, migrations.head_revision()), (migrations.head_revision(), migrations.head_revision())],
-        key=str,
-    )
-
-
-def test_the_command_says_what_a_newer_schema_asks_for(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
-
-    def upgraded() -> str:
-        process_settings.cache_clear()
-        with pytest.raises(SystemExit):
-            main(["db", "upgrade"])
-        process_settings.cache_clear()
-        return " ".join(capsys.readouterr().out.split())
-
-    said = upgraded()
-    assert "already" in said
-    assert "no task" not in said
-    monkeypatch.setattr(migrations, "upgrade", lambda _, **__: ("0001", "0002"))
-    said = upgraded()
-    assert "schema brought from 0001 to 0002" in said
-    assert "no task of the version before may work beside this one" in said
-
-
-def test_an_empty_database_has_no_revision(empty_database_url: str) -> None:
-    assert migrations.revision(Database(empty_database_url)) is None
-
-
-def test_every_kind_of_value_goes_in_and_out_unchanged(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    schema = pa.schema(
-        [
-            ("n", pa.int64()),
-            ("t", pa.string()),
-            ("f", pa.float64()),
-            ("b", pa.bool_()),
-            ("d", pa.date32()),
-            ("at", pa.timestamp("us", tz="UTC")),
-        ]
-    )
-    moment = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-    rows = [
-        {
-            "n": number,
-            "t": value,
-            "f": [0.1, -1e300, None][number % 3],
-            "b": [True, False, None][number % 3],
-            "d": [date(2026, 3, 1), None][number % 2],
-            "at": [moment, None, moment.replace(microsecond=0)][number % 3],
-        }
-        for number, value in enumerate(ODD)
-    ]
-    data = pa.Table.from_pylist(rows, schema=schema)
-    statement_replaced(monkeypatch, "all", "SELECT n, t, f, b, d, at FROM odd ORDER BY n")
-    with room.database.transaction() as connection:
-        connection.execute(
-            text("CREATE TEMP TABLE odd (n bigint, t text, f float8, b boolean, d date, at timestamptz)")
-        )
-        assert copy.copy_in(connection, "odd", data) == len(ODD)
-        inside = list(connection.execute(text("SELECT t FROM odd ORDER BY n")).scalars())
-        assert inside == ODD
-        assert copy.copy_out(connection, "all", schema).to_pylist() == rows
-
-
-def test_bytes_go_in_as_they_are(room: Newsroom) -> None:
-    values = [b"", b"\x00\xff\\x", None]
-    with room.database.transaction() as connection:
-        connection.execute(text("CREATE TEMP TABLE bits (n int, b bytea)"))
-        copy.copy_in(connection, "bits", pa.table({"n": [0, 1, 2], "b": pa.array(values, pa.binary())}))
-        found = connection.execute(text("SELECT b FROM bits ORDER BY n")).scalars()
-        assert [None if value is None else bytes(value) for value in found] == values
-
-
-@pytest.mark.parametrize("rows", [0, 1, 3, 4, 10])
-@pytest.mark.parametrize("size", [1, 7, 1 << 16])
-def test_many_rows_go_in_part_by_part_in_their_order(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch, rows: int, size: int
-) -> None:
-    monkeypatch.setattr(copy, "COPY_ROWS", 3)
-    monkeypatch.setattr(copy, "COPY_BYTES", size)
-    words = [f'"word" {number},\n新' for number in range(rows)]
-    chunks = [words[:0], words[:2], words[2:]]
-    data = pa.table({"t": pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks])})
-    with room.database.transaction() as connection:
-        connection.execute(text("CREATE TEMP TABLE many (n int GENERATED ALWAYS AS IDENTITY, t text)"))
-        assert copy.copy_in(connection, "many", data) == rows
-        assert list(connection.execute(text("SELECT t FROM many ORDER BY n")).scalars()) == words
-
-
-def test_rows_that_the_server_refuses_leave_no_thread_behind(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(copy, "COPY_ROWS", 2)
-    before = threading.active_count()
-    with pytest.raises(IntegrityError), room.database.transaction() as connection:
-        connection.execute(text("CREATE TEMP TABLE few (n int CHECK (n < 3))"))
-        copy.copy_in(connection, "few", pa.table({"n": list(range(1_000))}))
-    assert threading.active_count() == before
-
-
-def test_no_rows_come_out_as_an_empty_table_of_the_schema(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    statement_replaced(monkeypatch, "none", "SELECT 1 AS n WHERE false")
-    schema = pa.schema([("n", pa.int64())])
-    with room.database.transaction() as connection:
-        assert copy.copy_out(connection, "none", schema).equals(schema.empty_table())
-
-
-# A first chunk without rows, as a join of an empty and a full table has.
-CHUNKED = pa.table(
-    {"t": pa.chunked_array([pa.array([], pa.string()), pa.array(["one", "two"])]), "n": pa.array([1, 2])}
-)
-
-
-def test_an_empty_first_chunk_does_not_spoil_the_rows() -> None:
-    assert copy.to_csv(CHUNKED) == b'"one",1\n"two",2\n'
-
-
-def test_control_the_writer_alone_spoils_rows_after_an_empty_first_chunk() -> None:
-    sink = pa.BufferOutputStream()
-    pacsv.write_csv(CHUNKED, sink, pacsv.WriteOptions(include_header=False))
-    assert sink.getvalue().to_pybytes() != b'"one",1\n"two",2\n'
 
 
 def test_a_transaction_that_fails_leaves_nothing(room: Newsroom) -> None:
@@ -239,7 +74,7 @@ def test_a_lock_that_is_not_to_be_had_is_retryable(room: Newsroom, monkeypatch: 
     monkeypatch.setattr(db, "LOCK_TIMEOUT", "50ms")
     with room.database.transaction() as holder:
         holder.execute(text("LOCK TABLE rerank.article"))
-        told = "lock timeout; another task keeps what this one has waited for; try again"
+        told = "lock timeout; another task holds the lock that this task has waited for; try again"
         with pytest.raises(DatabaseUnavailable, match=told), room.database.transaction() as other:
             other.execute(text("LOCK TABLE rerank.article"))
 
@@ -293,7 +128,7 @@ class TestFrozen:
     ) -> None:
         with self.frozen_in_a_copy(room, monkeypatch):
             assert self.takes_the_lock(room, tries=100)
-        assert "stand still in the middle of a COPY" in caplog.text
+        assert "are frozen in the middle of a COPY" in caplog.text
         assert room.value("SELECT count(*) FROM rerank.article") == 0
 
     @pytest.mark.usefixtures("soon")

@@ -97,7 +97,7 @@ def test_two_that_write_the_same_pairs_wait_for_each_other_in_one_order_alone(ro
 def test_control_in_another_order_they_lock_each_other_out(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    as_given = (db.sql_folder() / "queries" / "ledger_add.sql").read_text("utf-8")
+    as_given = db.statement_texts()["ledger.add"]
     backwards = as_given.replace("ORDER BY query_id, document_id", "ORDER BY query_id, document_id DESC")
     assert backwards != as_given
     statement_replaced(monkeypatch, "ledger.add", backwards)

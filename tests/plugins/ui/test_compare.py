@@ -15,7 +15,7 @@ def test_comparing_tells_who_came_went_and_moved(get, news):
     assert "shadow" in across
     same = news.room.value("SELECT publication_id FROM rerank.pointer WHERE pipeline = 'news'")
     itself = Reader(get("/compare", publication=same, against=same)).text
-    assert "Both sides are the same page" in itself
+    assert "Both sides are the same publication" in itself
     assert "100.0 %" in itself
 
 

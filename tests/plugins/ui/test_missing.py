@@ -27,7 +27,7 @@ def test_a_pipeline_without_a_page_says_what_to_do(get):
         ("/rankings?page=99999999999999999999", 422, "page"),
         ("/run?run_id=x", 422, "run_id"),
         ("/rankings?pipeline=%3Cscript%3E", 422, "pipeline"),
-        ("/nowhere", 404, "There is no such page"),
+        ("/nowhere", 404, "There is no such view"),
     ],
 )
 def test_what_does_not_exist_is_said(get, path, status, said):
@@ -43,7 +43,7 @@ def test_from_an_error_one_gets_back_to_the_pipelines_rankings(get, anonymous):
 def test_what_does_not_exist_is_said_where_the_pipelines_settings_are_wrong(monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", "nonsense")
     answer = TestClient(build()).get("/nowhere?pipeline=shadow")
-    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+    assert (answer.status_code, "There is no such view" in answer.text) == (404, True)
 
 
 def test_a_page_beyond_the_last_is_empty_and_no_error(get):

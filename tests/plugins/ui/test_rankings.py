@@ -74,12 +74,12 @@ def test_time_travel_shows_a_past_page_and_says_so(get, news):
     room = news.room
     first = room.value("SELECT min(publication_id) FROM rerank.publication WHERE pipeline = 'news'")
     text = get("/rankings", publication=first)
-    assert "This is a past page" in text
+    assert "This is a past publication" in text
     assert f"publication={first}" in text  # links stay in the past
-    assert "This is a past page" not in get("/rankings")
+    assert "This is a past publication" not in get("/rankings")
     moved = room.sql("SELECT moved_at FROM rerank.pointer_move WHERE pipeline = 'news' ORDER BY 1")
     at = (moved[0][0] + (moved[1][0] - moved[0][0]) / 2).astimezone(UTC).replace(tzinfo=None)
-    assert "This is a past page" in get("/rankings", at=at.isoformat())
+    assert "This is a past publication" in get("/rankings", at=at.isoformat())
     assert "Nothing was published yet" in get("/rankings", at="2001-01-01T00:00", status=404)
     assert "is no time" in get("/rankings", at="yesterday", status=422)
     get("/rankings", at="0001-01-01T00:00:00+14:00", status=422)

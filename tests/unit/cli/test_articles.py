@@ -20,7 +20,7 @@ def test_bad_lines_are_reported_and_the_others_kept(page: Rerank, tmp_path: Path
     assert "more.jsonl.gz: 4 lines: 1 inserted, 0 updated, 0 unchanged, 2 bad, 1 blank" in ended.out
     assert "left out: category (1 lines)" in ended.out
     assert "more.jsonl.gz, line 2: not JSON: Expecting ':' delimiter at character 6" in ended.err
-    assert "more.jsonl.gz, line 4: article_id stands on line 1 already" in ended.err
+    assert "more.jsonl.gz, line 4: article_id is on line 1 already" in ended.err
 
 
 @pytest.mark.parametrize(

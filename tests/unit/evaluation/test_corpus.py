@@ -74,7 +74,7 @@ def test_queries_are_drawn_for_each_language_by_a_fixed_seed(folder: Path) -> No
     [
         ("corpus.jsonl", '{"id": 1}\n', "line 1: not an object with id, text and lang"),
         ("corpus.jsonl", "[]\n", "line 1"),
-        ("corpus.jsonl", f"{json.dumps(DOCUMENTS[0])}\n" * 2, "an id stands there twice"),
+        ("corpus.jsonl", f"{json.dumps(DOCUMENTS[0])}\n" * 2, "an id occurs twice"),
         ("qrels.tsv", "other\ten-1\t1\n", "judges none of the queries"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 
 from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation import playground
-from rerank_core.evaluation.playground import Entry, Playground, rows, score, summary
+from rerank_core.evaluation.playground import Entry, Playground, score
+from rerank_core.evaluation.playground_view import HEADERS, rows, summary
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
@@ -27,7 +28,7 @@ def test_texts_come_in_order_with_logit_and_probability() -> None:
     shown = rows(answer)
     assert [row[0] for row in shown] == ["1", "2", "3"]
     assert [row[1] for row in shown] == ["text 2", "text 3", "text 1"]
-    assert len(shown[0]) == len(playground.HEADERS)
+    assert len(shown[0]) == len(HEADERS)
     assert summary(answer).startswith("3 texts, ")
 
 

@@ -68,7 +68,7 @@ def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("import os; os.kill(os.getpid(), 9)", f"exit code -{signal.SIGKILL.value}: it said nothing"),
+        ("import os; os.kill(os.getpid(), 9)", f"exit code -{signal.SIGKILL.value}: it printed nothing"),
         ("raise RuntimeError('no memory left')", "exit code 1: RuntimeError: no memory left"),
     ],
 )
@@ -85,7 +85,7 @@ def test_vectors_that_are_no_numbers_are_an_error(monkeypatch: pytest.MonkeyPatc
         monkeypatch,
         "import sys, numpy as np; v = np.full((2, 3), np.nan, np.float32); np.savez(sys.argv[1] + '/vectors.npz', queries=v, documents=v)",
     )
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="similarities that are not finite"):
         similarity("model", "solar")
 
 

@@ -113,7 +113,7 @@ def test_a_helper_that_is_killed_loses_and_doubles_nothing(caplog: pytest.LogCap
 
     assert list(outcomes(killing(), cleaning=Cleaning(), workers=2)) == alone(given)
     assert len(set(killed)) >= 2
-    assert "a helper is gone" in caplog.text
+    assert "a helper died" in caplog.text
 
 
 def test_where_no_helper_can_start_this_process_does_it_all(
@@ -125,7 +125,7 @@ def test_where_no_helper_can_start_this_process_does_it_all(
         caplog.clear()
         monkeypatch.setattr(helpers, "_COMMAND", command)
         assert list(outcomes(iter(given), cleaning=Cleaning(), workers=2)) == alone(given)
-        assert caplog.text.count("a helper is gone") == 9
+        assert caplog.text.count("a helper died") == 9
 
 
 def test_a_helper_that_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,4 +256,4 @@ def test_a_daemonic_task_may_have_helpers() -> None:
     """An executor's workers can be daemons, whose processes multiprocessing would refuse."""
     done = subprocess.run([sys.executable, "-c", DAEMON], capture_output=True, text=True, check=False)
     assert done.returncode == 7, done.stderr
-    assert "helper is gone" not in done.stderr
+    assert "helper died" not in done.stderr

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rerank_core.prepare.language import language
+from rerank_core.prepare.language import TOLD, language
+from rerank_core.storage.languages import canonical
 
 ENGLISH = (
     "The ministry of transport said on Monday that the new line between the two cities would open in the spring. "
@@ -44,7 +45,7 @@ def test_the_language_is_the_sources_claim_where_it_is_one_else_told_from_the_te
 
 @pytest.mark.parametrize(
     ("text", "claimed", "lang"),
-    [(SPANISH, "en", "es"), (CHINESE, "en", "zh"), (ENGLISH, "zh", "en"), (ENGLISH, "xx", "en")],
+    [(SPANISH, "en", "es"), (CHINESE, "en", "zh"), (ENGLISH, "zh", "en"), (ENGLISH, "ig", "en")],
 )
 def test_a_text_that_plainly_contradicts_the_claim_overrules_it(text: str, claimed: str, lang: str) -> None:
     found = language(text, claimed=claimed)
@@ -65,7 +66,7 @@ def test_a_text_that_plainly_contradicts_the_claim_overrules_it(text: str, claim
 )
 def test_a_claim_that_the_text_does_not_plainly_contradict_stands(text: str, claimed: str) -> None:
     found = language(text, claimed=claimed)
-    assert (found.code, found.overruled) == (claimed[:2], False)
+    assert (found.code, found.overruled) == (canonical(claimed), False)
 
 
 def test_the_confidence_is_that_of_the_text_in_the_language_that_is_kept() -> None:
@@ -77,3 +78,59 @@ def test_the_confidence_is_that_of_the_text_in_the_language_that_is_kept() -> No
 
 def test_a_text_without_letters_has_no_language() -> None:
     assert language("2026-11-22", claimed=None).code == "und"
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed", "lang"),
+    [
+        ("서울시, 새 배수펌프장 검사 통과", "en", "ko"),
+        ("John Miller和Anna Keller在Reuters发表报道", "en", "zh"),
+        ("कोर्ट ने फैसला सुनाया है और सरकार को आदेश दिया", "en", "hi"),
+        ("МОСКВА ОТКРЫЛА НОВУЮ ЛИНИЮ", "en", "ru"),
+        ("کتاب‌های تازه در تهران", "en", "fa"),
+        ("Ο πρωθυπουργός", "en", "el"),
+        ("衆院選、自民党圧勝", "en", "ja"),
+    ],
+)
+def test_the_script_overrules_a_claim_at_any_length(text: str, claimed: str, lang: str) -> None:
+    found = language(text, claimed=claimed)
+    assert (found.code, found.overruled) == (lang, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "claimed", "lang"),
+    [
+        ("Samsung Galaxy Unpacked 2026 행사", None, "ko"),
+        ("衆院選、自民党圧勝", None, "ja"),
+        ("衆院選、自民党圧勝", "jpn", "ja"),
+        ("市議會通過新電車路線", None, "zh"),
+        ("市議會通過新電車路線", "cmn-Hant", "zh"),
+        ("Apple iPhone 17 Pro Max", "zh", "zh"),
+        ("What is Hangul (한글)?", "en", "en"),
+        ("Regjeringen la fram budsjett", "nb-NO", "no"),
+        ("Presiden tinjau banjir Jakarta", "in_ID", "id"),
+        ("Shalom", "iw", "he"),
+        ("Man dies", "eng", "en"),
+        ("Man dies", "English", "en"),
+        ("2026", "zho", "zh"),
+    ],
+)
+def test_names_in_latin_letters_do_not_hide_the_language(text: str, claimed: str | None, lang: str) -> None:
+    found = language(text, claimed=claimed)
+    assert (found.code, found.overruled, found.unknown) == (lang, False, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["Oil rises", "Tesla recall", "Real Madrid gana", "PSG bat le Real", "future"]
+)
+def test_a_weak_guess_is_no_language(text: str) -> None:
+    found = language(text, claimed=None)
+    assert (found.code, found.unknown) == ("und", False)
+    assert found.confidence < TOLD
+
+
+@pytest.mark.parametrize("claimed", ["xx", "klingonese", "q", "x-default", "EN*"])
+def test_a_claim_that_is_not_understood_is_said(claimed: str) -> None:
+    assert language(ENGLISH, claimed=claimed).unknown
+    assert language(ENGLISH, claimed=claimed).code == "en"
+    assert language("Oil rises", claimed=claimed).code == "und"

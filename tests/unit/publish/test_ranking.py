@@ -10,11 +10,13 @@ import pytest
 from factories import NOON, make_topic
 
 from rerank_core.errors import CorruptError
-from rerank_core.publish.ranking import Page, Ranked, rank_topic
+from rerank_core.publish.ranking import Clusters, Ranked, rank_topic
 from rerank_core.storage import schemas
 
 
-def page(*articles: str, hours_old: dict[str, float] | None = None, blocked: set[str] | None = None) -> Page:
+def page(
+    *articles: str, hours_old: dict[str, float] | None = None, hidden: set[str] | None = None
+) -> Clusters:
     """One document an article, numbered from 1."""
     ages = hours_old or {}
     members = pa.Table.from_pylist(
@@ -28,11 +30,11 @@ def page(*articles: str, hours_old: dict[str, float] | None = None, blocked: set
         ],
         schema=schemas.MEMBERS,
     )
-    return Page.of(members, as_of=NOON, blocked=blocked or set())
+    return Clusters.of(members, as_of=NOON, hidden=hidden or set())
 
 
 def ranked(
-    on: Page,
+    on: Clusters,
     logits: dict[int, float],
     light: dict[int, float] | None = None,
     **topic: Any,
@@ -41,7 +43,7 @@ def ranked(
     unscored = light or {}
     return rank_topic(
         topic=make_topic(**topic),
-        page=on,
+        clusters=on,
         document_ids=np.asarray(list(logits), dtype=np.int64),
         logit=np.asarray(list(logits.values()), dtype=np.float64),
         light=np.zeros(len(logits)),
@@ -51,7 +53,7 @@ def ranked(
     )
 
 
-def names(on: Page, rows: Ranked) -> list[str]:
+def names(on: Clusters, rows: Ranked) -> list[str]:
     return [str(on.article_ids[place]) for place in rows.places]
 
 
@@ -78,7 +80,7 @@ def test_age_is_counted_from_the_beginning_of_the_cluster(began: float, hours: f
         [{"scored_document_id": 1, "article_id": "a", "began_at": NOON + timedelta(hours=began)}],
         schema=schemas.MEMBERS,
     )
-    assert Page.of(members, as_of=NOON, blocked=set()).age_hours.tolist() == [hours]
+    assert Clusters.of(members, as_of=NOON, hidden=set()).age_hours.tolist() == [hours]
 
 
 CLUSTERS = pa.Table.from_pylist(
@@ -91,7 +93,7 @@ CLUSTERS = pa.Table.from_pylist(
 
 
 @pytest.mark.parametrize(
-    ("blocked", "stand", "copies", "gone"),
+    ("hidden", "shown", "copies", "gone"),
     [
         (set(), ["a", "y", "x"], [3, 2, 1], []),
         ({"a"}, ["b", "y", "x"], [2, 2, 1], []),
@@ -102,24 +104,24 @@ CLUSTERS = pa.Table.from_pylist(
             ["a", "y", "x"],
             [0, 2, 1],
             [3],
-        ),  # its last article does not stand for its neighbour
+        ),  # its last article is not shown for its neighbour
         ({"x", "y", "z"}, ["a", "y", "x"], [3, 0, 0], [5, 7]),
     ],
 )
-def test_the_first_article_of_a_cluster_that_is_not_blocked_stands_for_it(
-    blocked: set[str], stand: list[str], copies: list[int], gone: list[int]
+def test_the_first_article_of_a_cluster_that_is_not_hidden_is_shown_for_it(
+    hidden: set[str], shown: list[str], copies: list[int], gone: list[int]
 ) -> None:
-    on = Page.of(CLUSTERS, as_of=NOON, blocked=blocked)
+    on = Clusters.of(CLUSTERS, as_of=NOON, hidden=hidden)
     assert on.document_ids.tolist() == [3, 5, 7]
-    assert on.article_ids.tolist() == stand
+    assert on.article_ids.tolist() == shown
     assert on.copies.tolist() == copies
-    assert on.document_ids[on.blocked].tolist() == gone
+    assert on.document_ids[on.hidden].tolist() == gone
     rows = ranked(on, {3: 1.0, 5: 2.0, 7: 3.0})
     assert set(rows.places.tolist()) == {0, 1, 2} - {[3, 5, 7].index(document) for document in gone}
 
 
 def test_the_copies_of_a_cluster_are_those_that_may_be_shown() -> None:
-    on = Page.of(CLUSTERS, as_of=NOON, blocked={"b"})
+    on = Clusters.of(CLUSTERS, as_of=NOON, hidden={"b"})
     names = CLUSTERS.column("article_id").to_pylist()
     assert [[names[position] for position in on.copies_of(place)] for place in range(3)] == [
         ["a", "c"],
@@ -141,7 +143,7 @@ def test_equal_scores_go_by_article_id() -> None:
 
 
 def test_top_k_cuts_after_blocks_and_min_score() -> None:
-    on = page("a", "b", "c", "d", blocked={"a"})
+    on = page("a", "b", "c", "d", hidden={"a"})
     assert names(on, ranked(on, {1: 9.0, 2: 3.0, 3: 2.0, 4: 1.0}, top_k=2)) == ["b", "c"]
 
 
@@ -157,7 +159,7 @@ def test_unscored_documents_follow_as_a_second_block_whatever_their_light_score(
 
 
 def test_blocks_hold_in_the_second_block_too() -> None:
-    on = page("a", "b", blocked={"a"})
+    on = page("a", "b", hidden={"a"})
     assert names(on, ranked(on, {}, light={1: 2.0, 2: 1.0})) == ["b"]
 
 
@@ -178,7 +180,7 @@ def test_a_document_that_is_no_member_is_an_error(document: int) -> None:
         [{"scored_document_id": number, "article_id": "a", "began_at": NOON} for number in (1, 3)],
         schema=schemas.MEMBERS,
     )
-    on = Page.of(members, as_of=NOON, blocked=set())
+    on = Clusters.of(members, as_of=NOON, hidden=set())
     assert on.find(np.asarray([3, 1])).tolist() == [1, 0]
     with pytest.raises(CorruptError, match="not among the run's members"):
         on.find(np.asarray([document]))

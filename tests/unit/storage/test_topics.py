@@ -44,6 +44,17 @@ def test_a_topic_needs_only_slug_and_query(tmp_path: Path) -> None:
     assert load(tmp_path, one("")) == [Topic(slug="ai-chips", query="AI 芯片")]
 
 
+def test_aliases_of_a_language_are_read_as_its_code(tmp_path: Path) -> None:
+    file = tmp_path / "topics.yaml"
+    file.write_text(
+        one("  languages: [nb, iw, in, eng, cmn-Hant, pt-BR, SV]") + "  queries: {no: a, jpn: b}\n",
+        encoding="utf-8",
+    )
+    (topic,) = load_topics(file)
+    assert topic.languages == ("no", "he", "id", "en", "zh", "pt", "sv")
+    assert topic.queries == {"no": "a", "ja": "b"}
+
+
 def test_every_field_is_read(tmp_path: Path) -> None:
     text = one(
         """
@@ -117,7 +128,7 @@ def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
         ("  top_k:", "top_k is empty; give it a value or leave the line out"),
         ("  querry: x", "unknown field 'querry'; did you mean 'query'?"),
         ("  topk: 3", "unknown field 'topk'; did you mean 'top_k'?"),
-        ("  query: again", "query stands on line 3 already; keep one of them"),
+        ("  query: again", "query is on line 3 already; keep one of them"),
         ("  instruction: ' '", "instruction is empty; write its text"),
         ("  instruction: 2024", "instruction 2024 is a number, not text; put it in quotes"),
         ("  instruction: yes", "instruction yes is true or false, not text; put it in quotes"),
@@ -126,21 +137,21 @@ def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
         (r'  instruction: "a\0b"', r"instruction 'a\x00b' holds a NUL character; take it out"),
         (r'  instruction: "\ud800"', "instruction holds half a character, U+D800; write the whole one"),
         ("  languages: zh", "languages is text, not a list; write it in square brackets"),
-        ("  languages: [zh-CN]", "languages 'zh-CN' is not a language code of ISO 639-1; did you mean 'zh'?"),
-        ("  languages: [jp]", "languages 'jp' is not a language code of ISO 639-1; did you mean 'ja'?"),
-        ("  languages: [EN]", "languages 'EN' is not a language code of ISO 639-1; did you mean 'en'?"),
+        ("  languages: [jp]", "languages 'jp' is not a language code of BCP 47; did you mean 'ja'?"),
+        ("  languages: [nb, no]", "languages has 'no' twice; keep one of them"),
+        ("  queries: {iw: a, he: b}", "queries has 'he' twice; keep one of them"),
         (
             "  languages: [q]",
-            "languages 'q' is not a language code of ISO 639-1; write a code such as en or zh",
+            "languages 'q' is not a language code of BCP 47; write a code such as en or zh",
         ),
         ("  languages: [en, en]", "languages has 'en' twice; keep one of them"),
         ("  queries: [en]", "queries is a list; write queries: {en: a query, zh: another}"),
         ("  queries: {en: ''}", "queries.en is empty; write its text"),
         (
             "  queries: {xx: a}",
-            "queries 'xx' is not a language code of ISO 639-1; write a code such as en or zh",
+            "queries 'xx' is not a language code of BCP 47; write a code such as en or zh",
         ),
-        ("  queries: {en: a, en: b}", "en stands on line 4 already; keep one of them"),
+        ("  queries: {en: a, en: b}", "en is on line 4 already; keep one of them"),
         ("  must: [a, ~]", "must is empty; write its text"),
         ("  must: [a]\n  must_not: [A]", "must_not has 'a', which must has too; keep one of them"),
         (
@@ -200,7 +211,7 @@ def test_a_slug_is_a_short_plain_name(errors_of: ErrorsOf, slug: str) -> None:
         ),
         ("topics:\n- \x1b[31m", "topics.yaml, line 2: a control character; take it out"),
         (b"topics:\n- \xff", "topics.yaml, line 2: not UTF-8; save the file as UTF-8"),
-        ("[" * 5_000, "topics.yaml: lists or mappings stand in one another too deep to be topics"),
+        ("[" * 5_000, "topics.yaml: lists or mappings are nested too deep to be topics"),
     ],
 )
 def test_a_file_that_is_not_a_list_of_topics_is_refused(errors_of: ErrorsOf, text: str, message: str) -> None:
@@ -221,16 +232,14 @@ def test_all_errors_are_told_at_once(errors_of: ErrorsOf) -> None:
         "  topics.yaml, line 9: unknown field 'extra'; known are topics",
         "  topic 'a' (topics.yaml, line 4): top_k 0 is not in 1..1000",
         "  topic 'a' (topics.yaml, line 5): candidate_limit 0 is not in 1..1000",
-        "  topic 'a' (topics.yaml, line 6): slug 'a' stands on line 2 already",
+        "  topic 'a' (topics.yaml, line 6): slug 'a' is on line 2 already",
         "  topic 'a' (topics.yaml, line 7): query is empty; write its text",
         "  topic 'b' (topics.yaml, line 8): query is missing; every topic has a slug and a query",
     ]
 
 
 def test_two_topics_of_one_slug_on_one_line_are_found(errors_of: ErrorsOf) -> None:
-    assert "slug 'a' stands on line 1 already" in errors_of(
-        "topics: [{slug: a, query: x}, {slug: a, query: y}]"
-    )
+    assert "slug 'a' is on line 1 already" in errors_of("topics: [{slug: a, query: x}, {slug: a, query: y}]")
 
 
 def test_the_query_digest_is_of_exactly_the_two_texts() -> None:

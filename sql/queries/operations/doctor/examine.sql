@@ -1,7 +1,3 @@
--- name: source
--- Whether the article source may be read; null where it does not exist.
-SELECT has_table_privilege(to_regclass(:view), 'SELECT') AS readable
-
 -- name: server
 -- What the database server says of itself: its version, the name of the database, its clock, and limits that end a long
 -- claim or publication: those below an hour (null: none).

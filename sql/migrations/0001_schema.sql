@@ -1,0 +1,840 @@
+-- The whole schema, in the order in which an article passes through it: source · topics · models · runs · claims · documents ·
+-- ledger · publications · what is hidden · views · functions. Runs come before claims, because a claim names its run.
+
+-- ── Source ──────────────────────────────────────────────────────────────────────────────────────
+
+CREATE SEQUENCE rerank.article_version;
+
+-- The key's index holds all that a claim compares: the claim of a few new articles does not read the texts of a million old
+-- ones. A source of the user's own wants such an index, too.
+CREATE TABLE rerank.article (
+    article_id   text CHECK (article_id <> ''),
+    version      bigint NOT NULL DEFAULT nextval('rerank.article_version'),
+    ingested_at  timestamptz NOT NULL DEFAULT now(),
+    title        text NOT NULL DEFAULT '',
+    url          text,
+    summary      text,
+    body         text,
+    lang         text,
+    source       text,
+    published_at timestamptz,
+    PRIMARY KEY (article_id) INCLUDE (version, ingested_at)
+);
+COMMENT ON TABLE rerank.article IS 'The default source: one row for each article. A user may map a table or view of his own instead.';
+ALTER SEQUENCE rerank.article_version OWNED BY rerank.article.version;
+CREATE INDEX article_ingested_at ON rerank.article (ingested_at);
+
+CREATE FUNCTION rerank.article_next_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.version := nextval('rerank.article_version');
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER article_next_version BEFORE UPDATE ON rerank.article FOR EACH ROW
+    WHEN ((OLD.title, OLD.url, OLD.summary, OLD.body, OLD.lang, OLD.source, OLD.published_at)
+          IS DISTINCT FROM
+          (NEW.title, NEW.url, NEW.summary, NEW.body, NEW.lang, NEW.source, NEW.published_at))
+    EXECUTE FUNCTION rerank.article_next_version();
+
+CREATE VIEW rerank.source_article AS
+SELECT article_id, version::text AS version, ingested_at, url, title, summary, body, lang, source, published_at
+FROM rerank.article;
+COMMENT ON VIEW rerank.source_article IS 'The default source as the pipeline reads it: the columns of the source contract.';
+
+-- ── Topics ──────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.topic (
+    topic_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline text NOT NULL,
+    slug     text NOT NULL CHECK (slug ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    UNIQUE (pipeline, slug)
+);
+COMMENT ON TABLE rerank.topic IS 'A topic of a pipeline. What it asks for is in topic_version.';
+
+CREATE TABLE rerank.topic_version (
+    topic_version_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    topic_id         bigint NOT NULL REFERENCES rerank.topic,
+    number           integer NOT NULL CHECK (number > 0),
+    query            text NOT NULL,
+    queries          jsonb NOT NULL,   -- document language → query
+    instruction      text NOT NULL,
+    languages        text[] NOT NULL,
+    must             text[] NOT NULL,
+    must_not         text[] NOT NULL,
+    candidate_limit  integer NOT NULL CHECK (candidate_limit > 0),
+    top_k            integer NOT NULL CHECK (top_k > 0),
+    min_score        double precision,
+    half_life_hours  double precision NOT NULL CHECK (half_life_hours > 0),
+    active           boolean NOT NULL,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (topic_id, number)
+);
+COMMENT ON TABLE rerank.topic_version IS 'One version of a topic: query, instruction and limits. A row is never changed; an edit adds a version.';
+
+CREATE FUNCTION rerank.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% rows are never changed: a new state is a new row', TG_TABLE_NAME;
+END $$;
+
+CREATE TRIGGER topic_version_is_immutable BEFORE UPDATE ON rerank.topic_version
+    FOR EACH ROW EXECUTE FUNCTION rerank.refuse_change();
+
+CREATE TABLE rerank.query (
+    query_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest      bytea NOT NULL UNIQUE,   -- sha256 of exactly the instruction and query that reach the model
+    instruction text NOT NULL,
+    query       text NOT NULL
+);
+COMMENT ON TABLE rerank.query IS 'An instruction and a query as they reach the model. Topics with equal texts share a row, and so share scores.';
+
+-- ── Models ──────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.scorer (
+    scorer_id           integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest              text NOT NULL UNIQUE,
+    family              text NOT NULL,
+    weights_digest      text NOT NULL,
+    prompt_digest       text NOT NULL,
+    precision           text NOT NULL,
+    max_document_tokens integer NOT NULL,
+    location            text NOT NULL,   -- where it was first found; not part of its identity
+    registered_at       timestamptz NOT NULL DEFAULT now(),
+    passages            text NOT NULL    -- what it reads of a long document
+);
+COMMENT ON TABLE rerank.scorer IS 'A scorer: weights, prompt, precision and token limit as one id. Scores of two scorers are never mixed.';
+
+CREATE TABLE rerank.embedder (
+    embedder_id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest              text NOT NULL UNIQUE,
+    family              text NOT NULL,
+    weights_digest      text NOT NULL,
+    prompt_digest       text NOT NULL,
+    precision           text NOT NULL,
+    max_document_tokens integer NOT NULL,
+    dimensions          integer NOT NULL CHECK (dimensions > 0),
+    location            text NOT NULL,   -- where it was first found; not part of its identity
+    registered_at       timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.embedder IS 'An embedding model: weights, prompt, precision and token limit as one id.';
+
+-- Vectors of queries are read by their ids and never searched. Those of documents have a table for each embedder, which
+-- ensure_vectors makes when the embedder is first used: only that needs pgvector.
+CREATE TABLE rerank.query_vector (
+    embedder_id integer NOT NULL REFERENCES rerank.embedder ON DELETE CASCADE,
+    query_id    bigint NOT NULL REFERENCES rerank.query ON DELETE CASCADE,
+    vector      bytea NOT NULL,   -- half precision, little-endian
+    PRIMARY KEY (embedder_id, query_id)
+);
+COMMENT ON TABLE rerank.query_vector IS 'Vectors of queries: read by their ids and never searched.';
+
+-- ── Runs ────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.run (
+    run_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline       text NOT NULL,
+    key            text NOT NULL,          -- partition date in UTC, or the dag run's id
+    since          timestamptz NOT NULL,
+    fresh_since    timestamptz NOT NULL,
+    until          timestamptz NOT NULL,   -- the run's as-of time
+    topics         text[],                 -- slugs that the run is limited to; null: all
+    rescore        boolean NOT NULL,
+    fence          integer NOT NULL DEFAULT 0,
+    scorer_id      integer REFERENCES rerank.scorer,
+    members_path   text,
+    members_sha256 text,
+    pairs_path     text,
+    pairs_sha256   text,
+    light_path     text,
+    light_sha256   text,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    claimed_at     timestamptz,
+    sighted        bigint,                 -- this and the next five: source rows, by what became of them
+    claimed        bigint,
+    unchanged      bigint,
+    too_late       bigint,
+    later          bigint,
+    invalid        bigint,
+    prepared_at    timestamptz,
+    frozen_at      timestamptz,            -- members, candidates, topic versions and scorer
+    published_at   timestamptz,
+    degraded       boolean NOT NULL DEFAULT false,
+    forgotten      bigint,                 -- source rows whose article is forgotten; null: claimed before they were counted
+    opened_by      text DEFAULT session_user,
+    embedder_id    integer REFERENCES rerank.embedder,   -- whose vectors recall may search; null: none
+    recall         text,                   -- strategy and embedder that the candidates were found by
+    busy_since     timestamptz,            -- when the try began that holds the fence; null: it has ended
+    gated          boolean NOT NULL DEFAULT true,   -- false: opened before the gate was there
+    UNIQUE (pipeline, key)
+);
+COMMENT ON TABLE rerank.run IS 'One window''s work and output: its identity, its fence, its frozen artifacts and its counts.';
+
+CREATE TABLE rerank.run_topic (
+    run_id                bigint NOT NULL REFERENCES rerank.run,
+    slug                  text NOT NULL,
+    topic_version_id      bigint NOT NULL REFERENCES rerank.topic_version,
+    selected              boolean NOT NULL,   -- false: carried forward by a run that is limited to other topics
+    filling               boolean NOT NULL,   -- the freshness window was recalled, not only what was claimed
+    previous_scorer_id    integer REFERENCES rerank.scorer,   -- ranks the topic until its fill is complete
+    left_out              integer NOT NULL,   -- pairs over the run's budget
+    wanted                integer NOT NULL DEFAULT 0,   -- found, and wanted scored
+    carried               integer NOT NULL DEFAULT 0,   -- scored before
+    ineligible            integer NOT NULL DEFAULT 0,   -- by languages, must or must_not
+    not_searched          integer NOT NULL DEFAULT 0,   -- an earlier run has looked at it for this topic
+    not_recalled          integer NOT NULL DEFAULT 0,   -- not among the best
+    not_recalled_language integer NOT NULL DEFAULT 0,   -- in a language that the topic has no query in
+    psi                   double precision,   -- population stability index of the new logits against earlier runs'; null: too few
+    min_score             double precision,   -- the pipeline's own threshold, for topics that have none
+    PRIMARY KEY (run_id, slug)
+);
+COMMENT ON TABLE rerank.run_topic IS 'The topics of a run as it has frozen them. The counts from wanted on say where each document of the window went.';
+
+CREATE TABLE rerank.run_metric (
+    run_id      bigint NOT NULL REFERENCES rerank.run,
+    stage       text NOT NULL,
+    name        text NOT NULL,
+    value       double precision NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, stage, name)
+);
+COMMENT ON TABLE rerank.run_metric IS 'Numbers that a stage of a run has measured.';
+
+-- A turn is a row that is locked, and no advisory lock: anybody who can connect may take an advisory lock whose key is known,
+-- and so keep the page from being published. The rows are the writer's alone.
+CREATE TABLE rerank.turn (name text PRIMARY KEY);
+COMMENT ON TABLE rerank.turn IS 'A row for everything that one transaction at a time may do.';
+INSERT INTO rerank.turn (name) VALUES ('maintain'), ('months'), ('vectors');   -- those of pipelines come with them
+
+-- ── Documents ───────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.document (
+    document_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest          bytea NOT NULL UNIQUE,
+    month           date NOT NULL,      -- ledger partition of all its scores
+    lang            text NOT NULL,
+    length          integer NOT NULL,   -- characters
+    text            text NOT NULL,
+    terms           text NOT NULL,      -- BM25 terms, separated by one space
+    lang_confidence real CHECK (lang_confidence BETWEEN 0 AND 1),   -- null: prepared before it was kept
+    flags           text[] NOT NULL DEFAULT '{}',
+    signature       bytea,              -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
+    marks           text                -- figures, dates and issue marks that keep two stories in the same words apart
+);
+COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts are one document.';
+COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
+
+CREATE TABLE rerank.near_copy (
+    pipeline           text NOT NULL,
+    document_id        bigint NOT NULL REFERENCES rerank.document ON DELETE CASCADE,
+    leader_document_id bigint NOT NULL REFERENCES rerank.document DEFERRABLE INITIALLY DEFERRED,   -- its own: it leads
+    similarity         real NOT NULL,          -- to the leader that it joined; 1: it leads
+    bands              bytea NOT NULL,         -- of the signature, 32 × 4 bytes, little-endian
+    article_id         text NOT NULL,          -- the first article with this text
+    first_ingested_at  timestamptz NOT NULL,   -- of this article
+    began_at           timestamptz NOT NULL,   -- what the age of a cluster counts from, if this text leads it
+    promoted_at        timestamptz,            -- its leader was forgotten, and it took the lead; null: it did not
+    PRIMARY KEY (pipeline, document_id)
+);
+COMMENT ON TABLE rerank.near_copy IS 'Every text that could be compared with others, and the leader of the cluster that it joined.';
+CREATE INDEX near_copy_cluster ON rerank.near_copy (leader_document_id, pipeline);
+CREATE INDEX near_copy_leaders ON rerank.near_copy (pipeline, first_ingested_at) WHERE document_id = leader_document_id;
+
+-- ── Claims ──────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.claim (
+    pipeline          text NOT NULL,
+    article_id        text NOT NULL,
+    version           text NOT NULL,
+    number            integer NOT NULL,
+    first_ingested_at timestamptz NOT NULL,
+    PRIMARY KEY (pipeline, article_id) INCLUDE (version)
+);
+COMMENT ON TABLE rerank.claim IS 'The latest claimed version of each article. The next claim compares the source with it.';
+
+CREATE TABLE rerank.revision (
+    revision_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline          text NOT NULL,
+    article_id        text NOT NULL,
+    number            integer NOT NULL,
+    version           text NOT NULL,
+    run_id            bigint NOT NULL REFERENCES rerank.run,
+    ingested_at       timestamptz NOT NULL,
+    first_ingested_at timestamptz NOT NULL,
+    published_at      timestamptz,
+    url               text,
+    source            text,
+    lang              text,   -- as the source claims it
+    title             text,   -- cleaned, for display; null until prepared
+    document_id       bigint REFERENCES rerank.document,
+    UNIQUE (pipeline, article_id, number)
+);
+COMMENT ON TABLE rerank.revision IS 'An article at one version of the source, and the run that has claimed it.';
+CREATE INDEX revision_run ON rerank.revision (run_id);
+CREATE INDEX revision_fresh ON rerank.revision (pipeline, first_ingested_at);
+
+CREATE TABLE rerank.revision_text (
+    revision_id bigint PRIMARY KEY REFERENCES rerank.revision,
+    title       text,
+    summary     text,
+    body        text
+);
+COMMENT ON TABLE rerank.revision_text IS 'The raw text of a revision. It is apart, so that it can be deleted before the ranking is.';
+
+CREATE TABLE rerank.quarantine (
+    revision_id bigint NOT NULL REFERENCES rerank.revision,
+    stage       text NOT NULL,
+    reason      text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (revision_id, stage)
+);
+COMMENT ON TABLE rerank.quarantine IS 'Revisions that a stage has set aside, with the reason.';
+
+-- ── Ledger ──────────────────────────────────────────────────────────────────────────────────────
+
+-- One score per (document, query, scorer). All scores of a document are in the partition of its month, so the key is unique over
+-- the whole ledger, and retention drops partitions.
+CREATE TABLE rerank.pair_score (
+    month       date NOT NULL,
+    document_id bigint NOT NULL,
+    query_id    bigint NOT NULL,
+    scorer_id   integer NOT NULL,
+    logit       real NOT NULL CHECK (logit NOT IN ('NaN', 'Infinity', '-Infinity')),
+    truncated   boolean NOT NULL,
+    run_id      bigint NOT NULL,   -- provenance from here on
+    shard       integer NOT NULL,
+    latency_ms  real NOT NULL,
+    engine      text NOT NULL,
+    device      text NOT NULL,
+    scored_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scorer_id, query_id, document_id, month)
+) PARTITION BY RANGE (month);
+COMMENT ON TABLE rerank.pair_score IS 'The ledger: one score for each document, query and scorer.';
+CREATE INDEX pair_score_run ON rerank.pair_score USING brin (run_id) WITH (pages_per_range = 16);
+
+-- Scores that are not in the ledger, so that whoever reads it finds none: those of a run that is blocked, until it is
+-- approved or scored again; and those that a rescoring run has replaced, until the gate has let it pass.
+CREATE TABLE rerank.score_aside (
+    aside_for   bigint NOT NULL REFERENCES rerank.run,   -- the run that is blocked, or that has replaced it
+    month       date NOT NULL,
+    document_id bigint NOT NULL,
+    query_id    bigint NOT NULL,
+    scorer_id   integer NOT NULL,
+    logit       real NOT NULL,
+    truncated   boolean NOT NULL,
+    run_id      bigint NOT NULL,
+    shard       integer NOT NULL,
+    latency_ms  real NOT NULL,
+    engine      text NOT NULL,
+    device      text NOT NULL,
+    scored_at   timestamptz NOT NULL,
+    PRIMARY KEY (aside_for, scorer_id, query_id, document_id, run_id)
+);
+COMMENT ON TABLE rerank.score_aside IS 'Scores that are kept out of the ledger: those of a blocked run, and those that a rescoring run has replaced.';
+CREATE INDEX score_aside_document ON rerank.score_aside (document_id);
+
+CREATE TABLE rerank.refused_pair (
+    document_id bigint NOT NULL REFERENCES rerank.document,
+    query_id    bigint NOT NULL REFERENCES rerank.query,
+    scorer_id   integer NOT NULL REFERENCES rerank.scorer,
+    reason      text NOT NULL,
+    run_id      bigint NOT NULL REFERENCES rerank.run,
+    refused_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scorer_id, query_id, document_id)
+);
+COMMENT ON TABLE rerank.refused_pair IS 'Pairs that a scorer has refused, with the reason. They are not asked for again under that scorer.';
+
+-- A try to score a shard that has begun and not come to its end. The next try that finds it goes carefully: the engine failed,
+-- or the task was killed, with some pair in it.
+CREATE TABLE rerank.scoring_attempt (
+    run_id            bigint NOT NULL REFERENCES rerank.run,
+    shard             integer NOT NULL,
+    failures          integer NOT NULL DEFAULT 0,   -- tries in a row that did not come to their end
+    alone_query_id    bigint,                       -- the pair that is in the engine by itself
+    alone_document_id bigint,
+    alone_times       integer NOT NULL DEFAULT 0,   -- tries in a row that ended with it there
+    begun_at          timestamptz NOT NULL DEFAULT now(),
+    meetings          integer NOT NULL DEFAULT 0,   -- how often tries on the same pairs have met; each then goes on elsewhere
+    PRIMARY KEY (run_id, shard)
+);
+COMMENT ON TABLE rerank.scoring_attempt IS 'A try to score a shard that has begun and not ended. The next try goes carefully: some pair may have broken the engine.';
+
+CREATE TABLE rerank.fill (
+    pipeline      text NOT NULL,
+    slug          text NOT NULL,
+    recall_digest bytea NOT NULL,
+    scorer_id     integer NOT NULL REFERENCES rerank.scorer,
+    run_id        bigint NOT NULL REFERENCES rerank.run,
+    filled_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, slug, recall_digest, scorer_id)
+);
+COMMENT ON TABLE rerank.fill IS 'A topic''s queries are filled under a scorer when the best of the whole freshness window was scored.';
+
+-- ── Publications ────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.gate (
+    gate_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id     bigint NOT NULL REFERENCES rerank.run,
+    verdict    text NOT NULL CHECK (verdict IN ('blocked', 'passed', 'approved')),   -- passed: after a block, by a later try
+    sentence   text NOT NULL CHECK (btrim(sentence) <> ''),   -- which check and by how much; of an approval, why
+    fence      integer NOT NULL,   -- of the try that was judged
+    actor      text NOT NULL DEFAULT session_user,
+    decided_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.gate IS 'Every decision of the publish gate. The latest decision on a run counts.';
+CREATE INDEX gate_run ON rerank.gate (run_id, gate_id DESC);
+
+CREATE TABLE rerank.publication (
+    publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline       text NOT NULL,
+    run_id         bigint NOT NULL REFERENCES rerank.run,
+    version        integer NOT NULL,
+    fence          integer NOT NULL,
+    as_of          timestamptz NOT NULL,
+    parquet_path   text NOT NULL,
+    parquet_sha256 text NOT NULL,
+    rows_sha256    text NOT NULL,   -- over the canonical rows: equal for equal rankings
+    row_count      integer NOT NULL,
+    degraded       boolean NOT NULL,
+    difference     text,            -- why rows differ from the run's version before; null: they do not
+    published_at   timestamptz NOT NULL DEFAULT now(),
+    trimmed        boolean NOT NULL DEFAULT false,   -- an earlier one again, without the articles that were forgotten since
+    withdrawn_at   timestamptz,     -- its file holds an article that was forgotten, and is due for deletion
+    blocked        text,            -- the gate's sentence; null: the page is what its run made
+    UNIQUE (run_id, version)
+);
+COMMENT ON TABLE rerank.publication IS 'One version of a run''s page: its fence, its file and its digests.';
+
+CREATE TABLE rerank.ranking (
+    publication_id     bigint NOT NULL REFERENCES rerank.publication,
+    slug               text NOT NULL,
+    rank               integer NOT NULL CHECK (rank > 0),
+    article_id         text NOT NULL,
+    revision_id        bigint NOT NULL,
+    document_id        bigint NOT NULL,
+    topic_version_id   bigint NOT NULL,
+    scorer_id          integer,
+    ranked_by          text NOT NULL CHECK (ranked_by IN ('model', 'bm25', 'embedding')),
+    logit              real,
+    rank_score         double precision,
+    light_score        real,
+    truncated          boolean NOT NULL,
+    is_new             boolean NOT NULL,
+    copies             integer NOT NULL,
+    title              text NOT NULL,
+    url                text,
+    source             text,
+    lang               text NOT NULL,
+    published_at       timestamptz,
+    first_ingested_at  timestamptz NOT NULL,
+    began_at           timestamptz,   -- of the cluster; null: its age counted from the article itself
+    copy_sources       text[] NOT NULL DEFAULT '{}',
+    scored_document_id bigint,        -- the cluster's text that was scored; null: the article's own
+    scored_article_id  text,
+    PRIMARY KEY (publication_id, slug, rank),
+    CHECK ((ranked_by = 'model') = (logit IS NOT NULL))
+);
+COMMENT ON TABLE rerank.ranking IS 'The rows of a publication: one article at one place of one topic.';
+
+CREATE TABLE rerank.ranking_topic (
+    publication_id   bigint NOT NULL REFERENCES rerank.publication,
+    slug             text NOT NULL,
+    topic_version_id bigint NOT NULL,
+    scorer_id        integer,
+    state            text NOT NULL CHECK (state IN ('full', 'partial', 'abstained', 'degraded', 'stale')),
+    candidates       integer NOT NULL,
+    from_ledger      integer NOT NULL,
+    scored           integer NOT NULL,
+    refused          integer NOT NULL,
+    missing          integer NOT NULL,
+    left_out         integer NOT NULL,
+    ranked           integer NOT NULL,
+    PRIMARY KEY (publication_id, slug)
+);
+COMMENT ON TABLE rerank.ranking_topic IS 'The state and counts of each topic of a publication.';
+
+CREATE TABLE rerank.pointer (
+    pipeline       text PRIMARY KEY,
+    publication_id bigint NOT NULL REFERENCES rerank.publication,
+    held           boolean NOT NULL DEFAULT false,   -- a rollback holds until it is released
+    moved_at       timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.pointer IS 'The publication that is the page of a pipeline.';
+
+CREATE TABLE rerank.pointer_move (
+    pointer_move_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline            text NOT NULL,
+    from_publication_id bigint,
+    to_publication_id   bigint NOT NULL,
+    reason              text NOT NULL,
+    actor               text NOT NULL DEFAULT session_user,
+    moved_at            timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.pointer_move IS 'Every move of a pointer: from and to which publication, who moved it, and why.';
+CREATE INDEX pointer_move_from ON rerank.pointer_move (from_publication_id, moved_at);
+
+CREATE TABLE rerank.store_removal (
+    path         text PRIMARY KEY,   -- relative to the store
+    due_at       timestamptz NOT NULL,
+    reason       text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.store_removal IS 'Files of the store that are due for deletion.';
+
+CREATE TABLE rerank.feedback (
+    event_id    text PRIMARY KEY CHECK (event_id <> ''),   -- the sender's own, or a digest of the columns below
+    pipeline    text NOT NULL,
+    run_id      bigint NOT NULL,   -- no foreign key: events may outlive the run's rows
+    slug        text NOT NULL,
+    rank        integer NOT NULL CHECK (rank > 0),
+    revision_id bigint NOT NULL,
+    event       text NOT NULL CHECK (event ~ '^[a-z][a-z0-9_-]{0,62}$'),
+    happened_at timestamptz NOT NULL,
+    loaded_at   timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.feedback IS 'One row for each event: a reader saw, opened or hid one row of one ranking. No text, and nothing about the reader.';
+CREATE INDEX feedback_page ON rerank.feedback (pipeline, run_id, slug, rank);
+
+-- ── What is hidden ──────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.block (
+    pipeline   text NOT NULL,
+    article_id text NOT NULL,
+    reason     text NOT NULL,
+    blocked_at timestamptz NOT NULL DEFAULT now(),
+    actor      text DEFAULT session_user,
+    PRIMARY KEY (pipeline, article_id)
+);
+COMMENT ON TABLE rerank.block IS 'Articles that somebody has hidden by hand.';
+
+CREATE TABLE rerank.tombstone (
+    pipeline     text NOT NULL,
+    article_id   text NOT NULL,
+    reason       text NOT NULL,
+    actor        text NOT NULL DEFAULT session_user,
+    forgotten_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, article_id)
+);
+COMMENT ON TABLE rerank.tombstone IS 'Forgotten articles. Their text is gone, and no claim brings it back.';
+
+CREATE TABLE rerank.deleted (
+    pipeline   text NOT NULL,
+    article_id text NOT NULL,
+    noticed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, article_id)
+);
+COMMENT ON TABLE rerank.deleted IS 'Articles of the page''s window that the source did not have when a run was last published.';
+
+CREATE TABLE rerank.publication_hidden (
+    publication_id bigint NOT NULL REFERENCES rerank.publication ON DELETE CASCADE,
+    article_id     text NOT NULL,
+    why            text NOT NULL CHECK (why IN ('deleted', 'blocked', 'forgotten')),
+    PRIMARY KEY (publication_id, article_id)
+);
+COMMENT ON TABLE rerank.publication_hidden IS 'Articles that a publication left out of its window, with the reason.';
+
+-- ── Views ───────────────────────────────────────────────────────────────────────────────────────
+
+CREATE VIEW rerank.hidden AS
+SELECT pipeline, article_id, 'deleted'::text AS why FROM rerank.deleted
+UNION ALL
+SELECT pipeline, article_id, 'blocked' FROM rerank.block
+UNION ALL
+SELECT pipeline, article_id, 'forgotten' FROM rerank.tombstone;
+COMMENT ON VIEW rerank.hidden IS 'Every article that must not be shown, and why. An article that is hidden for several reasons has a row for each.';
+
+-- Frontends read the next three views and nothing else. Their comments are those of the contract.
+
+CREATE VIEW rerank.current_ranking AS
+SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.source, r.lang,
+       r.published_at, r.first_ingested_at, r.ranked_by, r.logit,
+       CASE WHEN r.logit IS NOT NULL   -- least and greatest pass over a null
+            THEN 1 / (1 + exp(-greatest(-700, least(700, r.logit::double precision)))) END AS probability,
+       r.rank_score, r.light_score,
+       r.truncated, r.is_new, r.copies,
+       p.as_of, p.run_id, p.version, p.publication_id, r.topic_version_id, r.revision_id, r.document_id,
+       r.scorer_id, p.fence AS attempt,
+       COALESCE(d.flags, '{}') AS flags,   -- of the text as it is now; none where it was forgotten
+       COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at,
+       r.copy_sources,
+       COALESCE(r.scored_document_id, r.document_id) AS scored_document_id,
+       CASE WHEN r.scored_document_id IS NULL THEN r.article_id
+            WHEN r.scored_article_id = r.article_id THEN r.article_id
+            WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
+             AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
+            THEN r.scored_article_id END AS scored_article_id
+FROM rerank.pointer c
+JOIN rerank.publication p USING (publication_id)
+JOIN rerank.ranking r USING (publication_id)
+LEFT JOIN rerank.document d ON d.document_id = r.document_id
+WHERE NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.article_id)
+  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.article_id);
+
+-- For readers that page through a ranking: the rows of every publication that is the page, or was within 24 hours. What
+-- the page does not show is shown in no older publication either.
+CREATE VIEW rerank.recent_ranking AS
+SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.source, r.lang,
+       r.published_at, r.first_ingested_at, r.ranked_by, r.logit,
+       CASE WHEN r.logit IS NOT NULL   -- least and greatest pass over a null
+            THEN 1 / (1 + exp(-greatest(-700, least(700, r.logit::double precision)))) END AS probability,
+       r.rank_score, r.light_score,
+       r.truncated, r.is_new, r.copies,
+       p.as_of, p.run_id, p.version, p.publication_id, r.topic_version_id, r.revision_id, r.document_id,
+       r.scorer_id, p.fence AS attempt,
+       COALESCE(d.flags, '{}') AS flags,
+       COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at,
+       r.copy_sources,
+       COALESCE(r.scored_document_id, r.document_id) AS scored_document_id,
+       CASE WHEN r.scored_document_id IS NULL THEN r.article_id
+            WHEN r.scored_article_id = r.article_id THEN r.article_id
+            WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
+             AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
+            THEN r.scored_article_id END AS scored_article_id
+FROM rerank.publication p
+JOIN rerank.ranking r USING (publication_id)
+LEFT JOIN rerank.document d ON d.document_id = r.document_id
+WHERE (EXISTS (SELECT FROM rerank.pointer c WHERE c.publication_id = p.publication_id)
+       OR EXISTS (SELECT FROM rerank.pointer_move m
+                  WHERE m.from_publication_id = p.publication_id AND m.moved_at > now() - interval '24 hours')
+          -- The page itself shows what its source lost until the next one comes; a page of the past does not.
+          AND NOT EXISTS (SELECT FROM rerank.deleted g WHERE g.pipeline = p.pipeline AND g.article_id = r.article_id))
+  AND NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.article_id)
+  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.article_id);
+
+CREATE VIEW rerank.current_topic AS
+SELECT p.pipeline, t.slug AS topic, v.query, p.as_of, t.state, t.candidates, t.from_ledger, t.scored, t.refused, t.missing,
+       t.left_out, t.ranked, p.degraded AS page_degraded,
+       p.run_id, p.version, p.publication_id, t.topic_version_id, t.scorer_id,
+       p.parquet_path, p.parquet_sha256, p.published_at
+FROM rerank.pointer c
+JOIN rerank.publication p USING (publication_id)
+JOIN rerank.ranking_topic t USING (publication_id)
+JOIN rerank.topic_version v USING (topic_version_id);
+
+CREATE VIEW rerank.ranking_feedback AS
+WITH counted AS (
+    SELECT pipeline, run_id, slug, rank, revision_id, event,
+           count(*) AS events, min(happened_at) AS first_at, max(happened_at) AS last_at
+    FROM rerank.feedback
+    GROUP BY pipeline, run_id, slug, rank, revision_id, event
+)
+SELECT c.pipeline, c.slug AS topic, c.run_id, c.rank, c.revision_id, c.event, c.events, c.first_at, c.last_at,
+       shown.publication_id, shown.as_of, shown.article_id, shown.document_id, shown.topic_version_id, shown.scorer_id,
+       shown.ranked_by, shown.logit, shown.rank_score, shown.light_score
+FROM counted c
+LEFT JOIN LATERAL (   -- null where the publication is past its retention
+    SELECT p.publication_id, p.as_of, r.article_id, r.document_id, r.topic_version_id, r.scorer_id,
+           r.ranked_by, r.logit, r.rank_score, r.light_score
+    FROM rerank.publication p
+    JOIN rerank.ranking r USING (publication_id)
+    WHERE p.run_id = c.run_id AND r.slug = c.slug AND r.rank = c.rank AND r.revision_id = c.revision_id
+    ORDER BY p.version DESC
+    LIMIT 1
+) shown ON true;
+COMMENT ON VIEW rerank.ranking_feedback IS 'One row for each ranked row and kind of event, with what the row was ranked by. Null if the publication is past retention.';
+
+-- ── Functions ───────────────────────────────────────────────────────────────────────────────────
+
+-- The pointer, the ledger's months and the vectors change only through functions of the schema's owner: a role that runs the
+-- pipeline needs no right to write the pointer, to make tables or to drop them. PUBLIC may call none of them.
+
+-- Waits until nobody else has this turn, and keeps it until the transaction ends.
+CREATE FUNCTION rerank.take_turn(wanted text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+INSERT INTO rerank.turn (name) VALUES (wanted)
+ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name WHERE false   -- a row that is there is locked and left as it is
+$$;
+REVOKE EXECUTE ON FUNCTION rerank.take_turn(text) FROM PUBLIC;
+
+-- Moves a pipeline's page to this publication; unless the page is of a later time (of two runs with one as-of time,
+-- of the one that claimed later), or held by a rollback. Says whether it moved. A publication does not wait for a try that is
+-- frozen while it keeps a chunk of scores: that holds the run by its key alone, and only the gate waits for it.
+CREATE FUNCTION rerank.move_pointer(of_pipeline text, wanted bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    page record;
+    standing record;
+BEGIN
+    SELECT p.fence, p.as_of, r.run_id, r.claimed_at, r.fence AS newest_fence INTO page
+    FROM rerank.publication p JOIN rerank.run r USING (run_id)
+    WHERE p.pipeline = of_pipeline AND p.publication_id = wanted
+    FOR NO KEY UPDATE OF r;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'pipeline % has no publication %', of_pipeline, wanted USING ERRCODE = 'no_data_found';
+    END IF;
+    IF page.fence <> page.newest_fence THEN
+        RAISE EXCEPTION 'run %: publication % has fence %, the run has %; a newer try has taken over',
+            page.run_id, wanted, page.fence, page.newest_fence USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    PERFORM rerank.take_turn('publish ' || of_pipeline);
+
+    SELECT p.publication_id, p.as_of, r.claimed_at, c.held INTO standing
+    FROM rerank.pointer c JOIN rerank.publication p USING (publication_id) JOIN rerank.run r USING (run_id)
+    WHERE c.pipeline = of_pipeline;
+    IF FOUND AND (standing.held OR (standing.as_of, standing.claimed_at) > (page.as_of, page.claimed_at)) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO rerank.pointer AS c (pipeline, publication_id)
+    VALUES (of_pipeline, wanted)
+    ON CONFLICT (pipeline) DO UPDATE SET publication_id = EXCLUDED.publication_id, moved_at = now();
+    INSERT INTO rerank.pointer_move (pipeline, from_publication_id, to_publication_id, reason)
+    VALUES (of_pipeline, standing.publication_id, wanted, 'published');
+    RETURN true;
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.move_pointer(text, bigint) FROM PUBLIC;
+
+-- By hand: the page goes to this publication whatever its as-of time, and stays there until it is released.
+CREATE FUNCTION rerank.rollback_pointer(of_pipeline text, wanted bigint, why text)
+RETURNS TABLE (from_publication_id bigint, to_publication_id bigint, actor text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+WITH standing AS (
+    SELECT c.publication_id FROM rerank.pointer c WHERE c.pipeline = of_pipeline
+), moved AS (
+    INSERT INTO rerank.pointer AS c (pipeline, publication_id, held)
+    SELECT of_pipeline, p.publication_id, true
+    FROM rerank.publication p
+    WHERE p.pipeline = of_pipeline AND p.publication_id = wanted AND btrim(why) <> ''
+    ON CONFLICT (pipeline) DO UPDATE SET publication_id = EXCLUDED.publication_id, held = true, moved_at = now()
+    RETURNING c.publication_id
+)
+INSERT INTO rerank.pointer_move AS m (pipeline, from_publication_id, to_publication_id, reason)
+SELECT of_pipeline, (SELECT standing.publication_id FROM standing), moved.publication_id, why
+FROM moved
+RETURNING m.from_publication_id, m.to_publication_id, m.actor
+$$;
+REVOKE EXECUTE ON FUNCTION rerank.rollback_pointer(text, bigint, text) FROM PUBLIC;
+
+-- By hand: a page that was held goes to this publication, and follows the runs again.
+CREATE FUNCTION rerank.release_pointer(of_pipeline text, wanted bigint, why text)
+RETURNS TABLE (from_publication_id bigint, to_publication_id bigint, actor text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+WITH standing AS (
+    SELECT c.publication_id FROM rerank.pointer c WHERE c.pipeline = of_pipeline
+), moved AS (
+    UPDATE rerank.pointer c SET publication_id = p.publication_id, held = false, moved_at = now()
+    FROM rerank.publication p
+    WHERE c.pipeline = of_pipeline AND c.held AND p.pipeline = of_pipeline AND p.publication_id = wanted AND btrim(why) <> ''
+    RETURNING p.publication_id
+)
+INSERT INTO rerank.pointer_move AS m (pipeline, from_publication_id, to_publication_id, reason)
+SELECT of_pipeline, (SELECT standing.publication_id FROM standing), moved.publication_id, why
+FROM moved
+RETURNING m.from_publication_id, m.to_publication_id, m.actor
+$$;
+REVOKE EXECUTE ON FUNCTION rerank.release_pointer(text, bigint, text) FROM PUBLIC;
+
+-- The page goes from a publication to the same one without what was forgotten since; held stays held.
+CREATE FUNCTION rerank.replace_pointer(of_pipeline text, before bigint, wanted bigint, why text)
+RETURNS TABLE (from_publication_id bigint, to_publication_id bigint, actor text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+WITH moved AS (
+    UPDATE rerank.pointer c SET publication_id = again.publication_id, moved_at = now()
+    FROM rerank.publication was JOIN rerank.publication again USING (run_id, pipeline)
+    WHERE c.pipeline = of_pipeline AND c.publication_id = before AND was.pipeline = of_pipeline AND was.publication_id = before
+      AND again.publication_id = wanted AND again.trimmed AND again.version > was.version
+    RETURNING again.publication_id
+)
+INSERT INTO rerank.pointer_move AS m (pipeline, from_publication_id, to_publication_id, reason)
+SELECT of_pipeline, before, moved.publication_id, why
+FROM moved
+RETURNING m.from_publication_id, m.to_publication_id, m.actor
+$$;
+REVOKE EXECUTE ON FUNCTION rerank.replace_pointer(text, bigint, bigint, text) FROM PUBLIC;
+
+-- The files of these publications are due for deletion; that of a page never is. Returns how many publications there are.
+CREATE FUNCTION rerank.withdraw_publications(wanted bigint[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found integer;
+BEGIN
+    IF EXISTS (SELECT FROM rerank.pointer c WHERE c.publication_id = ANY (wanted)) THEN
+        RAISE EXCEPTION 'one of the publications % is a page', wanted USING ERRCODE = 'object_in_use';
+    END IF;
+    UPDATE rerank.publication SET withdrawn_at = COALESCE(withdrawn_at, now()) WHERE publication_id = ANY (wanted);
+    GET DIAGNOSTICS found = ROW_COUNT;
+    RETURN found;
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.withdraw_publications(bigint[]) FROM PUBLIC;
+
+-- Deletes a publication with its rows, unless it is a page. Says whether there was one.
+CREATE FUNCTION rerank.drop_publication(wanted bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM rerank.pointer c WHERE c.publication_id = wanted) THEN
+        RAISE EXCEPTION 'publication % is a page', wanted USING ERRCODE = 'object_in_use';
+    END IF;
+    DELETE FROM rerank.ranking WHERE publication_id = wanted;
+    DELETE FROM rerank.ranking_topic WHERE publication_id = wanted;
+    DELETE FROM rerank.publication WHERE publication_id = wanted;
+    RETURN FOUND;
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.drop_publication(bigint) FROM PUBLIC;
+
+-- Makes the ledger's partition of a month, once.
+CREATE FUNCTION rerank.ensure_month(wanted date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text := 'pair_score_' || to_char(wanted, 'YYYY_MM');
+BEGIN
+    IF to_regclass('rerank.' || name) IS NOT NULL THEN RETURN; END IF;
+    PERFORM rerank.take_turn('months');
+    EXECUTE format('CREATE TABLE IF NOT EXISTS rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)',
+                   name, date_trunc('month', wanted)::date, (date_trunc('month', wanted) + interval '1 month')::date);
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.ensure_month(date) FROM PUBLIC;
+
+-- Drops the ledger's partition of a month that ended at least a month ago. Says whether there was one.
+CREATE FUNCTION rerank.drop_month(wanted date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text := 'pair_score_' || to_char(wanted, 'YYYY_MM');
+BEGIN
+    IF date_trunc('month', wanted) >= date_trunc('month', now()) - interval '1 month' THEN
+        RAISE EXCEPTION 'the scores of % are still in use', to_char(wanted, 'YYYY-MM')
+            USING ERRCODE = 'object_in_use', HINT = 'a month can be dropped when the one after it has ended';
+    END IF;
+    PERFORM rerank.take_turn('months');
+    IF NOT EXISTS (
+        SELECT FROM pg_inherits
+        WHERE inhparent = 'rerank.pair_score'::regclass AND inhrelid = to_regclass('rerank.' || name)
+    ) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE rerank.%I', name);
+    RETURN true;
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.drop_month(date) FROM PUBLIC;
+
+-- A text that is forgotten takes its vector with it.
+CREATE FUNCTION rerank.forget_vector() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('DELETE FROM rerank.%I WHERE document_id = $1', TG_ARGV[0]) USING NEW.document_id;
+    RETURN NULL;
+END $$;
+
+-- Makes the table of an embedder's vectors, once. HNSW indexes at most 4,000 dimensions in half precision; longer vectors are
+-- compared one by one.
+CREATE FUNCTION rerank.ensure_vectors(wanted integer, dimensions integer) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text := 'vector_' || wanted;
+    home text;
+BEGIN
+    IF to_regclass('rerank.' || name) IS NOT NULL THEN RETURN; END IF;
+    PERFORM rerank.take_turn('vectors');
+    IF to_regclass('rerank.' || name) IS NOT NULL THEN RETURN; END IF;
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector') THEN
+        CREATE EXTENSION vector SCHEMA rerank;
+    END IF;
+    SELECT n.nspname INTO home FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector';
+    EXECUTE format('CREATE TABLE rerank.%I (document_id bigint PRIMARY KEY REFERENCES rerank.document ON DELETE CASCADE,'
+                   ' vector %I.halfvec(%s) NOT NULL)', name, home, dimensions);
+    IF dimensions <= 4000 THEN
+        -- Beside its row and not in TOAST: a comparison then costs one page and not three.
+        EXECUTE format('ALTER TABLE rerank.%I ALTER COLUMN vector SET STORAGE PLAIN', name);
+        EXECUTE format('CREATE INDEX ON rerank.%I USING hnsw (vector %I.halfvec_ip_ops) WITH (m = 16, ef_construction = 64)',
+                       name, home);
+    END IF;
+    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE OF text ON rerank.document FOR EACH ROW'
+                   ' WHEN (OLD.text IS DISTINCT FROM NEW.text) EXECUTE FUNCTION rerank.forget_vector(%L)',
+                   'forget_' || name, name);
+END $$;
+REVOKE EXECUTE ON FUNCTION rerank.ensure_vectors(integer, integer) FROM PUBLIC;
