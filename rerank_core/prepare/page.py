@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from rerank_core.prepare import fragment
@@ -84,13 +85,13 @@ def _is_too_deep() -> bool:
 
 def _from_tree(tree: Any) -> Page:
     body = tree.find("body")
-    visible = sum(map(letters, _visible(tree if body is None else body)))
+    visible = letters("".join(_visible(tree if body is None else body)))
     _wrap_loose_text(tree)
     _drop_comments(tree)
-    linked = sum(letters(link.text_content()) for link in tree.iter("a"))
     has_scripts = next(tree.iter("script"), None) is not None
     lists = [element for element in tree.iter("ul", "ol") if _is_list_of_links(element)]
     text = _extracted(tree)
+    is_navigation = has_scripts and not _is_prose(text) and _linked(tree) >= NAVIGATION * visible
     if "\n" in text:
         links = {
             " ".join(item.text_content().split()) for link_list in lists for item in link_list.iter("li")
@@ -101,9 +102,13 @@ def _from_tree(tree: Any) -> Page:
         text = _extracted(_pruned(tree, lists))
     if len(text) < SHORT:
         text = _second_opinion(_pruned(tree, lists), text)
-    if has_scripts and not _is_prose(text) and linked >= NAVIGATION * visible:
+    if is_navigation and not _is_prose(text):
         return Page("", visible, has_article=False)
     return Page(text, visible)
+
+
+def _linked(tree: Any) -> int:
+    return letters("".join(link.text_content() for link in tree.iter("a")))
 
 
 def _visible(tree: Any) -> Iterator[str]:
@@ -160,7 +165,7 @@ def _drop_comments(tree: Any) -> None:
 
 
 def _is_comment(item: Any) -> bool:
-    beginning = " ".join(" ".join(item.itertext()).split())[:100]
+    beginning = " ".join(" ".join(islice(item.itertext(), 12)).split())[:100]
     ago = _AGO.search(beginning)
     return ago is not None and 0 < ago.start() <= 60
 
