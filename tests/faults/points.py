@@ -118,12 +118,12 @@ def install_in_tasks(folder: Path) -> None:
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
     from rerank_core.models import scorers
-    from rerank_core.storage import database
+    from rerank_core.storage import copy
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, scorers.load
-    read = database._Parts.read
+    read = copy._Parts.read
 
     @contextmanager
     def pointed_transaction(self: Database, *, read_only: bool = False) -> Iterator[Any]:
@@ -167,7 +167,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
 
     Database.transaction = pointed_transaction  # type: ignore[method-assign]
     Store.write = pointed_write  # type: ignore[method-assign, assignment]
-    database._Parts.read = pointed_read  # type: ignore[method-assign]
+    copy._Parts.read = pointed_read  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]
     scorers.load = pointed_load
 
