@@ -40,7 +40,6 @@ INLINE = frozenset(
 )
 ELEMENTS = BLOCK | INLINE | VOID
 
-_COMMENT = re.compile(r"<!--(?:.*?)-->|<!doctype\s[^<>]*+>", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"<(?:html|head|body)[\s>]", re.IGNORECASE)
 # What a page has around its article, and a fragment in the frame of a page has not.
 _FURNITURE = re.compile(
@@ -58,7 +57,7 @@ def is_markup(text: str) -> bool:
         return False
     return (
         any(map(_is_markup, TAG.finditer(text)))
-        or ("-->" in text and _COMMENT.search(text) is not None)
+        or _has_comment(text)
         or _has_doctype(text)
         or _is_cut(text)
     )
@@ -87,6 +86,11 @@ def _begins_line(text: str, at: int) -> bool:
     """Whether a tag stands at the start of a line, or behind the end of a sentence."""
     before = text[max(0, at - 8) : at].rstrip(" \t")
     return not before or before[-1] in '\r\n.!?。！？…"”’」'
+
+
+def _has_comment(text: str) -> bool:
+    start = text.find("<!--")
+    return start >= 0 and text.find("-->", start + len("<!--")) >= 0
 
 
 def _has_doctype(text: str) -> bool:

@@ -10,6 +10,7 @@ it reads well, and its answer is checked:
 - A page with too many tags, or too deep for the parser, is read as a fragment: slower ways would need minutes.
 """
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ def read(markup: str) -> Page:
 
     has_joiners = any(joiner in markup for joiner in _JOINERS) or _JOINER_ENTITY.search(markup) is not None
     if has_joiners:
-        markup = _JOINER_ENTITY.sub(lambda found: _joiner(found[0]), markup).translate(_TO_ASIDE)
+        markup = _JOINER_ENTITY.sub(lambda entity: html.unescape(entity[0].lower()), markup)
+        markup = markup.translate(_TO_ASIDE)
     tree = None if markup.count("<") > MAX_TAGS else trafilatura.load_html(markup)
     if tree is None or _is_too_deep():
         body = _BODY.search(markup)
@@ -68,12 +70,6 @@ def read(markup: str) -> Page:
     if has_joiners:
         page.text = page.text.translate(_FROM_ASIDE)
     return page
-
-
-def _joiner(entity: str) -> str:
-    import html
-
-    return html.unescape(entity.lower())
 
 
 def _is_too_deep() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rerank_core.prepare.markup import ELEMENTS, RAW, TAG
+from rerank_core.prepare.markup import CUT_TAG, ELEMENTS, RAW, TAG
 
 HIDDEN = frozenset(
     "annotation annotation-xml audio canvas datalist head iframe nav noembed noframes noscript rp rt rtc script select"
@@ -65,15 +65,10 @@ class _Ends:
         self._lacking: set[str] = set()
         self._closed: set[str] | None = None
 
-    def of(self, mark: str, start: int) -> int | None:
-        """The position behind the next mark; None if there is none."""
-        if mark in self._lacking:
-            return None
-        at = self._markup.find(mark, start)
-        if at < 0:
-            self._lacking.add(mark)
-            return None
-        return at + len(mark)
+    def of_comment(self, start: int) -> int | None:
+        """The position behind the end of a comment; None if the comment never ends."""
+        at = self._find(self._markup, "-->", start)
+        return None if at is None else at + len("-->")
 
     def of_element(self, name: str, start: int) -> int | None:
         """The position before the next closing tag of an element; None if there is none."""
@@ -81,10 +76,12 @@ class _Ends:
             lowered = self._markup.lower()
             # Of some letters the small form is longer; then positions would not hold.
             self._lowered = lowered if len(lowered) == len(self._markup) else self._markup
-        mark = f"</{name}"
+        return self._find(self._lowered, f"</{name}", start)
+
+    def _find(self, text: str, mark: str, start: int) -> int | None:
         if mark in self._lacking:
             return None
-        at = self._lowered.find(mark, start)
+        at = text.find(mark, start)
         if at < 0:
             self._lacking.add(mark)
             return None
@@ -109,15 +106,13 @@ def _token(tag: re.Match[str], ends: _Ends) -> Token | None:
     return Token("start", name, attributes)
 
 
-_OTHER = re.compile(
-    r"<![a-zA-Z\[][^<>]*+>|<\?[^<>]*+>|<[a-zA-Z][\w:.-]*+\s[^<>=]*+=[^<>]*+\Z|</[a-zA-Z][^<>]*+>"
-)
+_OTHER = re.compile(rf"<![a-zA-Z\[][^<>]*+>|<\?[^<>]*+>|{CUT_TAG.pattern}|</[a-zA-Z][^<>]*+>")
 
 
 def _end_of_other(markup: str, at: int, ends: _Ends) -> int | None:
     """Where a comment, a declaration, or a tag that was cut ends; None if it is text."""
     if markup.startswith("<!--", at):
-        return ends.of("-->", at + 4)
+        return ends.of_comment(at + 4)
     other = _OTHER.match(markup, at)
     return None if other is None else other.end()
 

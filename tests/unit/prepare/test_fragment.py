@@ -321,6 +321,7 @@ SHAPES = {
     "angle brackets": "<" * 2_000_000,
     "unclosed scripts": "<script>" * 250_000,
     "unclosed comments": "<!--" * 500_000,
+    "unclosed comments behind an end": "-->" + "<!--" * 499_000,
     "unclosed quotes": '<a ="' * 400_000,
     "quotes": "<a ='\">" * 280_000,
     "items": "<li>" * 500_000,
