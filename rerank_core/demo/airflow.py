@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rerank_core.demo.airflow_environment import HOST, PASSWORD, USER, private_environment
+from rerank_core.demo.airflow_environment import HOST, PASSWORD, USER, private_environment, sandbox_options
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RetryableError, SettingsError
 
@@ -76,7 +76,7 @@ class AirflowSandbox:
         self.url = f"http://{HOST}:{self.port}"
         self._servers: list[Server] = []
         self._token: str | None = None
-        self.environment = private_environment(
+        options = sandbox_options(
             home=self.home,
             logs=self.logs,
             port=self.port,
@@ -84,7 +84,8 @@ class AirflowSandbox:
             scheduled=scheduled,
             dags_folder=dags_folder,
             plugins_folder=plugins_folder,
-        ) | dict(environment)
+        )
+        self.environment = private_environment(self.home, options) | dict(environment)
 
     def migrate(self, *, database_url: str | None = None) -> None:
         """Bring the metadata database, or another one, to this Airflow's schema. Takes a few seconds."""

@@ -17,27 +17,9 @@ USER = "demo"
 PASSWORD = "demo"
 
 
-def private_environment(
-    *,
-    home: Path,
-    logs: Path,
-    port: int,
-    database_url: str,
-    scheduled: bool,
-    dags_folder: Path,
-    plugins_folder: Path,
-) -> dict[str, str]:
-    """The environment of every process of the sandbox: the user's own, without AIRFLOW_*, with the sandbox's settings."""
+def private_environment(home: Path, options: dict[str, dict[str, object]]) -> dict[str, str]:
+    """The environment of every process of the sandbox: the user's own, without AIRFLOW_*, with these options of Airflow."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    options = _options(
-        home=home,
-        logs=logs,
-        port=port,
-        database_url=database_url,
-        scheduled=scheduled,
-        dags_folder=dags_folder,
-        plugins_folder=plugins_folder,
-    )
     variables = {
         f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
         for section, values in options.items()
@@ -55,7 +37,7 @@ def private_environment(
     )
 
 
-def _options(
+def sandbox_options(
     *,
     home: Path,
     logs: Path,

@@ -21,15 +21,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.errors import EngineError, InputError
 from rerank_core.models import scorers
 from rerank_core.models.canary import Canary, read_canary
 from rerank_core.models.identity import read_checkpoint, resolve_precision
 from rerank_core.models.prompt import Format
+from rerank_core.models.vllm import require_vllm
 from rerank_core.models.weights import resolve_model
 from rerank_core.records import DEFAULT_INSTRUCTION
 from rerank_core.settings import Settings
@@ -119,10 +119,7 @@ def serve(
     Calls `on_ready(url)` when the canary has passed. Raises ModelError if the canary fails, EngineError if the server
     does not start, InputError if the address is taken, or open to others without a key.
     """
-    if find_spec("vllm") is None:
-        raise ModelError(
-            "vllm is not installed: this host cannot serve; install news-rerank[gpu], or [cpu] without a GPU"
-        )
+    require_vllm("serve")
     _check_address(host, port)
     line = command(settings, host=host, port=port)
     canary = read_canary(resolve_model(settings.model))

@@ -28,6 +28,7 @@ from rerank_core.errors import InputError, ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
 from rerank_core.models.identity import read_checkpoint
 from rerank_core.models.weights import weight_files
+from rerank_core.storage.store import flush_names
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +114,10 @@ def quantise(source: Path, target: Path, *, on_progress: Progress | None = None)
         try:
             _write_weights(files, draft, on_progress)
             _write_others(source, checkpoint.config, draft)
-            _flush_folder(draft)
+            flush_names(draft)
             _check_target(target)
             draft.rename(target)
-            _flush_folder(target.parent)
+            flush_names(target.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
@@ -324,11 +325,3 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -153,7 +153,7 @@ class VllmScorer:
 
 
 def require_vllm(work: str) -> None:
-    """Raises ModelError if this host cannot do this work, "score" or "embed", because it has no vLLM."""
+    """Raises ModelError if this host cannot do this work, for example "score", because it has no vLLM."""
     if find_spec("vllm") is None:
         raise ModelError(
             f"vllm is not installed: this host cannot {work}; install news-rerank[gpu], or [cpu] without a GPU"

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rerank_core.storage.artifacts import Ids
+
 BINS = 10
 EPSILON = 1e-4  # least share of a bin
 LEAST_PAIRS = 500  # a side, of all topics together
@@ -25,7 +27,6 @@ ENOUGH = 20_000  # pairs of a baseline; its last run may exceed them
 SHIFT = 0.25  # an index of at least this means that the distribution has shifted (Siddiqi)
 
 Logits = npt.NDArray[np.float64]
-Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

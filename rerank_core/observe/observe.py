@@ -11,9 +11,10 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.observe import drift
-from rerank_core.observe.drift import Drift, Ids, Logits
+from rerank_core.observe.drift import Drift, Logits
 from rerank_core.records import Run
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_out
 from rerank_core.storage.database import Database
 

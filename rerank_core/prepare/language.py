@@ -14,7 +14,7 @@ from typing import Any
 
 import regex
 
-from rerank_core.storage.languages import UNKNOWN, canonical
+from rerank_core.storage.languages import UNKNOWN, canonical, comparable
 
 SAMPLE = 2_000  # characters at the start of a text; its language is told from them
 TOLD = 0.5  # a guess that is less likely than this is `und`
@@ -166,7 +166,7 @@ def _likelihoods(sample: str, script: str | None, shares: Mapping[str, float]) -
     codes: set[str] | None = set(LANGUAGES_OF[script]) if script else None
     ranked: dict[str, float] = {}
     for label, likelihood in _identifier().rank(sample):
-        code = canonical(label) or label
+        code = comparable(label)
         if code in codes if codes is not None else code not in _NEVER_LATIN:
             ranked[code] = ranked.get(code, 0.0) + float(likelihood)
     total = sum(ranked.values())

@@ -56,10 +56,7 @@ def is_markup(text: str) -> bool:
     if "<" not in text:
         return False
     return (
-        any(map(_is_markup, TAG.finditer(text)))
-        or _has_comment(text)
-        or _has_doctype(text)
-        or _is_cut(text)
+        any(map(_is_markup, TAG.finditer(text))) or _has_comment(text) or _has_doctype(text) or _is_cut(text)
     )
 
 

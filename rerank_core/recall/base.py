@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.records import Topic
+from rerank_core.storage.artifacts import Ids
 
-Ids = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 

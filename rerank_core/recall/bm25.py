@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rerank_core.recall.base import Asked, Found, Ids, Mask, Scores, top
+from rerank_core.recall.base import Asked, Found, Mask, Scores, top
+from rerank_core.storage.artifacts import Ids
 
 _OTHER = 0  # id of every term that no query has
 

@@ -17,7 +17,6 @@ from sqlalchemy import RowMapping
 from rerank_core.models import embedders
 from rerank_core.models.embedding import Embedder
 from rerank_core.recall import pgvector
-from rerank_core.recall.base import Ids
 from rerank_core.recall.dense import Vectors
 from rerank_core.recall.strategy import KnownEmbedder, in_postgres, open_vectors
 from rerank_core.recall.window import read_members
@@ -25,6 +24,7 @@ from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.database import Database
 from rerank_core.storage.topics import store_queries
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from rerank_core.recall.base import Asked, Found, Ids, Mask, top
+from rerank_core.recall.base import Asked, Found, Mask, top
+from rerank_core.storage.artifacts import Ids
 
 
 class Exhaustive:

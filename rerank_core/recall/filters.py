@@ -11,9 +11,10 @@ import regex
 from sqlalchemy import Connection
 
 from rerank_core.prepare.terms import HAN, HANGUL, KANA, UNSPACED, folded
-from rerank_core.recall.base import Ids, Mask
+from rerank_core.recall.base import Mask
 from rerank_core.records import Topic
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids
 
 BATCH = 1_000  # documents whose texts are read at a time
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from rerank_core.recall.base import Asked, Found, Ids, Mask, fuse
+from rerank_core.recall.base import Asked, Found, Mask, fuse
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense
+from rerank_core.storage.artifacts import Ids
 
 DEPTH = 2  # each list has this many times the members that are wanted
 

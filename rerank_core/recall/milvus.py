@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.recall.base import Ids, Scores, top
+from rerank_core.recall.base import Scores, top
 from rerank_core.recall.dense import Matrix, Vector
+from rerank_core.storage.artifacts import Ids
 
 BATCH = 1_000  # documents that one request names
 MOST = 16_384  # documents that Milvus returns to one search

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from rerank_core.errors import SettingsError
-from rerank_core.recall.base import Ids, Scores
+from rerank_core.recall.base import Scores
 from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
-from rerank_core.recall.base import Asked, Ids, Mask, Retriever
+from rerank_core.recall.base import Asked, Mask, Retriever
 from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
 from rerank_core.recall.filters import Filters
 from rerank_core.recall.strategy import open_retriever
@@ -42,7 +42,7 @@ from rerank_core.records import Run, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
-from rerank_core.storage.artifacts import clusters_of
+from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
 from rerank_core.storage.ledger import Lookup
 from rerank_core.storage.store import Store

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.recall.base import Ids, Retriever
+from rerank_core.recall.base import Retriever
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense, Vectors
 from rerank_core.recall.exhaustive import Exhaustive
@@ -18,6 +18,7 @@ from rerank_core.recall.pgvector import PgVectors
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from sqlalchemy import Connection
 from rerank_core.errors import CorruptError
 from rerank_core.prepare.language import language
 from rerank_core.prepare.terms import terms
-from rerank_core.recall.base import Asked, Found, Ids, Mask, Retriever, Scores
+from rerank_core.recall.base import Asked, Found, Mask, Retriever, Scores
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.recall.filters import Filters
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
-from rerank_core.storage.artifacts import clusters_of
-from rerank_core.storage.languages import UNKNOWN, canonical
+from rerank_core.storage.artifacts import Ids, clusters_of
+from rerank_core.storage.languages import UNKNOWN, comparable
 
 BATCH = 5_000  # documents whose terms are read at a time
 
@@ -190,9 +190,9 @@ def _in_a_language_of(topic: Topic, window: Window) -> Mask:
     told = language(topic.query, claimed=None)
     if told.code == UNKNOWN:
         return np.ones(len(window), dtype=bool)
-    spoken = {told.code, UNKNOWN, *(canonical(code) or code for code in topic.queries)}
+    spoken = {told.code, UNKNOWN, *map(comparable, topic.queries)}
     return np.isin(
-        window.langs.astype(str), [lang for lang in window.languages if (canonical(lang) or lang) in spoken]
+        window.langs.astype(str), [lang for lang in window.languages if comparable(lang) in spoken]
     )
 
 
@@ -235,8 +235,8 @@ def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
 
 def takes_language(topic: Topic, lang: str) -> bool:
     """Whether the topic takes documents in this language. Every topic takes a document whose language is unknown."""
-    wanted = {canonical(code) or code for code in topic.languages}
-    return not wanted or lang == UNKNOWN or (canonical(lang) or lang) in wanted
+    wanted = set(map(comparable, topic.languages))
+    return not wanted or lang == UNKNOWN or comparable(lang) in wanted
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:

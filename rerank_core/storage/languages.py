@@ -52,6 +52,11 @@ _NAMES = {
 }
 
 
+def comparable(code: str) -> str:
+    """The canonical code of a stored code, which an earlier version may have stored in another form."""
+    return canonical(code) or code
+
+
 @lru_cache(maxsize=4_096)
 def canonical(claimed: str) -> str | None:
     """The code of a language, of two letters if it has one; None if the claim names no language.

@@ -362,7 +362,7 @@ def _write_local(target: Path, content: pa.Buffer) -> None:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    _flush_names(target.parent)
+    flush_names(target.parent)
 
 
 def _make_folder(folder: Path) -> None:
@@ -371,11 +371,11 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _flush_names(folder.parent)
+    flush_names(folder.parent)
 
 
-def _flush_names(folder: Path) -> None:
-    """What was made in a folder, or renamed, is there after a power cut, too."""
+def flush_names(folder: Path) -> None:
+    """Flush the names in a folder, so that files that were made or renamed are there after a power cut, too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

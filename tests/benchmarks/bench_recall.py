@@ -35,7 +35,7 @@ from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.terms import terms
 from rerank_core.recall import dense as dense_module
-from rerank_core.recall.base import Asked, Ids, Retriever
+from rerank_core.recall.base import Asked, Retriever
 from rerank_core.recall.bm25 import Bm25, Words
 from rerank_core.recall.dense import Dense, Matrix, Vectors
 from rerank_core.recall.exhaustive import Exhaustive
@@ -43,6 +43,7 @@ from rerank_core.recall.hybrid import Hybrid
 from rerank_core.records import Document, Topic
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 from rerank_core.storage import migrations
+from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics_file import load_topics
 

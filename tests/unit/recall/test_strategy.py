@@ -8,11 +8,12 @@ from factories import make_topic, never
 from vectors_contract import brute_force, unit_vectors
 
 from rerank_core.recall import dense
-from rerank_core.recall.base import Asked, Ids, Scores, fuse, top
+from rerank_core.recall.base import Asked, Scores, fuse, top
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense, Matrix, Vector
 from rerank_core.recall.exhaustive import Exhaustive
 from rerank_core.recall.hybrid import Hybrid
+from rerank_core.storage.artifacts import Ids
 
 
 def ids(*values: int) -> Ids:

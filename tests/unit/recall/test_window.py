@@ -3,8 +3,9 @@
 import numpy as np
 from factories import make_topic
 
-from rerank_core.recall.base import Asked, Found, Ids, Mask
+from rerank_core.recall.base import Asked, Found, Mask
 from rerank_core.recall.window import search as search_window
+from rerank_core.storage.artifacts import Ids
 
 
 class Told:
