@@ -46,7 +46,9 @@ _SECTIONS = {
         WHERE c.relnamespace = 'rerank'::regnamespace AND c.relkind = 'v' ORDER BY 1""",
     "functions": """
         SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid) FROM pg_proc p
-        WHERE p.pronamespace = 'rerank'::regnamespace ORDER BY 1""",
+        WHERE p.pronamespace = 'rerank'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+        ORDER BY 1""",  # an extension that a test put into this schema is not part of it
     "triggers": """
         SELECT t.tgname, '    ' || pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
         WHERE c.relnamespace = 'rerank'::regnamespace AND NOT t.tgisinternal ORDER BY 1""",

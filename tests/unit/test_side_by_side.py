@@ -32,11 +32,16 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", RUN, str(folder), "-p", "no:cacheprovider", *options]
 
 
+def environment() -> dict[str, str]:
+    """As it is when both processes run at once, also where these tests themselves run in turn."""
+    own = {name: value for name, value in os.environ.items() if name != "IN_TURN"}
+    return own | {"PYTHONPATH": str(side_by_side.TESTS)}
+
+
 def run(folder: Path, *options: str) -> tuple[int, str]:
     """Exit status and output."""
-    environment = {**os.environ, "PYTHONPATH": str(side_by_side.TESTS)}
     done = subprocess.run(
-        command(folder, *options), env=environment, capture_output=True, text=True, check=False
+        command(folder, *options), env=environment(), capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout
 
@@ -102,8 +107,7 @@ def test_the_tests_close_their_fixtures_when_the_whole_is_ended(tmp_path: Path) 
         "def test_waits(held): time.sleep(60)\n"
     )
     make_tests(tmp_path, one=waiting, two=waiting)
-    environment = {**os.environ, "PYTHONPATH": str(side_by_side.TESTS)}
-    started = subprocess.Popen(command(tmp_path), env=environment, stdout=subprocess.DEVNULL)
+    started = subprocess.Popen(command(tmp_path), env=environment(), stdout=subprocess.DEVNULL)
     give_up = time.monotonic() + 60
     while len([*tmp_path.rglob("*.open")]) < 2:
         assert time.monotonic() < give_up
