@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from rerank_core.errors import CorruptError, SettingsError
+from rerank_core.errors import HIDDEN, CorruptError, SettingsError
 from rerank_core.storage import local_files, store_errors
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -84,12 +84,12 @@ class Store:
         self.has_credentials = scheme not in {"", "file"} and "@" in rest.partition("/")[0]
         remote = bool(separator) and scheme != "file"
         # Until it is known to be a store, a URL may hold a secret anywhere.
-        self.url = "(hidden)" if "@" in url or "?" in url else url.rstrip("/")
+        self.url = HIDDEN if set("@?{") & set(url) else url.rstrip("/")
         try:
             with self._mapped_errors("", when=remote):
                 filesystem, root = pafs.FileSystem.from_uri(_as_uri(url))
         except (pa.ArrowInvalid, ValueError, OSError) as error:
-            reason = "" if self.url == "(hidden)" else f": {error}"
+            reason = "" if self.url == HIDDEN else f": {error}"
             raise SettingsError(
                 f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; use file:///folder, s3:// or gs://"
             ) from None
