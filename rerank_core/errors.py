@@ -32,8 +32,6 @@ _PLAIN_OPTIONS = frozenset(
     "allow_delayed_open application_name connect_timeout db endpoint_override gssencmode host port protocol region scheme sslmode"
     " sslrootcert target_session_attrs".split()
 )
-
-
 _MAY_BE_SECRET = re.compile(r":.*@|\{|\?.*=")
 _PLACE = re.compile(r"([\w.,%-]*|\[[0-9a-fA-F:.%]*\])(:\d*)?(/[^{@\"]*)?")
 

@@ -118,10 +118,10 @@ def device() -> Iterator[str]:
 
 def _take(names: tuple[str, ...]) -> tuple[int, str]:
     """An open, locked handle and the name of its device. Sleeps in Python, so that signals get through."""
-    waited = False
+    waited, paths = False, {name: lock_path(name) for name in names}
     while True:
-        for name in names:
-            handle = _open(lock_path(name))
+        for name, path in paths.items():
+            handle = _open(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
