@@ -16,6 +16,8 @@ from rerank_core.errors import SettingsError
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
 DEFAULT_SOURCE = "rerank.source_article"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+# A name in SQL. What a quoted name may hold ends no quotes, is no placeholder, and ends no $-quoted text.
+_NAME = r'[A-Za-z_][A-Za-z0-9_]*|"[\w .-]+"'
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,12 +42,18 @@ def _check_slug(value: str) -> str:
 
 
 def _check_relation(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", value):
+    if not re.fullmatch(rf"(?:{_NAME})(?:\.(?:{_NAME}))?", value):
         raise ValueError(
             "this is not a view's or table's name of letters a-z, digits and _ that begins with no digit, with or"
-            " without its schema and a dot before it"
+            " without its schema and a dot before it; a name with capitals, blanks or other letters needs double"
+            ' quotes, such as public."Feed"'
         )
     return value
+
+
+def relation_names(value: str) -> list[str]:
+    """The names of a relation, as Postgres reads them: without quotes, a name is folded to lower case."""
+    return [name[1:-1] if name.startswith('"') else name.lower() for name in re.findall(_NAME, value)]
 
 
 Cron = Annotated[str, AfterValidator(_check_cron)]
@@ -64,7 +72,7 @@ class Settings(BaseSettings):
     store_url: str = Field(
         default="file:///var/lib/news-rerank",
         repr=False,
-        description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
+        description="Folder of the artifacts, shared by all workers: file:///…, s3://…, gs://… or an absolute path.",
     )
     pipeline: Annotated[str, AfterValidator(_check_slug)] = Field(
         default="news", description="Name that topics, runs and pages are kept under."
@@ -76,7 +84,7 @@ class Settings(BaseSettings):
     )
     source_view: Annotated[str, AfterValidator(_check_relation)] = Field(
         default=DEFAULT_SOURCE,
-        description="View or table that articles are claimed from, with or without its schema.",
+        description='View or table that articles are claimed from, with or without its schema; a name with capitals is quoted: public."Feed".',
     )
     source_deletes: Literal["hide", "ignore"] = Field(
         default="hide",

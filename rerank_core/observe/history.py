@@ -36,6 +36,7 @@ from rerank_core.observe.history_records import (
 from rerank_core.records import TopicState
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.languages import same_language
 
 STATEMENT_SECONDS = 5
 SHOWN_CHARACTERS = 20_000  # of a raw or prepared text
@@ -322,12 +323,13 @@ def list_standings(
     offset: int = 0,
 ) -> list[Standing]:
     """Where the cluster of a scored text in this language stands in each topic of a publication."""
+    codes = db.rows(connection, "history.query_languages", publication_id=publication_id)
     found = db.rows(
         connection,
         "history.article_standing",
         publication_id=publication_id,
         document_id=document_id,
-        lang=lang,
+        langs=same_language(lang, [row["code"] for row in codes]),
         limit=limit,
         offset=offset,
     )

@@ -177,6 +177,7 @@ class SourceCounts:
     later: int | None
     invalid: int | None
     forgotten: int | None
+    dates_ignored: int | None  # of the claimed
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,7 @@ CREATE TABLE rerank.run (
     too_late       bigint,
     later          bigint,
     invalid        bigint,
+    dates_ignored  bigint,                 -- claimed rows whose date means none or is long before ingestion
     prepared_at    timestamptz,
     frozen_at      timestamptz,            -- members, candidates, topic versions and scorer
     published_at   timestamptz,
@@ -259,7 +260,8 @@ CREATE TABLE rerank.revision (
     run_id            bigint NOT NULL REFERENCES rerank.run,
     ingested_at       timestamptz NOT NULL,
     first_ingested_at timestamptz NOT NULL,
-    published_at      timestamptz,
+    published_at      timestamptz,            -- null: the source does not say, or says a clock's zero
+    began_at          timestamptz NOT NULL,   -- what the article's age counts from
     url               text,
     source            text,
     lang              text,   -- as the source claims it

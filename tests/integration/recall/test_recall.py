@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import CorruptError, FencedError, InputError
 from rerank_core.models import scorers
+from rerank_core.observe import history
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations
 
@@ -524,3 +525,32 @@ def test_statistics_are_those_of_the_frozen_window(room: Newsroom) -> None:
     assert again == before
     newer = room.pairs(room.open("newer"))
     assert next(row["light_score"] for row in newer if row["article_id"] == "solar 1") < before["solar 1"]
+
+
+@pytest.mark.parametrize(
+    ("topic_code", "document_code"), [("nb", "no"), ("no", "nb"), ("iw", "he"), ("he", "iw")]
+)
+def test_a_query_meets_the_documents_of_its_language_under_codes_of_before(
+    room: Newsroom, topic_code: str, document_code: str
+) -> None:
+    room.follow(
+        make_topic(slug="solar", query="wind", queries={topic_code: "solar"}, languages=(topic_code,))
+    )
+    room.add("solar one", "wind one")
+    run = room.until("recall")
+    room.sql("UPDATE rerank.document SET lang = :lang", lang=document_code)
+    room.stage("recall", run)
+    room.stage("rerank", run, shard=0)
+    room.stage("publish", run)
+    assert [pair.query for pair in room.engines.asked] == ["solar", "solar"]
+    assert room.page() == ["solar one", "wind one"]
+    with room.database.transaction(read_only=True) as connection:
+        standings = history.list_standings(
+            connection,
+            publication_id=room.standing().publication_id,
+            document_id=room.ranking()[0].document_id,
+            lang=document_code,
+            limit=10,
+        )
+    assert [standing.logit is not None for standing in standings] == [True]
+    assert standings[0].scored_by_run == run.run_id
