@@ -3,8 +3,9 @@
 The model works in a process of its own, which is killed when its time is up. Whatever the process does (hang in an import
 or a download, run out of memory, crash), the caller gets an answer or an error in time.
 
-Weights must be safetensors, and modules those of sentence-transformers that only compute. No code of a checkpoint runs.
-No text becomes a control token, because their names are removed from the text first.
+The model is the embedder `use-multilingual`, or a checkpoint of sentence-transformers. Weights of a checkpoint must be
+safetensors, and its modules those that only compute. No code of a checkpoint runs. No text becomes a control token,
+because their names are removed from the text first.
 
     python -m rerank_core.models.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
 """
@@ -25,7 +26,9 @@ import numpy.typing as npt
 
 from rerank_core.errors import EngineError, ModelError, RerankError
 from rerank_core.models.encoding import read_tokenizer, sanitise
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.models.weights import read_json, refuse_remote_code, resolve_model, weight_files
+from rerank_core.settings import USE_MULTILINGUAL
 
 MAX_TOKENS = 256  # that the model reads of a text, at most
 MAX_CHARACTERS = 4_000  # of a text; more than MAX_TOKENS take up
@@ -159,7 +162,10 @@ def without(text: str, names: re.Pattern[str]) -> str:
 
 
 def embed(model: str, texts: Mapping[str, Sequence[str]]) -> dict[str, Vectors]:
-    """The vectors of the texts under "queries" and "documents". Raises ModelError if the checkpoint must not be loaded."""
+    """The vectors of the texts under "queries" and "documents". Raises ModelError if the model must not be loaded."""
+    if model == USE_MULTILINGUAL:
+        embedder = NumpyEmbedder()
+        return {kind: embedder.embed_documents(texts[kind]).astype(np.float32) for kind in texts}
     folder = resolve_model(model, setting="RERANK_LIGHT_MODEL")
     names = control_tokens(check(folder) / "tokenizer.json")
     try:

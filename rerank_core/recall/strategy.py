@@ -1,7 +1,7 @@
 """The strategy of recall that the settings name, and its store of vectors, for the window of one run."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -9,7 +9,9 @@ import numpy as np
 from sqlalchemy import Connection
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.recall.base import Retriever
+from rerank_core.models.embedding import knows
+from rerank_core.prepare.language import language
+from rerank_core.recall.base import Mask, Retriever
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense, Vectors
 from rerank_core.recall.exhaustive import Exhaustive
@@ -23,6 +25,10 @@ from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 
+PLAINLY = (
+    0.9  # a query is in a language that the embedder does not know only if its text is that likely in it
+)
+
 
 @dataclass(frozen=True)
 class KnownEmbedder:
@@ -31,6 +37,22 @@ class KnownEmbedder:
     embedder_id: int
     digest: str
     dimensions: int
+    family: str
+
+    def knows_documents(self, langs: Iterable[str]) -> Mask:
+        """Which documents, by their languages, its vectors are good for: bool, one entry a document."""
+        langs = list(langs)
+        known = {lang: knows(self.family, lang) for lang in set(langs)}
+        return np.asarray([known[lang] for lang in langs], dtype=bool)
+
+    def knows_queries(self, query_ids: Mapping[tuple[str, str], int]) -> set[int]:
+        """The ids of the queries, given as (instruction, query) → id, that its vectors are good for."""
+        found = set()
+        for (_, query), query_id in query_ids.items():
+            told = language(query, claimed=None)
+            if told.confidence < PLAINLY or knows(self.family, told.code):
+                found.add(query_id)
+        return found
 
 
 def in_postgres(settings: Settings) -> bool:
@@ -69,14 +91,15 @@ def open_retriever(
     *,
     run: Run,
     document_ids: Ids,
+    langs: Iterable[str],
     claimed: Ids,
-    query_ids: set[int],
+    query_ids: Mapping[tuple[str, str], int],
 ) -> Iterator[Retriever]:
     """The strategy of the settings over the members of a window.
 
-    `document_ids` are those of the members, in their order, `claimed` the positions of the members that the run claimed,
-    `query_ids` those of all topics. If nothing was ever embedded, or Milvus does not answer, the strategy is BM25, so
-    that the page comes out.
+    `document_ids` and `langs` are those of the members, in their order, `claimed` the positions of the members that the
+    run claimed, `query_ids` those of all topics by (instruction, query). If nothing was ever embedded, or Milvus does not
+    answer, the strategy is BM25, so that the page comes out.
     """
     if settings.recall == "bm25":
         yield Words()
@@ -91,11 +114,12 @@ def open_retriever(
         yield Words()
         return
     embedder = KnownEmbedder(**row)
+    asked = embedder.knows_queries(query_ids)
     rows = db.rows(
         connection,
         "strategy.query_vectors",
         embedder_id=embedder.embedder_id,
-        query_ids=sorted(query_ids),
+        query_ids=sorted(asked),
     )
     with ExitStack() as stack:
         try:
@@ -103,9 +127,10 @@ def open_retriever(
                 embedder=embedder.digest[:12],
                 vectors=stack.enter_context(open_vectors(settings, database, embedder)),
                 document_ids=document_ids,
+                known=embedder.knows_documents(langs),
                 claimed=claimed,
                 queries={row["query_id"]: np.frombuffer(row["vector"], dtype="<f2") for row in rows},
-                asked=query_ids,
+                asked=asked,
             )
         except StoreUnavailable as error:
             log.warning("run %d: %s; BM25 recalls all documents of this run", run.run_id, error)

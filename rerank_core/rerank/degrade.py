@@ -11,7 +11,6 @@ long, BM25 is taken. A run keeps the order that its first try made, so that a re
 import logging
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from rerank_core.errors import CorruptError, RerankError
@@ -20,6 +19,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, schemas
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.pair_texts import read_pair_texts
 from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -89,20 +89,15 @@ def _by_embedding(database: Database, settings: Settings, run: Run, missing: pa.
     """The light order (schemas.LIGHT) by cosine similarity; None if the model failed or took too long."""
     from rerank_core.models import sentences
 
-    query_ids, query_places = np.unique(missing.column("query_id").to_numpy(), return_inverse=True)
-    document_ids, document_places = np.unique(missing.column("document_id").to_numpy(), return_inverse=True)
     with database.transaction(read_only=True) as connection:
-        queries = db.rows(connection, "worklist.queries", query_ids=query_ids.tolist())
-        documents = db.rows(connection, "worklist.documents", document_ids=document_ids.tolist())
-    texts = {row["document_id"]: row["text"] for row in documents}
+        texts = read_pair_texts(connection, missing)
     try:
         scores = sentences.similarity(
             model=settings.light_model,
-            queries=[row["query"] for row in queries],
-            # A document that was forgotten meanwhile has no text, and no place on the page.
-            documents=[texts.get(document_id, "") for document_id in document_ids.tolist()],
-            query_places=query_places,
-            document_places=document_places,
+            queries=[query for _, query in texts.queries],
+            documents=texts.documents,
+            query_places=texts.query_places,
+            document_places=texts.document_places,
             seconds=settings.light_seconds,
         )
     except (RerankError, OSError) as error:

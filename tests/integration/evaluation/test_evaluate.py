@@ -105,7 +105,7 @@ def test_another_scorer_another_run_and_another_pipeline_can_be_compared_with(ju
     [
         (
             {"against": "bm52"},
-            "against 'bm52' is not bm25, none, scorer:N or run:N; pipeline 'bm52' has no topics and no runs",
+            "against 'bm52' is not bm25, meaning, none, scorer:N or run:N; pipeline 'bm52' has no topics and no runs",
         ),
         ({"against": "scorer:999"}, "scorer 999 is not registered"),
         ({"against": "scorer:x"}, "names no scorer"),
