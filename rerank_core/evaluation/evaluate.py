@@ -261,10 +261,10 @@ class RunPairs:
         scored = ~np.isnan(self._logits(self.run.scorer_id))
         with self._database.transaction(read_only=True) as connection:
             texts = read_pair_texts(connection, self._pairs.filter(pa.array(scored)))
-        queries = embedder.embed_queries(texts.queries).astype(np.float64)[texts.query_places]
-        documents = embedder.embed_documents(texts.documents).astype(np.float64)[texts.document_places]
         cosine = np.full(len(scored), np.nan)
-        cosine[scored] = (queries * documents).sum(axis=1)
+        cosine[scored] = texts.cosines(
+            embedder.embed_queries(texts.queries), embedder.embed_documents(texts.documents)
+        )
         return self._by_topic(cosine, scored)
 
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:

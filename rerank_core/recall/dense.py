@@ -17,9 +17,7 @@ import numpy.typing as npt
 from rerank_core.recall.base import Asked, Found, Mask, Scores, fuse, top
 from rerank_core.recall.bm25 import Words
 from rerank_core.storage.artifacts import Ids
-
-Vector = npt.NDArray[np.float16]  # shape (dimensions,), of length 1, so that the inner product is the cosine
-Matrix = npt.NDArray[np.float16]  # shape (texts, dimensions), one vector a row
+from rerank_core.storage.embeddings import Matrix, Vector
 
 EXACT_DOCUMENTS = 20_000  # compared in memory, which takes 80 MB at 1,024 dimensions
 

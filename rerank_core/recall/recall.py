@@ -142,8 +142,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             database,
             connection,
             run=run,
-            document_ids=window.document_ids,
-            langs=window.langs,
+            texts=window.texts,
             claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
             query_ids=query_ids,
         ) as retriever:
