@@ -220,8 +220,11 @@ def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str
     name = "the demonstration checkpoint" if sitting.demonstration else sitting.model
     teller.head(f"How good is it? {found[0].topics} topics of invented news, ranked by {name}")
     show.quality(teller, found)
-    if missing is not None:
-        teller.say(f"  not ordered by meaning: {missing}")
+    teller.say(
+        "  meaning is the order of use-multilingual, a small embedder that needs no GPU"
+        if missing is None
+        else f"  not ordered by meaning: {missing}"
+    )
     teller.say(
         "  It shows that the pipeline works. The sample is too small and too neat to compare models with."
     )

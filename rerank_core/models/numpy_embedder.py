@@ -34,7 +34,9 @@ CONTROLS = frozenset(
     {START, END, 3, 4, 5}
 )  # entries of the vocabulary that texts can spell: <s>, </s>, extra_token_id_1
 RULES = 1  # raised when the same text gives other ids
-THREADS = 1  # of numpy's arithmetic, if threadpoolctl is installed: more gain nothing at these sizes
+THREADS = (
+    1  # of numpy's arithmetic, by threadpoolctl: its products are so small that more threads take longer
+)
 
 
 class _Ids:
