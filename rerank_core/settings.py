@@ -14,6 +14,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableValue
 from rerank_core.errors import SettingsError
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
+USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
 DEFAULT_SOURCE = "rerank.source_article"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 # A name in SQL. What a quoted name may hold ends no quotes, is no placeholder, and ends no $-quoted text.
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
     )
     light_model: str = Field(
         default="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
-        description="Sentence-embedding checkpoint of that light order: a local folder or a hub name.",
+        description="Sentence-embedding checkpoint of that light order: a local folder, a hub name, or use-multilingual.",
     )
     light_seconds: PositiveFloat = Field(
         default=120.0,
@@ -154,7 +155,7 @@ class Settings(BaseSettings):
     )
     embedding_model: str = Field(
         default="Qwen/Qwen3-Embedding-0.6B",
-        description="Embedding checkpoint of dense recall: a local folder or a hub name.",
+        description="Embedding checkpoint of dense recall: a local folder, a hub name, or use-multilingual, which needs no GPU.",
     )
     milvus_url: str | None = Field(
         default=None,
@@ -254,6 +255,11 @@ class Settings(BaseSettings):
     def recall_needs_vectors(self) -> bool:
         """Whether documents and queries are embedded before recall."""
         return self.recall in {"dense", "milvus", "hybrid"}
+
+    @property
+    def embedding_needs_device(self) -> bool:
+        """Whether the task embed waits for a device, as a scoring task does: its embedder is an engine's."""
+        return self.recall_needs_vectors and self.embedding_model != USE_MULTILINGUAL
 
     @field_validator(
         "source_url",

@@ -145,8 +145,9 @@ RANKING = (
     Column(
         "light_score",
         "real",
-        "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`; else BM25 over the texts of the"
-        " page's window, which is 0 if no word of the query is in the text.",
+        "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`, or −1 to −0.5 for a text in a"
+        " language that the embedding model does not know; else BM25 over the texts of the page's window, which is 0 if no word"
+        " of the query is in the text.",
         unit="BM25, or cosine",
         promise="relative",
     ),

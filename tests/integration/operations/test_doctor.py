@@ -239,6 +239,29 @@ def test_a_light_model_that_cannot_be_used_is_a_warning(
     assert "install news-rerank[embeddings]" in light().advice
 
 
+def test_the_package_of_the_cpus_embedder_is_looked_for(
+    database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(
+        database_url,
+        store_url,
+        light_order="embeddings",
+        light_model="use-multilingual",
+        recall="hybrid",
+        embedding_model="use-multilingual",
+    )
+    names = ("light order", "embedding model")
+    found = findings(chosen)
+    assert [found[name].state for name in names] == ["ok", "ok"]
+    assert "512 dimensions" in found["embedding model"].found
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = findings(chosen)
+    assert [found[name].state for name in names] == ["warn", "warn"]
+    for name in names:
+        assert "is not installed here" in found[name].found
+        assert "pip install 'news-rerank[meaning]'" in found[name].advice
+
+
 def test_the_demonstration_checkpoint_is_not_taken_for_a_model(database_url: str, store_url: str) -> None:
     found = findings(settings(database_url, store_url))["scorer"]
     assert found.state == "warn"
