@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
-from rerank_core.errors import SettingsError
+from rerank_core.errors import HIDDEN, SettingsError, shown
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
 USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
@@ -59,11 +59,19 @@ def relation_names(value: str) -> list[str]:
 
 Cron = Annotated[str, AfterValidator(_check_cron)]
 
+ENCODE = "percent-encode signs such as @, #, ? and / in a password"
+_URLS = {
+    "redis_url": ({"redis", "rediss", "unix"}, "redis://user:password@host:6379/0"),
+    "milvus_url": ({"http", "https", "tcp", "unix"}, "http://user:password@host:19530"),
+}
+
 
 class Settings(BaseSettings):
     """Settings of one pipeline."""
 
-    model_config = SettingsConfigDict(env_prefix="RERANK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RERANK_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: str = Field(
         default="postgresql+psycopg2://postgres:@localhost:5432/news",
@@ -276,6 +284,15 @@ class Settings(BaseSettings):
         """An empty value counts as unset only if unset is the default: an empty model must not mean another model's page."""
         return None if value == "" else value
 
+    @field_validator("model", "light_model", "embedding_model")
+    @classmethod
+    def _refuse_url(cls, value: str) -> str:
+        if (
+            "://" in value
+        ):  # with the user and token that it may hold, every message of the model would show it
+            raise ValueError("this is a URL; give a local folder, or a hub name such as owner/name")
+        return value
+
     @field_validator("database_url", "source_url")
     @classmethod
     def _name_the_driver(cls, value: str | None) -> str | None:
@@ -290,28 +307,35 @@ class Settings(BaseSettings):
             raise ValueError("this is no Postgres URL; write postgresql+psycopg2://user@host/name")
         url = f"postgresql+psycopg2://{rest}"
         try:
-            make_url(url)
+            host = make_url(url).host or ""
         except (ArgumentError, ValueError):
             raise ValueError(
                 "its user, host, port or name cannot be read; check the part after ://"
             ) from None
+        if "@" in host:  # the driver would name the rest of the password as a host
+            raise ValueError(f"its host cannot be read; {ENCODE}")
         return url
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "milvus_url")
     @classmethod
-    def _read_redis_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
+    def _read_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        schemes, form = _URLS[str(info.field_name)]
+        if value is None or (
+            info.field_name == "milvus_url" and value.endswith(".db") and "://" not in value
+        ):
+            return value
         from urllib.parse import urlsplit
 
         # No message may show a part of the value: it can hold a password.
         try:
             parts = urlsplit(value)
             there = parts.path if parts.scheme == "unix" else parts.hostname
-            if parts.scheme not in {"redis", "rediss", "unix"} or not there or parts.port == 0:
+            if parts.scheme not in schemes or not there or parts.port == 0:
                 raise ValueError
         except ValueError:
-            raise ValueError("this is no Redis URL; write redis://user:password@host:6379/0") from None
+            raise ValueError(f"this cannot be read; write {form}, and {ENCODE}") from None
+        if parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError(f"its host cannot be read; {ENCODE}")
         return value
 
     @classmethod
@@ -325,16 +349,11 @@ class Settings(BaseSettings):
         try:
             return cls(**(_own_settings(pipeline) | given))
         except ValidationError as error:
-            first = error.errors()[0]
-            name = "RERANK_" + str(first["loc"][0]).upper()
-            shown = "(hidden)" if name.endswith("_URL") else repr(first["input"])
-            raise SettingsError(
-                f"{name} = {shown}: {plain(first['msg'])}; correct it and start again"
-            ) from None
+            raise SettingsError(f"{wrong(cls, error)}; correct it and start again") from None
         except UnreadableValue as error:  # of a list or a mapping
             name = "RERANK_" + str(error).partition('field "')[2].partition('"')[0].upper()
             raise SettingsError(
-                f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
+                f"""{name} = {shown(os.environ.get(name))} is not JSON; write it like {name}='["one", "two"]'"""
             ) from None
 
     def of(self, pipeline: str) -> Self:
@@ -361,9 +380,15 @@ def _own_settings(pipeline: str) -> dict[str, Any]:
     return given
 
 
-def plain(message: str) -> str:
-    """What pydantic says, without its own words before the sentence of a check of ours."""
-    return message.removeprefix("Value error, ")
+def wrong(group: type[BaseSettings], error: ValidationError) -> str:
+    """The first wrong setting: its variable, its value unless that may be a secret, and what is wrong."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    variable = f"{group.model_config['env_prefix']}{field}".upper()
+    value = shown(first["input"]) if group.model_fields[field].repr else HIDDEN
+    if first["type"] == "import_error" and value == HIDDEN:  # pydantic's own sentence repeats the value
+        return f"{variable} = {value}: this is neither JSON nor the dotted name of an object that can be imported here"
+    return f"{variable} = {value}: {first['msg'].removeprefix('Value error, ')}"
 
 
 @cache

@@ -4,7 +4,6 @@ In a file or pipe nothing is cut and no control code is written. In a terminal t
 cannot move the cursor, change colours or turn the reading direction.
 """
 
-import re
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -99,14 +98,6 @@ def _clean_character(character: str, lines: bool) -> str:
     if category == "Cf":
         return character if character in JOINERS else ""
     return " " if character.isspace() else "\ufffd"
-
-
-def hide_password(url: str) -> str:
-    """A URL without its password or keys."""
-    hidden = re.sub(r"(://[^:/@]*):.+@", r"\1:***@", url)
-    return re.sub(
-        r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE
-    )
 
 
 def show_age(age: timedelta) -> str:

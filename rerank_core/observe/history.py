@@ -64,12 +64,12 @@ def reading(database: Database) -> Iterator[Connection]:
         code = getattr(error.orig, "pgcode", None)
         if code == _NOT_ALLOWED:
             raise SettingsError(
-                f"{database!r}: this role may not read the schema; use the one that runs the pipeline"
+                "the database role may not read the schema; use the one that runs the pipeline"
             ) from error
         if code not in _NO_SCHEMA:
             raise
         raise NotMigrated(
-            f"{database!r} has no schema of this version; run `rerank db upgrade` with the same settings"
+            "the database has no schema of this version; run `rerank db upgrade` with the same settings"
         ) from error
 
 

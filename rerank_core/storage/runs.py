@@ -41,7 +41,7 @@ def open_run(
         raise InputError(f"since {since.isoformat()} has no UTC offset; write e.g. {since.isoformat()}+00:00")
     if until is not None and until.tzinfo is None:
         raise InputError(f"until {until.isoformat()} has no UTC offset; write e.g. {until.isoformat()}+00:00")
-    if until is not None and until.year < 1000:
+    if until is not None and until.year < 1970:  # the ledger keeps no earlier month
         raise InputError(f"until {until.isoformat()} is before any news; give the end of the window")
     if key is not None and (not key.strip() or any(ord(c) == 0 or 0xD800 <= ord(c) <= 0xDFFF for c in key)):
         raise InputError(f"a run's key is {key!r}; give the partition date or the dag run's id")

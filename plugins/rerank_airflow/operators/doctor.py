@@ -63,8 +63,7 @@ class DoctorOperator(StageOperator):
 
         resources = pipeline.Resources.of(settings_of(self.pipeline))
         user = getattr(context["dag_run"], "triggering_user_name", None)
-        actor = f"{user} (Airflow)" if user else None
-        published = pipeline.approve(resources, run_id=run_id, reason=reason, actor=actor)
+        published = pipeline.approve(resources, run_id=run_id, reason=reason, on_behalf_of=user)
         if published is None:
             self.log.info("run %s was approved before", run_id)
         else:

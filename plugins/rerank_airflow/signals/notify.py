@@ -36,7 +36,8 @@ def _call(configured: Any, context: dict[str, Any]) -> bool:
         elif inspect.isawaitable(answer := notifier(context)):
             asyncio.run(_wait(answer))
     except Exception:
-        log.exception("notifier %r failed; everything else goes on", configured)
+        name = getattr(configured, "__qualname__", type(configured).__qualname__)  # its repr may hold a token
+        log.exception("notifier %s failed; everything else goes on", name)
         return False
     return True
 

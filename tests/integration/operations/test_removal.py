@@ -74,7 +74,7 @@ def tables_with_mark(room: Newsroom) -> set[str]:
 
 def files_with_mark(room: Newsroom) -> set[str]:
     """Every file of the store that holds the mark."""
-    root = Path(room.resources.store.full_path("."))
+    root = Path(room.resources.store.full_path(""))
     found = set()
     for file in root.rglob("*.*"):
         text = str(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text("utf-8")

@@ -22,7 +22,7 @@ def test_a_database_that_one_role_has_migrated_is_handed_to_the_owner(
     process_settings.cache_clear()
     roles = Roles(**{name: f"taken over {name}" for name in ("owner", "source", "writer", "frontend")})
     made = Office(database_url, roles)
-    made.sql("postgres", "SELECT rerank.ensure_month('2031-05-01')")
+    made.sql("postgres", "SELECT rerank.ensure_month('2021-05-01')")
     text = printed(roles, capsys)
     made.sql("postgres", text)
     owners = made.sql(
@@ -71,7 +71,7 @@ class TestWhatIsRefused:
     def test_a_frontend_that_belongs_to_the_owner(self, office: Callable[..., Office]) -> None:
         made = office()
         owner, frontend = identifier(made.roles.owner), identifier(made.roles.frontend)
-        made.sql("postgres", f"GRANT {owner} TO {frontend}")
+        made.sql("postgres", f"REVOKE {frontend} FROM {owner}; GRANT {owner} TO {frontend}")
         with pytest.raises(psycopg2.Error, match="belongs to the owner"):
             made.sql("postgres", script(made.roles, source_view=VIEW))
 

@@ -219,9 +219,7 @@ def test_a_file_that_is_not_a_list_of_topics_is_refused(errors_of: ErrorsOf, tex
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"none.yaml cannot be read: No such file or directory; name a topics file"
-    ):
+    with pytest.raises(InputError, match=r"none.yaml cannot be read: No such file or directory; name a file"):
         load_topics(tmp_path / "none.yaml")
 
 
