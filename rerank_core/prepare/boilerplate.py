@@ -40,10 +40,11 @@ BULLET = "- "
 _PIECES = re.compile(r"\s+[|·•▪]\s+|\s*[|｜]\s*")
 _BRACKET = re.compile(r"\s*[(（\[【]([^()（）\[\]【】]{2,120})[)）\]】]\s*$")
 _END_OF_SENTENCE = re.compile(r"[.。…][\"'”’」』)）]*$")
+_LETTER = re.compile(r"[^\W_]")
 _SPEECH = re.compile(r"\s*[\"“„«「『].*[\"”“»」』]\s*")
 
 
-Mark = Literal["text", "gone", "beside", "heading", "news"]
+Mark = Literal["text", "gone", "empty", "beside", "heading", "news"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class Boilerplate:
         _mark_links(lines, marks)
         _mark_company(marks)
         _keep_content_lists(lines, marks)
-        rests = ["" if mark == "gone" else self._cut(line) for line, mark in zip(lines, marks, strict=True)]
+        rests = [
+            "" if mark in ("gone", "empty") else self._cut(line)
+            for line, mark in zip(lines, marks, strict=True)
+        ]
         removed = sum(rest != line for line, rest in zip(lines, rests, strict=True))
         return "\n".join(filter(None, rests)), removed
 
@@ -72,11 +76,13 @@ class Boilerplate:
         if len(text) > MAX_NOTICE:
             return "text"
         line = Line(text)
+        if not _LETTER.search(text):
+            return "empty"
         if line.is_sentence:
             return "gone" if not _SPEECH.fullmatch(text) and self._is_notice(line) else "text"
         if len(text) > MAX_LINE:
             return "text"
-        if not line.folded or self._is_notice(line):
+        if self._is_notice(line):
             return "gone"
         if self.headings.match(line):
             return "heading"

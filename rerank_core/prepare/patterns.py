@@ -6,6 +6,7 @@ In a rule, a mark stands for a part of the line that differs from page to page (
     #         a number
     <name>    names of people, agencies and brands
     <person>  names of people
+    <date>    a date, with or without a time
     <time>    a date, a time or both
     <title>   text that begins with a capital letter, a digit or a sign
     <word>    one word: an address, a telephone number
@@ -18,6 +19,7 @@ Case, width, quotation marks, traditional or simplified characters, and punctuat
 No pattern is made of a rule: its words are searched one after another, in lines of bounded length (boilerplate.MAX_LINE).
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from typing import Any
 
 import regex
 
-from rerank_core.prepare.slots import AGO, CJK, DATE, are_names, is_phrase, is_time
+from rerank_core.prepare.slots import AGO, CJK, DATE, are_names, is_date, is_phrase, is_time
 from rerank_core.prepare.terms import HAN, caseless, simplified
 
 OPEN = ("*", "<title>")  # marks that describe almost any text
@@ -38,13 +40,13 @@ MIN_LETTERS = 8  # of a title in Chinese or Japanese
 _WORDS = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*")
 _HAS_CJK = regex.compile(f"[{CJK}]")
 _QUOTES = "\"'“”‘’„«»‹›「」『』〝〞`"
-_EDGE = regex.compile(r"[^\w()\[\]【】©@]|_")
+_EDGE = re.compile(r"[^\w()\[\]【】©@]|_")
 _BRACKETED = regex.compile(r"[(\[【]([^()\[\]【】]*)[)\]】]")
 _SPACED_OUT = regex.compile(rf"(?:[{HAN}] ){{4}}")  # characters that are set wide: 版 权 所 有
 _BETWEEN_HAN = regex.compile(rf"(?<=[{HAN}]) (?=[{HAN}，])|(?<=，) (?=[{HAN}])")
-_RULE_EDGE = regex.compile(r"[^\w()\[\]【】©@*#<>]|_")
+_RULE_EDGE = re.compile(r"[^\w()\[\]【】©@*#<>]|_")
 _OPENS_BRACKET = regex.compile(r"\s*[(（\[【［]")
-_MARKS = regex.compile("([*#]|<(?:name|person|phrase|time|title|word)>)")
+_MARKS = regex.compile("([*#]|<(?:date|name|person|phrase|time|title|word)>)")
 
 _CLOSERS = "\"'“”‘’»›」』)）]】 "
 _ENDS = frozenset("!?。！？｡…؟।۔")
@@ -159,6 +161,7 @@ _STANDS_FOR: dict[str, Callable[[str], bool]] = {
     "<name>": are_names,
     "<person>": lambda text: are_names(text, persons=True),
     "<phrase>": is_phrase,
+    "<date>": is_date,
     "<time>": is_time,
     "<title>": lambda text: _BEGINS_TITLE.match(text) is not None and _is_within_sentence(text),
     "<word>": lambda text: bool(text) and " " not in text,
@@ -265,7 +268,11 @@ def is_bounded(rule: str) -> bool:
     """Whether a rule says enough: without words of its own it would take almost any line."""
     text = _bare(caseless(rule), edge=_RULE_EDGE)
     own = "".join("".join(_MARKS.split(text)[::2]).split())
-    return "<time>" in text or (bool(own) and (len(own) > 1 or "*" not in text or "©" in own))
+    return (
+        "<time>" in text
+        or "<date>" in text
+        or (bool(own) and (len(own) > 1 or "*" not in text or "©" in own))
+    )
 
 
 def is_idle(rule: str) -> bool:

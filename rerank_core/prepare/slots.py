@@ -60,6 +60,7 @@ _AGENCIES = re.compile(
     r"|kyodo|lusa|pexels|picture alliance|pixabay|privat|pti|reuters|shutterstock|sid|tass|unsplash|xinhua|yonhap)(?:[-./]\w+)*",
     re.IGNORECASE,
 )
+_FIRST_NAMES = frozenset(("May", "Will"))
 _NOT_NAMES = frozenset(
     "a an and are as at be but by can could did do does for from had has have he her his how if in into is it its may must never"
     " no not off on or our out she should so than that their then there these they this to under unknown up was we were what"
@@ -105,7 +106,8 @@ def _is_latin_name(name: str, longest: int) -> bool:
         return False
     own = [word for word in words if word not in _PARTICLES and not _INITIALS.fullmatch(word)]
     return 0 < len(own) <= longest and all(
-        _CAPITALISED.fullmatch(word) is not None and word.lower() not in _NOT_NAMES for word in own
+        _CAPITALISED.fullmatch(word) is not None and (word.lower() not in _NOT_NAMES or word in _FIRST_NAMES)
+        for word in own
     )
 
 
@@ -132,12 +134,18 @@ _PART = (
     r"|[年月日时時分秒点點号號]|上午|下午|晚间|凌晨|午前|午後|[昨今][天日]|(?:星期|周|週)[一二三四五六日天]|[月火水木金土日](?=\))"
 )
 _TIME = re.compile(rf"(?:{_PART})(?:[\s,.:/|()t·+-]*+(?:{_PART})){{1,15}}\)?")
-_TELLS_TIME = re.compile(rf"\b(?:19|20)\d\d(?!\d)|\d:\d\d|\d[h时時年月点點]|\b{_MONTHS}")
+_TELLS_DATE = re.compile(rf"\b(?:19|20)\d\d(?!\d)|\d[年月]|\b{_MONTHS}")
+_TELLS_CLOCK = re.compile(r"\d:\d\d|\d[h时時点點]")
 
 
 def is_time(text: str) -> bool:
     """Whether a folded text is a date, a time or both."""
-    return _TELLS_TIME.search(text) is not None and _TIME.fullmatch(text) is not None
+    return is_date(text) or (_TELLS_CLOCK.search(text) is not None and _TIME.fullmatch(text) is not None)
+
+
+def is_date(text: str) -> bool:
+    """Whether a folded text is a date, with or without a time."""
+    return _TELLS_DATE.search(text) is not None and _TIME.fullmatch(text) is not None
 
 
 AGO = re.compile(
