@@ -78,14 +78,16 @@ class Boilerplate:
         line = Line(text)
         if not _LETTER.search(text):
             return "empty"
-        if line.is_sentence:
-            return "gone" if not _SPEECH.fullmatch(text) and self._is_notice(line) else "text"
-        if len(text) > MAX_LINE:
+        if line.is_sentence and _SPEECH.fullmatch(text):
             return "text"
         if self._is_notice(line):
             return "gone"
+        if len(text) > MAX_LINE:
+            return "text"
         if self.headings.match(line):
             return "heading"
+        if line.is_sentence:
+            return "text"
         if self.beside.match(line):
             return "beside"
         if len(text) <= MAX_LINK:
