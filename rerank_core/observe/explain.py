@@ -245,7 +245,8 @@ def _what_its_cluster_shows(case: Case) -> Found:
     if case.member["document_id"] != scored_id:
         name = case.member["scored_article_id"]
         owner = "an article that is hidden" if name is None else f"article {name}"
-        alike = f"{case.member['similarity']:.0%} of its shingles are the same"
+        share = case.member["similarity"]
+        alike = "which has its link" if share is None else f"{share:.0%} of its shingles are the same"
         facts += fact("scored text", f"that of {owner}, {alike}")
     return Found(facts, None)
 
@@ -254,12 +255,13 @@ def _cluster_facts(case: Case, members: list[dict[str, Any]], leader: dict[str, 
     if len(members) == 1:
         return fact("cluster", "no other article has this text or a near-copy of it")
     texts = len({member["document_id"] for member in members})
+    has_links = any(member["similarity"] is None for member in members)
     names = ", ".join(member["article_id"] for member in members[:NAMED])
     more = "" if len(members) <= NAMED else f" and {len(members) - NAMED} more"
     who = "this one" if leader["article_id"] == case.article_id else f"article {leader['article_id']}"
     return fact(
         "cluster",
-        f"{len(members)} articles with this text or a near-copy of it, {texts} texts: {names}{more};"
+        f"{len(members)} articles with this text{', its link' if has_links else ''} or a near-copy of it, {texts} texts: {names}{more};"
         f" {who} stands for them",
     )
 
@@ -270,6 +272,11 @@ def _why_a_copy(case: Case, leader: dict[str, Any], rank: int | None) -> Answer:
     own_id, leader_id = case.member["document_id"], leader["document_id"]
     if leader_id == own_id:
         return Answer("copy", f"It has the very text of article {name}, which {where}.")
+    if None in (case.member["similarity"], leader["similarity"]):
+        return Answer(
+            "same_link",
+            f"Its source has article {name} with the same link, which {where}: the newest of them stands for all.",
+        )
     alike = min(case.member["similarity"], leader["similarity"])
     how = f"{alike:.0%} of their shingles are the same"
     if case.member["scored_document_id"] not in (own_id, leader_id):

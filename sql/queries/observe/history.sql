@@ -247,11 +247,13 @@ LEFT JOIN rerank.document d USING (document_id)
 WHERE v.revision_id = :revision_id
 
 -- name: copies
--- Other articles with this very text or a near-copy of it, first ingested within three days of it.
+-- Other articles with this very text or a near-copy of it, or with this link of this source, first ingested within three
+-- days of it.
 SELECT DISTINCT ON (article_id) article_id, document_id = :document_id AS is_same_text, title, source, url, first_ingested_at
 FROM rerank.revision
 WHERE pipeline = :pipeline AND article_id <> :article_id
   AND (document_id = :document_id
+       OR (source, link) IN (SELECT v.source, v.link FROM rerank.revision v WHERE v.revision_id = :revision_id)
        OR document_id IN (SELECT n.document_id FROM rerank.near_copy n
                           WHERE n.pipeline = :pipeline AND n.leader_document_id = :scored_document_id))
   AND first_ingested_at BETWEEN CAST(:first_ingested_at AS timestamptz) - interval '3 days'

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from rerank_core.prepare import near_copies
-from rerank_core.prepare.marks import Marks, marks
+from rerank_core.prepare.marks import Marks
 from rerank_core.prepare.near_copies import (
     BANDS,
+    COMPARED,
     CROWD,
     LEAST_SHINGLES,
     PLACES,
@@ -17,6 +18,7 @@ from rerank_core.prepare.near_copies import (
     join,
     signature,
 )
+from rerank_core.prepare.story import Story
 
 BRIDGE = (
     "Bridge over the Lys opens at last\n\nThe bridge over the Lys opened on Monday, four years after work began. The mayor"
@@ -37,28 +39,45 @@ def meeting(date: str, matter: str = "农村公路建设", title: str = TITLE) -
     return MEETING.format(title=title, date=date, matter=matter)
 
 
-def texts(*found: str, hours: Sequence[float] | None = None, langs: Sequence[str] | None = None) -> Texts:
-    """These texts, in their order, all ingested at one time."""
-    signatures = [signature(text) for text in found]
+def texts(
+    *found: str,
+    hours: Sequence[float] | None = None,
+    published: Sequence[float] | None = None,
+    langs: Sequence[str] | None = None,
+) -> Texts:
+    """These texts, in their order; all ingested at one time, and published nobody knows when."""
+    codes = langs or [told(text) for text in found]
+    signatures = [signature(text, lang=lang) for text, lang in zip(found, codes, strict=True)]
     assert all(one is not None for one in signatures), "a text of the test is too short"
     return Texts(
         np.asarray(signatures, dtype=np.uint32).reshape(len(found), PLACES),
-        [marks(text) for text in found],
-        langs or ["en"] * len(found),
+        found,
+        codes,
         np.asarray(hours or [0.0] * len(found)),
+        np.asarray(published or [np.nan] * len(found)),
     )
+
+
+def told(text: str) -> str:
+    return "zh" if "\u4e00" <= text[0] <= "\u9fff" else "en"
 
 
 NONE = texts()
 
 
-def leaders(*found: str, similarity: float = 0.7, hours: Sequence[float] | None = None) -> list[int]:
-    """The leader that each text joins, by number; its own: it leads."""
-    return join(NONE, texts(*found, hours=hours), similarity=similarity, hours=72.0).leader.tolist()
+def leaders(
+    *found: str,
+    similarity: float = 0.7,
+    hours: Sequence[float] | None = None,
+    published: Sequence[float] | None = None,
+) -> list[int]:
+    """What each text joins, by number; its own: it leads."""
+    every = texts(*found, hours=hours, published=published)
+    return join(NONE, every, similarity=similarity, hours=72.0).joined.tolist()
 
 
 def likeness(one: str, other: str) -> float:
-    first, second = signature(one), signature(other)
+    first, second = signature(one, lang=told(one)), signature(other, lang=told(other))
     assert first is not None
     assert second is not None
     return float((first == second).mean())
@@ -114,16 +133,19 @@ def test_figures_of_the_body_veto_only_where_each_text_has_some_that_the_other_l
 
 def test_a_text_that_is_too_short_has_no_signature() -> None:
     words = [f"word{number}" for number in range(LEAST_SHINGLES + 2)]
-    assert signature(" ".join(words)) is not None
-    assert signature(" ".join(words[:-1])) is None
-    assert signature("港" * 500) is None, "the same shingle over and over is one"
-    assert signature("") is None
+    assert signature(" ".join(words), lang="en") is not None
+    assert signature(" ".join(words[:-1]), lang="en") is None
+    assert signature("港" * 500, lang="zh") is None, "the same shingle over and over is one"
+    assert signature("", lang="en") is None
 
 
 def drifting(steps: int) -> list[str]:
     """Texts of which each is like the one before, and the last is not like the first."""
     words = [f"word{number}" for number in range(200)]
-    return [" ".join([f"new{n}" for n in range(step * 12)] + words[step * 12 :]) for step in range(steps)]
+    return [
+        " ".join(["by the Lys", *(f"new{n}" for n in range(step * 12)), *words[step * 12 :]])
+        for step in range(steps)
+    ]
 
 
 def test_a_text_is_compared_with_the_leader_alone_and_not_with_those_that_joined_it() -> None:
@@ -146,13 +168,13 @@ def test_only_leaders_of_the_same_time_are_joined(hours: float, joined: bool) ->
 
 def test_only_leaders_of_the_same_language_are_joined() -> None:
     both = texts(BRIDGE, BRIDGE + " More follows.", langs=["en", "de"])
-    assert join(NONE, both, similarity=0.7, hours=72).leader.tolist() == [0, 1]
+    assert join(NONE, both, similarity=0.7, hours=72).joined.tolist() == [0, 1]
 
 
 def test_leaders_that_were_there_before_are_joined_and_keep_their_own_place() -> None:
     before = texts(BRIDGE)
     found = join(before, texts(BRIDGE + " More follows.", meeting("10月8日")), similarity=0.7, hours=72)
-    assert found.leader.tolist() == [0, 2]
+    assert found.joined.tolist() == [0, 2]
     assert found.similarity[0] > 0.9
     assert found.similarity[1] == 1
     assert found.vetoed.tolist() == [False, False]
@@ -185,19 +207,24 @@ def test_texts_that_share_most_shingles_share_a_band() -> None:
     far = texts(meeting("10月8日"))
     both = np.concatenate([near_copies.bands(one.signatures), near_copies.bands(far.signatures)])
     assert both.shape == (2, BANDS)
-    in_reach = near_copies.sharing_a_band(both, near_copies.bands(other.signatures))
-    assert in_reach.tolist() == [True, False]
+    near, new = near_copies.in_reach(both, near_copies.bands(other.signatures))
+    assert near.tolist() == [True, False]
+    assert new.tolist() == [True]
+    _, new = near_copies.in_reach(both[:0], both)
+    assert new.tolist() == [False, False]
+    _, new = near_copies.in_reach(both[:0], np.concatenate([both, near_copies.bands(other.signatures)]))
+    assert new.tolist() == [True, False, True]
 
 
 def test_a_crowd_of_form_letters_is_not_compared_one_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    original = near_copies._by_similarity
+    original = Story.similarity
 
-    def counting(every: Texts, position: int, candidates: Sequence[int], *limits: float) -> object:
-        compared.append(len(candidates))
-        return original(every, position, candidates, *limits)
+    def counting(one: Story, other: Story) -> float:
+        compared.append(1)
+        return original(one, other)
 
-    monkeypatch.setattr(near_copies, "_by_similarity", counting)
-    letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 3 * CROWD)]
+    monkeypatch.setattr(Story, "similarity", counting)
+    letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 2 * CROWD)]
     assert leaders(*letters) == list(range(len(letters)))
-    assert max(compared) < 2.5 * CROWD
+    assert len(compared) <= COMPARED * len(letters)

@@ -1,0 +1,277 @@
+"""Story: a text as near-copies are compared, with its shingles, its words, its names and its negations.
+
+What is a name?
+
+| script | names |
+|---|---|
+| with capitals | words with a capital, if they have one within a sentence, too; all words of a text in capitals alone |
+| Chinese | proper nouns of jieba's dictionary, and words that the dictionary lacks |
+| others | all words |
+
+Words are compared by their stems (Snowball), in languages that have a stemmer.
+"""
+
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+
+from rerank_core.prepare import chinese, shingles
+from rerank_core.prepare.marks import MAX_TITLE, is_correction, marks
+from rerank_core.prepare.shingles import is_sign
+from rerank_core.prepare.terms import HAN
+
+NEGATIONS = Path(__file__).parent / "rules" / "negations.txt"
+
+BYLINES = 2  # lines that open a body, by whom it was written
+BYLINE = 8  # words of such a line
+FRAME = 20  # shingles at either end of a body that may be a credit
+
+Place = tuple[int, int]  # the first word of a place, and the word behind the place
+
+_SENTENCE = regex.compile(r"[.!?…:;\n¿¡。！？।]|\s[-–—]")  # a sentence begins behind it
+_DATELINE = regex.compile(r"[\n:：)）】\]]|\s[-–—]|[-–—]\s")  # a dateline ends with it
+_ENDED = regex.compile(r"[.!?…。！？।]")  # a sentence ends with it
+_ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\u0300-\u036f]+")
+_HAN = regex.compile(f"[{HAN}]+", regex.VERSION1)
+_HARMLESS = frozenset("不断 不少 不仅 不久 不过 不同 不但 不管 不一 非常 无论 无数 未来".split())
+_GRAMMAR = regex.compile(r"[\p{Hiragana}的了是在和与也都就而及为被把这那吗呢着过]+")
+
+
+class Story:
+    """A document's text. `lang` is its language, ISO 639-1."""
+
+    def __init__(self, text: str, *, lang: str) -> None:
+        self.lang = lang
+        self.corrects = is_correction(text)
+        text = shingles.comparable(text, lang=lang)
+        self.marks = marks(text)
+        found = shingles.places(text)
+        cased = [word for word, _ in found]
+        self.words = shingles.fold(cased)
+        self.forms = _stems(self.words, lang)
+        self.body = bisect_left(
+            [start for _, start in found], _end_of_title(text)
+        )  # the first word of the body
+        self.length = shingles.length_of(self.words)  # words of a shingle
+        hashes = shingles.shingles(self.words, self.length)
+        self.shingles = frozenset(hashes.tolist())
+        self.body_shingles = hashes[self.body :]  # one for each word at which a shingle begins
+        self._known = frozenset(self.forms)
+        self._signs = _signs(self.words)
+        self._capital = [word != word.lower() for word in cased]
+        gaps = list(_gaps(text, found))
+        self._opens = [bool(_SENTENCE.search(gap)) for gap in gaps]
+        self._parts = [bool(_DATELINE.search(gap)) for gap in gaps]
+        self.told = self._behind_bylines(gaps)  # the first word of the body that is not in a byline
+        small = sum(word == word.lower() != word.upper() for word in cased)
+        self._is_cased = small > sum(self._capital) / 4 > 0  # it has capitals, and does not consist of them
+
+    def similarity(self, other: "Story") -> float:
+        """The Jaccard similarity of both texts: the share of all their shingles that both have, 0..1."""
+        both = len(self.shingles & other.shingles)
+        return both / max(1, len(self.shingles) + len(other.shingles) - both)
+
+    def is_cut(self, other: "Story", *, length: float, contained: float) -> bool:
+        """Whether one body is the other without its end.
+
+        The shorter body has at least `length` of the longer body's length, and begins as it does. The longer body has at
+        least `contained` of its shingles; a credit of the shorter body at either end does not count (FRAME).
+        """
+        short, long = sorted((self, other), key=lambda story: len(story.body_shingles))
+        mine, theirs = short.body_shingles, long.body_shingles
+        if len(mine) < length * len(theirs):
+            return False
+        common = np.flatnonzero(np.isin(mine, theirs))
+        if not len(common) or not np.isin(theirs[: len(theirs) // 4], mine).any():
+            return False
+        frame = min(FRAME, len(mine) // 8)
+        within = len(mine) - min(frame, int(common[0])) - min(frame, len(mine) - 1 - int(common[-1]))
+        return len(common) >= contained * within
+
+    def has(self, word: str) -> bool:
+        """Whether the text has this word, in any form."""
+        return word in self._known or (is_sign(word) and word in self._signs)
+
+    def lacks(self, words: Set[str]) -> set[str]:
+        """Those of the words that the text does not have."""
+        return {word for word in words if not self.has(word)}
+
+    @property
+    def title(self) -> Place:
+        """The place of the title."""
+        return 0, self.body
+
+    @cached_property
+    def title_words(self) -> set[str]:
+        """The words of the title that say something, as stems, and its pairs of characters."""
+        return self.contents(self.title) | self._pairs(self.title)
+
+    @cached_property
+    def told_title_words(self) -> set[str]:
+        """The words of the title that the body has, too. Another headline of the same body adds none."""
+        body, signs = frozenset(self.forms[self.body :]), _signs(self.words[self.body :])
+        return {word for word in self.title_words if word in body or (is_sign(word) and word in signs)}
+
+    @cached_property
+    def title_names(self) -> set[str]:
+        """The names of the title. If only some of its words have a capital, its first word may be a name, too."""
+        if not self._is_cased or self._is_capital_title:
+            return self.names(self.title)
+        capital = (at for at in range(self.body) if self._capital[at])
+        return {self.forms[at] for at in capital if _says_something(self.words[at])}
+
+    @cached_property
+    def _is_capital_title(self) -> bool:
+        """Whether every long word of the title has a capital: then a capital tells nothing."""
+        long = [self._capital[at] for at in range(self.body) if len(self.words[at]) > 3]
+        return all(long)
+
+    def contents(self, place: Place) -> set[str]:
+        """The words at a place that say something, as stems: no numbers, no single letters, no grammar."""
+        words = {self.forms[at] for at in range(*place) if _says_something(self.words[at])}
+        return words | (self._chinese(place) if self.lang == "zh" else self._pairs(place))
+
+    def names(self, place: Place) -> set[str]:
+        """The names at a place, as stems."""
+        if self.lang == "zh":
+            signs = {word for word in self._chinese(place) if chinese.is_name(word)}
+        else:
+            signs = self._pairs(place)
+        names = (at for at in range(*place) if self._may_be_name(at) and _says_something(self.words[at]))
+        return {self.forms[at] for at in names} | signs
+
+    def negations(self, place: Place) -> set[str]:
+        """The words at a place that turn a statement round."""
+        denying, here = negations(self.lang).words, self.words[slice(*place)]
+        if self.lang == "zh":  # 不断, 非常
+            harmless = denying & set("".join(self._chinese(place) & _HARMLESS))
+            return set(denying.intersection(here) - harmless)
+        signs = _signs(here)
+        return {word for word in denying if word in here or (is_sign(word) and word in signs)}
+
+    def is_dateline(self, place: Place) -> bool:
+        """Whether what opens the body at this place tells where and by whom the text was written."""
+        return any(self._parts[place[0] + 1 : place[1] + 1])
+
+    def _behind_bylines(self, gaps: Sequence[str]) -> int:
+        """The first word behind the bylines. A byline is a short line that opens the body and is no sentence."""
+        ends = (at for at in range(self.body + 1, len(gaps)) if "\n" in gaps[at])
+        told = self.body
+        for at in islice(ends, BYLINES):
+            if weight(self.words[told:at]) > BYLINE or _ENDED.search(gaps[at]):
+                break
+            told = at
+        return told
+
+    def _may_be_name(self, at: int) -> bool:
+        return not self._is_cased or (self._capital[at] and self.forms[at] in self._capitalised)
+
+    @cached_property
+    def _capitalised(self) -> set[str]:
+        """The words that have a capital within a sentence."""
+        first = self.body if self._is_capital_title else 0
+        capital = (at for at in range(first, len(self.words)) if self._capital[at])
+        return {self.forms[at] for at in capital if not self._opens[at]}
+
+    def _pairs(self, place: Place) -> set[str]:
+        """Pairs of neighbouring characters at a place, in scripts that are compared by characters."""
+        here = self.words[slice(*place)]
+        pairs = (one + other for one, other in pairwise(here) if is_sign(one) and is_sign(other))
+        return {pair for pair in pairs if not _GRAMMAR.fullmatch(pair)}
+
+    def _chinese(self, place: Place) -> set[str]:
+        """The Chinese words of two or more characters that reach into a place."""
+        first, behind = place
+        return {word for start, end, word in self._chinese_words if start < behind and end > first}
+
+    @cached_property
+    def _chinese_words(self) -> list[tuple[int, int, str]]:
+        """Each Chinese word of two or more characters, with its first character and the word behind it."""
+        found = []
+        for run in _HAN.finditer("".join(word if _HAN.fullmatch(word) else " " for word in self.words)):
+            at = run.start()
+            for word in chinese.words(run.group()):
+                if len(word) > 1:
+                    found.append((at, at + len(word), word))
+                at += len(word)
+        return found
+
+
+def weight(words: Sequence[str]) -> float:
+    """The number of words; a character of a script without spaces is half a word."""
+    return sum(0.5 if is_sign(word) else 1.0 for word in words)
+
+
+def _says_something(word: str) -> bool:
+    return len(word) > 1 and not word[0].isnumeric() and not is_sign(word)
+
+
+def _signs(words: Sequence[str]) -> str:
+    return "".join(word if is_sign(word) else " " for word in words)
+
+
+def _end_of_title(text: str) -> int:
+    """Where the title ends: with the first line, unless it is too long for a title, or the only line."""
+    end = text.find("\n")
+    return end if 0 <= end <= MAX_TITLE else 0
+
+
+def _gaps(text: str, found: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """What is before each word. The text begins as a sentence does."""
+    end = -1
+    for word, start in found:
+        yield "\n" if end < 0 else text[end:start]
+        end = start + len(word)
+
+
+def _stems(words: Sequence[str], lang: str) -> list[str]:
+    """The stem of each word, without accents."""
+    stemmer = _stemmer(lang)
+    stems = " ".join(words if stemmer is None else stemmer.stemWords(words))
+    bare = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", stems)))
+    return bare.split(" ")
+
+
+@cache
+def _stemmer(lang: str) -> Any:
+    import Stemmer
+
+    try:
+        return Stemmer.Stemmer(lang)
+    except KeyError:
+        return None
+
+
+@dataclass(frozen=True)
+class Negations:
+    """What turns a statement round in one language."""
+
+    words: frozenset[str] = frozenset()
+    beginnings: tuple[str, ...] = ()  # of words that are the opposite of the word without it
+
+
+def negations(lang: str) -> Negations:
+    """The negations of a language; none if the list lacks the language."""
+    return _every_negation().get(lang, Negations())
+
+
+@cache
+def _every_negation() -> dict[str, Negations]:
+    found = {}
+    for line in NEGATIONS.read_text(encoding="utf-8").splitlines():
+        lang, colon, listed = line.partition(":")
+        if colon and not line.startswith("//"):
+            words = [shingles.fold([word])[0] for word in listed.split()]
+            found[lang] = Negations(
+                frozenset(word for word in words if not word.endswith("-")),
+                tuple(word[:-1] for word in words if word.endswith("-")),
+            )
+    return found
