@@ -223,7 +223,7 @@ def _why_hidden(case: Case) -> Answer | None:
     if case.hidden is None:
         return None
     if case.hidden["why"] == "blocked":
-        said = f"It is blocked ({case.hidden['reason']}): the views leave it out at once."
+        said = f"It is hidden ({case.hidden['reason']}): the views leave it out at once."
         return Answer("blocked", said)
     return Answer("deleted", "The source no longer had it when a run was last published.")
 
