@@ -554,3 +554,34 @@ def test_a_query_meets_the_documents_of_its_language_under_codes_of_before(
         )
     assert [standing.logit is not None for standing in standings] == [True]
     assert standings[0].scored_by_run == run.run_id
+
+
+def test_a_document_keeps_the_terms_of_its_time_and_is_found_by_words_that_both_rules_write_alike(
+    room: Newsroom,
+) -> None:
+    """What recall/README.md says of a window that mixes old terms with new ones."""
+    texts = {"old": "Elections near the harbour", "new": "Elections near the bridge"}
+    room.follow(
+        *(
+            make_topic(slug=word, query=word, candidate_limit=1, half_life_hours=24)
+            for word in ("elections", "harbour", "bridge")
+        )
+    )
+    for number, filler in enumerate(("wind", "tide", "coal", "rain")):
+        room.add(f"{filler} {number}")
+    room.add("old", body=texts["old"])
+    room.run("first")
+    # As a version before stemming had stored it:
+    room.sql("UPDATE rerank.document SET terms = 'old elections near harbour' WHERE text LIKE '%harbour%'")
+    room.add("new", body=texts["new"])
+    room.edit("old", summary="")  # claimed again, with an unchanged text
+    run = room.until("rerank", "second")
+    assert room.value("SELECT count(*) FROM rerank.revision WHERE article_id = 'old'") == 2
+    assert room.value("SELECT terms FROM rerank.document WHERE text LIKE '%harbour%'").startswith(
+        "old elections"
+    )
+    light = {(pair["topic"], pair["article_id"]): pair["light_score"] for pair in room.pairs(run)}
+    assert light["elections", "new"] > 0
+    assert light["elections", "old"] == 0
+    assert light["harbour", "old"] > 0
+    assert light["bridge", "new"] > 0
