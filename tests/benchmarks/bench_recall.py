@@ -113,6 +113,26 @@ def xquad(asked_in: str, found_in: str) -> Collection:
     )
 
 
+def pooled(asked_in: str) -> Collection:
+    """Questions in one language, the passages that answer them in all six languages of xquad_multi."""
+    parts = [xquad(asked_in, lang) for lang in LANGUAGES["xquad_multi"]]
+    starts = np.cumsum([0, *(len(part.texts) for part in parts)]).tolist()
+    return Collection(
+        name=f"{asked_in} → six",
+        texts=[text for part in parts for text in part.texts],
+        langs=[lang for part in parts for lang in part.langs],
+        queries=parts[0].queries,
+        grades=[
+            {
+                start + place: grade
+                for start, one in zip(starts, grades, strict=False)
+                for place, grade in one.items()
+            }
+            for grades in zip(*(part.grades for part in parts), strict=True)
+        ],
+    )
+
+
 def _folder(lang: str) -> Path:
     return next(DATA / "relevance" / name for name, langs in LANGUAGES.items() if lang in langs)
 
@@ -169,7 +189,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 def measure_table(embedder: str, only: Sequence[str]) -> dict[str, Any]:
     """Quality and time of each strategy on each collection."""
-    collections = [xquad(*one) for one in DIRECTIONS] if DATA.is_dir() else []
+    collections = [*(xquad(*one) for one in DIRECTIONS), pooled("zh"), pooled("en")] if DATA.is_dir() else []
     if not collections:
         print(f"{DATA} is absent: only the sample is measured")
     embed, family, name = _embedder(embedder)
@@ -212,7 +232,7 @@ def _strategies(
         "dense, by HNSW": _in_postgres,
         "milvus": _in_milvus,
     }
-    if not known.all() or len(readable) < len(queries):
+    if not known.all() or len(readable) < len(queries) / 2:
         stores["vectors of any language"] = _in_postgres
     for name, opened in stores.items():
         if name in {"dense, by HNSW", "milvus"} and collection.name not in INDEXED:

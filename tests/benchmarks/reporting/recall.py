@@ -56,7 +56,8 @@ def _quality(found: dict[str, Any]) -> list[str]:
         "## What each strategy finds",
         "",
         f"Embedder: {found['embedder']}. xquad has 1,190 questions a language, each with one passage among 240 of its language; "
-        "`zh → en` asks the Chinese questions of the English passages. Sample: 12 topics, 178 articles, with grades. "
+        "`zh → en` asks the Chinese questions of the English passages, `zh → six` those of six languages together, of which "
+        "six answer each. Sample: 12 topics, 178 articles, with grades. "
         "`dense` and `hybrid` take words for languages that the embedder does not know; `vectors of any language` does not. "
         "`exhaustive` finds everything.",
         "",
