@@ -29,7 +29,9 @@ _TOKEN = regex.compile(
     rf"|{_LETTER}[[\p{{L}}\p{{M}}\p{{N}}\u200c\u200d]--[{_SIGNS}]]*+(?:(?<=[nN])['’][tT](?!\p{{L}}))?",
     regex.VERSION1,
 )
-_ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+(?:(?<=[nN])'[tT]\b)?")  # the same for a text in ASCII, in a quarter of the time
+_ASCII_TOKEN = re.compile(
+    r"[A-Za-z0-9]+(?:(?<=[nN])'[tT]\b)?"
+)  # the same for a text in ASCII, in a quarter of the time
 _SIGN = regex.compile(f"[{_SIGNS}]", regex.VERSION1)
 
 

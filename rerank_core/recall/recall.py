@@ -75,7 +75,9 @@ class Recalled:
     articles: int = 0  # of the freshness window
     copies: int = 0  # articles that another article stands for: articles = documents + copies
     near_copies: int = 0  # articles whose own text is a near-copy of the text that is scored
-    same_link: int = 0  # articles that a newer one of the same source with the same link stands for, in other words
+    same_link: int = (
+        0  # articles that a newer one of the same source with the same link stands for, in other words
+    )
     # The other documents of the window, counted once for each topic:
     ineligible: int = 0  # by languages, must or must_not
     not_searched: int = 0  # an earlier run searched them for this topic

@@ -15,7 +15,10 @@ MEMBERS = pa.schema(
         ("began_at", TIME),  # what the cluster's age counts from, of its first article
         ("claimed_hour", TIME),  # null: no article of the cluster was claimed by this run
         ("document_id", pa.int64()),  # the article's own text
-        ("similarity", pa.float32()),  # of the two texts; 1: they are the same; null: the articles have one link alone
+        (
+            "similarity",
+            pa.float32(),
+        ),  # of the two texts; 1: they are the same; null: the articles have one link alone
         ("revision_id", pa.int64()),
         ("article_id", pa.string()),
         ("source", pa.string()),
