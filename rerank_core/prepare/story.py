@@ -30,6 +30,7 @@ from rerank_core.prepare.terms import HAN
 
 NEGATIONS = Path(__file__).parent / "rules" / "negations.txt"
 
+NOUN_CAPITALS = ("de", "lb")  # languages in which every noun has a capital
 BYLINES = 2  # lines that open a body, by whom it was written
 BYLINE = 8  # words of such a line
 FRAME = 20  # shingles at either end of a body that may be a credit
@@ -90,7 +91,8 @@ class Story:
         if len(mine) < length * len(theirs):
             return False
         common = np.flatnonzero(np.isin(mine, theirs))
-        if not len(common) or not np.isin(theirs[: len(theirs) // 4], mine).any():
+        opening = np.isin(theirs[: len(theirs) // 4], mine)
+        if not len(common) or 2 * opening.sum() < len(opening):
             return False
         frame = min(FRAME, len(mine) // 8)
         within = len(mine) - min(frame, int(common[0])) - min(frame, len(mine) - 1 - int(common[-1]))
@@ -130,9 +132,9 @@ class Story:
 
     @cached_property
     def _is_capital_title(self) -> bool:
-        """Whether every long word of the title has a capital: then a capital tells nothing."""
-        long = [self._capital[at] for at in range(self.body) if len(self.words[at]) > 3]
-        return all(long)
+        """Whether every long word of the title has a capital: then a capital tells nothing. In German, nouns have one."""
+        length = 0 if self.lang in NOUN_CAPITALS else 3
+        return all(self._capital[at] for at in range(self.body) if len(self.words[at]) > length)
 
     def contents(self, place: Place) -> set[str]:
         """The words at a place that say something, as stems: no numbers, no single letters, no grammar."""
