@@ -75,6 +75,8 @@ def test_names_that_differ_at_one_place_keep_texts_apart(lang: str, form: str, o
     ("lang", "form", "one", "other"),
     [
         ("en", "Severe storm warning for {} County issued", "Harlow", "Benton"),
+        ("en", "Severe Storm Warning for {} County Issued", "Harlow", "Benton"),
+        ("en", "SEVERE STORM WARNING FOR {} COUNTY ISSUED", "HARLOW", "BENTON"),
         ("de", "Unwetterwarnung für den Kreis {} bis zum Abend", "Altdorf", "Seeheim"),
         ("zh", "{}气象台发布暴雨黄色预警信号", "青林市", "海沙市"),
         ("hi", "{} जिले में तेज आंधी की चेतावनी जारी", "रामपुर", "सीतापुर"),
@@ -225,12 +227,49 @@ def test_what_a_second_print_says_otherwise_keeps_nothing_apart(one: str, other:
         ("By our correspondent Dora Quill\n", "By our correspondent Max Penner\n"),
         ("HARBOUR CITY (The Post) – ", "Seaport, 3 November (Gazette) – "),
         ("", "By Max Penner\nHarbour City\n"),
+        ("A short summary of the day for readers in a hurry.\nBy Dora Quill\n", "By Max Penner\n"),
     ],
 )
 def test_bylines_and_datelines_of_two_papers_keep_nothing_apart(one: str, other: str) -> None:
     sentence = "The mayor walked across the new bridge at noon."
     first, second = (text("en", "Bridge opens", opening + sentence) for opening in (one, other))
     assert between("en", first, second) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("本报北京电 ", "本网上海电 "),
+        ("新华社北京10月8日电（记者钱小楼）", "中新网北京10月8日电（记者孙大海）"),
+        ("本报记者 钱小楼\n", "通讯员 孙大海\n"),
+        ("本报讯 ", "据海港日报消息，"),
+    ],
+)
+def test_chinese_bylines_and_datelines_keep_nothing_apart(one: str, other: str) -> None:
+    sentence = "有关部门周一表示，新的电车线路将于三月开始施工。"
+    first, second = (text("zh", "新电车线路三月开工", opening + sentence) for opening in (one, other))
+    assert between("zh", first, second) is None
+
+
+@pytest.mark.parametrize(
+    ("lang", "form", "one", "other"),
+    [
+        ("en", "A storm warning is in force until this evening in the county of {}.", "Harlow", "Benton"),
+        ("zh", "气象台今天上午发布的暴雨黄色预警信号适用于{}。", "青林市", "海沙市"),
+    ],
+)
+def test_a_name_at_the_end_of_the_last_sentence_keeps_texts_apart(
+    lang: str, form: str, one: str, other: str
+) -> None:
+    first, second = (
+        text(lang, "", *words_of(lang)["fill"][5:7]) + form.format(name) for name in (one, other)
+    )
+    assert between(lang, first, second) == "names"
+
+
+def test_a_name_that_the_other_text_has_as_a_plain_word_keeps_texts_apart() -> None:
+    form = "On Saturday {} beat the guests of the borough in an athletic game that had looked like a draw."
+    assert said("en", form.format("Athletic"), form.format("Borough")) == "names"
 
 
 def test_control_a_name_in_the_first_sentence_is_no_byline() -> None:
