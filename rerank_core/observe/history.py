@@ -300,7 +300,7 @@ def find_texts(connection: Connection, *, revision_id: int) -> Texts:
 
 
 def list_copies(connection: Connection, *, pipeline: str, article_id: str, revision: Revision) -> list[Copy]:
-    """Other articles with the text of this article's revision, or a near-copy of it."""
+    """Other articles with the text of this article's revision, a near-copy of it, or its link."""
     found = db.rows(
         connection,
         "history.copies",
@@ -308,6 +308,8 @@ def list_copies(connection: Connection, *, pipeline: str, article_id: str, revis
         document_id=revision.document_id,
         scored_document_id=revision.scored_document_id,
         article_id=article_id,
+        source=revision.source,
+        url=revision.url,
         first_ingested_at=revision.first_ingested_at,
     )
     return [Copy(**row) for row in found]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from rerank_core.records import TopicState
 
@@ -301,10 +302,10 @@ class Texts:
 
 @dataclass(frozen=True)
 class Copy:
-    """Another article with the same text, or with a near-copy of it."""
+    """Another article with the same text, with a near-copy of it, or with the same link."""
 
     article_id: str
-    is_same_text: bool
+    same: Literal["text", "near_copy", "link"]
     title: str | None
     source: str | None
     url: str | None

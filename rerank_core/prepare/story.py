@@ -30,15 +30,22 @@ from rerank_core.prepare.terms import HAN
 
 NEGATIONS = Path(__file__).parent / "rules" / "negations.txt"
 
-BYLINES = 2  # lines that open a body, by whom it was written
-BYLINE = 8  # words of such a line
+NOUN_CAPITALS = ("de", "lb")  # languages in which every noun has a capital
+OPENING = 3  # lines of a body in which a byline or a dateline may be
+BYLINE = 8  # words of a byline, at most
+DATELINE = 12  # words of a dateline, at most
 FRAME = 20  # shingles at either end of a body that may be a credit
 
 Place = tuple[int, int]  # the first word of a place, and the word behind the place
 
 _SENTENCE = regex.compile(r"[.!?…:;\n¿¡。！？।]|\s[-–—]")  # a sentence begins behind it
-_DATELINE = regex.compile(r"[\n:：)）】\]]|\s[-–—]|[-–—]\s")  # a dateline ends with it
+_BREAK = regex.compile(
+    r"[.!?…:;|\n()（）\[\]【】。！？।]|\s[-–—]|[-–—]\s"
+)  # a sentence, or part of it, ends before it
 _ENDED = regex.compile(r"[.!?…。！？।]")  # a sentence ends with it
+_DATELINE = regex.compile(r"[)）】\]]|\s[-–—]|[-–—]\s")  # a dateline ends with it
+_CHINESE_DATELINE = "电讯"  # 新华社北京10月8日电, 本报讯
+_TIME = regex.compile("[今昨明前后当][天日晚晨早]|[上下中]午|凌晨|傍晚|深夜|晚间|早上|晚上|近日|日前")
 _ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\u0300-\u036f]+")
 _HAN = regex.compile(f"[{HAN}]+", regex.VERSION1)
 _HARMLESS = frozenset("不断 不少 不仅 不久 不过 不同 不但 不管 不一 非常 无论 无数 未来".split())
@@ -69,8 +76,8 @@ class Story:
         self._capital = [word != word.lower() for word in cased]
         gaps = list(_gaps(text, found))
         self._opens = [bool(_SENTENCE.search(gap)) for gap in gaps]
-        self._parts = [bool(_DATELINE.search(gap)) for gap in gaps]
-        self.told = self._behind_bylines(gaps)  # the first word of the body that is not in a byline
+        self._before = gaps
+        self._credits = self._find_credits(gaps)  # places of words that tell nothing of the story
         small = sum(word == word.lower() != word.upper() for word in cased)
         self._is_cased = small > sum(self._capital) / 4 > 0  # it has capitals, and does not consist of them
 
@@ -90,7 +97,8 @@ class Story:
         if len(mine) < length * len(theirs):
             return False
         common = np.flatnonzero(np.isin(mine, theirs))
-        if not len(common) or not np.isin(theirs[: len(theirs) // 4], mine).any():
+        opening = np.isin(theirs[: len(theirs) // 4], mine)
+        if not len(common) or 2 * opening.sum() < len(opening):
             return False
         frame = min(FRAME, len(mine) // 8)
         within = len(mine) - min(frame, int(common[0])) - min(frame, len(mine) - 1 - int(common[-1]))
@@ -103,6 +111,25 @@ class Story:
     def lacks(self, words: Set[str]) -> set[str]:
         """Those of the words that the text does not have."""
         return {word for word in words if not self.has(word)}
+
+    def lacks_names(self, names: Set[str]) -> set[str]:
+        """Those of the names that the text does not have as names: "Athletic", if it says "athletic" alone."""
+        return {
+            name for name in names if not (name in self._named or (is_sign(name) and name in self._signs))
+        }
+
+    @cached_property
+    def _named(self) -> Set[str]:
+        if not self._is_cased:
+            return self._known
+        return {form for form, capital in zip(self.forms, self._capital, strict=True) if capital}
+
+    def rest_of_sentence(self, first: int) -> Place:
+        """What follows in the sentence of the word before; nothing if a sentence, or a bracket, begins here."""
+        behind = first
+        while behind < len(self.words) and not _BREAK.search(self._before[behind]):
+            behind += 1
+        return first, behind
 
     @property
     def title(self) -> Place:
@@ -120,23 +147,22 @@ class Story:
         body, signs = frozenset(self.forms[self.body :]), _signs(self.words[self.body :])
         return {word for word in self.title_words if word in body or (is_sign(word) and word in signs)}
 
-    @cached_property
-    def title_names(self) -> set[str]:
-        """The names of the title. If only some of its words have a capital, its first word may be a name, too."""
+    def title_names(self, place: Place) -> set[str]:
+        """The names at a place of the title. If only some words of the title have a capital, its first may be a name."""
         if not self._is_cased or self._is_capital_title:
-            return self.names(self.title)
-        capital = (at for at in range(self.body) if self._capital[at])
+            return self.names(place)
+        capital = (at for at in range(*place) if self._capital[at])
         return {self.forms[at] for at in capital if _says_something(self.words[at])}
 
     @cached_property
     def _is_capital_title(self) -> bool:
-        """Whether every long word of the title has a capital: then a capital tells nothing."""
-        long = [self._capital[at] for at in range(self.body) if len(self.words[at]) > 3]
-        return all(long)
+        """Whether every long word of the title has a capital: then a capital tells nothing. In German, nouns have one."""
+        length = 0 if self.lang in NOUN_CAPITALS else 3
+        return all(self._capital[at] for at in range(self.body) if len(self.words[at]) > length)
 
     def contents(self, place: Place) -> set[str]:
         """The words at a place that say something, as stems: no numbers, no single letters, no grammar."""
-        words = {self.forms[at] for at in range(*place) if _says_something(self.words[at])}
+        words = {self.forms[at] for at in self._told(place) if _says_something(self.words[at])}
         return words | (self._chinese(place) if self.lang == "zh" else self._pairs(place))
 
     def names(self, place: Place) -> set[str]:
@@ -145,7 +171,7 @@ class Story:
             signs = {word for word in self._chinese(place) if chinese.is_name(word)}
         else:
             signs = self._pairs(place)
-        names = (at for at in range(*place) if self._may_be_name(at) and _says_something(self.words[at]))
+        names = (at for at in self._told(place) if self._may_be_name(at) and _says_something(self.words[at]))
         return {self.forms[at] for at in names} | signs
 
     def negations(self, place: Place) -> set[str]:
@@ -157,19 +183,31 @@ class Story:
         signs = _signs(here)
         return {word for word in denying if word in here or (is_sign(word) and word in signs)}
 
-    def is_dateline(self, place: Place) -> bool:
-        """Whether what opens the body at this place tells where and by whom the text was written."""
-        return any(self._parts[place[0] + 1 : place[1] + 1])
+    def _find_credits(self, gaps: Sequence[str]) -> frozenset[int]:
+        """The words by which the opening lines of the body tell by whom and from where the text is.
 
-    def _behind_bylines(self, gaps: Sequence[str]) -> int:
-        """The first word behind the bylines. A byline is a short line that opens the body and is no sentence."""
-        ends = (at for at in range(self.body + 1, len(gaps)) if "\n" in gaps[at])
-        told = self.body
-        for at in islice(ends, BYLINES):
-            if weight(self.words[told:at]) > BYLINE or _ENDED.search(gaps[at]):
-                break
-            told = at
-        return told
+        A byline is a short line that is no sentence. A dateline is the beginning of a line, up to a dash or a bracket.
+        """
+        begins = [self.body, *(at for at in range(self.body + 1, len(gaps)) if "\n" in gaps[at])]
+        found: set[int] = set()
+        for first, behind in islice(pairwise([*begins, len(gaps)]), OPENING):
+            is_sentence = behind == len(gaps) or _ENDED.search(gaps[behind])
+            if not is_sentence and weight(self.words[first:behind]) <= BYLINE:
+                found.update(range(first, behind))
+                continue
+            for at in range(first + 1, behind):
+                if weight(self.words[first:at]) > DATELINE:
+                    break
+                ends = _DATELINE.search(gaps[at])
+                if ends or (gaps[at] and self.words[at - 1] in _CHINESE_DATELINE):
+                    found.update(range(first, at))
+                if ends:
+                    break
+        return frozenset(found)
+
+    def _told(self, place: Place) -> Iterator[int]:
+        """The words at a place that are in no credit."""
+        return (at for at in range(*place) if at not in self._credits)
 
     def _may_be_name(self, at: int) -> bool:
         return not self._is_cased or (self._capital[at] and self.forms[at] in self._capitalised)
@@ -183,14 +221,18 @@ class Story:
 
     def _pairs(self, place: Place) -> set[str]:
         """Pairs of neighbouring characters at a place, in scripts that are compared by characters."""
-        here = self.words[slice(*place)]
+        here = (self.words[at] for at in self._told(place))
         pairs = (one + other for one, other in pairwise(here) if is_sign(one) and is_sign(other))
         return {pair for pair in pairs if not _GRAMMAR.fullmatch(pair)}
 
     def _chinese(self, place: Place) -> set[str]:
-        """The Chinese words of two or more characters that reach into a place."""
+        """The Chinese words of two or more characters that reach into a place, without times of day."""
         first, behind = place
-        return {word for start, end, word in self._chinese_words if start < behind and end > first}
+        return {
+            word
+            for start, end, word in self._chinese_words
+            if start < behind and end > first and start not in self._credits and not _TIME.search(word)
+        }
 
     @cached_property
     def _chinese_words(self) -> list[tuple[int, int, str]]:

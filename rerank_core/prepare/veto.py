@@ -5,7 +5,7 @@ Both bodies are laid side by side, word by word. A *place* is what they say othe
 | veto | if |
 |---|---|
 | `marks` | their figures, dates or issue marks contradict each other (marks.py) |
-| `titles` | each title has a word of its own body that the other text lacks; or two titles of one form have such names |
+| `titles` | each title has a word of its own body that the other text lacks; or, in two titles of one form, a name |
 | `names` | at one place, each text has a name that the other text lacks |
 | `swap` | two names have changed places |
 | `negation` | at one place, or in two titles of one form, one text alone has a negation |
@@ -53,10 +53,15 @@ def _veto_of_titles(one: Story, other: Story) -> str | None:
     if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
         return "titles"
     headlines = (story.forms[slice(*story.title)] for story in (one, other))
-    if SequenceMatcher(None, *headlines).ratio() < ONE_FORM:
+    matcher = SequenceMatcher(None, *headlines, autojunk=False)
+    if matcher.ratio() < ONE_FORM:
         return None
-    if other.lacks(one.title_names) and one.lacks(other.title_names):
-        return "titles"
+    changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+    for here, there in changed:
+        if other.lacks(one.title_names(here)) and one.lacks(other.title_names(there)):
+            return "titles"
+        if len(changed) == 1 and _has_another_outcome(one, here, other, there):
+            return "titles"
     denied, affirmed = one.negations(one.title), other.negations(other.title)
     is_else_the_same = not (one.title_words ^ other.title_words) - denied - affirmed
     return "negation" if bool(denied) != bool(affirmed) and is_else_the_same else None
@@ -84,7 +89,7 @@ def _veto_of_places(one: Story, other: Story) -> str | None:
 
 def _have_other_names(one: Story, here: Place, other: Story, there: Place) -> bool:
     """Whether each text has a name at this place that the other text lacks. In Chinese, a name may be a plain word."""
-    mine, theirs = other.lacks(one.names(here)), one.lacks(other.names(there))
+    mine, theirs = other.lacks_names(one.names(here)), one.lacks_names(other.names(there))
     if one.lang == "zh" and (mine or theirs):
         mine, theirs = other.lacks(one.contents(here)), one.lacks(other.contents(there))
     return bool(mine and theirs)
@@ -125,7 +130,8 @@ def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) ->
 def _places(one: Story, other: Story) -> Iterator[tuple[Place, Place]]:
     """What the bodies say otherwise between the same words: a place of each, one of them empty if it says nothing there.
 
-    The same words are found from shingles that occur once in each body, in the same order in both.
+    The same words are found from shingles that occur once in each body, in the same order in both. Behind the last of
+    them, only the rest of their sentence counts.
     """
     mine, theirs = one.words[one.body :], other.words[other.body :]
     first = start = 0  # behind the last words that both have, in each body
@@ -135,14 +141,15 @@ def _places(one: Story, other: Story) -> Iterator[tuple[Place, Place]]:
         behind, end = at, to
         while behind > first and end > start and mine[behind - 1] == theirs[end - 1]:
             behind, end = behind - 1, end - 1
-        here, there = (first + one.body, behind + one.body), (start + other.body, end + other.body)
-        is_dateline = not first and not start and (one.is_dateline(here) or other.is_dateline(there))
-        is_byline = here[1] <= one.told or there[1] <= other.told
-        if (behind > first or end > start) and not is_byline and not is_dateline:
-            yield here, there
+        if behind > first or end > start:
+            yield (first + one.body, behind + one.body), (start + other.body, end + other.body)
         first, start = at, to
         while first < len(mine) and start < len(theirs) and mine[first] == theirs[start]:
             first, start = first + 1, start + 1
+    if first:
+        here, there = one.rest_of_sentence(first + one.body), other.rest_of_sentence(start + other.body)
+        if here[1] > here[0] and there[1] > there[0]:
+            yield here, there
 
 
 def _anchors(mine: Hashes, theirs: Hashes) -> list[tuple[int, int]]:

@@ -249,13 +249,13 @@ WHERE v.revision_id = :revision_id
 -- name: copies
 -- Other articles with this very text or a near-copy of it, or with this link of this source, first ingested within three
 -- days of it.
-SELECT DISTINCT ON (article_id) article_id, document_id = :document_id AS is_same_text, title, source, url, first_ingested_at
+SELECT DISTINCT ON (article_id) article_id, title, source, url, first_ingested_at,
+       CASE WHEN document_id = :document_id THEN 'text' WHEN n.document_id IS NOT NULL THEN 'near_copy' ELSE 'link' END AS same
 FROM rerank.revision
+LEFT JOIN (SELECT document_id FROM rerank.near_copy
+           WHERE pipeline = :pipeline AND leader_document_id = :scored_document_id) n USING (document_id)
 WHERE pipeline = :pipeline AND article_id <> :article_id
-  AND (document_id = :document_id
-       OR (source, link) IN (SELECT v.source, v.link FROM rerank.revision v WHERE v.revision_id = :revision_id)
-       OR document_id IN (SELECT n.document_id FROM rerank.near_copy n
-                          WHERE n.pipeline = :pipeline AND n.leader_document_id = :scored_document_id))
+  AND (document_id = :document_id OR n.document_id IS NOT NULL OR source = :source AND link = rerank.link_of(:url))
   AND first_ingested_at BETWEEN CAST(:first_ingested_at AS timestamptz) - interval '3 days'
                             AND CAST(:first_ingested_at AS timestamptz) + interval '3 days'
 ORDER BY article_id, number DESC

@@ -25,11 +25,11 @@ WITH owing AS (
       AND (r.document_id IS NOT NULL OR EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id))
     ORDER BY r.article_id, r.number DESC
 ), linked AS (
-    SELECT latest.*, first_value(document_id) OVER newest AS newest_document_id, row_number() OVER newest > 1 AS superseded
+    SELECT latest.*, first_value(document_id) OVER newest AS newest_document_id, row_number() OVER newest AS link_place
     FROM latest
     WHERE document_id IS NOT NULL
     WINDOW newest AS (PARTITION BY source, COALESCE(link, ' ' || article_id)   -- no link begins with a space
-                      ORDER BY blocked, least(published_at, first_ingested_at) DESC, ingested_at DESC, article_id DESC)
+                      ORDER BY least(published_at, first_ingested_at) DESC, ingested_at DESC, article_id DESC)
 ), clustered AS (
     SELECT l.*, COALESCE(n.leader_document_id, l.newest_document_id) AS scored_document_id,
            CASE WHEN COALESCE(n.leader_document_id, l.newest_document_id) = COALESCE(own.leader_document_id, l.document_id)
@@ -41,7 +41,7 @@ WITH owing AS (
 ), placed AS (
     SELECT clustered.*,
            row_number() OVER (PARTITION BY scored_document_id
-                              ORDER BY blocked, superseded, corrects DESC, CASE WHEN corrects THEN first_ingested_at END DESC,
+                              ORDER BY blocked, link_place, corrects DESC, CASE WHEN corrects THEN first_ingested_at END DESC,
                                        array_position(CAST(:preferred AS text[]), source), first_ingested_at, article_id) AS place,
            first_value(article_id) OVER (PARTITION BY scored_document_id
                                          ORDER BY document_id <> scored_document_id, first_ingested_at, article_id) AS text_article_id,
