@@ -17,9 +17,10 @@ from rerank_core.prepare.terms import caseless
 
 MAX_NAME = 60  # characters before the time of a comment
 MAX_NEWS = 400  # characters of an item of other news, its teaser included
-MAX_SECTION = 20  # letters of an item of other news beside its link and its date
+MAX_SECTION = 20  # letters of an item of other news beside its link and its date: its section
 ARTICLE = 3  # an article is at least so many times as long as an item of other news
 
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _CONTAINERS = ("ul", "ol", "dl", "div", "section")
 _NOW = r"刚刚|\bjust now\b|\byesterday\b"
 _AGO = re.compile(f"{AGO.pattern}|{_NOW}")
@@ -58,6 +59,8 @@ def _are_comments(children: list[Any], *, is_named: bool) -> bool:
 
 
 def _is_comment(item: Any, may_be_dated: bool) -> bool:
+    if len(item) and item[0].tag in _HEADINGS:
+        return False  # an entry of a live blog
     beginning = caseless(" ".join(" ".join(islice(item.itertext(), 12)).split())[:100])
     told = (_WHEN if may_be_dated else _AGO).search(beginning)
     return told is not None and 0 < told.start() <= MAX_NAME
@@ -75,7 +78,7 @@ def drop_other_news(tree: Any) -> None:
             continue
         others = [item for item in items if item not in news]
         if not others:
-            if len(items) > 1 and all(told.beside <= MAX_SECTION for told in news.values()):
+            if len(items) > 1 and all(told.has_section for told in news.values()):
                 group.drop_tree()
         elif any(_is_article(item, beside=max(told.length for told in news.values())) for item in others):
             for item in news:
@@ -89,7 +92,9 @@ class _News:
     """An item of a list that links to a story and tells its date."""
 
     length: int  # characters
-    beside: int  # letters that are neither link nor date: its section, and perhaps a teaser
+    has_section: (
+        bool  # beside its link it tells how old it is, or its date and a few letters more, and nothing else
+    )
 
 
 def _told(item: Any) -> _News | None:
@@ -102,7 +107,8 @@ def _told(item: Any) -> _News | None:
         outside = outside.replace(caseless(link), " ", 1)
     if not any(links) or not _WHEN.search(outside):
         return None
-    return _News(len(text), letters(_CLOCK.sub("", _WHEN.sub("", outside))))
+    rest = letters(_CLOCK.sub("", _WHEN.sub("", outside)))
+    return _News(len(text), (0 if _AGO.search(outside) else 1) <= rest <= MAX_SECTION)
 
 
 def _is_article(item: Any, *, beside: int) -> bool:

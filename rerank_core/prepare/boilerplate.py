@@ -109,13 +109,15 @@ class Boilerplate:
         )
 
     def _is_row_of_buttons(self, text: str) -> bool:
-        words = [Line(word) for word in text.split()]
-        if len(words) < 2:
-            return False
-        every = all(self.lines.match(word) for word in words)
-        return every or (
-            len(words) >= MANY and all(self.lines.match(word) or self.beside.match(word) for word in words)
-        )
+        """Whether each word of a line goes by itself, as in "Facebook Twitter Copy"."""
+        words = text.split()
+        sure = 0
+        for word in map(Line, words):
+            if self.lines.match(word):
+                sure += 1
+            elif not self.beside.match(word):
+                return False
+        return len(words) > 1 and (sure > 0 or len(words) >= MANY)
 
     def _is_other_news(self, line: Line) -> bool:
         """Whether a line has a title, and how long ago the story was; or its date and its section."""

@@ -173,13 +173,13 @@ def _second_opinion(tree: Any, text: str) -> str:
     for opinion in (_extracted(tree, fast=False), _extracted(tree, recall=True)):
         if len(opinion) > 1.5 * len(best) and _is_prose(opinion):
             best = opinion
-    return best if "\n" in best else _in_lines(tree, best)
+    return _without_links(tree, best if "\n" in best else _in_lines(tree, best))
 
 
 def _in_lines(tree: Any, text: str) -> str:
     """A text that the extractor returned as one line, a line a block; the text itself if no element of the page holds it.
 
-    The extractor returns one line if a page says little. The rules of boilerplate and the model's readers need lines.
+    The extractor returns one line if a page says little. The rules of boilerplate and readers need lines.
     """
     from lxml.html import tostring
 
@@ -188,6 +188,13 @@ def _in_lines(tree: Any, text: str) -> str:
         if SAME * letters(text) <= letters(lines) <= letters(text) / SAME:
             return lines
     return text
+
+
+def _without_links(tree: Any, text: str) -> str:
+    """The text without lines that are links in a block of nothing but links, if any line is left."""
+    blocks = [block for block in tree.iter("div", "section", "aside") if _is_list_of_links(block)]
+    links = {" ".join(link.text_content().split()) for block in blocks for link in block.iter("a")}
+    return "\n".join(line for line in text.split("\n") if line not in links) or text
 
 
 def _is_prose(text: str) -> bool:

@@ -42,8 +42,9 @@ _HAS_CJK = regex.compile(f"[{CJK}]")
 _QUOTES = "\"'“”‘’„«»‹›「」『』〝〞`"
 _EDGE = re.compile(r"[^\w()\[\]【】©@]|_")
 _BRACKETED = regex.compile(r"[(\[【]([^()\[\]【】]*)[)\]】]")
-_SPACED_OUT = regex.compile(rf"(?:[{HAN}] ){{4}}")  # characters that are set wide: 版 权 所 有
-_BETWEEN_HAN = regex.compile(rf"(?<=[{HAN}]) (?=[{HAN}，])|(?<=，) (?=[{HAN}])")
+_SPACED_OUT = regex.compile(rf"(?:[{HAN}] ){{3}}")  # characters that are set wide: 版 权 所 有
+_LABEL = regex.compile(rf"([{HAN}]{{2,4}}?) ?[|丨︱] ?(?=[{HAN}])")  # 编辑 | 王小明 is 编辑：王小明
+_BETWEEN_HAN = regex.compile(rf"(?<=[{HAN},]) (?=[{HAN},])")
 _RULE_EDGE = re.compile(r"[^\w()\[\]【】©@*#<>]|_")
 _OPENS_BRACKET = regex.compile(r"\s*[(（\[【［]")
 _MARKS = regex.compile("([*#]|<(?:date|name|person|phrase|time|title|word)>)")
@@ -89,6 +90,8 @@ def _bare(text: str, edge: Any = _EDGE) -> str:
         text = _BETWEEN_HAN.sub("", text)
     if text.endswith((")", "]", "】")) and (bracketed := _BRACKETED.fullmatch(text)):
         text = _stripped(bracketed.group(1), edge)
+    if label := _LABEL.match(text):
+        text = f"{label[1]}:{text[label.end() :]}"
     return text
 
 

@@ -87,10 +87,14 @@ def _is_name(name: str, is_person: bool, longest: int) -> bool:
         return _is_latin_name(_NOTE.sub("", name), longest)
     words = _NOTE.sub("", _CODE.sub("", name)).split()
     return len(words) <= MAX_NAMES and all(
-        _CHINESE_PERSON.fullmatch(word)
-        or (not is_person and _CJK_NAME.fullmatch(word))
-        or (_HAS_CJK.search(word) is None and _is_latin_name(word, longest))
+        _is_cjk_name(word, is_person) if _HAS_CJK.search(word) else _is_latin_name(word, longest)
         for word in words
+    )
+
+
+def _is_cjk_name(word: str, is_person: bool) -> bool:
+    return _CHINESE_PERSON.fullmatch(word) is not None or (
+        not is_person and _CJK_NAME.fullmatch(word) is not None
     )
 
 
