@@ -34,25 +34,36 @@ _PLAIN_OPTIONS = frozenset(
 )
 
 
+_MAY_BE_SECRET = re.compile(r":.*@|\{|\?.*=")
+_PLACE = re.compile(r"([\w.,%-]*|\[[0-9a-fA-F:.%]*\])(:\d*)?(/[^{@\"]*)?")
+
+
 def shown(value: object) -> str:
     """A wrong value as a message shows it; hidden if it may hold a secret: a URL, a mapping, or a long text."""
     text = repr(value)
-    may_be_secret = isinstance(value, Mapping) or len(text) > 80 or re.search(r"://|:[^/]*@|\{", text)
+    may_be_secret = (
+        isinstance(value, Mapping) or len(text) > 80 or "://" in text or _MAY_BE_SECRET.search(text)
+    )
     return HIDDEN if may_be_secret else text
 
 
 def shown_url(url: str) -> str:
-    """A URL without its password, and without the values of options that may hold a secret."""
+    """A URL without its password, and without the values of options that may hold a secret; another text as it is.
+
+    What has not the form of a URL is hidden if it may hold a secret: it may be a slip.
+    """
     head, separator, query = url.partition("?")
     if "@" in query:  # the question mark is in a password
         head, separator, query = url, "", ""
     scheme, slashes, rest = head.partition("://")
     if not slashes:  # a slip, or no URL at all
-        return HIDDEN if re.search(r":[^/]*@", head) else url
+        return HIDDEN if _MAY_BE_SECRET.search(url) else url
     credentials, at, place = rest.rpartition("@")
     if at:
         user, colon, password = credentials.partition(":")
         rest = f"{user}:{'***' if password else ''}@{place}" if colon else f"***@{place}"
+    if not re.fullmatch(r"[A-Za-z0-9+.-]+", scheme) or not _PLACE.fullmatch(place):
+        return HIDDEN
     options = [option.partition("=") for option in query.split("&")] if separator else []
     kept = [f"{name}={value if name in _PLAIN_OPTIONS else '***'}" for name, _, value in options]
     return f"{scheme}{slashes}{rest}{separator}{'&'.join(kept)}"

@@ -67,7 +67,7 @@ def _shown(variable: str, value: Any) -> str:
         return _without_secrets(text)
     if variable == "RERANK_AIRFLOW_EXECUTOR_CONFIG" and not re.fullmatch(r"[\w.:]*", text):
         return HIDDEN  # JSON, which may set passwords in a container's environment
-    return shown_url(text) if "@" in text or "://" in text else text
+    return shown_url(text)
 
 
 def _without_secrets(text: str) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from rerank_core.errors import CorruptError, SettingsError
+from rerank_core.errors import HIDDEN, CorruptError, SettingsError
 from rerank_core.storage import local_files, store_errors, store_url
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -89,7 +89,7 @@ class Store:
             with self._mapped_errors("", when=remote):
                 filesystem, root = pafs.FileSystem.from_uri(uri)
         except (pa.ArrowInvalid, ValueError, OSError) as error:
-            reason = "" if self.url == "(hidden)" else f": {error}"
+            reason = "" if self.url == HIDDEN else f": {error}"
             raise SettingsError(
                 f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; {store_url.FORMS}"
             ) from None

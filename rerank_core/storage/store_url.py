@@ -7,7 +7,7 @@ anything but an absolute path or a known scheme with `://` is refused, with what
 import re
 from pathlib import Path
 
-from rerank_core.errors import SettingsError
+from rerank_core.errors import HIDDEN, SettingsError
 
 SCHEMES = ("file", "s3", "gs", "gcs")
 FORMS = "use file:///folder, s3:// or gs://, or an absolute path"
@@ -15,8 +15,8 @@ _PLAIN = re.compile(r"[!-~]*")  # what a URL may hold as it is; all else is perc
 
 
 def shown(url: str) -> str:
-    """The URL for a message. Until it is known to be a store, it may hold a secret before an @ or behind a ?."""
-    return "(hidden)" if "@" in url or "?" in url else url.rstrip("/")
+    """The URL for a message. Until it is known to be a store, it may hold a secret anywhere."""
+    return HIDDEN if set("@?{") & set(url) else url.rstrip("/")
 
 
 def as_uri(url: str) -> str:
@@ -76,7 +76,7 @@ def _without_slashes(url: str) -> SettingsError:
 
 def _write(url: str, better: str, form: str) -> str:
     """What to write instead: the better URL, or its form alone if the URL may hold a secret."""
-    is_better = shown(url) != "(hidden)" and not better.endswith("://")
+    is_better = shown(url) != HIDDEN and not better.endswith("://")
     return f"write {better if is_better else form}"
 
 

@@ -10,7 +10,6 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from rerank_airflow.ui.access import Chosen
-from rerank_core.errors import CorruptError
 from rerank_core.observe import history
 from rerank_core.storage.store import Store
 
@@ -81,7 +80,7 @@ def _whole(stream: Any, sha256: str) -> Iterator[bytes]:
                 yield held
             held = part
         if digest.hexdigest() != sha256:
-            raise CorruptError(
+            raise OSError(  # no answer can follow: the connection ends before the last part
                 f"a Parquet file was altered: expected sha256 {sha256}, found {digest.hexdigest()}; restore the file"
             )
         yield held
