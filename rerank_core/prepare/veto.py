@@ -52,8 +52,8 @@ def veto(one: Story, other: Story) -> str | None:
 def _veto_of_titles(one: Story, other: Story) -> str | None:
     if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
         return "titles"
-    headlines = (story.forms[slice(*story.title)] for story in (one, other))
-    matcher = SequenceMatcher(None, *headlines, autojunk=False)
+    here_form, there_form = (story.forms[slice(*story.title)] for story in (one, other))
+    matcher = SequenceMatcher(None, here_form, there_form, autojunk=False)
     if matcher.ratio() < ONE_FORM:
         return None
     changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
