@@ -144,15 +144,15 @@ class Settings(BaseSettings):
     )
     syndication_similarity: Annotated[float, Field(ge=0.5, le=1)] = Field(
         default=0.7,
-        description="Least share of their shingles that two near-copies have in common, as estimated by MinHash.",
+        description="Least share of their shingles that two near-copies have in common. It may be less if one is the other cut short.",
     )
     syndication_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0,
-        description="A text joins a cluster whose leader was first ingested at most this long before or after it.",
+        description="A text joins a cluster whose leader was first ingested, and published, at most this long before or after it.",
     )
     preferred_sources: tuple[str, ...] = Field(
         default=(),
-        description="JSON list of sources: of a cluster, the article of the first of these stands on the page; else the earliest.",
+        description="JSON list of sources: of a cluster without a correction, the article of the first of these stands on the page; else the earliest.",
     )
     fill_factor: Positive = Field(
         default=10, description="A topic that is not filled yet recalls candidate_limit times this many."

@@ -165,8 +165,8 @@ RANKING = (
     Column(
         "copies",
         "integer",
-        "How many articles of the window are in the row's cluster, this one included: they have the same text, or a near-copy"
-        " of it. The row is shown for all of them.",
+        "How many articles of the window are in the row's cluster, this one included: they have the same text, a near-copy"
+        " of it, or the same link of the same source. The row is shown for all of them.",
         unit="articles",
     ),
     _AS_OF,

@@ -44,7 +44,7 @@ CORRECTED = 0.8  # least similarity of a correction and the text that it contrad
 # Without these limits, form letters would cost millions of comparisons.
 CROWD = 100  # leaders that a band remembers
 COMPARED = 30  # leaders that a text is compared with word by word, the most similar first
-STORIES = 5_000  # that are remembered, some 20 kB each
+STORIES = 500  # that are remembered: 50 kB each, 1 MB if the text is of the greatest length
 
 Signatures = npt.NDArray[np.uint32]  # one row a text, PLACES or BANDS columns
 Indices = npt.NDArray[np.int64]

@@ -13,10 +13,10 @@ Words are compared by their stems (Snowball), in languages that have a stemmer.
 
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ NOUN_CAPITALS = ("de", "lb")  # languages in which every noun has a capital
 OPENING = 3  # lines of a body in which a byline or a dateline may be
 BYLINE = 8  # words of a byline, at most
 DATELINE = 12  # words of a dateline, at most
+LONGEST_WORD = 20  # characters of a Chinese word
 FRAME = 20  # shingles at either end of a body that may be a credit
 
 Place = tuple[int, int]  # the first word of a place, and the word behind the place
@@ -64,20 +65,17 @@ class Story:
         cased = [word for word, _ in found]
         self.words = shingles.fold(cased)
         self.forms = _stems(self.words, lang)
-        self.body = bisect_left(
-            [start for _, start in found], _end_of_title(text)
-        )  # the first word of the body
+        starts = [start for _, start in found]
+        self.body = bisect_left(starts, _end_of_title(text))  # the first word of the body
         self.length = shingles.length_of(self.words)  # words of a shingle
         hashes = shingles.shingles(self.words, self.length)
         self.shingles = frozenset(hashes.tolist())
         self.body_shingles = hashes[self.body :]  # one for each word at which a shingle begins
-        self._known = frozenset(self.forms)
-        self._signs = _signs(self.words)
+        self._known = frozenset(self.forms).union(_pairs(self.words))
         self._capital = [word != word.lower() for word in cased]
-        gaps = list(_gaps(text, found))
-        self._opens = [bool(_SENTENCE.search(gap)) for gap in gaps]
-        self._before = gaps
-        self._credits = self._find_credits(gaps)  # places of words that tell nothing of the story
+        self._gaps = list(_gaps(text, found))  # what is before each word
+        self._opens = [gap != " " and bool(_SENTENCE.search(gap)) for gap in self._gaps]
+        self._credits = self._find_credits()  # words that tell nothing of the story
         small = sum(word == word.lower() != word.upper() for word in cased)
         self._is_cased = small > sum(self._capital) / 4 > 0  # it has capitals, and does not consist of them
 
@@ -106,7 +104,7 @@ class Story:
 
     def has(self, word: str) -> bool:
         """Whether the text has this word, in any form."""
-        return word in self._known or (is_sign(word) and word in self._signs)
+        return _is_among(word, self._known)
 
     def lacks(self, words: Set[str]) -> set[str]:
         """Those of the words that the text does not have."""
@@ -114,20 +112,19 @@ class Story:
 
     def lacks_names(self, names: Set[str]) -> set[str]:
         """Those of the names that the text does not have as names: "Athletic", if it says "athletic" alone."""
-        return {
-            name for name in names if not (name in self._named or (is_sign(name) and name in self._signs))
-        }
+        return {name for name in names if not _is_among(name, self._named)}
 
     @cached_property
     def _named(self) -> Set[str]:
         if not self._is_cased:
             return self._known
-        return {form for form, capital in zip(self.forms, self._capital, strict=True) if capital}
+        named = {form for form, capital in zip(self.forms, self._capital, strict=True) if capital}
+        return named.union(_pairs(self.words))
 
     def rest_of_sentence(self, first: int) -> Place:
         """What follows in the sentence of the word before; nothing if a sentence, or a bracket, begins here."""
         behind = first
-        while behind < len(self.words) and not _BREAK.search(self._before[behind]):
+        while behind < len(self.words) and not _BREAK.search(self._gaps[behind]):
             behind += 1
         return first, behind
 
@@ -144,8 +141,8 @@ class Story:
     @cached_property
     def told_title_words(self) -> set[str]:
         """The words of the title that the body has, too. Another headline of the same body adds none."""
-        body, signs = frozenset(self.forms[self.body :]), _signs(self.words[self.body :])
-        return {word for word in self.title_words if word in body or (is_sign(word) and word in signs)}
+        body = frozenset(self.forms[self.body :]).union(_pairs(self.words[self.body :]))
+        return {word for word in self.title_words if _is_among(word, body)}
 
     def title_names(self, place: Place) -> set[str]:
         """The names at a place of the title. If only some words of the title have a capital, its first may be a name."""
@@ -180,14 +177,15 @@ class Story:
         if self.lang == "zh":  # 不断, 非常
             harmless = denying & set("".join(self._chinese(place) & _HARMLESS))
             return set(denying.intersection(here) - harmless)
-        signs = _signs(here)
+        signs = "".join(filter(is_sign, here))
         return {word for word in denying if word in here or (is_sign(word) and word in signs)}
 
-    def _find_credits(self, gaps: Sequence[str]) -> frozenset[int]:
+    def _find_credits(self) -> frozenset[int]:
         """The words by which the opening lines of the body tell by whom and from where the text is.
 
         A byline is a short line that is no sentence. A dateline is the beginning of a line, up to a dash or a bracket.
         """
+        gaps = self._gaps
         begins = [self.body, *(at for at in range(self.body + 1, len(gaps)) if "\n" in gaps[at])]
         found: set[int] = set()
         for first, behind in islice(pairwise([*begins, len(gaps)]), OPENING):
@@ -221,17 +219,17 @@ class Story:
 
     def _pairs(self, place: Place) -> set[str]:
         """Pairs of neighbouring characters at a place, in scripts that are compared by characters."""
-        here = (self.words[at] for at in self._told(place))
-        pairs = (one + other for one, other in pairwise(here) if is_sign(one) and is_sign(other))
+        pairs = _pairs(self.words[at] for at in self._told(place))
         return {pair for pair in pairs if not _GRAMMAR.fullmatch(pair)}
 
     def _chinese(self, place: Place) -> set[str]:
         """The Chinese words of two or more characters that reach into a place, without times of day."""
         first, behind = place
+        begin = bisect_left(self._chinese_words, (first - LONGEST_WORD,))
         return {
             word
-            for start, end, word in self._chinese_words
-            if start < behind and end > first and start not in self._credits and not _TIME.search(word)
+            for start, end, word in takewhile(lambda found: found[0] < behind, self._chinese_words[begin:])
+            if end > first and start not in self._credits and not _TIME.search(word)
         }
 
     @cached_property
@@ -256,8 +254,14 @@ def _says_something(word: str) -> bool:
     return len(word) > 1 and not word[0].isnumeric() and not is_sign(word)
 
 
-def _signs(words: Sequence[str]) -> str:
-    return "".join(word if is_sign(word) else " " for word in words)
+def _pairs(words: Iterable[str]) -> Iterator[str]:
+    """Pairs of neighbouring characters, in scripts that are compared by characters."""
+    return (one + other for one, other in pairwise(words) if is_sign(one) and is_sign(other))
+
+
+def _is_among(word: str, known: Set[str]) -> bool:
+    """Whether a word is known; a long word of characters is if its pairs are."""
+    return word in known or (len(word) > 2 and is_sign(word) and all(pair in known for pair in _pairs(word)))
 
 
 def _end_of_title(text: str) -> int:

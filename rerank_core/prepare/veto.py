@@ -29,6 +29,7 @@ from rerank_core.prepare.story import Place, Story, negations, weight
 
 ONE_FORM = 0.7  # share of the words of two titles that are the same, in the same order
 SHORT = 4  # words, or twice as many characters; what is longer is another sentence rather than another word
+NAMES = 12  # words of a place in which names may have changed places with those of another place
 LONG = 5  # letters of a word that tells an outcome: "guilty", "innocent"
 SPELLING = 0.8  # likeness of the letters of one word in two spellings
 
@@ -72,18 +73,22 @@ def _veto_of_places(one: Story, other: Story) -> str | None:
     told = set()
     has_outcome = False
     for here, there in _places(one, other):
-        mine, theirs = one.names(here), other.names(there)
         if _have_other_names(one, here, other, there):
             return "names"
+        told.add((tuple(one.forms[slice(*here)]), tuple(other.forms[slice(*there)])))
+        size = max(weight(one.words[slice(*here)]), weight(other.words[slice(*there)]))
+        if size > NAMES:
+            continue
+        mine, theirs = one.names(here), other.names(there)
         pairs = set(product(mine - theirs, theirs - mine))
         if any((instead, name) in moved for name, instead in pairs):
             return "swap"
         moved |= pairs
-        told.add((tuple(one.forms[slice(*here)]), tuple(other.forms[slice(*there)])))
-        if max(weight(one.words[slice(*here)]), weight(other.words[slice(*there)])) <= SHORT:
-            if _turns_round(one, here, other, there):
-                return "negation"
-            has_outcome = _has_another_outcome(one, here, other, there)
+        if size > SHORT:
+            continue
+        if _turns_round(one, here, other, there):
+            return "negation"
+        has_outcome = _has_another_outcome(one, here, other, there)
     return "outcome" if has_outcome and len(told) == 1 else None
 
 
