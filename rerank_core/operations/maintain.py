@@ -96,17 +96,17 @@ def _repair_topic_files(work: Work) -> dict[str, int]:
     """Write latest.json again if it does not show the page, or names a file that is missing."""
     latest = json_pages.read_latest(work.store, work.pipeline)
     folder = work.store.files(latest["pages"]) if latest else []
-    anew = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
+    rewrite = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
     if work.dry_run:
         return {
-            "repaired": int(anew or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
+            "repaired": int(rewrite or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
         }
     done = json_pages.repair(
         database=work.database,
         store=work.store,
         pipeline=work.pipeline,
         grace_hours=work.settings.store_grace_hours,
-        rewrite=anew,
+        rewrite=rewrite,
     )
     return {"repaired": int(done.replaced)}
 

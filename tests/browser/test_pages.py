@@ -185,7 +185,12 @@ def test_the_theme_is_airflows(visit, site):
 
 
 @pytest.mark.parametrize(
-    ("theme", "options"), [("light", {}), ("dark", {}), ("light", PHONE)], ids=["light", "dark", "phone"]
+    ("theme", "options"),
+    [
+        pytest.param("light", {}, id="light"),
+        pytest.param("dark", {}, id="dark", marks=pytest.mark.long),
+        pytest.param("light", PHONE, id="phone"),
+    ],
 )
 def test_anybody_can_read_them(visit, site, shots, theme, options):
     visitor = visit(theme=theme, **options)

@@ -1,4 +1,4 @@
-"""The light order by sentence embeddings: labelled, repeated by reruns, and BM25 where the model is not to be had."""
+"""The light order by sentence embeddings: labelled, repeated by reruns, and BM25 when the model is missing."""
 
 import logging
 import sys
