@@ -141,7 +141,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
         "meaning": lambda: judged.by_meaning(texts, NumpyEmbedder(), light.scores),
     }
     other = [others[against]()] if against in others else []  # first, because it is quick to fail
-    models = [chosen.model, *([against] if against and against not in others else [])]
+    models = [chosen.model] + ([] if against is None or against in others else [against])
     orders = []
     for model in models:
         settings = chosen.model_copy(update={"model": model})

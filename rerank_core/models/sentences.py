@@ -189,8 +189,8 @@ def main(model: str, folder: str) -> int:
     """The main function of the model's process; returns its exit code."""
     texts = json.loads((Path(folder) / "texts.json").read_text(encoding="utf-8"))
     try:
-        vectors: dict[str, Any] = dict(embed(model, texts))
-        np.savez(Path(folder) / "vectors.npz", **vectors)
+        found = embed(model, texts)
+        np.savez(Path(folder) / "vectors.npz", queries=found["queries"], documents=found["documents"])
     except RerankError as error:
         print(error, file=sys.stderr, flush=True)
         return REFUSED

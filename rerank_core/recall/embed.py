@@ -45,7 +45,7 @@ class Embedded:
     left: int = 0  # documents without a vector when the time was up
     other_language: int = 0  # documents in a language that the embedder does not know
     queries: int = 0  # queries that were embedded
-    load_seconds: float = 0.0  # start of the engine
+    load_seconds: float = 0.0  # start of the embedder
     embed_seconds: float = 0.0  # embedding of queries and documents
 
 
