@@ -14,6 +14,7 @@ import ctypes
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -267,10 +268,8 @@ def _is_meant(scope: Message) -> bool:
     if os.environ.get(KEY) or not _is_local(str((scope.get("server") or [""])[0])):
         return True
     hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-    if len(hosts) != 1:
-        return False
-    is_ipv6 = hosts[0].startswith("[")
-    return _is_local(hosts[0][1:].partition("]")[0] if is_ipv6 else hosts[0].partition(":")[0])
+    name = re.fullmatch(r"(?:\[([^][]*)\]|([^][:]*))(?::\d*)?", hosts[0]) if len(hosts) == 1 else None
+    return name is not None and _is_local(name[1] or name[2])
 
 
 def _is_local(host: str) -> bool:
