@@ -6,7 +6,7 @@
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
 | **page_deadline** | makes the DAG `publish_overdue_rankings` publish the page if it is late, whatever scoring does | |
-| **embed** | makes the vectors that dense recall compares, in pool `gpu`; does nothing for other strategies | vectors |
+| **embed** | makes the vectors that dense recall compares, in pool `gpu` if the embedder needs a device; does nothing for other strategies | vectors |
 | **recall** | picks each topic's best candidates, and cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
 | **degrade** | orders the unscored pairs by BM25; skipped if every pair has a score | light order |

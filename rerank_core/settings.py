@@ -14,8 +14,11 @@ from pydantic_settings.exceptions import SettingsError as UnreadableValue
 from rerank_core.errors import HIDDEN, SettingsError, shown
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
+USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
 DEFAULT_SOURCE = "rerank.source_article"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+# A name in SQL. What a quoted name may hold ends no quotes, is no placeholder, and ends no $-quoted text.
+_NAME = r'[A-Za-z_][A-Za-z0-9_]*|"[\w .-]+"'
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,12 +43,18 @@ def _check_slug(value: str) -> str:
 
 
 def _check_relation(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", value):
+    if not re.fullmatch(rf"(?:{_NAME})(?:\.(?:{_NAME}))?", value):
         raise ValueError(
             "this is not a view's or table's name of letters a-z, digits and _ that begins with no digit, with or"
-            " without its schema and a dot before it"
+            " without its schema and a dot before it; a name with capitals, blanks or other letters needs double"
+            ' quotes, such as public."Feed"'
         )
     return value
+
+
+def relation_names(value: str) -> list[str]:
+    """The names of a relation, as Postgres reads them: without quotes, a name is folded to lower case."""
+    return [name[1:-1] if name.startswith('"') else name.lower() for name in re.findall(_NAME, value)]
 
 
 Cron = Annotated[str, AfterValidator(_check_cron)]
@@ -72,7 +81,7 @@ class Settings(BaseSettings):
     store_url: str = Field(
         default="file:///var/lib/news-rerank",
         repr=False,
-        description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
+        description="Folder of the artifacts, shared by all workers: file:///…, s3://…, gs://… or an absolute path.",
     )
     pipeline: Annotated[str, AfterValidator(_check_slug)] = Field(
         default="news", description="Name that topics, runs and pages are kept under."
@@ -84,7 +93,7 @@ class Settings(BaseSettings):
     )
     source_view: Annotated[str, AfterValidator(_check_relation)] = Field(
         default=DEFAULT_SOURCE,
-        description="View or table that articles are claimed from, with or without its schema.",
+        description='View or table that articles are claimed from, with or without its schema; a name with capitals is quoted: public."Feed".',
     )
     source_deletes: Literal["hide", "ignore"] = Field(
         default="hide",
@@ -127,7 +136,7 @@ class Settings(BaseSettings):
     )
     light_model: str = Field(
         default="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
-        description="Sentence-embedding checkpoint of that light order: a local folder or a hub name.",
+        description="Sentence-embedding checkpoint of that light order: a local folder, a hub name, or use-multilingual.",
     )
     light_seconds: PositiveFloat = Field(
         default=120.0,
@@ -135,15 +144,15 @@ class Settings(BaseSettings):
     )
     syndication_similarity: Annotated[float, Field(ge=0.5, le=1)] = Field(
         default=0.7,
-        description="Least share of their shingles that two near-copies have in common, as estimated by MinHash.",
+        description="Least share of their shingles that two near-copies have in common. It may be less if one is the other cut short.",
     )
     syndication_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0,
-        description="A text joins a cluster whose leader was first ingested at most this long before or after it.",
+        description="A text joins a cluster whose leader was first ingested, and published, at most this long before or after it.",
     )
     preferred_sources: tuple[str, ...] = Field(
         default=(),
-        description="JSON list of sources: of a cluster, the article of the first of these stands on the page; else the earliest.",
+        description="JSON list of sources: of a cluster without a correction, the article of the first of these stands on the page; else the earliest.",
     )
     fill_factor: Positive = Field(
         default=10, description="A topic that is not filled yet recalls candidate_limit times this many."
@@ -154,7 +163,7 @@ class Settings(BaseSettings):
     )
     embedding_model: str = Field(
         default="Qwen/Qwen3-Embedding-0.6B",
-        description="Embedding checkpoint of dense recall: a local folder or a hub name.",
+        description="Embedding checkpoint of dense recall: a local folder, a hub name, or use-multilingual, which needs no GPU.",
     )
     milvus_url: str | None = Field(
         default=None,
@@ -254,6 +263,11 @@ class Settings(BaseSettings):
     def recall_needs_vectors(self) -> bool:
         """Whether documents and queries are embedded before recall."""
         return self.recall in {"dense", "milvus", "hybrid"}
+
+    @property
+    def embedding_needs_device(self) -> bool:
+        """Whether the task embed waits for a device, as a scoring task does: its embedder is an engine's."""
+        return self.recall_needs_vectors and self.embedding_model != USE_MULTILINGUAL
 
     @field_validator(
         "source_url",

@@ -39,11 +39,11 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
     """Arguments of a scoring task: pool, queue, executor settings, and the time after which it counts as hung."""
     from rerank_airflow.settings import AirflowSettings, settings_of
 
-    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    settings = settings_of(pipeline)
     args: dict[str, Any] = {
         "pool": settings.gpu_pool,
-        "executor_config": airflow.executor_config,
-        "execution_timeout": timedelta(minutes=2 * settings.scoring_minutes + airflow.scoring_grace_minutes),
+        "executor_config": AirflowSettings.load().executor_config,
+        "execution_timeout": _hung_after(pipeline),
     }
     if settings.gpu_queue is not None:
         args["queue"] = settings.gpu_queue
@@ -51,10 +51,21 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
 
 
 def embedding_args(pipeline: str) -> dict[str, Any]:
-    """As `scoring_args` if recall needs vectors; else empty, because a task that does nothing waits for no device."""
+    """As `scoring_args` if the embedder needs a device. An embedder on the CPU waits for none, and can hang too."""
     from rerank_airflow.settings import settings_of
 
-    return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}
+    settings = settings_of(pipeline)
+    if settings.embedding_needs_device:
+        return scoring_args(pipeline)
+    return {"execution_timeout": _hung_after(pipeline)} if settings.recall_needs_vectors else {}
+
+
+def _hung_after(pipeline: str) -> timedelta:
+    """The time after which a task that stops at the deadline of scoring counts as hung."""
+    from rerank_airflow.settings import AirflowSettings, settings_of
+
+    minutes = 2 * settings_of(pipeline).scoring_minutes + AirflowSettings.load().scoring_grace_minutes
+    return timedelta(minutes=minutes)
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from rich.text import Text
 UNCUT = 100_000  # columns of a file
 GAP = 3  # between two columns of a table
 NARROWEST = 12  # that a shortened column gets
+SHORT = 100  # characters of a query in a heading or a cell
 JOINERS = "\u200c\u200d"  # belong to the spelling of several scripts
 
 
@@ -72,6 +73,12 @@ def print_table(
 def say(text: str = "", *, style: str = "") -> None:
     """Print a line."""
     console().print(Text(clean(text)), style=style, soft_wrap=True)
+
+
+def shortened(text: str) -> str:
+    """A text of people in one line of at most SHORT characters; a longer one ends with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
 
 
 def print_bad_line(screen: Console, name: str, number: int, reason: str) -> None:

@@ -32,11 +32,11 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         article_id=article,
         reason=reason,
     )
-    say(f"article {article} is blocked in pipeline {settings.pipeline}: {_where(found, 'it was on')}")
+    say(f"article {article} is hidden in pipeline {settings.pipeline}: {_where(found, 'it was on')}")
 
 
 def unblock(article: Article, pipeline: Pipeline = None) -> None:
-    """Show a blocked article again."""
+    """Show a hidden article again."""
     from rerank_core.cli.printing import say
     from rerank_core.operations import removal
     from rerank_core.settings import Settings
@@ -51,7 +51,7 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
         article_id=article,
     )
     say(
-        f"article {article} is not blocked in pipeline {settings.pipeline} any more: {_where(found, 'it is on')}"
+        f"article {article} is not hidden in pipeline {settings.pipeline} any more: {_where(found, 'it is on')}"
     )
 
 

@@ -21,6 +21,7 @@ from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation.evaluate import SEED, Order, Scores
 from rerank_core.evaluation.judgements import Judgements, read_file
 from rerank_core.models.base import Scorer
+from rerank_core.models.embedding import Embedder
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
@@ -124,6 +125,20 @@ def by_scorer(
     if done != len(pairs):
         raise EngineError(f"{name}: {done} of {len(pairs)} pairs were scored")
     return order(name, corpus, scores)
+
+
+def by_meaning(corpus: Corpus, embedder: Embedder, candidates: Scores) -> Order:
+    """The candidates of each query by the cosine of its vector and theirs. Raises EngineError if the embedder fails."""
+    wanted = sorted({document for found in candidates.values() for document in found})
+    place = {document: number for number, document in enumerate(wanted)}
+    texts = {document.id: document.text for document in corpus.documents}
+    documents = embedder.embed_documents([texts[document] for document in wanted]).astype(np.float64)
+    queries = embedder.embed_queries([(DEFAULT_INSTRUCTION, query.text) for query in corpus.queries])
+    scores = {
+        query.id: {document: float(documents[place[document]] @ vector) for document in candidates[query.id]}
+        for query, vector in zip(corpus.queries, queries.astype(np.float64), strict=True)
+    }
+    return order("meaning", corpus, scores)
 
 
 def order(name: str, corpus: Corpus, scores: Scores) -> Order:

@@ -21,11 +21,11 @@ _PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
-def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
+def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = True) -> Path:
     """The local folder of a checkpoint, which `name` gives as a folder or as a hub name (`owner/name[@revision]`).
 
-    A hub name is taken from the hub's cache, or downloaded: only safetensors, JSON and text files. Raises ModelError,
-    which names the setting that the name comes from.
+    A hub name is taken from the hub's cache, or downloaded, unless `download` is false: only safetensors, JSON and text
+    files. Raises ModelError, which names the setting that the name comes from.
     """
     try:
         folder = Path(name).expanduser()
@@ -44,7 +44,12 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
         raise ModelError(f"model {shown(name)}: install the `cpu` or `gpu` extra to download it") from error
     try:
         return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES)
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=_HUB_FILES,
+                local_files_only=not download,
+            )
         ).resolve()
     except Exception as error:
         raise ModelError(

@@ -11,8 +11,8 @@ import numpy as np
 
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.recall.base import Scores, top
-from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.embeddings import Matrix, Vector
 
 BATCH = 1_000  # documents that one request names
 MOST = 16_384  # documents that Milvus returns to one search

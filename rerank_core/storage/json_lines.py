@@ -70,7 +70,7 @@ class _Unpacked:
 
     def readline(self, size: int) -> bytes:
         """The next line, or `size` bytes of it."""
-        line = self._lines.readline(size)
+        line: bytes = self._lines.readline(size)
         self._unpacked += len(line)
         if self._unpacked > max(UNPACKED, TIMES * self._packed):
             raise OSError(f"it unpacks to more than {TIMES} times its size")

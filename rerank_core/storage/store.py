@@ -23,7 +23,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from rerank_core.errors import HIDDEN, CorruptError, SettingsError
-from rerank_core.storage import local_files, store_errors
+from rerank_core.storage import local_files, store_errors, store_url
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 REPLACED = {**JSON, "Cache-Control": "no-cache"}  # ask each time
@@ -83,15 +83,15 @@ class Store:
         scheme, separator, rest = url.partition("://")
         self.has_credentials = scheme not in {"", "file"} and "@" in rest.partition("/")[0]
         remote = bool(separator) and scheme != "file"
-        # Until it is known to be a store, a URL may hold a secret anywhere.
-        self.url = HIDDEN if set("@?{") & set(url) else url.rstrip("/")
+        self.url = store_url.shown(url)
+        uri = store_url.as_uri(url)
         try:
             with self._mapped_errors("", when=remote):
-                filesystem, root = pafs.FileSystem.from_uri(_as_uri(url))
+                filesystem, root = pafs.FileSystem.from_uri(uri)
         except (pa.ArrowInvalid, ValueError, OSError) as error:
             reason = "" if self.url == HIDDEN else f": {error}"
             raise SettingsError(
-                f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; use file:///folder, s3:// or gs://"
+                f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; {store_url.FORMS}"
             ) from None
         self._filesystem = filesystem
         self._root = root.rstrip("/")
@@ -325,15 +325,6 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
-
-
-def _as_uri(url: str) -> str:
-    """The URL as pyarrow takes it; small files go to S3 in one request rather than in three."""
-    if "://" not in url:
-        return Path(url).resolve().as_uri()
-    if not url.startswith("s3://") or "allow_delayed_open=" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true"
 
 
 def _token() -> str:

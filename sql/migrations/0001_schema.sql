@@ -169,6 +169,7 @@ CREATE TABLE rerank.run (
     too_late       bigint,
     later          bigint,
     invalid        bigint,
+    dates_ignored  bigint,                 -- claimed rows whose date means none or is long before ingestion
     prepared_at    timestamptz,
     frozen_at      timestamptz,            -- members, candidates, topic versions and scorer
     published_at   timestamptz,
@@ -240,8 +241,7 @@ CREATE TABLE rerank.document (
     terms           text NOT NULL,      -- BM25 terms, separated by one space
     lang_confidence real CHECK (lang_confidence BETWEEN 0 AND 1),   -- null: prepared before it was kept
     flags           text[] NOT NULL DEFAULT '{}',
-    signature       bytea,              -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
-    marks           text                -- figures, dates and issue marks that keep two stories in the same words apart
+    signature       bytea               -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
 );
 COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts are one document.';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
@@ -254,13 +254,15 @@ CREATE TABLE rerank.near_copy (
     bands              bytea NOT NULL,         -- of the signature, 32 × 4 bytes, little-endian
     article_id         text NOT NULL,          -- the first article with this text
     first_ingested_at  timestamptz NOT NULL,   -- of this article
+    published_at       timestamptz,            -- of this article
     began_at           timestamptz NOT NULL,   -- what the age of a cluster counts from, if this text leads it
+    corrects           boolean NOT NULL DEFAULT false,   -- it says that it corrects another text
     promoted_at        timestamptz,            -- its leader was forgotten, and it took the lead; null: it did not
     PRIMARY KEY (pipeline, document_id)
 );
 COMMENT ON TABLE rerank.near_copy IS 'Every text that could be compared with others, and the leader of the cluster that it joined.';
 CREATE INDEX near_copy_cluster ON rerank.near_copy (leader_document_id, pipeline);
-CREATE INDEX near_copy_leaders ON rerank.near_copy (pipeline, first_ingested_at) WHERE document_id = leader_document_id;
+CREATE INDEX near_copy_compared ON rerank.near_copy (pipeline, first_ingested_at) WHERE document_id = leader_document_id OR corrects;
 
 -- ── Claims ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -274,6 +276,32 @@ CREATE TABLE rerank.claim (
 );
 COMMENT ON TABLE rerank.claim IS 'The latest claimed version of each article. The next claim compares the source with it.';
 
+-- What an http URL names: host, path and query, without the fragment and without what only tells where a reader comes from.
+-- Null: it is no http URL, or it names a whole site. A fragment that begins with "!" names a page of its own.
+CREATE FUNCTION rerank.link_of(url text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bare text := regexp_replace(replace(btrim(url, E' \t\r\n\f\u00a0\u3000'), '&amp;', '&'), '#[^!].*|#$', '');
+    address text := split_part(bare, '?', 1);
+    host text := lower(split_part(address, '/', 3));
+    path text := rtrim(substr(address, strpos(address, '//') + 2 + length(host)), '/');
+    query text;
+BEGIN
+    IF address !~* '^https?://' OR host = '' THEN
+        RETURN NULL;
+    END IF;
+    IF bare LIKE '%?%' THEN
+        SELECT '?' || string_agg(part, '&' ORDER BY place) INTO query
+        FROM string_to_table(substr(bare, length(address) + 2), '&') WITH ORDINALITY AS parts (part, place)
+        WHERE part <> '' AND split_part(part, '=', 1) !~* (
+            '^(utm_.*|(pk|piwik|mtm)_(campaign|kwd|keyword|source|medium|content|cid|group|placement)|at_[a-z]+|ns_[a-z]+|hsa_.*|_hs(enc|mi)'
+            '|(fb|g|d|y|ys|tw|tt|mt)clid|msclkid|gclsrc|[gw]braid|li_fat_id|igsh(id)?|mc_[ce]id|mkt_tok|oly_(anon|enc)_id|vero_id'
+            '|ocid|cmpid|ncid|smid|ftag|spm|scm|guccounter|guce_referrer(_sig)?)$');
+    END IF;
+    RETURN regexp_replace(host, '^.*@|:(80|443)$', '', 'g') || NULLIF(path || COALESCE(query, ''), '');
+END
+$$;
+
 CREATE TABLE rerank.revision (
     revision_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline          text NOT NULL,
@@ -283,12 +311,14 @@ CREATE TABLE rerank.revision (
     run_id            bigint NOT NULL REFERENCES rerank.run,
     ingested_at       timestamptz NOT NULL,
     first_ingested_at timestamptz NOT NULL,
-    published_at      timestamptz,
+    published_at      timestamptz,            -- null: the source does not say, or says a clock's zero
+    began_at          timestamptz NOT NULL,   -- what the article's age counts from
     url               text,
     source            text,
     lang              text,   -- as the source claims it
     title             text,   -- cleaned, for display; null until prepared
     document_id       bigint REFERENCES rerank.document,
+    link              text GENERATED ALWAYS AS (rerank.link_of(url)) STORED,   -- what its URL names
     UNIQUE (pipeline, article_id, number)
 );
 COMMENT ON TABLE rerank.revision IS 'An article at one version of the source, and the run that has claimed it.';

@@ -145,7 +145,7 @@ def run(
         distrusted=sum(each.distrusted for each in in_ledger.values()),
         observed=recorded.get("observe", {}),
         versions=versions,
-        notes=notes(found, shards, versions),
+        notes=[*notes(found, shards, versions), *source_notes(source)],
         topics=topics,
         quarantined=quarantined,
         scorer=scorer,
@@ -263,7 +263,11 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
         )
     if run.refused:
         found.append(
-            ("warn", f"The scorer refused {run.refused:,} pairs; Quarantine, below, has the reasons.")
+            (
+                "warn",
+                f"The scorer refused {run.refused:,} pairs; Quarantine, below, has the reasons. If it refused every pair of"
+                " a query, its articles follow in a light order.",
+            )
         )
     for shard in shards:
         if shard.resumed:
@@ -295,6 +299,17 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
     if run.rescore:
         found.append(("info", "Asked to score again what the ledger already had."))
     return found
+
+
+def source_notes(source: SourceCounts) -> list[tuple[str, str]]:
+    """(kind, sentence): what was unusual in what the run claimed."""
+    if not source.dates_ignored:
+        return []
+    said = (
+        f"{source.dates_ignored:,} articles have a date that means none or is long before ingestion; their age counts"
+        " from ingestion."
+    )
+    return [("info", said)]
 
 
 def _shards(

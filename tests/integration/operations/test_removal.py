@@ -147,7 +147,7 @@ class TestBlock:
             block(room, "secret", " ")
         with pytest.raises(InputError, match="is the id of no article"):
             block(room, "")
-        with pytest.raises(InputError, match="'secret' is not blocked in pipeline news"):
+        with pytest.raises(InputError, match="'secret' is not hidden in pipeline news"):
             unblock(room, "secret")
 
 
@@ -460,10 +460,10 @@ class TestForget:
             return " ".join(capsys.readouterr().out.split())
 
         assert command("block", "secret", "--reason", "r") == (
-            "article secret is blocked in pipeline news: it was on the page under solar"
+            "article secret is hidden in pipeline news: it was on the page under solar"
         )
         assert command("unblock", "secret") == (
-            "article secret is not blocked in pipeline news any more: it is on the page under solar"
+            "article secret is not hidden in pipeline news any more: it is on the page under solar"
         )
         said = command("forget", "secret", "--reason", "r")
         assert "article secret is forgotten in pipeline news" in said

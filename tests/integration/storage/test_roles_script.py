@@ -90,5 +90,8 @@ def test_a_source_of_the_users_own_is_granted_and_one_that_is_elsewhere_is_told(
     made.sql("postgres", 'CREATE SCHEMA "wire"; CREATE VIEW wire.story AS SELECT 1 AS article_id')
     made.sql("postgres", script(roles, source_view="Wire.Story"))
     assert made.sql(roles.source, "SELECT * FROM wire.story") == [(1,)]
+    made.sql("postgres", 'CREATE VIEW wire."Story. 2" AS SELECT 2 AS article_id')
+    made.sql("postgres", script(roles, source_view='Wire."Story. 2"'))
+    assert made.sql(roles.source, 'SELECT * FROM wire."Story. 2"') == [(2,)]
     assert made.allowed(roles.source, ["SELECT * FROM rerank.source_article"]) == []
     made.remove_roles()

@@ -80,3 +80,16 @@ def test_a_dag_run_leads_to_its_run_and_the_run_to_its_dag_runs(client, news, mo
 def test_a_dag_run_that_is_no_run_says_so(get):
     assert "does not rank news" in get("/dag-run", dag_id="another_dag", dag_run_id="x")
     assert "has no run yet" in get("/dag-run", dag_id="rank_new_articles", dag_run_id="never")
+
+
+def test_dates_that_a_claim_ignored_are_told(get, news):
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    said = (
+        "3 articles have a date that means none or is long before ingestion; their age counts from ingestion."
+    )
+    assert said not in get("/run", run_id=run_id)
+    news.room.sql("UPDATE rerank.run SET dates_ignored = 3 WHERE run_id = :r", r=run_id)
+    try:
+        assert said in get("/run", run_id=run_id)
+    finally:
+        news.room.sql("UPDATE rerank.run SET dates_ignored = 0 WHERE run_id = :r", r=run_id)

@@ -24,7 +24,7 @@ def test_blocking_an_id_that_no_run_has_claimed_says_that_nothing_is_hidden(page
     ended = page("block", "en-9", "--reason", "a letter")
     assert (ended.code, ended.out) == (
         0,
-        "article en-9 is blocked in pipeline news: no run has claimed an article of this id: nothing is hidden now;"
+        "article en-9 is hidden in pipeline news: no run has claimed an article of this id: nothing is hidden now;"
         " check the id\n",
     )
 
