@@ -7,7 +7,8 @@ rule may hold. There are five kinds, each under its mark:
     [beside]     a line that is removed only in company: beside a removed line, or as one of three or more such lines;
                  words such as "Help" are buttons there, and a heading of the story elsewhere
     [ends]       text in brackets at the end of a line that is removed
-    [headings]   a heading over a list of links; it is removed with the short lines that follow it
+    [headings]   a heading over a list of links; it is removed with the short lines that follow it, unless they are a list
+                 of items too short for titles of stories
     [sections]   names of a paper's sections; two lines or more, each with the title of a story, its date and its
                  section, are a list of other news
 
@@ -26,7 +27,16 @@ from pathlib import Path
 from typing import Literal
 
 from rerank_core.errors import SettingsError
-from rerank_core.prepare.patterns import Line, Rules, folded, is_bounded, is_idle, sentences, told_when
+from rerank_core.prepare.patterns import (
+    Line,
+    Rules,
+    folded,
+    is_bounded,
+    is_idle,
+    is_title,
+    sentences,
+    told_when,
+)
 
 RULES = Path(__file__).parent / "rules"
 KINDS = ("lines", "beside", "ends", "headings", "sections")
@@ -141,16 +151,24 @@ class Boilerplate:
 
 
 def _mark_links(lines: list[str], marks: list[Mark]) -> None:
-    """A heading of links goes, and so do the short lines below it."""
+    """A heading of links goes, and so do the short lines below it. A list goes if most of its items are titles."""
     in_links, in_items = False, False
     for at, line in enumerate(lines):
         if marks[at] == "heading":
-            marks[at], in_links = "gone", True
-            in_items = at + 1 < len(lines) and lines[at + 1].startswith(BULLET)
+            end = at + 1
+            while end < len(lines) and _is_item(lines[end]):
+                end += 1
+            in_items = end > at + 1
+            in_links = 2 * sum(map(is_title, lines[at + 1 : end])) >= end - at - 1
+            marks[at] = "gone" if in_links else "text"
         elif in_links:
-            in_links = _is_link(line) and line.startswith(BULLET) >= in_items
+            in_links = _is_link(line) and _is_item(line) >= in_items
             if in_links:
                 marks[at] = "gone"
+
+
+def _is_item(line: str) -> bool:
+    return line.startswith(BULLET)
 
 
 def _is_link(line: str) -> bool:
@@ -174,7 +192,7 @@ def _mark_company(marks: list[Mark]) -> None:
 def _keep_content_lists(lines: list[str], marks: list[Mark]) -> None:
     """All items of a list stay if most of them stay, or if the line that announces the list stays."""
     at = 0
-    for is_item, run in groupby(lines, lambda line: line.startswith(BULLET)):
+    for is_item, run in groupby(lines, _is_item):
         end = at + len(list(run))
         if is_item and "gone" in marks[at:end]:
             is_announced = at > 0 and marks[at - 1] != "gone" and lines[at - 1].rstrip().endswith((":", "："))

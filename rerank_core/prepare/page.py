@@ -4,6 +4,7 @@ Around its article a page has navigation, advertising and other news. Trafilatur
 it reads well, and its answer is checked:
 
 - Text that stands directly in a container, beside paragraphs, becomes a paragraph; else it would be lost.
+- Lists in cells of tables become text; else they would be lost, too.
 - Lists that are all links, other news beside the article, and comments of readers go (around.py).
 - A short answer asks for second opinions, and the longest that is prose wins.
 - An answer that is no prose, from a page that a script fills, is navigation: the page has no article.
@@ -18,8 +19,8 @@ from functools import cache
 from typing import Any
 
 from rerank_core.prepare import fragment
-from rerank_core.prepare.around import drop_comments, drop_other_news
-from rerank_core.prepare.fragment import LINK_SHARE, letters
+from rerank_core.prepare.around import bounded_text, drop_around
+from rerank_core.prepare.fragment import LINK_SHARE, MAX_CELL, letters
 from rerank_core.prepare.tokens import HIDDEN
 
 MAX_TAGS = 10_000  # the largest of 181 news pages has 3,229
@@ -80,8 +81,8 @@ def _from_tree(tree: Any) -> Page:
     body = tree.find("body")
     visible = letters("".join(_visible(tree if body is None else body)))
     _wrap_loose_text(tree)
-    drop_comments(tree)
-    drop_other_news(tree)
+    _flatten_lists_in_cells(tree)
+    drop_around(tree)
     has_scripts = next(tree.iter("script"), None) is not None
     lists = [element for element in tree.iter("ul", "ol") if _is_list_of_links(element)]
     text = _extracted(tree)
@@ -148,6 +149,19 @@ def _take_followers(paragraph: Any) -> None:
     """Move the inline elements behind a paragraph, with their tails, into it: they belong to the same line of text."""
     while (follower := paragraph.getnext()) is not None and follower.tag in _INLINE:
         paragraph.append(follower)
+
+
+def _flatten_lists_in_cells(tree: Any) -> None:
+    """Write a list in a cell of a table of facts as text, because the extractor leaves it out."""
+    for group in list(tree.iter("ul", "ol")):
+        cell = group.getparent()
+        if cell is None or cell.tag not in ("td", "th") or _is_list_of_links(group):
+            continue
+        if len(bounded_text(cell, MAX_CELL)) <= MAX_CELL:
+            items = [" ".join(item.text_content().split()) for item in group]
+            for item in list(group):
+                group.remove(item)
+            group.tag, group.text = "span", ", ".join(filter(None, items))
 
 
 def _is_list_of_links(element: Any) -> bool:

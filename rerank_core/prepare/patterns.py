@@ -133,9 +133,9 @@ class Line:
 
     @cached_property
     def pairs(self) -> set[str]:
-        """All pairs of characters that follow one another in the folded line."""
+        """All pairs of characters that follow one another in the folded line, and the empty text."""
         text = self.folded
-        return {text[at : at + START] for at in range(len(text) - 1)}
+        return {"", *(text[at : at + START] for at in range(len(text) - 1))}
 
     @cached_property
     def cased(self) -> str:
@@ -192,9 +192,10 @@ class Rule:
     def match(self, line: Line) -> bool:
         """Whether the rule describes the whole line."""
         text = line.folded
-        if self.piece not in text or (line.is_sentence and not self.takes_sentences):
+        if line.is_sentence and not self.takes_sentences:
             return False
-        return text.startswith(self._words[0]) and self._follows(line, 0, len(self._words[0]))
+        first, last = self._words[0], self._words[-1]
+        return text.startswith(first) and text.endswith(last) and self._follows(line, 0, len(first))
 
     def _follows(self, line: Line, number: int, at: int) -> bool:
         """Whether the rest of the line is what the rule says from this mark on."""
@@ -261,10 +262,17 @@ class Rules:
         if len(line.text) > MAX_FLOATING and line.is_sentence and not self.may_begin(line):
             return False
         text = line.folded
-        if text in self._plain or any(rule.match(line) for rule in self._by_start.get(text[:START], ())):
+        if text in self._plain or _describes(self._by_start.get(text[:START], ()), line):
             return True
-        pairs = self._by_pair.keys() & (line.pairs | {""})
-        return any(rule.match(line) for pair in pairs for rule in self._by_pair[pair])
+        return any(_describes(self._by_pair[pair], line) for pair in self._by_pair.keys() & line.pairs)
+
+
+def _describes(rules: Iterable[Rule], line: Line) -> bool:
+    text = line.folded
+    for rule in rules:  # noqa: SIM110 - almost no rule comes as far as `match`
+        if rule.piece in text and rule.match(line):
+            return True
+    return False
 
 
 def is_bounded(rule: str) -> bool:
@@ -287,6 +295,17 @@ def is_idle(rule: str) -> bool:
 # ── Lines of other news ─────────────────────────────────────────────────────────────────────────────
 
 
+def is_title(text: str) -> bool:
+    """Whether a text is long enough for the title of a story."""
+    return _are_title(_WORDS.findall(text), MIN_WORDS)
+
+
+def _are_title(words: list[str], enough: int) -> bool:
+    return len(words) >= enough or (
+        sum(map(len, words)) >= MIN_LETTERS and _HAS_CJK.search(" ".join(words)) is not None
+    )
+
+
 @dataclass(frozen=True)
 class Told:
     """A line that says when something was."""
@@ -295,11 +314,8 @@ class Told:
     is_relative: bool  # three hours ago
 
     def has_title(self, without: int) -> bool:
-        """Whether the words, less the names of sections, are enough for the title of a story."""
-        letters = sum(map(len, self.words))
-        return len(self.words) - without >= MIN_WORDS or (
-            letters >= MIN_LETTERS and _HAS_CJK.search(" ".join(self.words)) is not None
-        )
+        """Whether the words, less so many names of sections, are enough for the title of a story."""
+        return _are_title(self.words, MIN_WORDS + without)
 
 
 def told_when(text: str) -> Told | None:

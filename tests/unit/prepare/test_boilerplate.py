@@ -174,9 +174,10 @@ def test_a_word_of_buttons_goes_in_company_and_stays_alone(
         ("It opened.\n- Advert\n- Share on Facebook\nEnd.", "It opened.\nEnd."),
         ("Advert:\n- Share on Facebook\n- Advert", ""),
         (
-            "More news\n- Harbour reopens\n- Storm passes\nWhat comes next\nIt is long.",
+            "More news\n- Harbour reopens today\n- Storm passes the coast\nWhat comes next\nIt is long.",
             "What comes next\nIt is long.",
         ),
+        ("More news\n- tram\n- bus\nIt is long.", "More news\n- tram\n- bus\nIt is long."),
         ("我们同意：\n- Advert\n- Advert", "我们同意：\n- Advert\n- Advert"),
     ],
 )
