@@ -55,7 +55,7 @@ def test_no_import_error_shows_a_secret(import_error, monkeypatch, variable):
 
 def test_an_import_error_names_the_misspelt_setting(import_error, monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", MISSPELT)
-    assert "has no setting 'shedule'" in import_error("rank_new_articles.py")
+    assert "has no setting 'shedule'" in import_error("rank_new_articles.py").replace("\\'", "'")
 
 
 def test_a_doctor_task_keeps_no_secret_and_fails_without_one(monkeypatch, database_url):

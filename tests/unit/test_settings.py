@@ -30,7 +30,7 @@ def test_the_environment_is_read_and_an_override_wins(monkeypatch: pytest.Monkey
         ("source_view", 'public.""'),
         ("source_view", '"a:b"'),
         ("source_view", '"a%b"'),
-        ("source_view", '"{rows}"'),
+        ("source_view", '"a;b"'),
         ("source_view", '"$roles$"'),
         ("source_view", '"a\'b"'),
         ("source_view", '"a\\b"'),
