@@ -172,7 +172,7 @@ LINKS = [
 def test_a_link_loses_what_is_around_it_and_is_a_link_or_none(room: Newsroom) -> None:
     room.follow(AGING)
     for number, (url, _) in enumerate(LINKS):
-        room.add(f"solar {number}", url=url)
+        room.add(f"solar {number}", url=url, source=f"wire {number}")  # one link of one source is one row
     room.run()
     assert {row.article_id: row.url for row in room.ranking()} == {
         f"solar {number}": shown for number, (_, shown) in enumerate(LINKS)
