@@ -70,11 +70,11 @@ def block(*, database: Database, store: Store, settings: Settings, article_id: s
 
 
 def unblock(*, database: Database, store: Store, settings: Settings, article_id: str) -> Blocked:
-    """End a block. Raises InputError if the article is not blocked."""
+    """End a block. Raises InputError if the article is not hidden."""
     pipeline = settings.pipeline
     with database.transaction() as connection:
         if not db.execute(connection, "removal.unblock", pipeline=pipeline, article_id=article_id):
-            raise InputError(f"article {article_id!r} is not blocked in pipeline {pipeline}")
+            raise InputError(f"article {article_id!r} is not hidden in pipeline {pipeline}")
         found = _blocked(connection, pipeline, article_id)
     followers.follow(database=database, store=store, settings=settings)
     return found
