@@ -29,7 +29,7 @@ def import_error(metadata):
     def of(file):
         from airflow.dag_processing.dagbag import DagBag
 
-        return str(DagBag(airflow_home.REPOSITORY / "dags" / file).import_errors)
+        return "\n".join(DagBag(airflow_home.REPOSITORY / "dags" / file).import_errors.values())
 
     return of
 

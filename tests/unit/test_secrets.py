@@ -23,7 +23,7 @@ def everything_said(*, shown_by_repr: bool, airflow: bool = True) -> str:
         except SettingsError as error:
             said += told(error)
             continue
-        if isinstance(found, Settings) and "://" in found.store_url:
+        if isinstance(found, Settings):
             try:
                 said += repr(Store(found.store_url))
             except RerankError as error:
