@@ -83,11 +83,11 @@ class Boilerplate:
 
     def _mark(self, text: str) -> Mark:
         """What a line is by itself."""
-        if len(text) > MAX_NOTICE:
-            return "text"
-        line = Line(text)
         if not _LETTER.search(text):
             return "empty"
+        if len(text) > MAX_NOTICE or text.startswith("|"):
+            return "text"  # prose, or a row of a table
+        line = Line(text)
         if line.is_sentence and _SPEECH.fullmatch(text):
             return "text"
         if self._is_notice(line):

@@ -277,6 +277,17 @@ def test_no_shipped_rule_stands_twice(file: Path) -> None:
     assert sorted(rule for rule in set(rules) if rules.count(rule) > 1) == []
 
 
+def test_no_shipped_rule_is_of_two_kinds() -> None:
+    kinds = [getattr(SHIPPED, kind)._plain for kind in ("lines", "beside", "headings")]
+    assert sum(map(len, kinds)) == len(set().union(*kinds))
+
+
+@pytest.mark.parametrize("line", ["1", "+1", "2026", "| 1 | |", "| 3 hours ago | 分享 |", "10:00"])
+def test_a_number_and_a_row_of_a_table_stay(line: str) -> None:
+    text = f"It opened.\n{line}\nend"
+    assert SHIPPED.strip(text) == (text, 0)
+
+
 # Of the bundled sample, whose advertising and boilerplate lines say one of these.
 MARKS = re.compile(
     "责任编辑：|点击下载APP|更多精彩内容请关注|转载请注明出处|^分享到：|Subscribe now to our newsletter|^Advertisement$"
