@@ -24,7 +24,6 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from operator import concat
 from typing import Any
 
 import regex
@@ -138,7 +137,7 @@ class Line:
     def pairs(self) -> set[str]:
         """All pairs of characters that follow one another in the folded line, and the empty text."""
         text = self.folded
-        return {"", *map(concat, text, text[1:])}
+        return {"", *map(str.__add__, text, text[1:])}
 
     @cached_property
     def cased(self) -> str:
