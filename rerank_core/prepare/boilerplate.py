@@ -144,7 +144,7 @@ class Boilerplate:
             kept = [piece.strip() for piece in pieces if not self.lines.match(Line(piece))]
             if len(kept) < len(pieces):
                 return " | ".join(piece for piece in kept if folded(piece))
-        bracket = _BRACKET.search(line[-MAX_BRACKET:])
+        bracket = _BRACKET.search(line[-MAX_BRACKET:]) if line.endswith(tuple(")）]】")) else None
         if bracket and self.ends.match(Line(bracket.group(1))):
             return line[: len(line) - len(bracket[0])]
         return line

@@ -33,12 +33,14 @@ from rerank_core.prepare.terms import HAN, caseless, simplified
 
 OPEN = ("*", "<title>")  # marks that describe almost any text
 START = 2  # characters by which rules are found
+HEAD = 4  # characters by which it is told that no rule begins as a long sentence does
 MAX_FLOATING = 120  # characters of a sentence that a rule may take which begins with a mark
 MIN_WORDS = 3  # of the title of a story
 MIN_LETTERS = 8  # of a title in Chinese or Japanese
 
 _WORDS = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['’-][\p{L}\p{M}\p{N}]+)*")
 _HAS_CJK = regex.compile(f"[{CJK}]")
+_MAY_TELL = re.compile(r"\d| ago\b")
 _QUOTES = "\"'“”‘’„«»‹›「」『』〝〞`"
 _EDGE = re.compile(r"[^\w()\[\]【】©@]|_")
 _BRACKETED = regex.compile(r"[(\[【]([^()\[\]【】]*)[)\]】]")
@@ -135,7 +137,7 @@ class Line:
     def pairs(self) -> set[str]:
         """All pairs of characters that follow one another in the folded line, and the empty text."""
         text = self.folded
-        return {"", *(text[at : at + START] for at in range(len(text) - 1))}
+        return {"", *map(str.__add__, text, text[1:])}
 
     @cached_property
     def cased(self) -> str:
@@ -143,9 +145,9 @@ class Line:
 
     @cached_property
     def start(self) -> str:
-        """The first two characters of the folded line. Costs little, however long the line is."""
+        """The first characters of the folded line. Costs little, however long the line is."""
         head = self.text[:40]
-        return (self.folded if _OPENS_BRACKET.match(head) else folded(head))[:START]
+        return (self.folded if _OPENS_BRACKET.match(head) else folded(head))[:HEAD]
 
 
 _NUMBER = regex.compile(r"\d+(?:[., ]\d+)*(?:万|亿|千|k|m|w)?\+?")
@@ -183,7 +185,7 @@ class Rule:
             for number, part in enumerate(parts[::2])
         ]
         self._marks = parts[1::2]
-        self.start = self._words[0][:START]
+        self.start, self.head = self._words[0][:START], self._words[0][:HEAD]
         self.piece = max(self._words, key=len)
         is_open = any(mark in OPEN for mark in self._marks)
         has_ends = bool(self._words[0] and self._words[-1])
@@ -232,7 +234,8 @@ class Rules:
                 self._add(Rule(text, ends_as_sentence=is_sentence(rule)))
             else:
                 self._plain.add(text)
-        self._starts = {text[:START] for text in self._plain} | self._by_start.keys()
+        self._heads = {text[:HEAD] for text in self._plain}
+        self._heads |= {rule.head for rules in self._by_start.values() for rule in rules}
 
     def _add(self, rule: Rule) -> None:
         starts = len(rule.start) == START
@@ -250,29 +253,27 @@ class Rules:
             for rule in rules:
                 if rule.piece in text:
                     narrowed._add(rule)
-        narrowed._starts = self._starts
+        narrowed._heads = self._heads
         return narrowed
 
     def may_begin(self, line: Line) -> bool:
         """Whether a rule begins as the line does."""
-        return line.start in self._starts
+        return any(line.start[:length] in self._heads for length in range(START, HEAD + 1))
 
     def match(self, line: Line) -> bool:
         """Whether a rule describes the whole of a line."""
         if len(line.text) > MAX_FLOATING and line.is_sentence and not self.may_begin(line):
             return False
         text = line.folded
-        if text in self._plain or _describes(self._by_start.get(text[:START], ()), line):
+        if text in self._plain:
             return True
-        return any(_describes(self._by_pair[pair], line) for pair in self._by_pair.keys() & line.pairs)
-
-
-def _describes(rules: Iterable[Rule], line: Line) -> bool:
-    text = line.folded
-    for rule in rules:  # noqa: SIM110 - almost no rule comes as far as `match`
-        if rule.piece in text and rule.match(line):
-            return True
-    return False
+        found = [self._by_start.get(text[:START], ())]
+        found += [self._by_pair[pair] for pair in self._by_pair.keys() & line.pairs]
+        for rules in found:
+            for rule in rules:
+                if rule.piece in text and rule.match(line):
+                    return True
+        return False
 
 
 def is_bounded(rule: str) -> bool:
@@ -320,7 +321,7 @@ class Told:
 
 def told_when(text: str) -> Told | None:
     """The time that a folded line tells, and its other words; None if it tells none."""
-    found = AGO.search(text) or DATE.search(text)
+    found = (AGO.search(text) or DATE.search(text)) if _MAY_TELL.search(text) else None
     if found is None:
         return None
     words = _WORDS.findall(f"{text[: found.start()]} {text[found.end() :]}")
