@@ -11,7 +11,7 @@
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
 | **degrade** | orders the unscored pairs by BM25; skipped if every pair has a score | light order |
 | **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, if the gate finds the scores wrong | the page, asset `rankings` |
-| **announce** | tells that the page moved; skipped if it did not | asset `rankings_current` |
+| **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records latency, errors and score drift | metrics |
 | **verdict** | does nothing; its state makes the dag run red if `publish` is, while announce and observe go on | |
 

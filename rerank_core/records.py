@@ -37,7 +37,6 @@ class Document:
     lang_confidence: float = 0.0  # 0..1: how likely the text alone makes this language
     flags: tuple[str, ...] = ()  # what was noticed about the text, in alphabetical order
     signature: bytes | None = None  # what near-copies are found by; None: too short, or not wanted
-    marks: str | None = None  # what keeps stories apart that are told in the same words
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ from rerank_core.models.embedding import Embedder
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
+from rerank_core.storage.bounded import read_bounded
 
+LARGEST = 1 << 30  # bytes of a file
 SAY_PAIRS = 200  # between two reports of progress
 
 
@@ -148,9 +150,9 @@ def order(name: str, corpus: Corpus, scores: Scores) -> Order:
 
 def _texts(file: Path) -> list[Text]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        lines = read_bounded(file, most=LARGEST, what=str(file)).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -174,7 +174,15 @@ def _revision_facts(revision: RowMapping) -> Facts:
         *fact("revision", f"{revision['number']}, claimed by run {revision['claimed_by']}"),
         *fact("first ingested", revision["first_ingested_at"]),
         *fact("published", revision["published_at"]),
+        *fact("age", _why_from_ingestion(revision)),
     )
+
+
+def _why_from_ingestion(revision: RowMapping) -> str | None:
+    """What to say if the source's date is so old that it is ignored."""
+    published = revision["published_at"]
+    ignored = published is not None and published < revision["began_at"]
+    return "counts from ingestion: the source's date is long before it" if ignored else None
 
 
 def _why_no_document(revision: RowMapping) -> Answer | None:
@@ -215,7 +223,7 @@ def _why_hidden(case: Case) -> Answer | None:
     if case.hidden is None:
         return None
     if case.hidden["why"] == "blocked":
-        said = f"It is blocked ({case.hidden['reason']}): the views leave it out at once."
+        said = f"It is hidden ({case.hidden['reason']}): the views leave it out at once."
         return Answer("blocked", said)
     return Answer("deleted", "The source no longer had it when a run was last published.")
 
@@ -237,7 +245,8 @@ def _what_its_cluster_shows(case: Case) -> Found:
     if case.member["document_id"] != scored_id:
         name = case.member["scored_article_id"]
         owner = "an article that is hidden" if name is None else f"article {name}"
-        alike = f"{case.member['similarity']:.0%} of its shingles are the same"
+        share = case.member["similarity"]
+        alike = "which has its link" if share is None else f"{share:.0%} of its shingles are the same"
         facts += fact("scored text", f"that of {owner}, {alike}")
     return Found(facts, None)
 
@@ -246,12 +255,13 @@ def _cluster_facts(case: Case, members: list[dict[str, Any]], leader: dict[str, 
     if len(members) == 1:
         return fact("cluster", "no other article has this text or a near-copy of it")
     texts = len({member["document_id"] for member in members})
+    has_links = any(member["similarity"] is None for member in members)
     names = ", ".join(member["article_id"] for member in members[:NAMED])
     more = "" if len(members) <= NAMED else f" and {len(members) - NAMED} more"
     who = "this one" if leader["article_id"] == case.article_id else f"article {leader['article_id']}"
     return fact(
         "cluster",
-        f"{len(members)} articles with this text or a near-copy of it, {texts} texts: {names}{more};"
+        f"{len(members)} articles with this text{', its link' if has_links else ''} or a near-copy of it, {texts} texts: {names}{more};"
         f" {who} stands for them",
     )
 
@@ -262,6 +272,11 @@ def _why_a_copy(case: Case, leader: dict[str, Any], rank: int | None) -> Answer:
     own_id, leader_id = case.member["document_id"], leader["document_id"]
     if leader_id == own_id:
         return Answer("copy", f"It has the very text of article {name}, which {where}.")
+    if None in (case.member["similarity"], leader["similarity"]):
+        return Answer(
+            "same_link",
+            f"Its source has article {name} with the same link, which {where}: the newest of them stands for all.",
+        )
     alike = min(case.member["similarity"], leader["similarity"])
     how = f"{alike:.0%} of their shingles are the same"
     if case.member["scored_document_id"] not in (own_id, leader_id):

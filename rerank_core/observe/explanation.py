@@ -35,6 +35,7 @@ Reason = Literal[
     "not_a_member",
     "copy",
     "near_copy",
+    "same_link",
     "topic_not_in_run",
     "other_language",
     "lacks_must",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from rerank_core.records import TopicState
 
@@ -149,7 +150,7 @@ class RunRow:
     topics_ranked: int | None
     verdict: str | None  # of the gate, the latest: blocked, passed (after a block), approved; null: none
     sentence: str | None  # which check and by how much; of an approval, why
-    decided_by: str | None
+    decided_by: str | None  # the database role, and the user whom it worked for if Airflow has said so
     decided_at: datetime | None
     total: int
 
@@ -177,6 +178,7 @@ class SourceCounts:
     later: int | None
     invalid: int | None
     forgotten: int | None
+    dates_ignored: int | None  # of the claimed
 
 
 @dataclass(frozen=True)
@@ -300,10 +302,10 @@ class Texts:
 
 @dataclass(frozen=True)
 class Copy:
-    """Another article with the same text, or with a near-copy of it."""
+    """Another article with the same text, with a near-copy of it, or with the same link."""
 
     article_id: str
-    is_same_text: bool
+    same: Literal["text", "near_copy", "link"]
     title: str | None
     source: str | None
     url: str | None

@@ -51,7 +51,10 @@ class Maintained:
     files_removed: int
     files_held: int  # they were due, and the page needs them
     files_failed: int  # the store refused; the next clean-up tries again
-    files_foreign: int  # not of this database's runs, or not named as this library names files: left alone
+    files_foreign: (
+        int  # not of this database's runs, not named as this library names files, or links: left alone
+    )
+    removals_refused: int  # rows that ask for the removal of what the store does not name
     bytes_removed: int
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 REMEMBERED = 20_000  # results kept in each of two caches, because news repeat their words
 
+_PROPER = ("nr", "ns", "nt", "nz")  # the tags of persons, places, organisations and other proper nouns
+
 # To jieba, any other character is a word by itself.
 _HAN = re.compile("([\u4e00-\u9fd5]+)")
 
@@ -27,6 +29,29 @@ def search_words(han: str) -> list[str]:
     Before each long word come the shorter words within it: all words of two characters, then all words of three.
     """
     return _words()(han)
+
+
+def words(han: str) -> list[str]:
+    """The words of a run of Chinese characters, one behind the other, as jieba's `cut` gives them."""
+    import jieba
+
+    _words()
+    return list(jieba.cut(han))
+
+
+def is_name(word: str) -> bool:
+    """Whether a word is a proper noun of jieba's dictionary, or the dictionary lacks it: nobody can list all names."""
+    return _tags().get(word, "nz").startswith(_PROPER)
+
+
+@cache
+def _tags() -> dict[str, str]:
+    """Word → its part of speech, of jieba's dictionary."""
+    import jieba
+
+    with jieba.get_dict_file() as lines:
+        rows = (line.decode("utf-8").split() for line in lines)
+        return {word: tag for word, _, tag in rows}
 
 
 @cache

@@ -1,6 +1,6 @@
 """The clusters of a pipeline: each text's place among its near-copies, kept from run to run.
 
-1. `find_unplaced` reads the new texts, and the leaders that each of them may join.
+1. `find_unplaced` reads the new texts, and what each of them may join: leaders, and corrections that joined one.
 2. `place` decides where each new text goes: near_copies.join.
 3. `keep` writes the places, unless the clusters have changed since they were read.
 
@@ -8,24 +8,25 @@ A text is placed once, after its run has prepared it. It joins the most similar 
 ingested within `syndication_hours` of it, or it leads a cluster of its own. The texts of one run take their turns by
 first ingestion, so the order of preparation does not matter. Thus a near-copy that comes days later finds the score of
 its leader, and keeps that score when the leader has left the freshness window. If a leader's text is deleted, the text
-that joined it first takes the lead.
+that joined it first takes the lead. A correction stands for the cluster that it joins (recall/window.sql).
 
-`find_unplaced` reads the bands of all leaders (128 bytes each). It reads signatures (512 bytes) and marks only of the
-leaders that share a band with a new text. 360,000 leaders take some 150 MB for a few seconds.
+`find_unplaced` reads the bands of all leaders (128 bytes each). It reads signatures (512 bytes) and texts only of those
+that share a band with another. 360,000 leaders take some 150 MB for a few seconds.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.prepare import near_copies
-from rerank_core.prepare.marks import Marks
+from rerank_core.prepare.marks import is_correction
 from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Signatures, Texts
 from rerank_core.records import Run
 from rerank_core.settings import Settings
@@ -34,18 +35,25 @@ from rerank_core.storage.copy import copy_in, copy_out
 
 log = logging.getLogger(__name__)
 
-LEADERS = pa.schema([("document_id", pa.int64()), ("bands", pa.string())])
+COMPARED = pa.schema([("document_id", pa.int64()), ("bands", pa.string())])
 SECONDS_PER_HOUR = 3_600.0
 
 
 @dataclass(frozen=True)
 class Unplaced:
-    """New texts, and the leaders that they may join, as one snapshot shows them."""
+    """New texts, and what they may join, as one snapshot shows them."""
 
     texts: Sequence[RowMapping]  # new texts, in the order of their turns
-    leaders: Sequence[RowMapping]  # leaders that share a band with a new text, the earliest first
-    leader_count: int  # all leaders in the span
+    leaders: Sequence[
+        RowMapping
+    ]  # leaders and corrections that share a band with a new text, the earliest first
+    leader_count: int  # all leaders and corrections in the span
     span: dict[str, Any]  # since and until: the times of first ingestion that were searched for leaders
+    contents: Mapping[int, str]  # document → its text, of new texts that share a band with another text
+
+    def is_correction(self) -> npt.NDArray[np.bool_]:
+        """Which new texts say that they correct another text."""
+        return np.asarray([is_correction(row["opening"]) for row in self.texts], dtype=bool)
 
 
 def find_unplaced(connection: Connection, *, settings: Settings, run: Run) -> Unplaced | None:
@@ -61,22 +69,26 @@ def find_unplaced(connection: Connection, *, settings: Settings, run: Run) -> Un
         "since": texts[0]["first_ingested_at"] - reach,
         "until": texts[-1]["first_ingested_at"] + reach,
     }
-    leaders = copy_out(connection, "clusters.leaders", LEADERS, pipeline=run.pipeline, **span)
-    in_reach = near_copies.sharing_a_band(_decoded_bands(leaders), near_copies.bands(_signatures(texts)))
-    leader_ids = leaders.column("document_id").to_numpy()[in_reach].tolist()
+    compared = copy_out(connection, "clusters.compared", COMPARED, pipeline=run.pipeline, **span)
+    leaders, new = near_copies.in_reach(_decoded_bands(compared), near_copies.bands(_signatures(texts)))
+    leader_ids = compared.column("document_id").to_numpy()[leaders].tolist()
+    new_ids = [row["document_id"] for row, is_near in zip(texts, new.tolist(), strict=True) if is_near]
     leader_rows = (
-        db.rows(connection, "clusters.compared_leaders", pipeline=run.pipeline, document_ids=leader_ids)
+        db.rows(connection, "clusters.compared_texts", pipeline=run.pipeline, document_ids=leader_ids)
         if leader_ids
         else []
     )
-    return Unplaced(texts, leader_rows, leaders.num_rows, span)
+    contents = db.rows(connection, "clusters.contents", document_ids=new_ids) if new_ids else []
+    return Unplaced(
+        texts, leader_rows, compared.num_rows, span, {row["document_id"]: row["text"] for row in contents}
+    )
 
 
 def place(unplaced: Unplaced, *, settings: Settings) -> Joined:
-    """The leader of each new text: positions among `unplaced.leaders`, then `unplaced.texts`. See near_copies.join."""
+    """What each new text joins: positions among `unplaced.leaders`, then `unplaced.texts`. See near_copies.join."""
     return near_copies.join(
-        _as_texts(unplaced.leaders),
-        _as_texts(unplaced.texts),
+        _as_texts(unplaced.leaders, [row["text"] for row in unplaced.leaders]),
+        _as_texts(unplaced.texts, [unplaced.contents.get(row["document_id"], "") for row in unplaced.texts]),
         similarity=settings.syndication_similarity,
         hours=settings.syndication_hours,
     )
@@ -87,14 +99,16 @@ def keep(connection: Connection, *, pipeline: str, unplaced: Unplaced, joined: J
 
     The caller makes other claims of the pipeline, and the deletion of documents, wait meanwhile.
     """
-    document_ids = [row["document_id"] for row in (*unplaced.leaders, *unplaced.texts)]
-    leader_ids = [document_ids[position] for position in joined.leader.tolist()]
-    new_ids = document_ids[len(unplaced.leaders) :]
+    new_ids = [row["document_id"] for row in unplaced.texts]
+    leader_of = [row["leader_document_id"] for row in unplaced.leaders]
+    for position, document_id in zip(joined.joined.tolist(), new_ids, strict=True):
+        leader_of.append(document_id if position == len(leader_of) else leader_of[position])
+    leader_ids = leader_of[len(unplaced.leaders) :]
     clusters = db.the(
         connection,
         "clusters.changed",
         pipeline=pipeline,
-        leaders=unplaced.leader_count,
+        compared=unplaced.leader_count,
         joined_ids=sorted(set(leader_ids) - set(new_ids)),
         document_ids=new_ids,
         **unplaced.span,
@@ -113,9 +127,10 @@ def keep(connection: Connection, *, pipeline: str, unplaced: Unplaced, joined: J
         "leader_document_id": leader_ids,
         "similarity": pa.array(joined.similarity.astype(np.float32)),
         "bands": pa.array([row.tobytes() for row in bands], pa.binary()),
+        "corrects": pa.array(unplaced.is_correction()),
         **{
             name: [row[name] for row in unplaced.texts]
-            for name in ("article_id", "first_ingested_at", "began_at")
+            for name in ("article_id", "first_ingested_at", "published_at", "began_at")
         },
     }
     copy_in(connection, "rerank.near_copy", pa.table(columns))
@@ -141,13 +156,20 @@ def promote(connection: Connection, document_ids: Sequence[int]) -> int:
     return db.execute(connection, "clusters.promote", document_ids=list(document_ids))
 
 
-def _as_texts(rows: Sequence[RowMapping]) -> Texts:
+def _as_texts(rows: Sequence[RowMapping], texts: Sequence[str]) -> Texts:
     return Texts(
         signatures=_signatures(rows),
-        marks=[Marks.of_text(row["marks"]) for row in rows],
+        texts=texts,
         langs=[row["lang"] for row in rows],
-        hours=np.asarray([row["first_ingested_at"].timestamp() / SECONDS_PER_HOUR for row in rows]),
+        ingested=_hours(rows, "first_ingested_at"),
+        published=_hours(rows, "published_at"),
     )
+
+
+def _hours(rows: Sequence[RowMapping], name: str) -> npt.NDArray[np.float64]:
+    """A time of each row, in hours; NaN: null."""
+    times = (row[name] for row in rows)
+    return np.asarray([np.nan if at is None else at.timestamp() / SECONDS_PER_HOUR for at in times])
 
 
 def _signatures(rows: Sequence[RowMapping]) -> Signatures:

@@ -1,7 +1,7 @@
 """Raw article → document: its title, summary and body are cleaned, put together and described.
 
 The text is title, summary and body, with an empty line between them. A title or summary that the body begins with is not
-repeated. Language, BM25 terms, flags, signature and marks describe the whole text. The limits (MAX_TITLE, MAX_SUMMARY,
+repeated. Language, BM25 terms, flags and signature describe the whole text. The limits (MAX_TITLE, MAX_SUMMARY,
 MAX_TEXT) lie far beyond what the model reads.
 """
 
@@ -14,7 +14,6 @@ from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
 from rerank_core.prepare.fragment import letters
 from rerank_core.prepare.language import Language, language
-from rerank_core.prepare.marks import marks
 from rerank_core.prepare.near_copies import signature
 from rerank_core.prepare.terms import terms
 from rerank_core.records import Document
@@ -57,7 +56,7 @@ def to_document(
     told = _language(text, lang, cleaning)
     words = list(terms(text, lang=told.code))
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
-    sketch = None if "syndication" in cleaning.without else signature(text)
+    sketch = None if "syndication" in cleaning.without else signature(text, lang=told.code)
     if counts is not None:
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
@@ -80,7 +79,6 @@ def to_document(
         lang_confidence=told.confidence,
         flags=noticed,
         signature=None if sketch is None else sketch.astype("<u4").tobytes(),
-        marks=None if sketch is None else marks(text).to_text(),
     )
 
 
@@ -115,7 +113,9 @@ def _refuse_unreadable(text: str, tally: Tally) -> None:
             raise Unpreparable(
                 "no_article: a script fills the page, and its navigation is all that can be read; send the article's text"
             )
-        raise Unpreparable("empty: no letter or digit in title, summary and body")
+        taken = tally.lines_removed and tally.letters_in
+        once = ", once rules took its lines of notices and advertising" if taken else ""
+        raise Unpreparable(f"empty: no letter or digit in title, summary and body{once}")
     garbage = sum(map(len, _GARBAGE.findall(text)))
     if garbage > MAX_GARBAGE * len(text):
         raise Unpreparable(

@@ -1,4 +1,4 @@
-"""Marks: what tells a story from another story in the same words. Pure functions.
+"""Marks: what tells a story from another story in the same words, and a correction from a reprint. Pure functions.
 
 Marks are figures, dates and issue marks (第12期, Vol. 3, Part II). Two texts whose words are much the same and whose
 marks contradict each other are two stories: a weekly meeting, a daily table.
@@ -78,6 +78,21 @@ _ISSUE = re.compile(
     r"|\b(?P<roman>i{2,3}|iv|vi{0,3}|ix|xi{0,3})(?=\s*(?:$|[:：—–-]))"
 )
 
+# "CORRECTED: …", "(Correction) …", "… – korrigiert", "更正：…"; "Correction in the stock market" is none.
+_CORRECTED = (
+    r"corrected|correct(?:ion|s)|clarification|berichtigung|berichtigt|korrektur|korrigiert|correctie|gecorrigeerd"
+    r"|correcci[oó]n|corregid[oa]|fe de erratas|rectificaci[oó]n|rectificatif|rectifi[eé]|correctif|correzione|rettifica"
+    r"|corre[cç][aã]o|corrigid[oa]|rettelse|rettet|r[aä]ttelse|r[aä]ttad|oikaisu|sprostowanie|korekta|oprava|исправление"
+    r"|исправлено|уточнение|поправка|виправлення|виправлено|d[uü]zeltme|ralat|koreksi|đính chính|تصحيح|تصویب|اصلاحیه|תיקון"
+    r"|सुधार|संशोधन|भूल सुधार|সংশোধনী|திருத்தம்|แก้ไข|(?:更正|勘误|勘誤|訂正)(?:启事|啟事|声明|聲明|通知)?|정정"
+)
+_CORRECTION = re.compile(
+    rf"\W*(?:(?:update|refile|urgent)\s*\d*\s?[-–—:]\s?)?(?:{_CORRECTED})\W*[:：\-–—|/)\]】）〕」](?!\w*\))"
+    rf"|.{{0,{MAX_TITLE}}}(?:[(\[（【]\s?|\s[-–—|]\s?)(?:{_CORRECTED})\s?[)\]）】]?$",
+)
+_CORRECTS = re.compile(rf"\n+[(\[（【](?:{_CORRECTED})\b")  # a note above the body
+_CAPITALS = re.compile(r"\W*(?:CORRECTED|CORRECTION|CORRECTS|更正|勘误|勘誤|訂正)\b")
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -100,16 +115,6 @@ class Marks:
             or not (self.figures <= other.figures or other.figures <= self.figures)
         )
 
-    def to_text(self) -> str:
-        """Three lines, one for each field, its marks separated by blanks. `of_text` reads them."""
-        return "\n".join(" ".join(part) for part in (sorted(self.issue), self.title, sorted(self.figures)))
-
-    @classmethod
-    def of_text(cls, text: str) -> "Marks":
-        """The marks that `to_text` wrote."""
-        issue, title, figures = (line.split() for line in text.split("\n"))
-        return cls(frozenset(issue), tuple(title), frozenset(figures))
-
 
 def _within(some: Sequence[str], others: Sequence[str]) -> bool:
     """Whether all of `some` come among `others`, in this order."""
@@ -127,6 +132,16 @@ def marks(text: str) -> Marks:
         issue=frozenset(_issue_marks(title)),
         title=tuple(_figures(title, is_title=True)),
         figures=frozenset(_figures(folded, is_title=False)),
+    )
+
+
+def is_correction(text: str) -> bool:
+    """Whether a document's text says that it corrects another, in its title or in a note above its body."""
+    title, line, body = text[: 2 * MAX_TITLE].partition("\n")
+    return bool(
+        _CAPITALS.match(title)
+        or _CORRECTION.match(caseless(title).strip())
+        or _CORRECTS.match(line + caseless(body))
     )
 
 

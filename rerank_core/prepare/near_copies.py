@@ -1,54 +1,62 @@
 """Near-copies: which texts print one story. Pure functions.
 
-    signature   a MinHash over shingles. The share of equal places estimates the Jaccard similarity of two texts:
-                the share of their shingles that both have.
-    marks       two similar texts whose marks contradict each other are two stories (marks.py)
+    signature   a MinHash over shingles. The share of equal places estimates the similarity of two texts.
+    bands       find the leaders that are worth a comparison: a text and a leader must have one of 32 bands in common
+    story       two texts that may be near-copies are compared word by word (story.py, veto.py)
     clusters    each text in turn joins the leader that it is most similar to, or leads a cluster of its own
 
-A text is compared with leaders alone, so a chain of small changes cannot tie the first text to the last. Bands find
-the leaders that are worth a comparison: a text and a leader must have one of 32 bands of four places in common.
+A text is compared with leaders and corrections alone, so a chain of small changes cannot tie the first text to the last.
 
 | similarity | share of pairs without a common band |
 |---|---|
 | 0.8 | one in ten million |
+| 0.67, a text and its first two thirds | one in 1,400 |
 | 0.5 | one in eight |
 
 MinHash: A. Broder, "On the resemblance and containment of documents", 1997; by the library datasketch.
 """
 
-import re
-import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.prepare.marks import Marks
-from rerank_core.prepare.terms import caseless
+from rerank_core.prepare import shingles
+from rerank_core.prepare.story import Story
+from rerank_core.prepare.terms import folded, simplified
+from rerank_core.prepare.veto import veto
 
 PLACES = 128  # of a signature; the standard error of the estimate is 0.035 at a similarity of 0.8
 ROWS = 4  # places of a band
 BANDS = PLACES // ROWS
 LEAST_SHINGLES = 40  # shorter texts are similar by their form: appointments that differ in a name
-CHARACTERS = 5  # of a shingle in Chinese, Japanese and Korean
-WORDS = 3  # of a shingle in other languages
-CROWD = (
-    100  # leaders that a band remembers; without the limit, form letters would cost millions of comparisons
-)
+
+# A text that was cut is a near-copy at a lower similarity, when both hold:
+CONTAINED = 0.9  # the longer text has at least this share of the shorter text's shingles
+CUT = 0.55  # and the shorter text has at least this share of the longer text's length, from its beginning
+
+ROUGHLY = 0.35  # estimated similarity below which two texts are not compared word by word
+CORRECTED = 0.8  # least similarity of a correction and the text that it contradicts
+
+# Without these limits, form letters would cost millions of comparisons.
+CROWD = 100  # leaders that a band remembers
+COMPARED = 30  # leaders that a text is compared with word by word, the most similar first
+STORIES = 500  # that are remembered: 50 kB each, 1 MB if the text is of the greatest length
 
 Signatures = npt.NDArray[np.uint32]  # one row a text, PLACES or BANDS columns
 Indices = npt.NDArray[np.int64]
 
-_CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\uac00-\ud7af"
-_TOKEN = re.compile(rf"[{_CJK}]|(?:(?![{_CJK}])[^\W_])+")
 
-
-def signature(text: str) -> npt.NDArray[np.uint32] | None:
+def signature(text: str, *, lang: str) -> npt.NDArray[np.uint32] | None:
     """The MinHash of a document's text: uint32, shape (PLACES,). None if it has fewer than LEAST_SHINGLES shingles."""
-    hashes = _shingles(caseless(text))
+    text = folded(text)
+    if lang != "ja":
+        text = simplified(text)
+    words = shingles.words(text)
+    hashes = np.unique(shingles.shingles(words, shingles.length_of(words)))
     if len(hashes) < LEAST_SHINGLES:
         return None
     from datasketch import MinHash  # brings scipy and redis: only the stage that signs texts waits for them
@@ -56,29 +64,6 @@ def signature(text: str) -> npt.NDArray[np.uint32] | None:
     sketch = MinHash(num_perm=PLACES, hashfunc=_itself, permutations=_permutations(), scheme="affine32")
     sketch.update_batch(hashes.tolist())
     return np.asarray(sketch.hashvalues, dtype=np.uint32)
-
-
-def _shingles(folded: str) -> npt.NDArray[np.uint32]:
-    """The distinct shingles of a caseless text, each as a hash of 32 bits, ascending."""
-    tokens = _TOKEN.findall(folded)
-    ideographs = sum(len(token) == 1 and token >= "\u3040" for token in tokens)
-    length = CHARACTERS if 2 * ideographs > len(tokens) else WORDS
-    if len(tokens) < length:
-        return np.zeros(0, dtype=np.uint32)
-    hashed = np.fromiter(
-        (zlib.crc32(token.encode("utf-8", "replace")) for token in tokens), dtype=np.uint64, count=len(tokens)
-    )
-    count = len(tokens) - length + 1
-    mixed = np.zeros(count, dtype=np.uint64)
-    for place in range(length):
-        mixed = _mixed(mixed, hashed[place : place + count])
-    return np.unique((mixed >> np.uint64(32)).astype(np.uint32))
-
-
-def _mixed(state: npt.NDArray[np.uint64], part: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The state of a hash after one more part; by Fibonacci hashing: the factor is 2**64 divided by the golden ratio."""
-    state = (state ^ part) * np.uint64(0x9E3779B97F4A7C15)
-    return state ^ (state >> np.uint64(29))
 
 
 def _itself(value: int) -> int:
@@ -97,7 +82,7 @@ def bands(signatures: Signatures) -> Signatures:
     parts = signatures.reshape(len(signatures), BANDS, ROWS).astype(np.uint64)
     mixed = np.zeros(parts.shape[:2], dtype=np.uint64)
     for row in range(ROWS):
-        mixed = _mixed(mixed, parts[:, :, row])
+        mixed = shingles.mix(mixed, parts[:, :, row])
     return (mixed >> np.uint64(32)).astype(np.uint32)
 
 
@@ -106,78 +91,120 @@ class Texts:
     """Texts as columns, one entry a text, in the order of their turns."""
 
     signatures: Signatures  # shape (texts, PLACES)
-    marks: Sequence[Marks]
+    texts: Sequence[str]  # "" for a text that shares no band with another
     langs: Sequence[str]  # ISO 639-1
-    hours: npt.NDArray[np.float64]  # time of first ingestion, in hours since any one moment
+    ingested: npt.NDArray[np.float64]  # time of first ingestion, in hours since any one moment
+    published: npt.NDArray[np.float64]  # likewise; NaN: not known
 
     def __len__(self) -> int:
-        return len(self.marks)
+        return len(self.texts)
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The cluster of each text, as columns of one entry a text."""
+    """What each text joined, as columns of one entry a text."""
 
-    leader: Indices  # position among leaders and texts, leaders first; its own position if the text leads
-    similarity: npt.NDArray[np.float64]  # estimated, to its leader; 1 if the text leads
-    vetoed: npt.NDArray[np.bool_]  # the text leads because its marks contradict those of a similar leader
+    # Position of the leader or correction that it joined, among leaders and texts, leaders first; its own: it leads.
+    # A correction may have joined a leader itself: then the text is in that leader's cluster.
+    joined: Indices
+    similarity: npt.NDArray[np.float64]  # to what it joined; 1 if the text leads
+    vetoed: npt.NDArray[np.bool_]  # the text leads because it tells another story than a similar leader
 
 
-def sharing_a_band(leader_bands: Signatures, text_bands: Signatures) -> npt.NDArray[np.bool_]:
-    """Which leaders have a band in common with any of the texts: bool, shape (leaders,). Only they need a comparison."""
-    sharing = np.zeros(len(leader_bands), dtype=bool)
+def in_reach(
+    leader_bands: Signatures, text_bands: Signatures
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which leaders share a band with a text, and which texts share one with a leader or another text: bool, one entry each."""
+    leaders, texts = np.zeros(len(leader_bands), dtype=bool), np.zeros(len(text_bands), dtype=bool)
     for band in range(BANDS):
-        sharing |= np.isin(leader_bands[:, band], text_bands[:, band])
-    return sharing
+        known, new = leader_bands[:, band], text_bands[:, band]
+        leaders |= np.isin(known, new)
+        _, place, count = np.unique(new, return_inverse=True, return_counts=True)
+        texts |= np.isin(new, known) | (count[place] > 1)
+    return leaders, texts
 
 
 def join(leaders: Texts, texts: Texts, *, similarity: float, hours: float) -> Joined:
     """Let each text in turn join the leader that it is most similar to, or lead a cluster of its own.
 
-    Both speak one language, were first ingested at most `hours` apart, are at least this similar (0..1), and have
-    marks that do not contradict each other. Of two equally similar leaders the text joins the earlier one. Time is
-    linear in the number of texts, because a band remembers at most CROWD leaders.
+    `leaders` are the leaders of clusters, and corrections that joined one. Both texts speak one language, were first
+    ingested at most `hours` apart, and were published at most `hours` apart if both have a time of publication. They are
+    at least this similar (0..1), or one was cut from the other. And they tell one story, or one of them corrects the
+    other. Of two equally similar leaders the text joins the earlier one. Time is linear in the number of texts.
     """
     every = Texts(
         signatures=np.concatenate([leaders.signatures, texts.signatures]),
-        marks=[*leaders.marks, *texts.marks],
+        texts=[*leaders.texts, *texts.texts],
         langs=[*leaders.langs, *texts.langs],
-        hours=np.concatenate([leaders.hours, texts.hours]),
+        ingested=np.concatenate([leaders.ingested, texts.ingested]),
+        published=np.concatenate([leaders.published, texts.published]),
     )
+    comparison = _Comparison(every, similarity, hours)
     known = len(leaders)
     keys = bands(every.signatures).astype(np.int64) | (np.arange(BANDS, dtype=np.int64) << 32)
     buckets: dict[int, list[int]] = defaultdict(list)
-    leader = np.arange(len(every), dtype=np.int64)
+    joined = np.arange(len(every), dtype=np.int64)
     shares = np.ones(len(every), dtype=np.float64)
     vetoed = np.zeros(len(every), dtype=bool)
     for position in range(len(every)):
         mine = keys[position].tolist()
         if position >= known:
             candidates = sorted({other for key in mine for other in buckets.get(key, ())[-CROWD:]})
-            for other, share in _by_similarity(every, position, candidates, similarity, hours):
-                if every.marks[position].contradict(every.marks[other]):
-                    vetoed[position] = True
-                    continue
-                leader[position], shares[position], vetoed[position] = other, share, False
-                break
-        if leader[position] == position:
+            joined[position], shares[position], vetoed[position] = comparison.best(position, candidates)
+        if joined[position] == position or comparison.story(position).corrects:
             for key in mine:
                 buckets[key].append(position)
-    return Joined(leader[known:], shares[known:], vetoed[known:])
+    return Joined(joined[known:], shares[known:], vetoed[known:])
 
 
-def _by_similarity(
-    every: Texts, position: int, candidates: Sequence[int], similarity: float, hours: float
-) -> list[tuple[int, float]]:
-    """The candidates that this text may join but for its marks, with their similarity, the most similar first."""
-    if not candidates:
-        return []
-    others = np.asarray(candidates, dtype=np.int64)
-    shares = (every.signatures[others] == every.signatures[position]).mean(axis=1)
-    near = np.abs(every.hours[others] - every.hours[position]) <= hours
-    similar = [
-        (int(other), float(share))
-        for other, share, is_near in zip(others, shares, near, strict=True)
-        if is_near and share >= similarity and every.langs[other] == every.langs[position]
-    ]
-    return sorted(similar, key=lambda pair: -pair[1])
+class _Comparison:
+    """Texts that are compared with one another, two at a time."""
+
+    def __init__(self, every: Texts, similarity: float, hours: float) -> None:
+        self._every, self._similarity, self._hours = every, similarity, hours
+        self.story = lru_cache(STORIES)(self._read)
+
+    def _read(self, position: int) -> Story:
+        return Story(self._every.texts[position], lang=self._every.langs[position])
+
+    def best(self, position: int, candidates: Sequence[int]) -> tuple[int, float, bool]:
+        """What a text joins, how similar both are, and whether a veto made the text lead."""
+        correction = None
+        vetoed = False
+        for other, share in self._near(position, candidates):
+            one, two = self.story(position), self.story(other)
+            if veto(one, two) is None:
+                return other, share, False
+            vetoed = True
+            if correction is None and one.corrects != two.corrects and share >= CORRECTED:
+                correction = other, share
+        return (*correction, False) if correction else (position, 1.0, vetoed)
+
+    def _near(self, position: int, candidates: Sequence[int]) -> Iterator[tuple[int, float]]:
+        """The candidates that this text may join if they tell one story, with their similarity, the most similar first."""
+        if not candidates:
+            return
+        every, others = self._every, np.asarray(candidates, dtype=np.int64)
+        roughly = (every.signatures[others] == every.signatures[position]).mean(axis=1)
+        is_possible = roughly >= ROUGHLY
+        for times in (every.ingested, every.published):
+            is_possible &= ~(np.abs(times[others] - times[position]) > self._hours)  # a time may be unknown
+        order = np.argsort(-roughly, kind="stable")
+        possible = [
+            other
+            for other in others[order][is_possible[order]].tolist()
+            if every.langs[other] == every.langs[position]
+        ]
+        near = [
+            (other, share)
+            for other in possible[:COMPARED]
+            if (share := self._similar(self.story(position), self.story(other))) is not None
+        ]
+        yield from sorted(near, key=lambda pair: (-pair[1], pair[0]))
+
+    def _similar(self, one: Story, other: Story) -> float | None:
+        """How similar two texts are; None if they are not near-copies whatever they tell."""
+        share = one.similarity(other)
+        contained = max(CONTAINED, self._similarity)
+        is_near = share >= self._similarity or one.is_cut(other, length=CUT, contained=contained)
+        return share if is_near else None

@@ -44,8 +44,9 @@ class Prepared:
     quarantined: int  # revisions that cannot be prepared
     near_copies: int = 0  # documents that belong to another text's cluster
     vetoed: int = (
-        0  # texts placed by this try that lead because their marks contradict those of a similar leader
+        0  # texts placed by this try that lead because they tell another story than a similar leader
     )
+    corrections: int = 0  # texts placed by this try that say that they correct another text
 
 
 def cleaning_of(settings: Settings) -> Cleaning:
@@ -99,7 +100,7 @@ def _finish(
 ) -> Prepared | None:
     """Place the prepared texts in clusters, and close the stage; None if there is more to prepare first."""
     unplaced = None
-    vetoed = 0
+    vetoed = corrections = 0
     if "syndication" not in cleaning.without:
         with database.transaction(read_only=True) as connection:
             unplaced = clusters.find_unplaced(connection, settings=settings, run=run)
@@ -115,11 +116,11 @@ def _finish(
             db.execute(connection, "prepare.hold")
             if not clusters.keep(connection, pipeline=run.pipeline, unplaced=unplaced, joined=places):
                 return None
-            vetoed = int(places.vetoed.sum())
+            vetoed, corrections = int(places.vetoed.sum()), int(unplaced.is_correction().sum())
         if "syndication" not in cleaning.without:
             clusters.begin_again(connection, settings=settings, run=run)
         counts = db.the(connection, "prepare.count", run_id=run.run_id)
-        result = Prepared(**counts, vetoed=vetoed)
+        result = Prepared(**counts, vetoed=vetoed, corrections=corrections)
         accounted = result.documents + result.copies + result.quarantined
         if result.revisions != accounted:
             raise CorruptError(
@@ -203,7 +204,6 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "text": pa.array([document.text for document in distinct], pa.string()),
         "terms": pa.array([document.terms for document in distinct], pa.string()),
         "signature": pa.array([document.signature for document in distinct], pa.binary()),
-        "marks": pa.array([document.marks for document in distinct], pa.string()),
     }
     copy_in(connection, "pg_temp.new_document", pa.table(columns))
     db.execute(connection, "prepare.documents")

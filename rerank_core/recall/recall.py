@@ -74,7 +74,10 @@ class Recalled:
     shards: tuple[Shard, ...]  # the candidates that still have no score
     articles: int = 0  # of the freshness window
     copies: int = 0  # articles that another article stands for: articles = documents + copies
-    near_copies: int = 0  # articles whose own text is not the text that is scored
+    near_copies: int = 0  # articles whose own text is a near-copy of the text that is scored
+    same_link: int = (
+        0  # articles that a newer one of the same source with the same link stands for, in other words
+    )
     # The other documents of the window, counted once for each topic:
     ineligible: int = 0  # by languages, must or must_not
     not_searched: int = 0  # an earlier run searched them for this topic
@@ -99,6 +102,10 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
         totals = db.the(connection, "recall.totals", run_id=run.run_id)
+    is_near_copy = pc.and_(
+        pc.not_equal(members.column("document_id"), members.column("scored_document_id")),
+        pc.is_valid(members.column("similarity")),
+    )
     known = int(pc.sum(work.column("known")).as_py() or 0)
     return Recalled(
         documents=texts.num_rows,
@@ -111,10 +118,8 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         shards=_shards(missing),
         articles=members.num_rows,
         copies=members.num_rows - texts.num_rows,
-        near_copies=int(
-            pc.sum(pc.not_equal(members.column("document_id"), members.column("scored_document_id"))).as_py()
-            or 0
-        ),
+        near_copies=int(pc.sum(is_near_copy).as_py() or 0),
+        same_link=members.column("similarity").null_count,
         ineligible=int(totals["ineligible"]),
         not_searched=int(totals["not_searched"]),
         not_recalled=int(totals["not_recalled"]),

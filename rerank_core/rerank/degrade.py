@@ -1,8 +1,9 @@
 """The light order: an order without the model, for the pairs that have no score.
 
 If the engine fails after its retries, or the deadline comes first, the page is published all the same: the unscored documents
-follow in the light order, and say so. The stage degrade makes the order. Publish makes it again if pairs lost their scores after
-that, for example because the gate blocked the run.
+follow in the light order, and say so. So do the documents of a query that the scorer refuses, for example because it is too
+long. The stage degrade makes the order. Publish makes it again if pairs lost their scores after that, for example because
+the gate blocked the run.
 
 The order is BM25, or by setting the similarity that a sentence-embedding model finds on the CPU. Each query and each document is
 embedded once, however many pairs it is in; vectors of the same model that dense recall has kept are taken. If that model fails or
@@ -31,6 +32,7 @@ from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
+NAMED = 10  # topics that one run's log names
 ById = dict[int, npt.NDArray[Any]]  # id of a query or document → its vector, shape (dimensions,)
 
 
@@ -38,7 +40,7 @@ ById = dict[int, npt.NDArray[Any]]  # id of a query or document → its vector, 
 class Degraded:
     """How much of the page has no score, and has a light order now."""
 
-    missing: int  # pairs without a score; 0: the page needs no light order
+    missing: int  # pairs without a score, those of refused queries included; 0: the page needs no light order
     topics: int  # topics that these pairs belong to
     fell_back: bool = False  # the sentence-embedding model failed: BM25 orders the pairs
 
@@ -61,9 +63,12 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
     """
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
+    is_work = pairs.column("work").to_numpy(zero_copy_only=False)
     with database.transaction(read_only=True) as connection:
         settled = ledger.settled(connection, run, work, rescore=False)
-    missing = work.filter(pa.array(~settled))
+        query_refused = ledger.query_refused(connection, run, pairs)[is_work]
+        _warn_of_refused(connection, run, work.filter(pa.array(query_refused)))
+    missing = work.filter(pa.array(~settled | query_refused))
     topics = len(missing.column("topic").unique())
     if not missing.num_rows or _is_ordered(store, run, missing):
         return Degraded(missing=missing.num_rows, topics=topics)
@@ -77,6 +82,23 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
         runs.hold_fence(connection, run.run_id, fence)
         db.execute(connection, "degrade.keep_order", run_id=run.run_id, path=file.path, sha256=file.sha256)
     return Degraded(missing=missing.num_rows, topics=topics, fell_back=fell_back)
+
+
+def _warn_of_refused(connection: Connection, run: Run, refused: pa.Table) -> None:
+    """Say in the log which topics have a query that the scorer refuses, and why."""
+    queries = refused.group_by(["topic", "query_id"]).aggregate([]).sort_by("topic").to_pylist()
+    query_ids = sorted({query["query_id"] for query in queries})
+    rows = db.rows(connection, "ledger.refusals", scorer_id=run.scorer_id, query_ids=query_ids)
+    reasons = {row["query_id"]: row["reason"] for row in rows}
+    for query in queries[:NAMED]:
+        log.warning(
+            "run %d: topic %s gets the light order, because the scorer refuses every pair of a query of it: %s",
+            run.run_id,
+            query["topic"],
+            reasons[query["query_id"]],
+        )
+    if len(queries) > NAMED:
+        log.warning("run %d: and %d more such queries", run.run_id, len(queries) - NAMED)
 
 
 def _is_ordered(store: Store, run: Run, missing: pa.Table) -> bool:

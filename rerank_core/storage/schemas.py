@@ -4,8 +4,8 @@ import pyarrow as pa
 
 TIME = pa.timestamp("us", tz="UTC")
 
-# One row for each article of the freshness window. The articles of one cluster have one text or near-copies of it, and
-# follow one another. The first of them that may be shown represents the cluster on the page.
+# One row for each article of the freshness window. The articles of one cluster have one text, near-copies of it, or one link
+# of one source, and follow one another. The first of them that may be shown represents the cluster on the page.
 MEMBERS = pa.schema(
     [
         ("scored_document_id", pa.int64()),  # the cluster: the text that is scored for all of it
@@ -15,7 +15,10 @@ MEMBERS = pa.schema(
         ("began_at", TIME),  # what the cluster's age counts from, of its first article
         ("claimed_hour", TIME),  # null: no article of the cluster was claimed by this run
         ("document_id", pa.int64()),  # the article's own text
-        ("similarity", pa.float32()),  # of the two texts; 1: they are the same
+        (
+            "similarity",
+            pa.float32(),
+        ),  # of the two texts; 1: they are the same; null: the articles have one link alone
         ("revision_id", pa.int64()),
         ("article_id", pa.string()),
         ("source", pa.string()),

@@ -493,8 +493,8 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
                 ),
             )
         connection.exec_driver_sql(
-            "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, title, document_id)"
-            f" SELECT 'news', CAST(document_id AS text), 1, '1', {run.run_id}, at, at, 'x', document_id"
+            "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, began_at, title, document_id)"
+            f" SELECT 'news', CAST(document_id AS text), 1, '1', {run.run_id}, at, at, at, 'x', document_id"
             f" FROM (SELECT document_id, (SELECT until FROM rerank.run WHERE run_id = {run.run_id})"
             "              - (1 + mod(document_id, 70)) * interval '1 hour' AS at FROM rerank.document) d"
         )

@@ -3,13 +3,15 @@
     PYTHONPATH=tests python -m benchmarks.bench_syndication speed [--documents 100000]
     PYTHONPATH=tests python -m benchmarks.bench_syndication window [--leaders 360000] [--new 5000]
     PYTHONPATH=tests python -m benchmarks.bench_syndication news [--only zh] [--show 20]
+    PYTHONPATH=tests python -m benchmarks.bench_syndication stories [--rounds 20]
 
-`speed`: signatures, marks and places of so many documents that come at once, in a process of its own. They are made of
+`speed`: signatures and places of so many documents that come at once, in a process of its own. They are made of
 real sentences, shuffled: one in five is a reprint of an earlier one, with some words changed or its end cut.
 `window`: what a run of so many new texts adds to prepare where so many leaders stand in an embedded Postgres.
 `news`: the stages extract, prepare and recall over the news sets (../shared/data), each article ingested as long after
 the first of its set as it was published; clusters, and the pairs of twelve topics that they save. --show prints clusters,
 for a person to judge; they are not kept, for the texts are their publishers'.
+`stories`: invented stories (invented.py) that differ in names alone, and reprints of them: how many pairs merge.
 
 Figures go to tests/benchmarks/results/syndication.json and syndication.md; a part not asked for keeps those of its last run.
 """
@@ -35,6 +37,7 @@ import pyarrow as pa
 from sqlalchemy import text
 
 from benchmarks.bench_prepare import DATA
+from benchmarks.invented import LANGUAGES, Pair, reprints, two_stories
 from benchmarks.machine import apart, describe
 from benchmarks.reporting import syndication
 from benchmarks.workloads import SAMPLE, corpus, raw_articles
@@ -42,8 +45,8 @@ from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.prepare import clusters, near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
-from rerank_core.prepare.marks import marks as marks_of
 from rerank_core.prepare.near_copies import BANDS, PLACES, Texts
+from rerank_core.prepare.story import Story
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations, schemas, topics
 from rerank_core.storage.copy import copy_in
@@ -60,8 +63,8 @@ Figures = dict[str, Any]
 # ── Speed ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def made_texts(wanted: int, *, seed: int = 1) -> Iterator[str]:
-    """Texts as long as real ones, of real sentences in another order; one in five reprints an earlier one."""
+def made_texts(wanted: int, *, seed: int = 1) -> Iterator[tuple[str, str]]:
+    """(language, text): as long as real texts, of real sentences in another order; one in five reprints an earlier text."""
     rng = random.Random(seed)
     sentences: dict[str, list[str]] = defaultdict(list)
     lengths: list[tuple[str, int]] = []
@@ -73,13 +76,14 @@ def made_texts(wanted: int, *, seed: int = 1) -> Iterator[str]:
         found = re.findall(r"[^。.\n]+[。.\n]", document.text + "\n")
         sentences[row["lang"]] += found
         lengths.append((row["lang"], len(found)))
-    made: list[str] = []
+    made: list[tuple[str, str]] = []
     for number in range(wanted):
         if made and number % 5 == 4:
-            yield _reprint(rng, rng.choice(made))
+            lang, original = rng.choice(made)
+            yield lang, _reprint(rng, original)
             continue
         lang, length = rng.choice(lengths)
-        made.append(" ".join(rng.choices(sentences[lang], k=max(1, length))))
+        made.append((lang, " ".join(rng.choices(sentences[lang], k=max(1, length)))))
         yield made[-1]
 
 
@@ -97,33 +101,66 @@ def measure_speed(documents: int) -> Figures:
 
 
 def _speed(documents: int) -> Figures:
-    texts = list(made_texts(documents))
-    near_copies.signature(texts[0])  # imports
+    made = list(made_texts(documents))
+    near_copies.signature(made[0][1], lang="zh")  # imports
     before = _peak_mib()
-    signatures, signing = _timed(lambda: [near_copies.signature(one) for one in texts])
-    marks, marking = _timed(lambda: [marks_of(one) for one in texts])
-    kept = [number for number, one in enumerate(signatures) if one is not None]
-    every = Texts(
-        np.asarray([signatures[number] for number in kept], dtype=np.uint32),
-        [marks[number] for number in kept],
-        ["xx"] * len(kept),
-        np.zeros(len(kept)),
+    signatures, signing = _timed(lambda: [near_copies.signature(one, lang=lang) for lang, one in made])
+    every = _as_texts(
+        [(*one, sketch) for one, sketch in zip(made, signatures, strict=True) if sketch is not None]
     )
-    nothing = Texts(np.zeros((0, PLACES), dtype=np.uint32), [], [], np.zeros(0))
-    joined, joining = _timed(lambda: near_copies.join(nothing, every, similarity=0.7, hours=72.0))
-    copies = int((joined.leader != np.arange(len(kept))).sum())
+    joined, joining = _timed(lambda: near_copies.join(_as_texts([]), every, similarity=0.7, hours=72.0))
     return {
         "documents": documents,
-        "mean_characters": round(sum(map(len, texts)) / documents),
-        "too_short": documents - len(kept),
-        "near_copies": copies,
+        "mean_characters": round(sum(len(one) for _, one in made) / documents),
+        "too_short": documents - len(every),
+        "near_copies": int((joined.joined != np.arange(len(every))).sum()),
         "vetoed": int(joined.vetoed.sum()),
         "signatures": signing,
-        "marks": marking,
         "places": joining,
-        "all": {name: round(signing[name] + marking[name] + joining[name], 1) for name in signing},
+        "all": {name: round(signing[name] + joining[name], 1) for name in signing},
         "memory_mib": round(_peak_mib() - before),
     }
+
+
+def _as_texts(rows: Sequence[tuple[str, str, Any]]) -> Texts:
+    """(language, text, signature) of texts that came at one time."""
+    return Texts(
+        np.asarray([signature for _, _, signature in rows], dtype=np.uint32).reshape(len(rows), PLACES),
+        [text for _, text, _ in rows],
+        [lang for lang, _, _ in rows],
+        np.zeros(len(rows)),
+        np.full(len(rows), np.nan),
+    )
+
+
+# ── Invented stories ────────────────────────────────────────────────────────────────────────────
+
+
+def measure_stories(rounds: int, *, seed: int = 1) -> Figures:
+    """How many pairs merge, by kind and language: of stories that differ in names alone, and of reprints."""
+    figures: Figures = {}
+    for name, pairs in (("two_stories", two_stories), ("reprints", reprints)):
+        kinds: dict[str, Counter[str]] = defaultdict(Counter)
+        languages: dict[str, Counter[str]] = defaultdict(Counter)
+        for lang in LANGUAGES:
+            for pair in pairs(lang, rounds=rounds, seed=seed):
+                found = _compared(pair)
+                kinds[pair.kind].update(found)
+                languages[lang].update(found)
+        figures[name] = {
+            "kinds": {kind: dict(kinds[kind]) for kind in sorted(kinds)},
+            "languages": dict(languages),
+        }
+    return figures
+
+
+def _compared(pair: Pair) -> dict[str, int]:
+    lang = pair.one.lang
+    both = [str(pair.one), str(pair.other)]
+    rows = [(lang, one, near_copies.signature(one, lang=lang)) for one in both]
+    joined = near_copies.join(_as_texts([]), _as_texts(rows), similarity=0.7, hours=72.0)
+    one, other = (Story(text, lang=lang) for text in both)
+    return {"pairs": 1, "alike": int(one.similarity(other) >= 0.7), "merged": int(joined.joined[1] == 0)}
 
 
 def _timed(work: Any) -> tuple[Any, dict[str, float]]:
@@ -176,15 +213,17 @@ def _fill(resources: pipeline.Resources, leaders: int, new: int) -> None:
         for first in range(0, leaders + new, 20_000):
             numbers = np.arange(first, min(first + 20_000, leaders + new))
             signatures = rng.integers(0, 2**32, size=(len(numbers), PLACES), dtype=np.uint32)
+            told = numbers.tolist()  # the story of each text
             for row, number in enumerate(numbers.tolist()):
                 if number >= leaders and number % 10 == 0:  # shares 0.8 with an earlier one
-                    like = np.random.default_rng(number).integers(0, row or 1)
+                    like = int(np.random.default_rng(number).integers(0, row or 1))
                     signatures[row, : PLACES * 4 // 5] = signatures[like, : PLACES * 4 // 5]
-            _copy(connection, numbers, signatures, leaders)
+                    told[row] = told[like]
+            _copy(connection, numbers, signatures, told, leaders)
         connection.execute(text("ANALYZE rerank.near_copy, rerank.document, rerank.revision"))
 
 
-def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
+def _copy(connection: Any, numbers: Any, signatures: Any, told: Sequence[int], leaders: int) -> None:
     now = datetime.now(UTC)
     ids = (numbers + 1).tolist()
     at = [
@@ -197,10 +236,9 @@ def _copy(connection: Any, numbers: Any, signatures: Any, leaders: int) -> None:
         "month": [now.date().replace(day=1)] * len(ids),
         "lang": ["en"] * len(ids),
         "length": [1_000] * len(ids),
-        "text": [f"text {number} " * 120 for number in ids],
+        "text": [" ".join(f"w{story}x{place}" for place in range(100)) for story in told],
         "terms": ["-"] * len(ids),
         "signature": pa.array([row.astype("<u4").tobytes() for row in signatures], pa.binary()),
-        "marks": ["\n\n"] * len(ids),  # nothing that could contradict
     }
     copy_in(connection, "rerank.document", pa.table(rows))
     revisions = {
@@ -249,10 +287,10 @@ def _place(settings: Settings, leaders: int, new: int) -> Figures:
     assert kept
     return {
         "leaders": leaders,
-        "new": len(found.new),
-        "looked_at": len(found.alike),
+        "new": len(found.texts),
+        "read_with_text": len(found.leaders) + len(found.contents),
         "joined": int(
-            (joined.leader != np.arange(len(found.alike), len(found.alike) + len(found.new))).sum()
+            (joined.joined != np.arange(len(found.leaders), len(found.leaders) + len(found.texts))).sum()
         ),
         "read": finding["seconds"],
         "compared": placing["seconds"],
@@ -366,10 +404,11 @@ def _show(resources: pipeline.Resources, members: Sequence[Mapping[str, Any]], w
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_syndication", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("part", choices=("speed", "window", "news"))
+    parser.add_argument("part", choices=("speed", "window", "news", "stories"))
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--leaders", type=int, default=360_000)
     parser.add_argument("--new", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--show", type=int, default=0)
     parser.add_argument("--only", choices=[file.partition("_")[0] for file in NEWS])
     parser.add_argument(
@@ -385,6 +424,8 @@ def main(given: Sequence[str] | None = None) -> None:
         measured = {"corpus": corpus(), **measure_speed(options.documents)}
     elif options.part == "window":
         measured = measure_window(options.leaders, options.new)
+    elif options.part == "stories":
+        measured = measure_stories(options.rounds)
     else:
         measured = measure_news(options.show, options.only)
     # Read now: another part may have been measured meanwhile.

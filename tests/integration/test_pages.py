@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pages
@@ -86,7 +87,7 @@ def desk(
         _sit_down(patch, url, folder)
         _type("topics apply topics.yaml".split())
         _type("articles load articles.jsonl --published-now".split())
-        _type(["run", "--key", RUN_KEY])
+        _type(["run", "--key", RUN_KEY, "--until", datetime.now(UTC).isoformat()])
         judged = [line.split() for line in (SAMPLE / "qrels.tsv").read_text(encoding="utf-8").splitlines()]
         with Database(url).transaction() as connection:
             connection.exec_driver_sql(

@@ -2,8 +2,8 @@
 -- Texts that can be compared and have no place in a cluster yet, each with its first article: texts of the run, and of
 -- earlier runs that were never published.
 SELECT DISTINCT ON (r.document_id)
-       r.document_id, r.article_id, r.first_ingested_at, least(r.published_at, r.first_ingested_at) AS began_at,
-       d.lang, d.signature, d.marks
+       r.document_id, r.article_id, r.first_ingested_at, r.published_at, r.began_at,
+       d.lang, d.signature, left(d.text, 600) AS opening
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)
 JOIN rerank.document d USING (document_id)
@@ -12,27 +12,32 @@ WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL A
   AND NOT EXISTS (SELECT FROM rerank.near_copy n WHERE n.pipeline = :pipeline AND n.document_id = r.document_id)
 ORDER BY r.document_id, r.first_ingested_at, r.article_id
 
--- name: leaders
--- All leaders that were first ingested in a span of time, with the bands of their signatures.
+-- name: compared
+-- What a new text may join: all leaders, and corrections that joined one, that were first ingested in a span of time,
+-- with the bands of their signatures.
 SELECT document_id, encode(bands, 'hex') AS bands
 FROM rerank.near_copy
-WHERE pipeline = :pipeline AND document_id = leader_document_id AND first_ingested_at BETWEEN :since AND :until
+WHERE pipeline = :pipeline AND (document_id = leader_document_id OR corrects) AND first_ingested_at BETWEEN :since AND :until
 ORDER BY document_id
 
--- name: compared_leaders
--- What a new text is compared with: the leaders that share a band with it, the earliest first.
-SELECT n.document_id, n.first_ingested_at, d.lang, d.signature, d.marks
+-- name: compared_texts
+-- What a new text is compared with: the leaders and corrections that share a band with it, the earliest first.
+SELECT n.document_id, n.leader_document_id, n.first_ingested_at, n.published_at, d.lang, d.signature, d.text
 FROM rerank.near_copy n
 JOIN rerank.document d USING (document_id)
 WHERE n.pipeline = :pipeline AND n.document_id = ANY(CAST(:document_ids AS bigint[]))
 ORDER BY n.first_ingested_at, n.article_id
 
+-- name: contents
+-- The texts of new documents that share a band with another text.
+SELECT document_id, text FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id
+
 -- name: changed
--- Whether the clusters have changed since new texts were compared with them: another number of leaders in the span of
--- time, a joined leader that leads no more, or a new text that is placed or gone.
+-- Whether the clusters have changed since new texts were compared with them: another number of leaders and corrections in
+-- the span of time, a joined leader that leads no more, or a new text that is placed or gone.
 SELECT (SELECT count(*) FROM rerank.near_copy
-        WHERE pipeline = :pipeline AND document_id = leader_document_id
-          AND first_ingested_at BETWEEN :since AND :until) <> :leaders
+        WHERE pipeline = :pipeline AND (document_id = leader_document_id OR corrects)
+          AND first_ingested_at BETWEEN :since AND :until) <> :compared
     OR (SELECT count(*) FROM rerank.near_copy
         WHERE pipeline = :pipeline AND document_id = leader_document_id
           AND document_id = ANY(CAST(:joined_ids AS bigint[]))) <> cardinality(CAST(:joined_ids AS bigint[]))
@@ -44,10 +49,11 @@ SELECT (SELECT count(*) FROM rerank.near_copy
 -- name: begin_again
 -- A cluster begins again if its texts come again long after its leader: the news in it is not as old as the leader.
 UPDATE rerank.near_copy l
-SET article_id = again.article_id, first_ingested_at = again.first_ingested_at, began_at = again.began_at
+SET article_id = again.article_id, first_ingested_at = again.first_ingested_at, published_at = again.published_at,
+    began_at = again.began_at
 FROM (
     SELECT DISTINCT ON (n.leader_document_id)
-           n.leader_document_id, r.article_id, r.first_ingested_at, least(r.published_at, r.first_ingested_at) AS began_at
+           n.leader_document_id, r.article_id, r.first_ingested_at, r.published_at, r.began_at
     FROM rerank.revision r
     JOIN rerank.near_copy n ON n.pipeline = r.pipeline AND n.document_id = r.document_id
     JOIN rerank.near_copy l ON l.pipeline = r.pipeline AND l.document_id = n.leader_document_id

@@ -63,18 +63,17 @@ CREATE TEMP TABLE IF NOT EXISTS new_document (
     length integer,
     text text,
     terms text,
-    signature bytea,
-    marks text
+    signature bytea
 ) ON COMMIT DROP
 
 -- name: documents
 -- Adds the texts that are not known yet, in digest order, so that concurrent runs cannot deadlock. A known document that
 -- was prepared without a signature gets its signature.
-INSERT INTO rerank.document AS d (digest, month, lang, lang_confidence, flags, length, text, terms, signature, marks)
-SELECT digest, month, lang, lang_confidence, string_to_array(flags, ' '), length, text, terms, signature, marks
+INSERT INTO rerank.document AS d (digest, month, lang, lang_confidence, flags, length, text, terms, signature)
+SELECT digest, month, lang, lang_confidence, string_to_array(flags, ' '), length, text, terms, signature
 FROM pg_temp.new_document
 ORDER BY digest
-ON CONFLICT (digest) DO UPDATE SET signature = EXCLUDED.signature, marks = EXCLUDED.marks
+ON CONFLICT (digest) DO UPDATE SET signature = EXCLUDED.signature
 WHERE d.signature IS NULL AND EXCLUDED.signature IS NOT NULL
 
 -- name: revisions

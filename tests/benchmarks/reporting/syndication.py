@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.reporting.tables import table_of_figures
+from benchmarks.reporting.tables import table, table_of_figures
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -16,7 +16,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     ]
     if "speed" in results:
         found = results["speed"]
-        steps = {name: found[name] for name in ("signatures", "marks", "places", "all")}
+        steps = {name: found[name] for name in ("signatures", "places", "all")}
         parts += [
             f"## {found['documents']:,} documents at once",
             f"Of real sentences, shuffled ({found['corpus']}); {found['mean_characters']} characters on average; {found['near_copies']:,} near-copies,"
@@ -27,10 +27,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     if "window" in results:
         parts += [
             "## A run beside a full window",
-            "What placing a run's new texts adds to prepare: bands of all leaders are read and compared, signatures and marks of those alone"
+            "What placing a run's new texts adds to prepare: bands of all leaders are read and compared, signatures and texts of those alone"
             " that share one. Seconds; memory is the peak over that before the start.",
             table_of_figures({f"{results['window']['leaders']:,} leaders": results["window"]}),
         ]
+    if "stories" in results:
+        parts += _stories(results["stories"])
     if "news" in results:
         names = sorted({name for row in results["news"].values() for name in row})
         turned = {
@@ -47,3 +49,24 @@ def markdown(results: Mapping[str, Any]) -> str:
         if "judged" in results:
             parts += [results["judged"]]
     return "\n\n".join(parts) + "\n"
+
+
+def _stories(found: Mapping[str, Any]) -> list[str]:
+    """Invented stories: pairs, those with at least 0.7 of their shingles in common, and those that merge."""
+    parts = [
+        "## Invented stories",
+        "Self-written stories in ten languages (`tests/benchmarks/stories`): pairs that differ in names, or in the outcome, alone; and reprints."
+        " *Alike* pairs have at least 0.7 of their shingles in common: without a veto they would merge.",
+    ]
+    for title, name, by in (
+        ("Two stories, by language", "two_stories", "languages"),
+        ("Two stories, by kind", "two_stories", "kinds"),
+        ("Reprints, by language", "reprints", "languages"),
+        ("Reprints, by what was changed", "reprints", "kinds"),
+    ):
+        rows = [
+            [kind, row["pairs"], row["alike"], row["merged"], f"{100 * row['merged'] / row['pairs']:.1f} %"]
+            for kind, row in found[name][by].items()
+        ]
+        parts += ["\n".join(table([title, "pairs", "alike", "merged", "share"], rows))]
+    return parts

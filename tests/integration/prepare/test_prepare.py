@@ -324,7 +324,7 @@ def helped(monkeypatch: pytest.MonkeyPatch, room: Newsroom, workers: int) -> New
 def left(room: Newsroom) -> list[Any]:
     """What prepare has left in the tables, in the order of revisions."""
     rows = room.sql(
-        "SELECT r.article_id, r.title, d.digest, d.text, d.terms, d.lang, d.lang_confidence, d.flags, d.signature, d.marks, q.reason"
+        "SELECT r.article_id, r.title, d.digest, d.text, d.terms, d.lang, d.lang_confidence, d.flags, d.signature, q.reason"
         " FROM rerank.revision r LEFT JOIN rerank.document d USING (document_id)"
         " LEFT JOIN rerank.quarantine q USING (revision_id) ORDER BY r.revision_id"
     )

@@ -97,7 +97,9 @@ def test_a_damaged_corpus_is_named(folder: Path, name: str, content: str, said: 
 
 
 def test_a_folder_without_a_corpus_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.jsonl cannot be read: No such file or directory$"):
+    with pytest.raises(
+        InputError, match=r"corpus\.jsonl cannot be read: No such file or directory; name a file"
+    ):
         corpus.read(tmp_path)
 
 

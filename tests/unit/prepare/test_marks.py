@@ -1,8 +1,8 @@
-"""Marks keep stories in the same words apart, however a number is written. All texts are invented."""
+"""Marks keep stories in the same words apart, however a number is written; corrections say so. All texts are invented."""
 
 import pytest
 
-from rerank_core.prepare.marks import Marks, marks
+from rerank_core.prepare.marks import is_correction, marks
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,44 @@ def test_other_ways_of_writing_a_number_keep_nothing_apart(one: str, other: str)
     assert not marks(one + body).contradict(marks(other + body))
 
 
-def test_what_marks_say_comes_back_from_their_text() -> None:
-    for text in (
-        "Bridge over the Lys opens\n\nThe town counted 9,000 cars on the first day, a Monday, after four years.",
-        "常务会议\n\n新华社北京10月8日电 会议听取了第三轮检查的汇报。",
-        "No. 3, part II of the 4 stories\n\nin 2024",
-        "nothing\n\nat all",
-    ):
-        assert Marks.of_text(marks(text).to_text()) == marks(text)
+@pytest.mark.parametrize(
+    "title",
+    [
+        "CORRECTED: Jury finds banker not guilty",
+        "Correction: Jury finds banker not guilty",
+        "CORRECTION Jury finds banker not guilty",
+        "UPDATE 2-CORRECTED-Jury finds banker not guilty",
+        "[Corrected] Jury finds banker not guilty",
+        "Jury finds banker not guilty (corrected)",
+        "Jury finds banker not guilty – correction",
+        "更正：陪审团裁定前银行家无罪",
+        "【更正】陪审团裁定前银行家无罪",
+        "陪审团裁定前银行家无罪（更正）",
+        "更正启事：陪审团裁定前银行家无罪",
+        "勘誤：陪審團裁定前銀行家無罪",
+        "訂正：元銀行家に無罪の評決",
+        "정정: 전 은행가에 무죄 평결",
+        "Berichtigung: Bankier nicht schuldig",
+        "Corrección: banquero no culpable",
+        "Исправление: банкир невиновен",
+        "सुधार: बैंकर निर्दोष",
+        "Jury finds banker not guilty\n\n(Corrects verdict in headline and first paragraph)",
+    ],
+)
+def test_a_correction_says_so_in_its_title_or_above_its_body(title: str) -> None:
+    assert is_correction(title + "\n\nA jury found the former banker not guilty on Monday.")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Correction in the stock market deepens",
+        "Corrected forecasts lift shares",
+        "Prisons: corrections officer held",
+        "Korrektur der Prognose erwartet",
+        "正式更正的消息让市场回升",
+        "Jury finds banker guilty\n\nCorrection of the record took the court two hours.",
+    ],
+)
+def test_a_title_that_speaks_of_a_correction_is_none(title: str) -> None:
+    assert not is_correction(title + "\n\nNobody on the quay could say more.")

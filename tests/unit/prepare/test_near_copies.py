@@ -1,15 +1,16 @@
 """Which texts are prints of one story: likeness by shingles, and marks that keep stories apart. All texts are invented."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from rerank_core.prepare import near_copies
-from rerank_core.prepare.marks import Marks, marks
+from rerank_core.prepare import near_copies, shingles
+from rerank_core.prepare.marks import Marks
 from rerank_core.prepare.near_copies import (
     BANDS,
+    COMPARED,
     CROWD,
     LEAST_SHINGLES,
     PLACES,
@@ -17,6 +18,7 @@ from rerank_core.prepare.near_copies import (
     join,
     signature,
 )
+from rerank_core.prepare.story import Story
 
 BRIDGE = (
     "Bridge over the Lys opens at last\n\nThe bridge over the Lys opened on Monday, four years after work began. The mayor"
@@ -37,28 +39,45 @@ def meeting(date: str, matter: str = "农村公路建设", title: str = TITLE) -
     return MEETING.format(title=title, date=date, matter=matter)
 
 
-def texts(*found: str, hours: Sequence[float] | None = None, langs: Sequence[str] | None = None) -> Texts:
-    """These texts, in their order, all ingested at one time."""
-    signatures = [signature(text) for text in found]
+def texts(
+    *found: str,
+    hours: Sequence[float] | None = None,
+    published: Sequence[float] | None = None,
+    langs: Sequence[str] | None = None,
+) -> Texts:
+    """These texts, in their order; all ingested at one time, and published nobody knows when."""
+    codes = langs or [told(text) for text in found]
+    signatures = [signature(text, lang=lang) for text, lang in zip(found, codes, strict=True)]
     assert all(one is not None for one in signatures), "a text of the test is too short"
     return Texts(
         np.asarray(signatures, dtype=np.uint32).reshape(len(found), PLACES),
-        [marks(text) for text in found],
-        langs or ["en"] * len(found),
+        found,
+        codes,
         np.asarray(hours or [0.0] * len(found)),
+        np.asarray(published or [np.nan] * len(found)),
     )
+
+
+def told(text: str) -> str:
+    return "zh" if "\u4e00" <= text[0] <= "\u9fff" else "en"
 
 
 NONE = texts()
 
 
-def leaders(*found: str, similarity: float = 0.7, hours: Sequence[float] | None = None) -> list[int]:
-    """The leader that each text joins, by number; its own: it leads."""
-    return join(NONE, texts(*found, hours=hours), similarity=similarity, hours=72.0).leader.tolist()
+def leaders(
+    *found: str,
+    similarity: float = 0.7,
+    hours: Sequence[float] | None = None,
+    published: Sequence[float] | None = None,
+) -> list[int]:
+    """What each text joins, by number; its own: it leads."""
+    every = texts(*found, hours=hours, published=published)
+    return join(NONE, every, similarity=similarity, hours=72.0).joined.tolist()
 
 
 def likeness(one: str, other: str) -> float:
-    first, second = signature(one), signature(other)
+    first, second = signature(one, lang=told(one)), signature(other, lang=told(other))
     assert first is not None
     assert second is not None
     return float((first == second).mean())
@@ -114,16 +133,19 @@ def test_figures_of_the_body_veto_only_where_each_text_has_some_that_the_other_l
 
 def test_a_text_that_is_too_short_has_no_signature() -> None:
     words = [f"word{number}" for number in range(LEAST_SHINGLES + 2)]
-    assert signature(" ".join(words)) is not None
-    assert signature(" ".join(words[:-1])) is None
-    assert signature("港" * 500) is None, "the same shingle over and over is one"
-    assert signature("") is None
+    assert signature(" ".join(words), lang="en") is not None
+    assert signature(" ".join(words[:-1]), lang="en") is None
+    assert signature("港" * 500, lang="zh") is None, "the same shingle over and over is one"
+    assert signature("", lang="en") is None
 
 
 def drifting(steps: int) -> list[str]:
     """Texts of which each is like the one before, and the last is not like the first."""
     words = [f"word{number}" for number in range(200)]
-    return [" ".join([f"new{n}" for n in range(step * 12)] + words[step * 12 :]) for step in range(steps)]
+    return [
+        " ".join(["by the Lys", *(f"new{n}" for n in range(step * 12)), *words[step * 12 :]])
+        for step in range(steps)
+    ]
 
 
 def test_a_text_is_compared_with_the_leader_alone_and_not_with_those_that_joined_it() -> None:
@@ -139,6 +161,125 @@ def test_of_two_leaders_it_joins_the_one_that_it_is_more_like() -> None:
     assert leaders(far, near, text, similarity=0.5) == [0, 1, 1]
 
 
+ARTICLE = (
+    "Bridge over the Lys opens at last\n\n"
+    "The bridge over the Lys opened on Monday, four years after work began.\n"
+    "The mayor walked across it with the children of the harbour school, while the ferry made its last trip.\n"
+    "The town counted cars on the first day, and the police closed the old quay for an hour.\n"
+    "The footpath is not finished: it follows in spring, when the last cranes have left the eastern bank.\n"
+    "Shopkeepers of the old quay fear for their custom, and have asked for a bus that stops at the market.\n"
+    "The ferry will be shown in the museum of the harbour, beside the engine of the tug that it replaced."
+)
+NOTICE = (
+    "A choir of two hundred voices sang from the balconies of the town hall until the lamps were lit.\n"
+    "Its conductor had written a new piece for the evening, with parts for bells and for the horn of a ship."
+)
+
+
+def lines(text: str, first: int, last: int) -> str:
+    """Some lines of the body, under the title."""
+    title, _, *body = text.split("\n")
+    return "\n".join([title, "", *body[first:last]])
+
+
+@pytest.mark.parametrize(
+    ("change", "joined"),
+    [
+        (lambda text: lines(text, 0, 4), True),
+        (
+            lambda text: lines(text, 0, 4).replace("at last\n\n", "at last\n\nBy Dora Quill, Harbour Post\n"),
+            True,
+        ),
+        (lambda text: lines(text, 0, 4) + "\nCopyright 2026 The Harbour Post. All rights reserved.", True),
+        (lambda text: lines(text, 0, 4) + "\n" + NOTICE, False),
+        (lambda text: lines(text, 0, 3), False),
+        (
+            lambda text: (
+                lines(text, 2, 6).partition(" and have asked")[0]
+                + "\n"
+                + lines(text, 5, 6).partition("\n\n")[2]
+            ),
+            False,
+        ),
+    ],
+    ids=[
+        "two thirds",
+        "with a byline",
+        "with a credit",
+        "and another story",
+        "half of it",
+        "without the beginning",
+    ],
+)
+def test_a_print_of_the_first_two_thirds_is_a_near_copy(change: Callable[[str], str], joined: bool) -> None:
+    print_ = change(ARTICLE)
+    assert Story(ARTICLE, lang="en").similarity(Story(print_, lang="en")) < 0.7
+    assert leaders(ARTICLE, print_) == [0, 0 if joined else 1]
+    assert leaders(print_, ARTICLE) == [0, 0 if joined else 1], "whichever came first"
+
+
+def test_a_digest_is_no_print_of_its_second_story() -> None:
+    digest = "News of the day\n\n" + NOTICE * 2 + "\n" + ARTICLE.partition("\n\n")[2]
+    assert leaders(ARTICLE, digest) == [0, 1]
+
+
+def test_control_without_the_rule_of_cuts_a_print_of_two_thirds_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Story, "is_cut", lambda one, other, **limits: False)
+    assert leaders(ARTICLE, lines(ARTICLE, 0, 4)) == [0, 1]
+
+
+def test_traditional_characters_make_no_difference() -> None:
+    first = meeting("10月8日")
+    traditional = (
+        "李強主持召開國務院常務會議\n\n新華社北京10月8日電 國務院總理10月8日主持召開國務院常務會議，研究部署推動農村公路建設工作，"
+        "聽取有關情況匯報，審議通過一批政策文件。會議指出，要堅持問題導向，完善工作機制，壓實各方責任，確保各項部署落到實處。"
+        "會議強調，要加強統籌協調，形成工作合力，及時回應社會關切，推動相關領域改革不斷取得新進展。會議還研究了其他事項。"
+    )
+    assert likeness(first, traditional) == 1
+    assert leaders(first, traditional) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("अस्पताल में नया विभाग", "अस्पताल में नया विभाग।"),
+        ("مُحَمَّد في المدينة", "محمد في المدينة"),
+        ("İstanbul’da yağmur", "istanbul’da yağmur"),
+    ],
+)
+def test_words_keep_their_marks_and_are_folded(text: str, same: str) -> None:
+    assert shingles.fold(shingles.words(text)) == shingles.fold(shingles.words(same))
+    assert len(shingles.words(text)) == len(text.replace("’", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("published", "joined"),
+    [((0, 71), True), ((0, 73), False), ((8_760, 0), False), ((0, np.nan), True), ((np.nan, 0), True)],
+)
+def test_texts_that_were_published_long_after_one_another_are_two_stories(
+    published: tuple[float, float], joined: bool
+) -> None:
+    assert leaders(BRIDGE, BRIDGE + " More follows.", published=published) == [0, 0 if joined else 1]
+
+
+def test_a_correction_joins_what_it_contradicts_and_a_text_may_join_the_correction() -> None:
+    right = BRIDGE.replace("four years", "five years")
+    corrected = "CORRECTED: " + right
+    assert leaders(BRIDGE, right) == [0, 1]
+    assert leaders(BRIDGE, corrected) == [0, 0]
+    assert leaders(BRIDGE, corrected, right, BRIDGE + " More follows.") == [0, 0, 1, 0]
+    assert leaders(corrected, BRIDGE) == [0, 0], "whichever came first"
+    assert leaders(corrected, "CORRECTED: " + BRIDGE) == [0, 1], "two corrections that differ"
+
+
+def test_a_correction_that_is_little_like_a_text_is_another_story() -> None:
+    other = "CORRECTED: " + BRIDGE.replace("Lys", "Elm").replace("bridge", "tunnel").replace("mayor", "king")
+    assert 0.5 < Story(BRIDGE, lang="en").similarity(Story(other, lang="en")) < 0.8
+    assert leaders(BRIDGE, other, similarity=0.5) == [0, 1]
+
+
 @pytest.mark.parametrize(("hours", "joined"), [(71.0, True), (-71.0, True), (73.0, False), (-73.0, False)])
 def test_only_leaders_of_the_same_time_are_joined(hours: float, joined: bool) -> None:
     assert leaders(BRIDGE, BRIDGE + " More follows.", hours=[0.0, hours]) == [0, 0 if joined else 1]
@@ -146,13 +287,13 @@ def test_only_leaders_of_the_same_time_are_joined(hours: float, joined: bool) ->
 
 def test_only_leaders_of_the_same_language_are_joined() -> None:
     both = texts(BRIDGE, BRIDGE + " More follows.", langs=["en", "de"])
-    assert join(NONE, both, similarity=0.7, hours=72).leader.tolist() == [0, 1]
+    assert join(NONE, both, similarity=0.7, hours=72).joined.tolist() == [0, 1]
 
 
 def test_leaders_that_were_there_before_are_joined_and_keep_their_own_place() -> None:
     before = texts(BRIDGE)
     found = join(before, texts(BRIDGE + " More follows.", meeting("10月8日")), similarity=0.7, hours=72)
-    assert found.leader.tolist() == [0, 2]
+    assert found.joined.tolist() == [0, 2]
     assert found.similarity[0] > 0.9
     assert found.similarity[1] == 1
     assert found.vetoed.tolist() == [False, False]
@@ -185,19 +326,24 @@ def test_texts_that_share_most_shingles_share_a_band() -> None:
     far = texts(meeting("10月8日"))
     both = np.concatenate([near_copies.bands(one.signatures), near_copies.bands(far.signatures)])
     assert both.shape == (2, BANDS)
-    in_reach = near_copies.sharing_a_band(both, near_copies.bands(other.signatures))
-    assert in_reach.tolist() == [True, False]
+    near, new = near_copies.in_reach(both, near_copies.bands(other.signatures))
+    assert near.tolist() == [True, False]
+    assert new.tolist() == [True]
+    _, new = near_copies.in_reach(both[:0], both)
+    assert new.tolist() == [False, False]
+    _, new = near_copies.in_reach(both[:0], np.concatenate([both, near_copies.bands(other.signatures)]))
+    assert new.tolist() == [True, False, True]
 
 
 def test_a_crowd_of_form_letters_is_not_compared_one_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    original = near_copies._by_similarity
+    original = Story.similarity
 
-    def counting(every: Texts, position: int, candidates: Sequence[int], *limits: float) -> object:
-        compared.append(len(candidates))
-        return original(every, position, candidates, *limits)
+    def counting(one: Story, other: Story) -> float:
+        compared.append(1)
+        return original(one, other)
 
-    monkeypatch.setattr(near_copies, "_by_similarity", counting)
-    letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 3 * CROWD)]
+    monkeypatch.setattr(Story, "similarity", counting)
+    letters = [BRIDGE.replace("9,000", str(number)) for number in range(10_000, 10_000 + 2 * CROWD)]
     assert leaders(*letters) == list(range(len(letters)))
-    assert max(compared) < 2.5 * CROWD
+    assert len(compared) <= COMPARED * len(letters)
