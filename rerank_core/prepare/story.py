@@ -34,6 +34,7 @@ NOUN_CAPITALS = ("de", "lb")  # languages in which every noun has a capital
 OPENING = 3  # lines of a body in which a byline or a dateline may be
 BYLINE = 8  # words of a byline, at most
 DATELINE = 12  # words of a dateline, at most
+BRACKET = 5  # words of a dateline before its bracket
 LONGEST_WORD = 20  # characters of a Chinese word
 FRAME = 20  # shingles at either end of a body that may be a credit
 
@@ -44,7 +45,8 @@ _BREAK = regex.compile(
     r"[.!?…:;|\n()（）\[\]【】。！？।]|\s[-–—]|[-–—]\s"
 )  # a sentence, or part of it, ends before it
 _ENDED = regex.compile(r"[.!?…。！？।]")  # a sentence ends with it
-_DATELINE = regex.compile(r"[)）】\]]|\s[-–—]|[-–—]\s")  # a dateline ends with it
+_OPENED, _CLOSED = regex.compile(r"[(（【\[]"), regex.compile(r"[)）】\]]")
+_DASH = regex.compile(r"\s[-–—]|[-–—]\s")  # a dateline ends with it
 _CHINESE_DATELINE = "电讯"  # 新华社北京10月8日电, 本报讯
 _TIME = regex.compile("[今昨明前后当][天日晚晨早]|[上下中]午|凌晨|傍晚|深夜|晚间|早上|晚上|近日|日前")
 _ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\u0300-\u036f]+")
@@ -192,16 +194,23 @@ class Story:
             is_sentence = behind == len(gaps) or _ENDED.search(gaps[behind])
             if not is_sentence and weight(self.words[first:behind]) <= BYLINE:
                 found.update(range(first, behind))
-                continue
-            for at in range(first + 1, behind):
-                if weight(self.words[first:at]) > DATELINE:
-                    break
-                ends = _DATELINE.search(gaps[at])
-                if ends or (gaps[at] and self.words[at - 1] in _CHINESE_DATELINE):
-                    found.update(range(first, at))
-                if ends:
-                    break
+            found.update(range(first, self._end_of_dateline(first, behind)))
         return frozenset(found)
+
+    def _end_of_dateline(self, first: int, behind: int) -> int:
+        """Where the dateline ends with which a line begins; where it begins, if it is none."""
+        end, is_open = first, False
+        for at in range(first + 1, behind):
+            length = weight(self.words[first:at])
+            gap = self._gaps[at]
+            if length > DATELINE:
+                break
+            if gap and self.words[at - 1] in _CHINESE_DATELINE:
+                end = at
+            is_open |= bool(_OPENED.search(gap)) and (length <= BRACKET or end == at)
+            if _DASH.search(gap) or (is_open and _CLOSED.search(gap)):
+                return at
+        return end
 
     def _told(self, place: Place) -> Iterator[int]:
         """The words at a place that are in no credit."""

@@ -17,7 +17,7 @@ paper names itself.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import product
 
@@ -45,19 +45,19 @@ _DAYS = frozenset(
 
 def veto(one: Story, other: Story) -> str | None:
     """Why the two similar texts are two stories; None: they print one story."""
-    if one.marks.contradict(other.marks):
-        return "marks"
-    return _veto_of_titles(one, other) or _veto_of_places(one, other)
-
-
-def _veto_of_titles(one: Story, other: Story) -> str | None:
-    if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
-        return "titles"
     headlines = (story.forms[slice(*story.title)] for story in (one, other))
     matcher = SequenceMatcher(None, *headlines, autojunk=False)
-    if matcher.ratio() < ONE_FORM:
-        return None
+    same_form = matcher.ratio() >= ONE_FORM
+    if one.marks.contradict(other.marks, same_form=same_form):
+        return "marks"
+    if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
+        return "titles"
     changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+    return (_veto_of_titles(one, other, changed) if same_form else None) or _veto_of_places(one, other)
+
+
+def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Place]]) -> str | None:
+    """The veto of two titles of one form, which differ at these places."""
     for here, there in changed:
         if other.lacks(one.title_names(here)) and one.lacks(other.title_names(there)):
             return "titles"
