@@ -58,6 +58,6 @@ def test_near_copies_are_named_with_the_row_that_stands_for_them(news, get):
     assert row.copies == 3
     assert f'title="{", ".join(row.copy_sources)}">3</td>' in get("/topic", slug=row.topic)
     text = re.sub(r"\s+", " ", Reader(get("/article", id="zh-0072")).text)
-    assert "Other articles with this text or a near-copy of it" in text
+    assert "Other articles with this text, a near-copy of it, or its link" in text
     assert text.count("a near-copy") >= 3
     assert "shown as another article of its cluster" in get("/article", id="zh-0072")
