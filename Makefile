@@ -33,7 +33,7 @@ unit-slower:
 unit-rest:
 	@$(run) pytest -q tests/unit $(slower:%=--ignore=%)
 
-test: setup ## Run every test, in two processes (ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
+test: setup ## Run the tests, in two processes (ARGS=--long adds long variants, ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
 	@exec .venv/bin/python tests/side_by_side.py $(ARGS)
 
 faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)

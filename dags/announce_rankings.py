@@ -4,9 +4,9 @@
 |---|---|---|
 | **page** | says which publication frontends see from now on | asset `rankings_current` |
 
-The ranking DAG starts this DAG for each publication that the pointer moved to. Its own asset `rankings` has partitions,
-and an event with a partition never starts a DAG with `schedule=[asset]`. **Trigger** this DAG by hand after a rollback:
-it then announces the current page.
+The ranking DAG starts this DAG for each publication that the pointer moved to, and `watch_rankings` does so for what was left over. The asset `rankings`
+has partitions, and an event with a partition never starts a DAG with `schedule=[asset]`. **Trigger** this DAG by hand after a rollback to a page that was
+announced before: it then announces the current page.
 """
 
 from airflow.sdk import DAG

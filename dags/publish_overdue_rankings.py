@@ -3,7 +3,7 @@
 | task | what it does | what it leaves |
 |---|---|---|
 | **publish** | publishes the run with the scores that exist; pairs without a score follow in BM25 order; skipped if the run is published | the page, asset `rankings` |
-| **announce** | tells that the page moved; skipped if it did not | asset `rankings_current` |
+| **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records the age of the page and what was scored so far | metrics |
 | **verdict** | does nothing; its state makes the dag run red if the gate made `publish` red | |
 

@@ -6,12 +6,12 @@
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
 | **page_deadline** | makes the DAG `publish_overdue_rankings` publish the page if it is late, whatever scoring does | |
-| **embed** | makes the vectors that dense recall compares, in pool `gpu`; does nothing for other strategies | vectors |
+| **embed** | makes the vectors that dense recall compares, in pool `gpu` if the embedder needs a device; does nothing for other strategies | vectors |
 | **recall** | picks each topic's best candidates, and cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
 | **degrade** | orders the unscored pairs by BM25; skipped if every pair has a score | light order |
 | **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, if the gate finds the scores wrong | the page, asset `rankings` |
-| **announce** | tells that the page moved; skipped if it did not | asset `rankings_current` |
+| **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records latency, errors and score drift | metrics |
 | **verdict** | does nothing; its state makes the dag run red if `publish` is, while announce and observe go on | |
 

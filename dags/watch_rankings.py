@@ -1,10 +1,11 @@
-"""Tell Airflow's metrics how old the page is.
+"""Tell Airflow's metrics how old the page is, and announce what a task that died has not announced.
 
 | task | what it does |
 |---|---|
-| **watch** | sends `page_age` and `page_degraded` of the page that frontends see; skipped if there is no page yet |
+| **watch** | starts `announce_rankings` for each publication in the outbox; sends `page_age` and `page_degraded` of the page that frontends see; skipped if there is no page yet |
 
-So the age also grows while no dag run publishes. If Airflow's metrics are off, nothing is scheduled.
+So the age also grows while no dag run publishes. If Airflow's metrics are off, nothing is scheduled: the task `announce` of the next dag run then empties the
+outbox.
 """
 
 from airflow.sdk import DAG

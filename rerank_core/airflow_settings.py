@@ -5,6 +5,7 @@ They need no Airflow, so that `rerank settings` and `rerank doctor` know them to
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, ImportString, ValidationError, field_validator
@@ -12,23 +13,29 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from rerank_core.errors import SettingsError
-from rerank_core.settings import Cron, PositiveFloat, Settings, plain
+from rerank_core.settings import Cron, PositiveFloat, Settings, wrong
 
 
 class AirflowSettings(BaseSettings):
     """Settings of the DAGs. Dotted names are of objects that every worker can import."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RERANK_AIRFLOW_", env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix="RERANK_AIRFLOW_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     pipelines: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
+        repr=False,
         description="JSON: each pipeline's name and the settings it has of its own; one DAG for each. "
         "Empty means one pipeline, RERANK_PIPELINE.",
     )
     executor_config: dict[str, Any] | ImportString[Any] = Field(
         default_factory=dict,
+        repr=False,
         description="executor_config of the scoring tasks: JSON, or the dotted name of one.",
     )
     notify_failed: tuple[ImportString[Any], ...] = Field(
@@ -50,6 +57,11 @@ class AirflowSettings(BaseSettings):
     watch_schedule: Cron = Field(
         default="*/5 * * * *",
         description="Cron expression of the metrics on the page's age, in UTC; nothing runs while Airflow's metrics are off.",
+    )
+    lock_folder: Path | None = Field(
+        default=None,
+        description="Folder of the lock files by which scoring tasks of several users of one host take turns at a device; none: a"
+        " folder of this user's own in the host's temp folder.",
     )
     pool_slots: int = Field(
         default=1, gt=0, description="Slots of the scoring pool when the scheduler has to create it."
@@ -84,9 +96,7 @@ class AirflowSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            first = error.errors()[0]
-            name = "RERANK_AIRFLOW_" + str(first["loc"][0]).upper()
-            raise SettingsError(f"{name} = {first['input']!r}: {plain(first['msg'])}; correct it") from None
+            raise SettingsError(f"{wrong(cls, error)}; correct it") from None
         except NotJson as error:
             name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
             raise SettingsError(f"{name} is not JSON; correct it") from None

@@ -232,15 +232,19 @@ def raise_blocked(published: Mapping[str, Any], *, pipeline: str) -> None:
 
 
 def approve(
-    resources: Resources, *, run_id: int, reason: str, actor: str | None = None
+    resources: Resources, *, run_id: int, reason: str, on_behalf_of: str | None = None
 ) -> dict[str, Any] | None:
     """Approve a blocked run, and publish it with its scores as a new version of it.
 
     Returns what the stage publish returns; None if the run was approved and published before. The pointer goes to
-    the new version only if no newer run is the page. Raises what gate.approve and the stage raise.
+    the new version only if no newer run is the page. `on_behalf_of`: see gate.decide. Raises what gate.approve and the stage raise.
     """
     first = gate.approve(
-        resources.database, run_id=run_id, pipeline=resources.settings.pipeline, reason=reason, actor=actor
+        resources.database,
+        run_id=run_id,
+        pipeline=resources.settings.pipeline,
+        reason=reason,
+        on_behalf_of=on_behalf_of,
     )
     if not first:
         with resources.database.transaction(read_only=True) as connection:

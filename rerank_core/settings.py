@@ -7,15 +7,18 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
-from rerank_core.errors import SettingsError
+from rerank_core.errors import HIDDEN, SettingsError, shown
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
+USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
 DEFAULT_SOURCE = "rerank.source_article"
 SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+# A name in SQL. What a quoted name may hold ends no quotes, is no placeholder, and ends no $-quoted text.
+_NAME = r'[A-Za-z_][A-Za-z0-9_]*|"[\w .-]+"'
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -40,21 +43,35 @@ def _check_slug(value: str) -> str:
 
 
 def _check_relation(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?", value):
+    if not re.fullmatch(rf"(?:{_NAME})(?:\.(?:{_NAME}))?", value):
         raise ValueError(
             "this is not a view's or table's name of letters a-z, digits and _ that begins with no digit, with or"
-            " without its schema and a dot before it"
+            " without its schema and a dot before it; a name with capitals, blanks or other letters needs double"
+            ' quotes, such as public."Feed"'
         )
     return value
 
 
+def relation_names(value: str) -> list[str]:
+    """The names of a relation, as Postgres reads them: without quotes, a name is folded to lower case."""
+    return [name[1:-1] if name.startswith('"') else name.lower() for name in re.findall(_NAME, value)]
+
+
 Cron = Annotated[str, AfterValidator(_check_cron)]
+
+ENCODE = "percent-encode signs such as @, #, ? and / in a password"
+_URLS = {
+    "redis_url": ({"redis", "rediss", "unix"}, "redis://user:password@host:6379/0"),
+    "milvus_url": ({"http", "https", "tcp", "unix"}, "http://user:password@host:19530"),
+}
 
 
 class Settings(BaseSettings):
     """Settings of one pipeline."""
 
-    model_config = SettingsConfigDict(env_prefix="RERANK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RERANK_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: str = Field(
         default="postgresql+psycopg2://postgres:@localhost:5432/news",
@@ -64,7 +81,7 @@ class Settings(BaseSettings):
     store_url: str = Field(
         default="file:///var/lib/news-rerank",
         repr=False,
-        description="Folder of the artifacts, shared by all workers: file:///…, s3://… or gs://….",
+        description="Folder of the artifacts, shared by all workers: file:///…, s3://…, gs://… or an absolute path.",
     )
     pipeline: Annotated[str, AfterValidator(_check_slug)] = Field(
         default="news", description="Name that topics, runs and pages are kept under."
@@ -76,7 +93,7 @@ class Settings(BaseSettings):
     )
     source_view: Annotated[str, AfterValidator(_check_relation)] = Field(
         default=DEFAULT_SOURCE,
-        description="View or table that articles are claimed from, with or without its schema.",
+        description='View or table that articles are claimed from, with or without its schema; a name with capitals is quoted: public."Feed".',
     )
     source_deletes: Literal["hide", "ignore"] = Field(
         default="hide",
@@ -119,7 +136,7 @@ class Settings(BaseSettings):
     )
     light_model: str = Field(
         default="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
-        description="Sentence-embedding checkpoint of that light order: a local folder or a hub name.",
+        description="Sentence-embedding checkpoint of that light order: a local folder, a hub name, or use-multilingual.",
     )
     light_seconds: PositiveFloat = Field(
         default=120.0,
@@ -146,7 +163,7 @@ class Settings(BaseSettings):
     )
     embedding_model: str = Field(
         default="Qwen/Qwen3-Embedding-0.6B",
-        description="Embedding checkpoint of dense recall: a local folder or a hub name.",
+        description="Embedding checkpoint of dense recall: a local folder, a hub name, or use-multilingual, which needs no GPU.",
     )
     milvus_url: str | None = Field(
         default=None,
@@ -247,6 +264,11 @@ class Settings(BaseSettings):
         """Whether documents and queries are embedded before recall."""
         return self.recall in {"dense", "milvus", "hybrid"}
 
+    @property
+    def embedding_needs_device(self) -> bool:
+        """Whether the task embed waits for a device, as a scoring task does: its embedder is an engine's."""
+        return self.recall_needs_vectors and self.embedding_model != USE_MULTILINGUAL
+
     @field_validator(
         "source_url",
         "boilerplate_rules",
@@ -262,6 +284,15 @@ class Settings(BaseSettings):
         """An empty value counts as unset only if unset is the default: an empty model must not mean another model's page."""
         return None if value == "" else value
 
+    @field_validator("model", "light_model", "embedding_model")
+    @classmethod
+    def _refuse_url(cls, value: str) -> str:
+        if (
+            "://" in value
+        ):  # with the user and token that it may hold, every message of the model would show it
+            raise ValueError("this is a URL; give a local folder, or a hub name such as owner/name")
+        return value
+
     @field_validator("database_url", "source_url")
     @classmethod
     def _name_the_driver(cls, value: str | None) -> str | None:
@@ -276,28 +307,35 @@ class Settings(BaseSettings):
             raise ValueError("this is no Postgres URL; write postgresql+psycopg2://user@host/name")
         url = f"postgresql+psycopg2://{rest}"
         try:
-            make_url(url)
+            host = make_url(url).host or ""
         except (ArgumentError, ValueError):
             raise ValueError(
                 "its user, host, port or name cannot be read; check the part after ://"
             ) from None
+        if "@" in host:  # the driver would name the rest of the password as a host
+            raise ValueError(f"its host cannot be read; {ENCODE}")
         return url
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "milvus_url")
     @classmethod
-    def _read_redis_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
+    def _read_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        schemes, form = _URLS[str(info.field_name)]
+        if value is None or (
+            info.field_name == "milvus_url" and value.endswith(".db") and "://" not in value
+        ):
+            return value
         from urllib.parse import urlsplit
 
         # No message may show a part of the value: it can hold a password.
         try:
             parts = urlsplit(value)
             there = parts.path if parts.scheme == "unix" else parts.hostname
-            if parts.scheme not in {"redis", "rediss", "unix"} or not there or parts.port == 0:
+            if parts.scheme not in schemes or not there or parts.port == 0:
                 raise ValueError
         except ValueError:
-            raise ValueError("this is no Redis URL; write redis://user:password@host:6379/0") from None
+            raise ValueError(f"this cannot be read; write {form}, and {ENCODE}") from None
+        if parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError(f"its host cannot be read; {ENCODE}")
         return value
 
     @classmethod
@@ -311,16 +349,11 @@ class Settings(BaseSettings):
         try:
             return cls(**(_own_settings(pipeline) | given))
         except ValidationError as error:
-            first = error.errors()[0]
-            name = "RERANK_" + str(first["loc"][0]).upper()
-            shown = "(hidden)" if name.endswith("_URL") else repr(first["input"])
-            raise SettingsError(
-                f"{name} = {shown}: {plain(first['msg'])}; correct it and start again"
-            ) from None
+            raise SettingsError(f"{wrong(cls, error)}; correct it and start again") from None
         except UnreadableValue as error:  # of a list or a mapping
             name = "RERANK_" + str(error).partition('field "')[2].partition('"')[0].upper()
             raise SettingsError(
-                f"""{name} = {os.environ.get(name)!r} is not JSON; write it like {name}='["one", "two"]'"""
+                f"""{name} = {shown(os.environ.get(name))} is not JSON; write it like {name}='["one", "two"]'"""
             ) from None
 
     def of(self, pipeline: str) -> Self:
@@ -347,9 +380,15 @@ def _own_settings(pipeline: str) -> dict[str, Any]:
     return given
 
 
-def plain(message: str) -> str:
-    """What pydantic says, without its own words before the sentence of a check of ours."""
-    return message.removeprefix("Value error, ")
+def wrong(group: type[BaseSettings], error: ValidationError) -> str:
+    """The first wrong setting: its variable, its value unless that may be a secret, and what is wrong."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    variable = f"{group.model_config['env_prefix']}{field}".upper()
+    value = shown(first["input"]) if group.model_fields[field].repr else HIDDEN
+    if first["type"] == "import_error" and value == HIDDEN:  # pydantic's own sentence repeats the value
+        return f"{variable} = {value}: this is neither JSON nor the dotted name of an object that can be imported here"
+    return f"{variable} = {value}: {first['msg'].removeprefix('Value error, ')}"
 
 
 @cache

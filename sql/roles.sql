@@ -31,6 +31,20 @@ BEGIN
         END IF;
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), wanted);
     END LOOP;
+    -- So that an upgrade can end a reader that it waits for, and a transaction that a reader has forgotten ends by itself. A
+    -- limit that is there already stays.
+    FOREACH wanted IN ARRAY ARRAY[{source_text}, {frontend_text}]::name[] LOOP
+        EXECUTE format('GRANT %I TO %I', wanted, {owner_text});
+        IF NOT EXISTS (
+            SELECT FROM pg_db_role_setting s, unnest(s.setconfig) AS limit_set
+            WHERE s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = wanted))
+              AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+              AND limit_set LIKE 'idle_in_transaction_session_timeout=%'
+        ) THEN
+            EXECUTE format('ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = %L',
+                           wanted, current_database(), '10min');
+        END IF;
+    END LOOP;
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), {writer_text});
     -- What PUBLIC may do, frontends may do.
     {exclusive}EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
@@ -124,7 +138,7 @@ BEGIN
             ('turn',               'INSERT, UPDATE'),
             ('vector',             'INSERT, DELETE'),   -- vector_1, vector_2, …: one for each embedder
             ('pointer',            NULL),   -- moved by functions that check the rules
-            ('pointer_move',       NULL),
+            ('pointer_move',       'UPDATE (announced_at)'),   -- what Airflow was told
             ('alembic_version',    NULL)
         ) AS r (name, rights)
         JOIN pg_class c ON c.relnamespace = 'rerank'::regnamespace AND c.relkind IN ('r', 'p')

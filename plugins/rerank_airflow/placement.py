@@ -5,8 +5,12 @@ pools. So the scheduler creates a missing pool when it starts, and leaves an exi
 the DAG processor create it too: Airflow tells a job's type only after this hook.)
 
 An engine takes most of a GPU's memory when it starts. Pools count tasks over all hosts and do not know devices. So two
-shards on one host would start two engines on one GPU, and one engine would die. One lock file for each device, in the
-host's temp folder, prevents that: the kernel frees the lock when its holder ends, however it ends.
+shards on one host would start two engines on one GPU, and one engine would die. One lock file for each device prevents
+that: the kernel frees the lock when its holder ends, however it ends.
+
+Whoever can open a lock file can hold it for ever, and so stop all scoring. So the files are in a folder that only this user
+can enter. Two users whose tasks share a host do not see each other's folders: give both RERANK_AIRFLOW_LOCK_FOLDER, a folder
+of a group that has no other members. A folder that everybody can write is refused.
 
 The plugin loads this module in every component, so the settings are imported inside the functions.
 """
@@ -14,10 +18,11 @@ The plugin loads this module in every component, so the settings are imported in
 import fcntl
 import logging
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,11 +39,11 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
     """Arguments of a scoring task: pool, queue, executor settings, and the time after which it counts as hung."""
     from rerank_airflow.settings import AirflowSettings, settings_of
 
-    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    settings = settings_of(pipeline)
     args: dict[str, Any] = {
         "pool": settings.gpu_pool,
-        "executor_config": airflow.executor_config,
-        "execution_timeout": timedelta(minutes=2 * settings.scoring_minutes + airflow.scoring_grace_minutes),
+        "executor_config": AirflowSettings.load().executor_config,
+        "execution_timeout": _hung_after(pipeline),
     }
     if settings.gpu_queue is not None:
         args["queue"] = settings.gpu_queue
@@ -46,10 +51,21 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
 
 
 def embedding_args(pipeline: str) -> dict[str, Any]:
-    """As `scoring_args` if recall needs vectors; else empty, because a task that does nothing waits for no device."""
+    """As `scoring_args` if the embedder needs a device. An embedder on the CPU waits for none, and can hang too."""
     from rerank_airflow.settings import settings_of
 
-    return scoring_args(pipeline) if settings_of(pipeline).recall_needs_vectors else {}
+    settings = settings_of(pipeline)
+    if settings.embedding_needs_device:
+        return scoring_args(pipeline)
+    return {"execution_timeout": _hung_after(pipeline)} if settings.recall_needs_vectors else {}
+
+
+def _hung_after(pipeline: str) -> timedelta:
+    """The time after which a task that stops at the deadline of scoring counts as hung."""
+    from rerank_airflow.settings import AirflowSettings, settings_of
+
+    minutes = 2 * settings_of(pipeline).scoring_minutes + AirflowSettings.load().scoring_grace_minutes
+    return timedelta(minutes=minutes)
 
 
 @hookimpl
@@ -113,10 +129,10 @@ def device() -> Iterator[str]:
 
 def _take(names: tuple[str, ...]) -> tuple[int, str]:
     """An open, locked handle and the name of its device. Sleeps in Python, so that signals get through."""
-    waited = False
+    waited, paths = False, {name: lock_path(name) for name in names}
     while True:
-        for name in names:
-            handle = _open(lock_path(name))
+        for name, path in paths.items():
+            handle = _open(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -133,15 +149,50 @@ def _take(names: tuple[str, ...]) -> tuple[int, str]:
 
 
 def lock_path(name: str) -> Path:
-    """The lock file of a device, the same for every process of this host."""
+    """The lock file of a device, the same for every process of this host that excludes the others.
+
+    Raises SettingsError if strangers could hold it.
+    """
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
-    return Path(tempfile.gettempdir()) / f"news-rerank-device-{safe}.lock"
+    return _lock_folder() / f"device-{safe}.lock"
+
+
+def _lock_folder() -> Path:
+    """The folder of the lock files; made if it is this user's own."""
+    from rerank_airflow.settings import AirflowSettings
+    from rerank_core.errors import SettingsError
+
+    shared = AirflowSettings.load().lock_folder
+    folder = shared or Path(tempfile.gettempdir()) / f"news-rerank-{os.getuid()}"
+    if shared is None:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+    try:
+        found = folder.lstat()
+    except OSError as error:
+        raise SettingsError(
+            f"RERANK_AIRFLOW_LOCK_FOLDER = {str(folder)!r}: {error.strerror}; make it, with mode 2770 and the group of the"
+            " users that share it"
+        ) from None
+    if shared is None:
+        is_safe = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    else:
+        is_safe = not found.st_mode & stat.S_IWOTH
+    if not stat.S_ISDIR(found.st_mode) or not is_safe:
+        raise SettingsError(
+            f"{folder} is no folder of this user's own, or others can enter it: they could hold every device; remove it, or set"
+            " RERANK_AIRFLOW_LOCK_FOLDER to a folder that no stranger can write"
+        )
+    return folder
 
 
 def _open(path: Path) -> int:
-    """Open for locking only; this needs no write access, so another user may have made the file."""
+    """Open for locking only; this needs no write access, so another user of the folder may have made the file."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         return os.open(path, flags)
     except FileNotFoundError:
-        return os.open(path, flags | os.O_CREAT, 0o644)
+        handle = os.open(path, flags | os.O_CREAT, 0o640)
+        with suppress(PermissionError):  # another user has just made it
+            os.fchmod(handle, 0o640)  # whatever the umask: the group may lock it
+        return handle

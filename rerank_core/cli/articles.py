@@ -35,7 +35,7 @@ def load(
     """Load articles; a line replaces the stored article of the same id if they differ.
 
     Each line is a JSON object with article_id (or id) and any of title, url, summary, body (or body_html, text), lang,
-    source, published_at. Bad lines are reported and left out. The exit code is 1 if no line was good or the file breaks off.
+    source, published_at (ISO 8601, RFC 822, or seconds or milliseconds since 1970). Bad lines are reported and left out. The exit code is 1 if no line was good or the file breaks off.
     """
     from rerank_core.cli.printing import clean, console, print_bad_line
     from rerank_core.extract.articles import load_articles
@@ -95,6 +95,11 @@ def _print_report(name: str, report: "LoadReport") -> None:
             f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20]
         )
         say(f"fields that the article source does not have were left out: {fields}")
+    if report.undated:
+        say(
+            f"{report.undated:,} lines have a published_at that means none, such as 1970-01-01: their age counts from"
+            " ingestion"
+        )
     if not report.bad and report.blank == report.lines:
         say(f"{name} holds no article", style="yellow")
 

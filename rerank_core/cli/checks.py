@@ -1,6 +1,8 @@
 """`rerank doctor` and `rerank settings`: what this host is and has."""
 
+import json
 import os
+import re
 from typing import Any
 
 import typer
@@ -45,7 +47,7 @@ def settings() -> None:
     print_table(
         ("variable", "value", "default", "meaning"),
         [
-            (variable, _shown(value), "the same" if equal else _shown(default), meaning)
+            (variable, _shown(variable, value), "the same" if equal else _shown(variable, default), meaning)
             for (variable, value, default, meaning), equal in zip(rows, same, strict=True)
         ],
         styles=["" if equal else "bold" for equal in same],
@@ -54,7 +56,33 @@ def settings() -> None:
         say(f"{unknown}: it changes nothing", style="yellow")
 
 
-def _shown(value: Any) -> str:
-    from rerank_core.cli.printing import hide_password
+def _shown(variable: str, value: Any) -> str:
+    """A value without passwords."""
+    from rerank_core.errors import HIDDEN, shown_url
 
-    return "unset" if value is None else hide_password(str(value))
+    if value is None:
+        return "unset"
+    text = str(value)
+    if variable == "RERANK_AIRFLOW_PIPELINES":
+        return _without_secrets(text)
+    if variable == "RERANK_AIRFLOW_EXECUTOR_CONFIG" and not re.fullmatch(r"[\w.:]*", text):
+        return HIDDEN  # JSON, which may set passwords in a container's environment
+    return shown_url(text)
+
+
+def _without_secrets(text: str) -> str:
+    """The settings of each pipeline; in place of one that may hold a password, that it is set."""
+    from rerank_core.errors import HIDDEN
+    from rerank_core.settings import Settings
+
+    plain = {name for name, field in Settings.model_fields.items() if field.repr}
+    try:
+        return json.dumps(
+            {
+                pipeline: {name: value if name in plain else HIDDEN for name, value in own.items()}
+                for pipeline, own in json.loads(text).items()
+            },
+            ensure_ascii=False,
+        )
+    except (ValueError, AttributeError):
+        return HIDDEN

@@ -22,7 +22,7 @@ def show(
 
 def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
     """Print the current page of a pipeline. Raises InputError if `topic` is not on it."""
-    from rerank_core.cli.printing import print_table, say
+    from rerank_core.cli.printing import print_table, say, shortened
     from rerank_core.errors import InputError
     from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
@@ -61,7 +61,7 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
             ),
             style=f"bold {STYLES[topic_row['state']]}",
         )
-        say(topic_row["query"])
+        say(shortened(topic_row["query"]))
         print_table(
             ("rank", "score", "title", "source", "age", "new", "flags"),
             [_cells(article) for article in articles if article["topic"] == topic_row["topic"]],
@@ -142,7 +142,11 @@ def _state(row: "Mapping[Any, Any]") -> str:
 
 def _unscored(topic: "Mapping[Any, Any]") -> list[str]:
     """Pairs of the topic that the run recalled and did not score, by reason; nothing if there are none."""
-    reasons = (("missing", "not scored yet"), ("left_out", "left out over the budget"))
+    reasons = (
+        ("missing", "not scored yet"),
+        ("refused", "refused by the scorer"),
+        ("left_out", "left out over the budget"),
+    )
     return [f"{topic[name]:,} {why}" for name, why in reasons if topic[name]]
 
 

@@ -4,7 +4,6 @@ In a file or pipe nothing is cut and no control code is written. In a terminal t
 cannot move the cursor, change colours or turn the reading direction.
 """
 
-import re
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from rich.text import Text
 UNCUT = 100_000  # columns of a file
 GAP = 3  # between two columns of a table
 NARROWEST = 12  # that a shortened column gets
+SHORT = 100  # characters of a query in a heading or a cell
 JOINERS = "\u200c\u200d"  # belong to the spelling of several scripts
 
 
@@ -75,6 +75,12 @@ def say(text: str = "", *, style: str = "") -> None:
     console().print(Text(clean(text)), style=style, soft_wrap=True)
 
 
+def shortened(text: str) -> str:
+    """A text of people in one line of at most SHORT characters; a longer one ends with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
+
+
 def print_bad_line(screen: Console, name: str, number: int, reason: str) -> None:
     """Report a line of a file that was left out."""
     screen.print(f"{name}, line {number:,}: {clean(reason)}", style="yellow", soft_wrap=True)
@@ -92,14 +98,6 @@ def _clean_character(character: str, lines: bool) -> str:
     if category == "Cf":
         return character if character in JOINERS else ""
     return " " if character.isspace() else "\ufffd"
-
-
-def hide_password(url: str) -> str:
-    """A URL without its password or keys."""
-    hidden = re.sub(r"(://[^:/@]*):.+@", r"\1:***@", url)
-    return re.sub(
-        r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE
-    )
 
 
 def show_age(age: timedelta) -> str:

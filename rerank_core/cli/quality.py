@@ -26,8 +26,8 @@ def evaluate(
     against: Annotated[
         str,
         typer.Option(
-            help="What to compare with: bm25, scorer:N, run:N, another pipeline's name, or none."
-            " With --corpus: bm25, a checkpoint, or none."
+            help="What to compare with: bm25, meaning, scorer:N, run:N, another pipeline's name, or none."
+            " With --corpus: bm25, meaning, a checkpoint, or none."
         ),
     ] = "bm25",
     corpus: Annotated[
@@ -128,6 +128,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
     from rerank_core.cli.printing import console
     from rerank_core.evaluation import corpus as judged
     from rerank_core.models import scorers
+    from rerank_core.models.numpy_embedder import NumpyEmbedder
     from rerank_core.settings import Settings
 
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -135,7 +136,12 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
     chosen = Settings.load()
     texts = judged.read(folder, queries=queries)
     light = judged.by_bm25(texts, candidates=candidates)
-    models = [chosen.model] + ([against] if against not in (None, "bm25") else [])
+    others = {
+        "bm25": lambda: light,
+        "meaning": lambda: judged.by_meaning(texts, NumpyEmbedder(), light.scores),
+    }
+    other = [others[against]()] if against in others else []  # first, because it is quick to fail
+    models = [chosen.model] + ([] if against is None or against in others else [against])
     orders = []
     for model in models:
         settings = chosen.model_copy(update={"model": model})
@@ -152,7 +158,7 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
                     ),
                 )
             )
-    return [*orders, light] if against == "bm25" else orders
+    return [*orders, *other]
 
 
 def _print_topics(report: "Report") -> None:

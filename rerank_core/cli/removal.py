@@ -7,7 +7,7 @@ import typer
 from rerank_core.cli.options import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rerank_core.operations.removal import Blocked, Forgotten
     from rerank_core.settings import Settings
@@ -32,11 +32,11 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         article_id=article,
         reason=reason,
     )
-    say(f"article {article} is blocked in pipeline {settings.pipeline}: {_where(found, 'it was on')}")
+    say(f"article {article} is hidden in pipeline {settings.pipeline}: {_where(found, 'it was on')}")
 
 
 def unblock(article: Article, pipeline: Pipeline = None) -> None:
-    """Show a blocked article again."""
+    """Show a hidden article again."""
     from rerank_core.cli.printing import say
     from rerank_core.operations import removal
     from rerank_core.settings import Settings
@@ -51,7 +51,7 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
         article_id=article,
     )
     say(
-        f"article {article} is not blocked in pipeline {settings.pipeline} any more: {_where(found, 'it is on')}"
+        f"article {article} is not hidden in pipeline {settings.pipeline} any more: {_where(found, 'it is on')}"
     )
 
 
@@ -59,7 +59,6 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text everywhere, for good; no later claim of its id brings it back."""
     from rerank_core.operations import removal
     from rerank_core.settings import Settings
-    from rerank_core.storage import source
     from rerank_core.storage.store import Store
 
     settings = Settings.load(pipeline=pipeline)
@@ -72,10 +71,7 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
         reason=reason,
     )
     _print_forgotten(article, found, store.full_path)
-    if not source.is_default(settings):
-        from rerank_core.cli.printing import say
-
-        say(f"the source {settings.source_view} was not changed: delete the article there, too")
+    _print_unreached(removal.unreached(settings, is_local=store.local_folder is not None))
 
 
 def _database(settings: "Settings") -> "Database":
@@ -121,5 +117,20 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
     print_table(("removed", "number"), [(name, f"{number:,}") for name, number in removed], right=("number",))
     for path in found.reissued:
         say(f"the page was published again without it: {full_path(path)}")
-    for path in found.due:
-        say(f"due for deletion at {found.due_at:%Y-%m-%d %H:%M} UTC: {full_path(path)}")
+    for pipeline in found.shown_in:
+        say(
+            f"the topic files of pipeline {pipeline} could not be replaced and may still show it: run"
+            f" `rerank maintain --pipeline {pipeline}` as soon as the store answers",
+            style="yellow",
+        )
+    for path, due_at in {**dict.fromkeys(found.due, found.due_at), **found.folders}.items():
+        say(f"due for deletion at {due_at:%Y-%m-%d %H:%M} UTC: {full_path(path)}")
+
+
+def _print_unreached(places: "Sequence[str]") -> None:
+    from rerank_core.cli.printing import say
+
+    say()
+    say("What this command cannot reach:")
+    for place in places:
+        say(f"- {place}")

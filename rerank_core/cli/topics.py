@@ -20,12 +20,19 @@ def apply(
 ) -> None:
     """Make the topics of a file the pipeline's topics; all of them or none."""
     from rerank_core.cli.printing import print_table, say
+    from rerank_core.errors import InputError
+    from rerank_core.models.scorers import refused_queries
     from rerank_core.settings import settings
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database
 
     wanted = topics.load_topics(file)
     pipeline = settings().pipeline
+    refused = refused_queries(settings(), wanted)
+    if refused:
+        raise InputError(
+            f"{file.name} has {len(refused)} texts that the model refuses:\n  " + "\n  ".join(refused)
+        )
     with Database(settings().database_url).transaction(read_only=dry_run) as connection:
         done = (topics.plan if dry_run else topics.apply)(connection, pipeline, wanted)
     print_table(
@@ -41,6 +48,12 @@ def apply(
         say(
             f"{file.name} has no topic: {done.count('deactivate')} that pipeline {pipeline} had in use"
             f" {'would be' if dry_run else 'are'} deactivated, and its next page shows none",
+            style="yellow",
+        )
+    if refused is None:
+        say(
+            f"the model {settings().model} is not on this host, so the lengths of the queries are not checked; `rerank"
+            " doctor` does so on a host that scores",
             style="yellow",
         )
     say(
@@ -87,7 +100,7 @@ def list_topics() -> None:
 
 def _differences(change: "TopicChange") -> str:
     if change.before is None:
-        return change.topic.query
+        return _shown(change.topic.query)
     return "; ".join(
         f"{name}: {_shown(getattr(change.before, name))} → {_shown(getattr(change.topic, name))}"
         for name in change.fields
@@ -95,10 +108,14 @@ def _differences(change: "TopicChange") -> str:
 
 
 def _shown(value: Any) -> str:
+    from rerank_core.cli.printing import shortened
+
+    if isinstance(value, str):
+        return shortened(value)
     if isinstance(value, dict):
         value = tuple(f"{name}: {text}" for name, text in value.items())
     if isinstance(value, tuple):
-        return f"[{', '.join(value)}]"
+        return shortened(f"[{', '.join(value)}]")
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

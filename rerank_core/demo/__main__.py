@@ -22,7 +22,8 @@ from rerank_core.demo.airflow_environment import PASSWORD, USER
 from rerank_core.demo.evaluate import evaluate
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
-from rerank_core.errors import RerankError
+from rerank_core.errors import ModelError, RerankError
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.models.weights import resolve_model
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
@@ -202,18 +203,28 @@ def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) ->
 
 
 def judge(teller: Teller, sitting: Sitting, database: Database, *, pipeline: str) -> None:
-    """Print how good the ranking is beside BM25 and chance, by the sample's own judgements."""
+    """Print how good the ranking is beside meaning, BM25 and chance, by the sample's own judgements."""
     run = show.last_run(database, pipeline=pipeline)
     assert run is not None
+    try:
+        embedder, missing = NumpyEmbedder(), None
+    except ModelError as error:
+        embedder, missing = None, error
     found = evaluate(
         database=database,
         store=Store(sitting.settings["RERANK_STORE_URL"]),
         run_id=run,
         qrels_file=SAMPLE / "qrels.tsv",
+        embedder=embedder,
     )
     name = "the demonstration checkpoint" if sitting.demonstration else sitting.model
     teller.head(f"How good is it? {found[0].topics} topics of invented news, ranked by {name}")
     show.quality(teller, found)
+    teller.say(
+        "  meaning is the order of use-multilingual, a small embedder that needs no GPU"
+        if missing is None
+        else f"  not ordered by meaning: {missing}"
+    )
     teller.say(
         "  It shows that the pipeline works. The sample is too small and too neat to compare models with."
     )

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
@@ -26,6 +27,10 @@ from rerank_core.errors import RetryableError, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FINISHED = frozenset({"success", "failed"})
+
+
+class NoAnswer(RetryableError):
+    """Airflow's API did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,7 @@ class AirflowSandbox:
             self.check()
             try:
                 health = self._call("GET", "/monitor/health", anonymous=True)
-            except (OSError, HTTPException, RetryableError):
+            except RetryableError:
                 health = {}
             states = {
                 name: (health.get(name) or {}).get("status") or "starting"
@@ -245,11 +250,13 @@ class AirflowSandbox:
         `on_poll` gets the task instances twice a second.
         """
         deadline = time.monotonic() + timeout_seconds
+        state = "unknown"
         while True:
-            state = str(self._call("GET", f"/dags/{dag_id}/dagRuns/{dag_run_id}")["state"])
-            tasks = self.tasks(dag_id, dag_run_id)
-            if on_poll:
-                on_poll(tasks)
+            with suppress(NoAnswer):  # a busy machine: ask again
+                state = str(self._call("GET", f"/dags/{dag_id}/dagRuns/{dag_run_id}")["state"])
+                tasks = self.tasks(dag_id, dag_run_id)
+                if on_poll:
+                    on_poll(tasks)
             if state in FINISHED:
                 return state
             self.check()
@@ -291,6 +298,8 @@ class AirflowSandbox:
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")[:500]
             raise RetryableError(f"Airflow answered {error.code} to {method} {url}: {said}") from None
+        except (OSError, HTTPException) as error:  # a time-out, or no connection
+            raise NoAnswer(f"Airflow did not answer {method} {url}: {error}; see {self.logs}") from None
 
 
 def free_port(asked: int | None) -> int:

@@ -21,10 +21,13 @@ from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation.evaluate import SEED, Order, Scores
 from rerank_core.evaluation.judgements import Judgements, read_file
 from rerank_core.models.base import Scorer
+from rerank_core.models.embedding import Embedder
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
+from rerank_core.storage.bounded import read_bounded
 
+LARGEST = 1 << 30  # bytes of a file
 SAY_PAIRS = 200  # between two reports of progress
 
 
@@ -124,6 +127,20 @@ def by_scorer(
     return order(name, corpus, scores)
 
 
+def by_meaning(corpus: Corpus, embedder: Embedder, candidates: Scores) -> Order:
+    """The candidates of each query by the cosine of its vector and theirs. Raises EngineError if the embedder fails."""
+    wanted = sorted({document for found in candidates.values() for document in found})
+    place = {document: number for number, document in enumerate(wanted)}
+    texts = {document.id: document.text for document in corpus.documents}
+    documents = embedder.embed_documents([texts[document] for document in wanted]).astype(np.float64)
+    queries = embedder.embed_queries([(DEFAULT_INSTRUCTION, query.text) for query in corpus.queries])
+    scores = {
+        query.id: {document: float(documents[place[document]] @ vector) for document in candidates[query.id]}
+        for query, vector in zip(corpus.queries, queries.astype(np.float64), strict=True)
+    }
+    return order("meaning", corpus, scores)
+
+
 def order(name: str, corpus: Corpus, scores: Scores) -> Order:
     """These scores with the corpus's judgements and languages."""
     return Order(
@@ -133,9 +150,9 @@ def order(name: str, corpus: Corpus, scores: Scores) -> Order:
 
 def _texts(file: Path) -> list[Text]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        lines = read_bounded(file, most=LARGEST, what=str(file)).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -20,10 +20,13 @@ import pyarrow.compute as pc
 
 from rerank_core.errors import InputError, SettingsError
 from rerank_core.evaluation.judgements import RELEVANT, Judgements
+from rerank_core.models.embedding import Embedder
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.storage import artifacts, ledger, runs
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
+from rerank_core.storage.pair_texts import read_pair_texts
 from rerank_core.storage.store import Store
 
 MEASURES = ("nDCG@10", "RR", "R@50")
@@ -250,6 +253,20 @@ class RunPairs:
         light = self._pairs.column("light_score").to_numpy().astype(np.float64)
         return self._by_topic(light, ~np.isnan(self._logits(self.run.scorer_id)))
 
+    def by_meaning(self, embedder: Embedder) -> Scores:
+        """topic → article → cosine of query and document, of the pairs that the run's scorer has scored.
+
+        Raises EngineError if the embedder fails.
+        """
+        scored = ~np.isnan(self._logits(self.run.scorer_id))
+        with self._database.transaction(read_only=True) as connection:
+            texts = read_pair_texts(connection, self._pairs.filter(pa.array(scored)))
+        cosine = np.full(len(scored), np.nan)
+        cosine[scored] = texts.cosines(
+            embedder.embed_queries(texts.queries), embedder.embed_documents(texts.documents)
+        )
+        return self._by_topic(cosine, scored)
+
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:
         """These scores with the judgements of the run's topics, each by the article that stands for its cluster."""
         judged_ids = sorted({article for of in judgements.values() for article in of})
@@ -313,8 +330,9 @@ def orders(
 ) -> list[Order]:
     """The order of a run, and the order that it is compared with. `run_id` None means the run behind the page.
 
-    `against`: bm25 (the same pairs in the light order), scorer:N (the same pairs as another scorer scored them), run:N,
-    the name of another pipeline, or None for nothing. Raises InputError if it is none of these, or has no score.
+    `against`: bm25 (the same pairs in the light order), meaning (the same pairs by the embedder that needs no GPU),
+    scorer:N (the same pairs as another scorer scored them), run:N, the name of another pipeline, or None for nothing.
+    Raises InputError if it is none of these, or has no score, ModelError if that embedder is not installed.
     """
     first = RunPairs(database, store, run_id or runs.current_run(database, pipeline))
     if run_id is not None and first.run.pipeline != pipeline:
@@ -323,6 +341,8 @@ def orders(
     made = [first.order(name, _some(first.by_model(), name), judgements)]
     if against == "bm25":
         made.append(first.order("BM25", first.by_light(), judgements))
+    elif against == "meaning":
+        made.append(first.order("meaning", first.by_meaning(NumpyEmbedder()), judgements))
     elif against is not None and against.startswith("scorer:"):
         number = _number(against)
         with database.transaction(read_only=True) as connection:
@@ -344,7 +364,9 @@ def _run_of(database: Database, against: str) -> int:
     try:
         return runs.current_run(database, against)
     except InputError as error:
-        raise InputError(f"against {against!r} is not bm25, none, scorer:N or run:N; {error}") from None
+        raise InputError(
+            f"against {against!r} is not bm25, meaning, none, scorer:N or run:N; {error}"
+        ) from None
 
 
 def _some(scores: Scores, name: str) -> Scores:

@@ -3,7 +3,6 @@
 A grade of 1 or more is relevant. Two judgements of one pair with different grades are an error, never a choice.
 """
 
-import gzip
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,8 +11,10 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.storage import database as db
+from rerank_core.storage.bounded import read_bounded
 
 RELEVANT = 1  # least grade that counts as relevant
+LARGEST = 64 << 20  # bytes of a file: millions of judgements
 
 Judgements = Mapping[str, Mapping[str, int]]  # topic → article → grade
 
@@ -37,12 +38,9 @@ def read_file(file: Path) -> Judgements:
     names the columns is skipped. Raises InputError, which names the wrong line.
     """
     try:
-        content = file.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"qrels {file} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        text = read_bounded(file, most=LARGEST, what=f"qrels {file}").decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"qrels {file} cannot be read: {error}") from error
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
         cells = [cell.strip() for cell in (line.strip("\r\n").split("\t") if "\t" in line else line.split())]

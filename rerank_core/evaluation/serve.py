@@ -5,13 +5,16 @@ control token that is written out in a text becomes a real one. It also repairs 
 without any of these, its scores equal those of the scorer in this process. The prompt's template is made from prompt.py,
 so the two cannot differ.
 
-The server's key guards only some of vLLM's routes; `OnlyScoring` closes the others.
+The server's key guards only some of vLLM's routes; `OnlyScoring` closes the others. On an address of this machine alone it
+also refuses a request under any other host's name: a page of the web may have its own name point here, and then its
+scripts count as ours.
 """
 
 import ctypes
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -164,11 +167,7 @@ def _on_cpu() -> bool:
 
 
 def _check_address(host: str, port: int) -> None:
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if not is_local and not os.environ.get(KEY):
+    if not _is_local(host) and not os.environ.get(KEY):
         raise InputError(f"host {host} is open to others: set {KEY} to a key, or serve on 127.0.0.1")
     try:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
@@ -240,7 +239,7 @@ Message = dict[str, Any]
 
 
 class OnlyScoring:
-    """ASGI middleware of the server: it answers the paths in OPEN_PATHS, and nothing else."""
+    """ASGI middleware of the server: it answers the paths in OPEN_PATHS, to those who call it by its name, and nothing else."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
@@ -251,13 +250,38 @@ class OnlyScoring:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """Pass the request on, or answer 404; close a socket."""
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in OPEN_PATHS):
+        """Pass the request on, or answer 404, or 421 to a foreign name; close a socket."""
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            body = b'{"error": "this server has /v1/score, /v1/rerank, /v1/models and /health"}'
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": 404, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-        else:
+        elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
+        elif not _is_meant(scope):
+            await _refuse(send, 421, "this server is called localhost or 127.0.0.1")
+        elif scope["path"] not in OPEN_PATHS:
+            await _refuse(send, 404, "this server has /v1/score, /v1/rerank, /v1/models and /health")
+        else:
+            await self._app(scope, receive, send)
+
+
+def _is_meant(scope: Message) -> bool:
+    """Whether a request that needs no key, because it came to an address of this machine alone, names this machine."""
+    if os.environ.get(KEY) or not _is_local(str((scope.get("server") or [""])[0])):
+        return True
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    name = re.fullmatch(r"(?:\[([^][]*)\]|([^][:]*))(?::\d*)?", hosts[0]) if len(hosts) == 1 else None
+    return name is not None and _is_local(name[1] or name[2])
+
+
+def _is_local(host: str) -> bool:
+    """Whether a name or address is one of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, why: str) -> None:
+    body = json.dumps({"error": why}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

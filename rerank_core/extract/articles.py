@@ -49,6 +49,9 @@ class LoadReport:
     blank: int
     complete: bool  # the file was read to its end
     ignored: Mapping[str, int]  # fields that the article source does not have → lines that have them
+    undated: int = (
+        0  # lines whose published_at means none, in whatever bucket; they are loaded without a date
+    )
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class _Load:
         self._complete = True
         self._counts: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
+        self._undated = 0
         self._seen: dict[bytes, tuple[int, bytes]] = {}  # digest of the id → line, digest of the content
         self._batch: list[Mapping[str, Any]] = []
         self._characters = 0
@@ -111,6 +115,7 @@ class _Load:
         self.lines = line.number
         self._complete &= not line.breaks_off
         self._ignored.update(line.ignored)
+        self._undated += line.undated
         if line.reason is not None:
             self._refuse(line.number, line.reason)
         elif line.row is None:
@@ -165,7 +170,13 @@ class _Load:
         buckets = {name: self._counts[name] for name in ("inserted", "updated", "unchanged", "bad", "blank")}
         if sum(buckets.values()) != self.lines:
             raise RuntimeError(f"{self.lines} lines were read, but {buckets} were counted")
-        return LoadReport(lines=self.lines, complete=self._complete, ignored=dict(self._ignored), **buckets)
+        return LoadReport(
+            lines=self.lines,
+            complete=self._complete,
+            ignored=dict(self._ignored),
+            undated=self._undated,
+            **buckets,
+        )
 
 
 @contextmanager

@@ -2,16 +2,16 @@
 
 One line cannot spoil another: whatever is wrong with a line becomes a reason that belongs to its number. A line names
 an article with `article_id` (or `id`). All other fields are optional: title, url, summary, body (or `body_html`,
-`text`), lang, source, published_at. Unknown fields are left out.
+`text`), lang, source, published_at (dates.py reads it). Unknown fields are left out.
 """
 
 import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from rerank_core.extract.dates import read_date
 from rerank_core.storage import json_lines
 
 LONGEST_LINE = 20 * 1024 * 1024  # bytes
@@ -29,6 +29,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "published_at": ("published_at",),
 }
 KNOWN = frozenset(name for names in NAMES.values() for name in names)
+_NUMBERS = {"article_id": (int,), "published_at": (int, float)}  # types of JSON that are read as text
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Line:
     row: Mapping[str, Any] | None = None
     reason: str | None = None
     ignored: frozenset[str] = frozenset()  # fields that the article source does not have
+    undated: bool = False  # its published_at means that there is none
     breaks_off: bool = False  # the file cannot be read further
 
 
@@ -60,10 +62,13 @@ def read_line(raw: bytes, number: int, *, assume_utc: bool) -> Line:
         row = {name: _text(fields, name) for name in NAMES}
         row["article_id"] = _article_id(row["article_id"])
         row["title"] = row["title"] or ""
+        written = row["published_at"] or ""
+        published_at = read_date(written, assume_utc=assume_utc) if written.strip() else None
         return Line(
             number,
-            row={**row, "published_at": _time(row["published_at"], assume_utc=assume_utc)},
+            row={**row, "published_at": published_at},
             ignored=frozenset(fields.keys() - KNOWN),
+            undated=published_at is None and bool(written.strip()),
         )
     except ValueError as error:
         return Line(number, reason=str(error))
@@ -75,7 +80,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
         value = fields.get(alias)
         if value is None:
             continue
-        if name == "article_id" and isinstance(value, int) and not isinstance(value, bool):
+        if type(value) in _NUMBERS.get(name, ()):
             value = str(value)
         if not isinstance(value, str):
             raise ValueError(f"{alias} is {json_lines.kind(value)}, not text")
@@ -93,21 +98,3 @@ def _article_id(value: str | None) -> str:
     if len(value) > LONGEST_ID:
         raise ValueError(f"article_id has {len(value):,} characters; {LONGEST_ID} is the most")
     return value
-
-
-def _time(value: str | None, *, assume_utc: bool) -> datetime | None:
-    if value is None or not value.strip():
-        return None
-    shown = repr(value if len(value) <= 40 else value[:39] + "…")
-    try:
-        time = datetime.fromisoformat(value.strip())
-    except ValueError:
-        raise ValueError(
-            f"published_at {shown} is not an ISO 8601 time such as 2026-11-22T16:00:00Z"
-        ) from None
-    if time.tzinfo is None and not assume_utc:
-        raise ValueError(f"published_at {shown} has no UTC offset; add one, or load with --assume-utc")
-    try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"published_at {shown} is out of the calendar") from None

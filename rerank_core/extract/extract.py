@@ -4,20 +4,31 @@ There is no watermark: the next run claims rows that commit late or out of order
 ran. Rows from before the lookback are counted; a run that is opened with an earlier `since` takes them. Claim and raw
 text go into one transaction under a lock of the pipeline, so that no revision is lost, claimed twice, or claimed without
 its text. Every source row lands in exactly one bucket; if the sum is wrong, nothing is committed.
+
+What a claim keeps of a row is as the source has it, but for white space around the link, and dates that mean none.
 """
 
+import unicodedata
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from rerank_core.errors import SourceError
+from rerank_core.extract.dates import ZEROS, ZONES, longest_age
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs
 from rerank_core.storage.database import Database
 from rerank_core.storage.source import Relations, Source, check_contract, copy_snapshot
+
+# What is taken off the ends of a link: white space, controls, and marks that nobody sees.
+BLANKS = "".join(
+    sign
+    for sign in (*map(chr, range(1, 0x3001)), "\ufeff")
+    if sign.isspace() or unicodedata.category(sign) in {"Cc", "Cf"}
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,9 @@ class Extracted:
     later: int  # ingested at or after the run's `until`
     forgotten: int  # their articles were forgotten, and stay so
     invalid: int  # article_id, version or ingested_at is null
+    dates_ignored: (
+        int  # of the claimed: published_at means none or is long before; the age counts from ingestion
+    )
 
 
 def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> Extracted:
@@ -74,6 +88,10 @@ def _claim(connection: Connection, run: Run, fence: int, view: str, read: Relati
                 run_id=run.run_id,
                 since=run.window.since,
                 until=run.window.until,
+                zeros=list(ZEROS),
+                zones=ZONES,
+                longest_age=longest_age(run.window),
+                blanks=BLANKS,
             )
     except (IntegrityError, ProgrammingError) as error:
         _refuse_duplicates(connection, view, relations, run, error)
@@ -81,7 +99,7 @@ def _claim(connection: Connection, run: Run, fence: int, view: str, read: Relati
     result = Extracted(**counts)
     if result.claimed:
         _refuse_duplicates(connection, view, relations, run, None)
-    buckets = [count for name, count in asdict(result).items() if name != "sighted"]
+    buckets = [count for name, count in asdict(result).items() if name not in {"sighted", "dates_ignored"}]
     if result.sighted != sum(buckets):
         raise SourceError(f"source view {view}: the rows do not add up: {result}; is article_id unique?")
     db.execute(connection, "extract.claimed", run_id=run.run_id, **asdict(result))

@@ -83,7 +83,8 @@ RANKING = (
     Column(
         "url",
         "text",
-        "The link as the source gave it, if it is `http://` or `https://`. Nothing else about it is checked: escape it.",
+        "The link as the source gave it, without white space around it, if it is `http://` or `https://`. Nothing else about it"
+        " is checked: escape it.",
         null="the source gave no link, or a link of another kind",
     ),
     Column(
@@ -101,8 +102,8 @@ RANKING = (
     Column(
         "published_at",
         "timestamp with time zone",
-        "When the article was published, as the source says. It is not checked, and may be in the future.",
-        null="the source does not say",
+        "When the article was published, as the source says. It may be in the future, or long before `first_ingested_at`.",
+        null="the source does not say, or says the zero of a clock, such as 1970-01-01",
     ),
     Column(
         "first_ingested_at",
@@ -144,8 +145,9 @@ RANKING = (
     Column(
         "light_score",
         "real",
-        "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`; else BM25 over the texts of the"
-        " page's window, which is 0 if no word of the query is in the text.",
+        "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`, or −1 to −0.5 for a text in a"
+        " language that the embedding model does not know; else BM25 over the texts of the page's window, which is 0 if no word"
+        " of the query is in the text.",
         unit="BM25, or cosine",
         promise="relative",
     ),
@@ -194,8 +196,9 @@ RANKING = (
     Column(
         "began_at",
         "timestamp with time zone",
-        "What the age counts from: the earlier of `published_at` and `first_ingested_at` of the cluster's first article. A"
-        " reprint makes no story young.",
+        "What the age counts from: the earlier of `published_at` and `first_ingested_at` of the cluster's first article;"
+        " `first_ingested_at` if `published_at` is longer before it than the freshness window and 365 days. A reprint makes no"
+        " story young.",
     ),
     Column(
         "copy_sources",
@@ -231,7 +234,13 @@ TOPIC = (
     ),
     Column("from_ledger", "integer", "Of these, scored before the run.", unit="pairs"),
     Column("scored", "integer", "Of these, scored by the run.", unit="pairs"),
-    Column("refused", "integer", "Of these, refused by the scorer; they are not scored again.", unit="pairs"),
+    Column(
+        "refused",
+        "integer",
+        "Of these, refused by the scorer; they are not scored again. If it refused every pair of a query, their articles"
+        " follow in the second block.",
+        unit="pairs",
+    ),
     Column(
         "missing",
         "integer",
@@ -245,7 +254,7 @@ TOPIC = (
         "Rows of the topic's ranking as it was published, in both blocks. Articles that were hidden since are counted.",
         unit="rows",
     ),
-    Column("page_degraded", "boolean", "At least one topic of the page has pairs without a score."),
+    Column("page_degraded", "boolean", "At least one topic of the page is `degraded`."),
     _RUN_ID,
     _VERSION,
     _PUBLICATION_ID,
@@ -263,7 +272,7 @@ TOPIC = (
 # State of a topic → meaning. Of the states from `degraded` on, a topic has the first that applies; else it is `full`.
 STATES = {
     "full": "all pairs that the run asked for are scored",
-    "degraded": "some pairs have no score: they follow in a second block, with `ranked_by` = `bm25` or `embedding` and `logit` null",
+    "degraded": "some pairs have no score, or the scorer refuses a query of the topic: their articles follow in a second block, with `ranked_by` = `bm25` or `embedding` and `logit` null",
     "stale": "the run was limited to other topics; this topic is carried forward",
     "partial": "some pairs are over the run's budget, or the scorer before still ranks the topic while the new scorer fills it",
     "abstained": "no row, and rightly so: nothing passed `min_score`, or nothing was recalled",

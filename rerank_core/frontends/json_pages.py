@@ -129,12 +129,23 @@ def read_latest(store: Store, pipeline: str) -> Mapping[str, Any] | None:
         return None
     try:
         found = json.loads(content)
-        is_ours = (
-            isinstance(found, dict) and found.get("format") == FORMAT and {"pages", "topics"} <= set(found)
-        )
-        return found if is_ours else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+    return found if _is_ours(found, pipeline) else None
+
+
+def _is_ours(found: Any, pipeline: str) -> bool:
+    """Whether this is a latest.json of ours: of this format, and its topic files are in the one folder that it names."""
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return False
+    folder, topics = found.get("pages"), found.get("topics")
+    if not isinstance(folder, str) or not isinstance(topics, dict):
+        return False
+    pages = [topic.get("page") if isinstance(topic, dict) else None for topic in topics.values()]
+    names = [Store.parse(page) if isinstance(page, str) else None for page in (folder, *pages)]
+    return folder.startswith(f"{pipeline}/") and all(
+        name is not None and name.folder == folder for name in names
+    )
 
 
 def is_current(latest: Mapping[str, Any] | None, page: RowMapping) -> bool:

@@ -210,6 +210,7 @@ def _mapped_errors(server: Server) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What the server or the system said, without the command that redis-py puts before it."""
+    """What the server or the system said, without the command that redis-py puts before it and that servers repeat after it."""
     lines = (str(error).strip() or type(error).__name__).splitlines()
-    return lines[0].rpartition("caused error: ")[2].rstrip(".")
+    said = lines[0].rpartition("caused error: ")[2]
+    return said.partition(", with args beginning with")[0].rstrip(".")  # AUTH has the password there

@@ -96,6 +96,7 @@ class FakeScorer:
     - `fail_at_chunk`: the chunk of this number, from 0, is a failed step
     - `fail_at_text`: a chunk with a document that contains this text is a failed step
     - `refuse_text`: a document that contains this text is refused
+    - `refuse_query`: each pair whose query contains this text is refused
     - `seconds_per_pair`: sleeps so long for each pair, for tests of deadlines
     - `constant`: the logit of every pair, as a wrong model gives it
     - `canary_margin`: what its canary showed
@@ -110,6 +111,7 @@ class FakeScorer:
         fail_at_chunk: int | None = None,
         fail_at_text: str | None = None,
         refuse_text: str | None = None,
+        refuse_query: str | None = None,
         seconds_per_pair: float = 0.0,
         constant: float | None = None,
         canary_margin: float | None = 1.0,
@@ -132,6 +134,7 @@ class FakeScorer:
         self._fail_at_chunk = fail_at_chunk
         self._fail_at_text = fail_at_text
         self._refuse_text = refuse_text
+        self._refuse_query = refuse_query
         self._seconds_per_pair = seconds_per_pair
 
     def score(
@@ -149,16 +152,18 @@ class FakeScorer:
                 self.finished = True
                 raise ChunkFailed("a step failed (told to)", suspects=chunk)
             time.sleep(self._seconds_per_pair * len(chunk))
-            taken = [
-                pair for pair in chunk if not self._refuse_text or self._refuse_text not in pair.document
-            ]
-            refused = [Refusal(pair, "told to refuse it") for pair in chunk if pair not in taken]
+            refused = [Refusal(pair, "told to refuse it") for pair in chunk if self._refuses(pair)]
+            taken = [pair for pair in chunk if not self._refuses(pair)]
             self.chunks += 1
             yield ScoredChunk(tuple(map(self._score, taken)), tuple(refused))
 
     def close(self) -> None:
         """See Scorer.close."""
         self.finished = True
+
+    def _refuses(self, pair: Pair) -> bool:
+        texts = ((self._refuse_text, pair.document), (self._refuse_query, pair.query))
+        return any(told and told in text for told, text in texts)
 
     def _score(self, pair: Pair) -> Score:
         query_words = set(pair.query.lower().split())

@@ -21,11 +21,16 @@ from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.encoding import Encoder, read_tokenizer, sanitise
 from rerank_core.models.identity import Checkpoint, Family, Identity, read_checkpoint, weights_digest
 from rerank_core.models.prompt import QWEN3, RULES
+from rerank_core.settings import USE_MULTILINGUAL
+from rerank_core.storage.languages import UNKNOWN, comparable
 
 FAMILY = "qwen3-embedding"
 END = "<|endoftext|>"  # the token whose last hidden state is the embedding
 QUERY = "Instruct: {}\nQuery:{}"
 MAX_QUERY_TOKENS = 512  # of instruction and query together; what is longer is cut
+
+# Family → the languages that its vectors are good for; a family that is not listed is taken to know every language.
+LANGUAGES = {USE_MULTILINGUAL: frozenset("ar de en es fr it ja ko nl pl pt ru th tr zh".split())}
 
 # The released weights lack the prefix "model." of a causal model.
 EMBEDDERS = tuple(
@@ -66,6 +71,12 @@ class Embedder(Protocol):
     def close(self) -> None:
         """Release the engine's memory. May be called twice."""
         ...
+
+
+def knows(family: str, lang: str) -> bool:
+    """Whether vectors of this family of embedders are good for texts in this language. `und` counts as known."""
+    languages = LANGUAGES.get(family)
+    return languages is None or lang == UNKNOWN or comparable(lang) in languages
 
 
 class EmbeddingPrompter:

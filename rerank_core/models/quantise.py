@@ -28,7 +28,7 @@ from rerank_core.errors import InputError, ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
 from rerank_core.models.identity import read_checkpoint
 from rerank_core.models.weights import weight_files
-from rerank_core.storage.store import flush_names
+from rerank_core.storage.local_files import flush_names
 
 logger = logging.getLogger(__name__)
 

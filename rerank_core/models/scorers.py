@@ -3,18 +3,20 @@
 embedders.py has the same functions for the embedder.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from rerank_core.errors import ModelError
+from rerank_core.errors import InputError, ModelError
 from rerank_core.models.base import Scorer
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import Prompter
 from rerank_core.models.vllm import VllmScorer, require_vllm
 from rerank_core.models.weights import resolve_model
+from rerank_core.records import Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
@@ -90,15 +92,39 @@ def known(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in db.rows(connection, "scorers.known")]
 
 
-def prompter(settings: Settings) -> Prompter:
-    """What builds the prompts of the settings' scorer. Raises ModelError if the checkpoint must not be used."""
-    folder = resolve_model(settings.model)
+def prompter(settings: Settings, *, download: bool = True) -> Prompter:
+    """What builds the prompts of the settings' scorer.
+
+    Raises ModelError if the checkpoint must not be used, or, unless it may `download`, if this host has none.
+    """
+    folder = resolve_model(settings.model, download=download)
     return Prompter(
         folder / "tokenizer.json",
         max_document_tokens=settings.max_document_tokens,
         form=read_checkpoint(folder).family.form,
         passages=settings.passages,
     )
+
+
+def refused_queries(settings: Settings, topics: Iterable[Topic]) -> list[str] | None:
+    """A sentence for each query of active topics that the scorer refuses, alone or with its instruction.
+
+    None if this host has no checkpoint of the settings' scorer that may be used: nothing is downloaded.
+    """
+    try:
+        prompts = prompter(settings, download=False)
+    except ModelError:
+        return None
+    refused: list[str] = []
+    for topic in topics:
+        reasons = []
+        for query in (topic.query, *topic.queries.values()) if topic.active else ():
+            try:
+                prompts.prompt(instruction=topic.instruction, query=query, document="")
+            except InputError as error:
+                reasons.append(str(error).partition("; ")[0])
+        refused += (f"topic {topic.slug!r}: {reason}" for reason in dict.fromkeys(reasons))
+    return refused
 
 
 def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:

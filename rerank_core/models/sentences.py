@@ -1,10 +1,11 @@
-"""A small sentence-embedding model on the CPU: the similarity of queries and texts, for the light order.
+"""A small sentence-embedding model on the CPU: vectors of queries and texts, for the light order.
 
 The model works in a process of its own, which is killed when its time is up. Whatever the process does (hang in an import
 or a download, run out of memory, crash), the caller gets an answer or an error in time.
 
-Weights must be safetensors, and modules those of sentence-transformers that only compute. No code of a checkpoint runs.
-No text becomes a control token, because their names are removed from the text first.
+The model is the embedder `use-multilingual`, or a checkpoint of sentence-transformers. Weights of a checkpoint must be
+safetensors, and its modules those that only compute. No code of a checkpoint runs. No text becomes a control token,
+because their names are removed from the text first.
 
     python -m rerank_core.models.sentences MODEL FOLDER     reads FOLDER/texts.json, writes FOLDER/vectors.npz
 """
@@ -25,7 +26,9 @@ import numpy.typing as npt
 
 from rerank_core.errors import EngineError, ModelError, RerankError
 from rerank_core.models.encoding import read_tokenizer, sanitise
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.models.weights import read_json, refuse_remote_code, resolve_model, weight_files
+from rerank_core.settings import USE_MULTILINGUAL
 
 MAX_TOKENS = 256  # that the model reads of a text, at most
 MAX_CHARACTERS = 4_000  # of a text; more than MAX_TOKENS take up
@@ -36,22 +39,14 @@ REFUSED = 3  # exit code if the last line of the process says what is wrong with
 MODULES = re.compile(r"sentence_transformers\.(?:\w+\.)*(?:Transformer|Pooling|Normalize)")
 
 Vectors = npt.NDArray[np.float32]  # shape (texts, dimensions), one vector of length 1 a row
-Places = npt.NDArray[np.int64]  # shape (pairs,)
 
 
-def similarity(
-    *,
-    model: str,
-    queries: Sequence[str],
-    documents: Sequence[str],
-    query_places: Places,
-    document_places: Places,
-    seconds: float,
-) -> npt.NDArray[np.float32]:
-    """The cosine similarity of each pair: float32, shape (pairs,).
+def vectors(
+    *, model: str, queries: Sequence[str], documents: Sequence[str], seconds: float
+) -> tuple[Vectors, Vectors]:
+    """The vectors of the queries and of the documents, in their order.
 
-    A pair is given by its places among `queries` and `documents`. Raises ModelError if the checkpoint must not be used,
-    EngineError if the model fails or takes longer than `seconds`.
+    Raises ModelError if the model must not be used, EngineError if it fails or takes longer than `seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="rerank-light-") as name:
         folder = Path(name)
@@ -80,14 +75,11 @@ def similarity(
                 f"light model {model!r} failed with exit code {done.returncode}:"
                 f" {lines[-1][:300] if lines else 'it printed nothing'}"
             )
-        with np.load(folder / "vectors.npz") as vectors:
-            query, document = vectors["queries"], vectors["documents"]
-    scores: npt.NDArray[np.float32] = (query[query_places] * document[document_places]).sum(axis=1)
-    if not np.isfinite(scores).all():
-        raise EngineError(
-            f"light model {model!r} gives similarities that are not finite; take another checkpoint"
-        )
-    return scores
+        with np.load(folder / "vectors.npz") as file:
+            found = file["queries"], file["documents"]
+    if not all(np.isfinite(part).all() for part in found):
+        raise EngineError(f"light model {model!r} gives vectors that are not finite; take another checkpoint")
+    return found
 
 
 def _cut(text: str) -> str:
@@ -159,7 +151,10 @@ def without(text: str, names: re.Pattern[str]) -> str:
 
 
 def embed(model: str, texts: Mapping[str, Sequence[str]]) -> dict[str, Vectors]:
-    """The vectors of the texts under "queries" and "documents". Raises ModelError if the checkpoint must not be loaded."""
+    """The vectors of the texts under "queries" and "documents". Raises ModelError if the model must not be loaded."""
+    if model == USE_MULTILINGUAL:
+        embedder = NumpyEmbedder()
+        return {kind: embedder.embed_documents(texts[kind]).astype(np.float32) for kind in texts}
     folder = resolve_model(model, setting="RERANK_LIGHT_MODEL")
     names = control_tokens(check(folder) / "tokenizer.json")
     try:
@@ -194,8 +189,8 @@ def main(model: str, folder: str) -> int:
     """The main function of the model's process; returns its exit code."""
     texts = json.loads((Path(folder) / "texts.json").read_text(encoding="utf-8"))
     try:
-        vectors = embed(model, texts)
-        np.savez(Path(folder) / "vectors.npz", queries=vectors["queries"], documents=vectors["documents"])
+        found = embed(model, texts)
+        np.savez(Path(folder) / "vectors.npz", queries=found["queries"], documents=found["documents"])
     except RerankError as error:
         print(error, file=sys.stderr, flush=True)
         return REFUSED

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rerank_core.errors import ModelError
+from rerank_core.errors import ModelError, shown
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +21,11 @@ _PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
-def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
+def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = True) -> Path:
     """The local folder of a checkpoint, which `name` gives as a folder or as a hub name (`owner/name[@revision]`).
 
-    A hub name is taken from the hub's cache, or downloaded: only safetensors, JSON and text files. Raises ModelError,
-    which names the setting that the name comes from.
+    A hub name is taken from the hub's cache, or downloaded, unless `download` is false: only safetensors, JSON and text
+    files. Raises ModelError, which names the setting that the name comes from.
     """
     try:
         folder = Path(name).expanduser()
@@ -36,21 +36,26 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL") -> Path:
     repository, _, revision = name.partition("@")
     if name.startswith((".", "/", "~")) or repository.count("/") != 1:
         raise ModelError(
-            f"model {name!r} is neither a folder here nor a hub name (owner/name); correct {setting}"
+            f"model {shown(name)} is neither a folder here nor a hub name (owner/name); correct {setting}"
         )
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise ModelError(f"model {name!r}: install the `cpu` or `gpu` extra to download it") from error
+        raise ModelError(f"model {shown(name)}: install the `cpu` or `gpu` extra to download it") from error
     try:
         return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES)
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=_HUB_FILES,
+                local_files_only=not download,
+            )
         ).resolve()
     except Exception as error:
         raise ModelError(
-            f"model {name!r} could not be downloaded ({type(error).__name__}); check the name and the network, or "
+            f"model {shown(name)} could not be downloaded ({type(error).__name__}); check the name and the network, or "
             "download it elsewhere and give its folder"
-        ) from error
+        ) from None  # the hub's message may hold a signed address
 
 
 def read_json(file: Path, *, missing: str) -> Any:

@@ -174,7 +174,15 @@ def _revision_facts(revision: RowMapping) -> Facts:
         *fact("revision", f"{revision['number']}, claimed by run {revision['claimed_by']}"),
         *fact("first ingested", revision["first_ingested_at"]),
         *fact("published", revision["published_at"]),
+        *fact("age", _why_from_ingestion(revision)),
     )
+
+
+def _why_from_ingestion(revision: RowMapping) -> str | None:
+    """What to say if the source's date is so old that it is ignored."""
+    published = revision["published_at"]
+    ignored = published is not None and published < revision["began_at"]
+    return "counts from ingestion: the source's date is long before it" if ignored else None
 
 
 def _why_no_document(revision: RowMapping) -> Answer | None:
@@ -215,7 +223,7 @@ def _why_hidden(case: Case) -> Answer | None:
     if case.hidden is None:
         return None
     if case.hidden["why"] == "blocked":
-        said = f"It is blocked ({case.hidden['reason']}): the views leave it out at once."
+        said = f"It is hidden ({case.hidden['reason']}): the views leave it out at once."
         return Answer("blocked", said)
     return Answer("deleted", "The source no longer had it when a run was last published.")
 

@@ -57,11 +57,18 @@ def what_was_scored(case: Case) -> Found:
 
 def _in_second_block(case: Case, row: RowMapping) -> Answer:
     by = "BM25" if row["ranked_by"] == "bm25" else "the similarity of sentence embeddings"
+    where = f"Rank {row['rank']}, in the second block"
+    refused = case.one("explain.refused", **_pair_ids(case))
+    if refused is not None:
+        return Answer(
+            "ranked",
+            f"{where}, by {by} ({row['light_score']:.2f}): the scorer refused every pair of this query:"
+            f" {refused['reason']}.",
+        )
     why = _why_distrusted(case) or "it has no score of the model yet"
     return Answer(
         "ranked",
-        f"Rank {row['rank']}, in the second block: {why}, and stands there by {by} ({row['light_score']:.2f})."
-        " The next good run scores it.",
+        f"{where}: {why}, and stands there by {by} ({row['light_score']:.2f}). The next good run scores it.",
     )
 
 

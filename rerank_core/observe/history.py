@@ -36,6 +36,7 @@ from rerank_core.observe.history_records import (
 from rerank_core.records import TopicState
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.languages import same_language
 
 STATEMENT_SECONDS = 5
 SHOWN_CHARACTERS = 20_000  # of a raw or prepared text
@@ -63,12 +64,12 @@ def reading(database: Database) -> Iterator[Connection]:
         code = getattr(error.orig, "pgcode", None)
         if code == _NOT_ALLOWED:
             raise SettingsError(
-                f"{database!r}: this role may not read the schema; use the one that runs the pipeline"
+                "the database role may not read the schema; use the one that runs the pipeline"
             ) from error
         if code not in _NO_SCHEMA:
             raise
         raise NotMigrated(
-            f"{database!r} has no schema of this version; run `rerank db upgrade` with the same settings"
+            "the database has no schema of this version; run `rerank db upgrade` with the same settings"
         ) from error
 
 
@@ -324,12 +325,13 @@ def list_standings(
     offset: int = 0,
 ) -> list[Standing]:
     """Where the cluster of a scored text in this language stands in each topic of a publication."""
+    codes = db.rows(connection, "history.query_languages", publication_id=publication_id)
     found = db.rows(
         connection,
         "history.article_standing",
         publication_id=publication_id,
         document_id=document_id,
-        lang=lang,
+        langs=same_language(lang, [row["code"] for row in codes]),
         limit=limit,
         offset=offset,
     )

@@ -150,7 +150,7 @@ class RunRow:
     topics_ranked: int | None
     verdict: str | None  # of the gate, the latest: blocked, passed (after a block), approved; null: none
     sentence: str | None  # which check and by how much; of an approval, why
-    decided_by: str | None
+    decided_by: str | None  # the database role, and the user whom it worked for if Airflow has said so
     decided_at: datetime | None
     total: int
 
@@ -178,6 +178,7 @@ class SourceCounts:
     later: int | None
     invalid: int | None
     forgotten: int | None
+    dates_ignored: int | None  # of the claimed
 
 
 @dataclass(frozen=True)

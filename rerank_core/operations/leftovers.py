@@ -4,7 +4,9 @@ Two kinds of file go: files on the list `store_removal` whose grace period is ov
 that no row names. A try that was frozen between writing and committing may still name it. Such a try is fenced off
 before its file is removed, so it cannot commit a path that leads nowhere.
 
-Every file of the pipeline lands in one counted bucket. Files that the page needs stay, even if they are due.
+Every file of the pipeline lands in one counted bucket. Files that the page needs stay, even if they are due. Nothing goes
+that the store does not name itself: a row of `store_removal` that asks for something else is refused and counted, and a
+symbolic link is left alone.
 """
 
 import logging
@@ -78,17 +80,17 @@ def remove_files(work: Work) -> dict[str, int]:
         rows = db.rows(connection, "leftovers.named", pipeline=work.pipeline, run_id=None)
         listed = db.rows(connection, "leftovers.removals", pipeline=work.pipeline)
     named = {row["path"] for row in rows} | ({str(latest["pages"])} if latest else set())
-    due = {row["path"]: row["reason"] for row in listed if row["due"]}
-    waiting = {row["path"] for row in listed} - set(due)
+    due, refused = _sort_out({row["path"]: row["reason"] for row in listed if row["due"]}, listing)
+    waiting = {row["path"] for row in listed if not row["due"]}
     fates: dict[str, str] = {}  # by path
     orphans = []
     for path, file in listing.items():
         name = Store.parse(path)
         folder = name.folder if name is not None else None
-        if path in due or folder in due:
-            continue
-        if name is None:
+        if name is None or file.is_link:
             fates[path] = "foreign"
+        elif path in due or folder in due:
+            continue
         elif path in waiting or folder in waiting:
             fates[path] = "waiting"
         elif name.kind == "latest" or path in named or folder in named:
@@ -100,7 +102,28 @@ def remove_files(work: Work) -> dict[str, int]:
     due |= _settle_orphans(work, orphans, fates)
     freed = _remove(work, listing, due, fates)
     counts = Counter(f"files_{fate}" for fate in fates.values())
-    return {"files": len(fates), **counts, "bytes_removed": freed}
+    return {"files": len(fates), **counts, "removals_refused": len(refused), "bytes_removed": freed}
+
+
+def _sort_out(
+    asked: Mapping[str, str], listing: Mapping[str, StoredFile]
+) -> tuple[dict[str, str], list[str]]:
+    """Of the removals that are due (path → reason): those of files that the store has named, and paths of the others."""
+    due, refused = {}, []
+    for path, reason in asked.items():
+        name = Store.parse(path)
+        is_link = path in listing and listing[path].is_link
+        if name is None or name.kind == "latest" or is_link:
+            log.error(
+                "%s is on the list of removals (%s), and this library makes no such file to remove: it is left alone; see who"
+                " has listed it, and delete its row of rerank.store_removal",
+                path,
+                reason,
+            )
+            refused.append(path)
+        else:
+            due[path] = reason
+    return due, refused
 
 
 def _settle_orphans(
@@ -152,10 +175,11 @@ def _remove(
         needed = {row["path"] for row in db.rows(connection, "leftovers.needed", pipeline=work.pipeline)}
     latest = json_pages.read_latest(work.store, work.pipeline)
     needed |= {str(latest["pages"])} if latest else set()
-    inside: dict[str, list[str]] = defaultdict(list)  # a file, or its folder → files of the listing
+    inside: dict[str, list[str]] = defaultdict(list)  # a file, or its folder → files whose fate is open
     for path in listing:
-        inside[path].append(path)
-        inside[path.rpartition("/")[0] + "/"].append(path)
+        if path not in fates:
+            inside[path].append(path)
+            inside[path.rpartition("/")[0] + "/"].append(path)
     freed, failures = 0, 0
     for path, reason in sorted(due.items()):
         files = inside[path]
@@ -168,9 +192,12 @@ def _remove(
             fate = "held"
         elif not work.dry_run:
             try:
-                (work.store.remove_folder if path.endswith("/") else work.store.remove)(path)
+                if path.endswith("/"):
+                    work.store.remove_folder(path, files)
+                else:
+                    work.store.remove(path)
                 failures = 0
-            except StoreUnavailable as error:
+            except (StoreUnavailable, SettingsError) as error:
                 log.error("%s is not removed: %s", path, error)
                 fate, failures = "failed", failures + 1
                 if failures == FAILURES:

@@ -51,7 +51,10 @@ class Maintained:
     files_removed: int
     files_held: int  # they were due, and the page needs them
     files_failed: int  # the store refused; the next clean-up tries again
-    files_foreign: int  # not of this database's runs, or not named as this library names files: left alone
+    files_foreign: (
+        int  # not of this database's runs, not named as this library names files, or links: left alone
+    )
+    removals_refused: int  # rows that ask for the removal of what the store does not name
     bytes_removed: int
 
 
@@ -96,17 +99,17 @@ def _repair_topic_files(work: Work) -> dict[str, int]:
     """Write latest.json again if it does not show the page, or names a file that is missing."""
     latest = json_pages.read_latest(work.store, work.pipeline)
     folder = work.store.files(latest["pages"]) if latest else []
-    anew = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
+    rewrite = latest is not None and not {file.path for file in folder}.issuperset(json_pages.paths(latest))
     if work.dry_run:
         return {
-            "repaired": int(anew or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
+            "repaired": int(rewrite or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
         }
     done = json_pages.repair(
         database=work.database,
         store=work.store,
         pipeline=work.pipeline,
         grace_hours=work.settings.store_grace_hours,
-        rewrite=anew,
+        rewrite=rewrite,
     )
     return {"repaired": int(done.replaced)}
 

@@ -3,18 +3,20 @@
 Forgetting is one transaction: a reader sees all of an article or nothing. Files of the store are never changed. So
 the page that shows the article is published again without it, and every file that shows the article is due for
 deletion when the grace period is over. A tombstone keeps the article away: no later claim brings it back, and no try
-that still holds its text.
+that still holds its text. What is outside of the database, the store's current files and the copy in Redis cannot be reached
+from here; `unreached` says what that is.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from rerank_core.errors import InputError
-from rerank_core.frontends import followers
+from rerank_core.errors import InputError, RerankError
+from rerank_core.frontends import followers, json_pages
 from rerank_core.prepare import clusters
 from rerank_core.publish import publications
 from rerank_core.settings import Settings
@@ -22,6 +24,8 @@ from rerank_core.storage import database as db
 from rerank_core.storage import source
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Forgotten:
     reissued: tuple[str, ...]  # files of the pages that were published again without the article
     due: tuple[str, ...]  # files that show the article, due for deletion
     due_at: datetime  # when these files are removed
+    folders: Mapping[
+        str, datetime
+    ]  # topic files of earlier pages, which may show the article → when they are removed
+    shown_in: tuple[str, ...]  # pipelines whose topic files could not be replaced, and still show it
 
 
 def block(*, database: Database, store: Store, settings: Settings, article_id: str, reason: str) -> Blocked:
@@ -62,11 +70,11 @@ def block(*, database: Database, store: Store, settings: Settings, article_id: s
 
 
 def unblock(*, database: Database, store: Store, settings: Settings, article_id: str) -> Blocked:
-    """End a block. Raises InputError if the article is not blocked."""
+    """End a block. Raises InputError if the article is not hidden."""
     pipeline = settings.pipeline
     with database.transaction() as connection:
         if not db.execute(connection, "removal.unblock", pipeline=pipeline, article_id=article_id):
-            raise InputError(f"article {article_id!r} is not blocked in pipeline {pipeline}")
+            raise InputError(f"article {article_id!r} is not hidden in pipeline {pipeline}")
         found = _blocked(connection, pipeline, article_id)
     followers.follow(database=database, store=store, settings=settings)
     return found
@@ -99,7 +107,47 @@ def forget(
                 forgotten = _forget(connection, store, settings, pipelines, article_id, reason)
     for own_settings in pipeline_settings:
         followers.follow(database=database, store=store, settings=own_settings)
-    return forgotten
+    with database.transaction(read_only=True) as connection:
+        folders = db.rows(connection, "removal.folders", pipelines=list(forgotten.pipelines))
+    return replace(
+        forgotten,
+        folders={row["path"]: row["due_at"] for row in folders},
+        shown_in=tuple(name for name in forgotten.pipelines if not _is_replaced(database, store, name)),
+    )
+
+
+def _is_replaced(database: Database, store: Store, pipeline: str) -> bool:
+    """Whether the topic files show what frontends see."""
+    try:
+        return json_pages.is_up_to_date(database, store, pipeline)
+    except RerankError as error:
+        log.warning("whether the topic files of pipeline %s are up to date is not known: %s", pipeline, error)
+        return False
+
+
+def unreached(settings: Settings, *, is_local: bool) -> tuple[str, ...]:
+    """Where copies of a forgotten article may be that this library cannot reach; a sentence for each place."""
+    places = ["backups and replicas of the database keep its text until they expire"]
+    if is_local:
+        places.append("backups and snapshots of the store's folder keep its files")
+    else:
+        places.append(
+            "the bucket keeps earlier versions of deleted files if versioning is on, and so do its replicas and backups: delete"
+            " the versions of the paths above"
+        )
+    places.append(
+        "caches between the store and readers may show its topic files for an hour, and readers keep what they have copied"
+    )
+    if settings.redis_url is not None:
+        places.append("snapshots of Redis keep the page as it was when they were made")
+    if settings.milvus_url is not None:
+        places.append(
+            "Milvus keeps the vector of its text until the next clean-up, and its own backups for longer"
+        )
+    if not source.is_default(settings):
+        places.append(f"the source {settings.source_view} was not changed: delete the article there, too")
+    places.append("the tombstone keeps its id and the reason that you gave, so that nothing brings it back")
+    return tuple(places)
 
 
 def _hold(connection: Connection, pipelines: Sequence[str]) -> bool:
@@ -168,6 +216,8 @@ def _forget(
         reissued=tuple(reissued),
         due=tuple(paths),
         due_at=due_at["due_at"],
+        folders={},  # known when the files have followed
+        shown_in=(),
     )
 
 

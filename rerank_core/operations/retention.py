@@ -201,9 +201,10 @@ def _drop(work: Work, month: Mapping[Any, Any]) -> bool:
     """Drop one month of the ledger; False if somebody is using it."""
     try:
         with work.transaction() as connection:
-            db.the(connection, "retention.drop_month", month=month["month"])
+            dropped = bool(db.the(connection, "retention.drop_month", month=month["month"])["dropped"])
     except DatabaseUnavailable:
         log.warning("the ledger's month %s is in use; the next clean-up tries again", month["month"])
         return False
-    log.info("dropped the ledger's month %s, %d bytes", month["month"], month["bytes"])
-    return True
+    if dropped:
+        log.info("dropped the ledger's month %s, %d bytes", month["month"], month["bytes"])
+    return dropped

@@ -1,103 +1,60 @@
 """Boilerplate: the lines of a text that are no part of the article, such as advertising. Rules in readable files name them.
 
-A file of rules holds one rule a line; empty lines and lines that begin with "//" are ignored. In a rule, `*` stands for
-any text (within one sentence of Chinese), and `#` for a number. A rule describes a whole line. Case, width, quotation
-marks, and punctuation and spaces at either end do not matter. There are three kinds, each under its mark:
+A file of rules holds one rule a line; empty lines and lines that begin with "//" are ignored. patterns.py says what a
+rule may hold. There are five kinds, each under its mark:
 
     [lines]      a line that is removed
+    [beside]     a line that is removed only in company: beside a removed line, or as one of three or more such lines;
+                 words such as "Help" are buttons there, and a heading of the story elsewhere
     [ends]       text in brackets at the end of a line that is removed
-    [headings]   a heading over a list of links; it is removed with the short lines that follow it
+    [headings]   a heading over a list of links; it is removed with the short lines that follow it, unless they are a list
+                 of items too short for titles of stories
+    [sections]   names of a paper's sections; two lines or more, each with the title of a story, its date and its
+                 section, are a list of other news
+
+A line of several sentences goes if each of them does. Of a list (lines that begin with "- ") all items stay if most stay,
+or if the list follows a line that ends with a colon and stays: the list is content then.
 
 Rules come from rerank_core/prepare/rules, a file for each language. The rules of all languages hold for every text.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 from rerank_core.errors import SettingsError
-from rerank_core.prepare.terms import caseless
+from rerank_core.prepare.patterns import (
+    Line,
+    Rules,
+    folded,
+    is_bounded,
+    is_idle,
+    is_title,
+    sentences,
+    told_when,
+)
 
 RULES = Path(__file__).parent / "rules"
-KINDS = ("lines", "ends", "headings")
-MAX_LINE = 240  # characters; a longer line is prose, and only its end can be removed
+KINDS = ("lines", "beside", "ends", "headings", "sections")
+MAX_LINE = 240  # characters; a longer sentence is prose, and only its end can be removed
+MAX_NOTICE = 1_000  # characters of a line of several sentences that can be removed
+MAX_BRACKET = 130  # characters of the end of a line in which a bracket is looked for
 MAX_LINK = 120  # characters of a line in a list of links
+MANY = 3  # lines of [beside] that are company for one another
+BULLET = "- "
 
-_QUOTES = re.compile("[\"'“”‘’„«»「」『』〝〞`]")
-_EDGE = re.compile(r"[^\w()\[\]【】©]|_")
-_RULE_EDGE = re.compile(r"[^\w()\[\]【】©*#]")
-_BRACKETED = re.compile(r"[(\[【]([^()\[\]【】]*)[)\]】]")
 _PIECES = re.compile(r"\s+[|·•▪]\s+|\s*[|｜]\s*")
 _BRACKET = re.compile(r"\s*[(（\[【]([^()（）\[\]【】]{2,120})[)）\]】]\s*$")
 _END_OF_SENTENCE = re.compile(r"[.。…][\"'”’」』)）]*$")
-_SPACES = re.compile(r"\s+")
-_NUMBER = r"\d+(?:[., ]\d+)*(?:万|萬|亿|億|千|k|m)?\+?"
+_LETTER = re.compile(r"[^\W_]")
+_SPEECH = re.compile(r"\s*[\"“„«「『].*[\"”“»」』]\s*")
 
 
-def folded(line: str) -> str:
-    """The form in which lines and rules are compared.
-
-    It is caseless (terms.py) and has neither quotation marks nor punctuation and spaces at either end. A line that
-    stands in brackets loses them.
-    """
-    return _bare(line, _EDGE)
-
-
-def _bare(line: str, edge: re.Pattern[str]) -> str:
-    text = _SPACES.sub(" ", _QUOTES.sub("", caseless(line)))
-    text = _stripped(text, edge)
-    bracketed = _BRACKETED.fullmatch(text)
-    return _stripped(bracketed.group(1), edge) if bracketed else text
-
-
-def _stripped(text: str, edge: re.Pattern[str]) -> str:
-    start, end = 0, len(text)
-    while start < end and edge.match(text[start]):
-        start += 1
-    while start < end and edge.match(text[end - 1]):
-        end -= 1
-    return text[start:end]
-
-
-class Rules:
-    """Rules of one kind. `match` says whether one of them describes a folded text."""
-
-    def __init__(self, rules: Iterable[str]) -> None:
-        bare_rules = {_bare(rule, _RULE_EDGE) for rule in rules}
-        self._plain = frozenset(rule for rule in bare_rules if not re.search(r"[*#]", rule))
-        # Speed: almost no text has a rule's longest piece of text, so the piece is searched before the pattern.
-        self._patterns = [
-            (max(re.split(r"[*#]", rule), key=len), re.compile(_pattern(rule)))
-            for rule in sorted(bare_rules - self._plain)
-        ]
-        # Before the piece, its first character is searched: most rules are in another language.
-        self._by_first: dict[str, list[tuple[str, re.Pattern[str] | None]]] = {}
-        for piece, pattern in (*((rule, None) for rule in self._plain), *self._patterns):
-            self._by_first.setdefault(piece[:1], []).append((piece, pattern))
-
-    def within(self, text: str) -> "Rules":
-        """The rules that can match a part of this folded text."""
-        narrowed = Rules(())
-        firsts = self._by_first.keys() & {*text, ""}
-        possible = [rule for first in firsts for rule in self._by_first[first] if rule[0] in text]
-        narrowed._plain = frozenset(piece for piece, pattern in possible if pattern is None)
-        narrowed._patterns = [(piece, pattern) for piece, pattern in possible if pattern is not None]
-        return narrowed
-
-    def __bool__(self) -> bool:
-        return bool(self._plain or self._patterns)
-
-    def match(self, text: str) -> bool:
-        """Whether a rule describes the whole of this folded text."""
-        return text in self._plain or any(
-            piece in text and pattern.fullmatch(text) is not None for piece, pattern in self._patterns
-        )
-
-
-def _pattern(rule: str) -> str:
-    return re.escape(rule).replace(r"\*", "[^。！？]*").replace(r"\#", _NUMBER)
+Mark = Literal["text", "gone", "empty", "beside", "heading", "news"]
 
 
 @dataclass(frozen=True)
@@ -105,46 +62,143 @@ class Boilerplate:
     """All rules in force."""
 
     lines: Rules
+    beside: Rules
     ends: Rules
     headings: Rules
+    sections: Rules
 
     def strip(self, text: str) -> tuple[str, int]:
         """The text without boilerplate, and the number of its lines that were removed or cut."""
-        whole = folded(text)
-        possible = Boilerplate(*(rules.within(whole) for rules in (self.lines, self.ends, self.headings)))
-        kept: list[str] = []
-        removed = 0
-        in_links = False
-        for line in text.split("\n"):
-            if in_links and _is_link(line):
-                removed += 1
-                continue
-            bare = folded(line) if len(line) <= MAX_LINE else None
-            in_links = bare is not None and possible.headings.match(bare)
-            rest = "" if in_links else possible._cut(line, bare)
-            removed += rest != line
-            if rest:
-                kept.append(rest)
-        return "\n".join(kept), removed
+        lines = text.split("\n")
+        marks = [self._mark(line) for line in lines]
+        _mark_links(lines, marks)
+        _mark_company(marks)
+        _keep_content_lists(lines, marks)
+        rests = [
+            "" if mark in ("gone", "empty") else self._cut(line)
+            for line, mark in zip(lines, marks, strict=True)
+        ]
+        removed = sum(rest != line for line, rest in zip(lines, rests, strict=True))
+        return "\n".join(filter(None, rests)), removed
 
-    def _cut(self, line: str, bare: str | None) -> str:
-        """What is left of a line. `bare` is its folded form; None if the line is longer than MAX_LINE."""
-        if bare is not None:
-            if not bare or self.lines.match(bare):
-                return ""
-            # A row of a table is not a list of pieces.
-            pieces = [] if line.startswith("|") else _PIECES.split(line)
-            if len(pieces) > 1:
-                kept = [piece.strip() for piece in pieces if not self.lines.match(folded(piece))]
-                if len(kept) < len(pieces):
-                    return " | ".join(piece for piece in kept if folded(piece))
-        bracket = _BRACKET.search(line)
-        return line[: bracket.start()] if bracket and self.ends.match(folded(bracket.group(1))) else line
+    def _mark(self, text: str) -> Mark:
+        """What a line is by itself."""
+        if not _LETTER.search(text):
+            return "empty"
+        if len(text) > MAX_NOTICE or text.startswith("|"):
+            return "text"  # prose, or a row of a table
+        line = Line(text)
+        if line.is_sentence and _SPEECH.fullmatch(text):
+            return "text"
+        if self._is_notice(line):
+            return "gone"
+        if len(text) > MAX_LINE:
+            return "text"
+        if self.headings.match(line):
+            return "heading"
+        if line.is_sentence:
+            return "text"
+        if self.beside.match(line):
+            return "beside"
+        if len(text) <= MAX_LINK:
+            if self._is_row_of_buttons(text):
+                return "gone"
+            if self._is_other_news(line):
+                return "news"
+        return "text"
+
+    def _is_notice(self, line: Line) -> bool:
+        """Whether rules describe the line, or each sentence of it."""
+        if len(line.text) <= MAX_LINE and self.lines.match(line):
+            return True
+        if not self.lines.may_begin(line):
+            return False
+        parts = sentences(line.text)
+        return len(parts) > 1 and all(
+            len(part) <= MAX_LINE and self.lines.match(Line(part)) for part in parts
+        )
+
+    def _is_row_of_buttons(self, text: str) -> bool:
+        """Whether each word of a line goes by itself, as in "Facebook Twitter Copy"."""
+        words = text.split()
+        sure = 0
+        for word in map(Line, words):
+            if self.lines.match(word):
+                sure += 1
+            elif not self.beside.match(word):
+                return False
+        return len(words) > 1 and (sure > 0 or len(words) >= MANY)
+
+    def _is_other_news(self, line: Line) -> bool:
+        """Whether a line has a title, and how long ago the story was; or its date and its section."""
+        told = told_when(line.folded)
+        if told is None:
+            return False
+        names = [name for name in (told.words[0], told.words[-1]) if self.sections.match(Line(name))]
+        return (told.is_relative or bool(names)) and told.has_title(without=len(names))
+
+    def _cut(self, line: str) -> str:
+        """What is left of a line that stays."""
+        # A row of a table is not a list of pieces.
+        if len(line) <= MAX_LINE and not line.startswith("|") and len(pieces := _PIECES.split(line)) > 1:
+            kept = [piece.strip() for piece in pieces if not self.lines.match(Line(piece))]
+            if len(kept) < len(pieces):
+                return " | ".join(piece for piece in kept if folded(piece))
+        bracket = _BRACKET.search(line[-MAX_BRACKET:])
+        if bracket and self.ends.match(Line(bracket.group(1))):
+            return line[: len(line) - len(bracket[0])]
+        return line
+
+
+def _mark_links(lines: list[str], marks: list[Mark]) -> None:
+    """A heading of links goes, and so do the short lines below it. A list goes if most of its items are titles."""
+    in_links, in_items = False, False
+    for at, line in enumerate(lines):
+        if marks[at] == "heading":
+            end = at + 1
+            while end < len(lines) and _is_item(lines[end]):
+                end += 1
+            in_items = end > at + 1
+            in_links = 2 * sum(map(is_title, lines[at + 1 : end])) >= end - at - 1
+            marks[at] = "gone" if in_links else "text"
+        elif in_links:
+            in_links = _is_link(line) and _is_item(line) >= in_items
+            if in_links:
+                marks[at] = "gone"
+
+
+def _is_item(line: str) -> bool:
+    return line.startswith(BULLET)
 
 
 def _is_link(line: str) -> bool:
     """Whether a line below a heading of links is a link: short, and without the end of a sentence."""
     return len(line) <= MAX_LINK and not _END_OF_SENTENCE.search(line.rstrip())
+
+
+def _mark_company(marks: list[Mark]) -> None:
+    """Lines of [beside] and lines of other news go in company, and stay alone."""
+    at = 0
+    for mark, run in groupby(list(marks)):
+        end = at + len(list(run))
+        if mark in ("beside", "news"):
+            enough = MANY if mark == "beside" else 2
+            around = {*marks[max(0, at - 1) : at], *marks[end : end + 1]}
+            is_company = end - at >= enough or "gone" in around
+            marks[at:end] = ["gone" if is_company else "text"] * (end - at)
+        at = end
+
+
+def _keep_content_lists(lines: list[str], marks: list[Mark]) -> None:
+    """All items of a list stay if most of them stay, or if the line that announces the list stays."""
+    at = 0
+    for is_item, run in groupby(lines, _is_item):
+        end = at + len(list(run))
+        if is_item and "gone" in marks[at:end]:
+            is_announced = at > 0 and marks[at - 1] != "gone" and lines[at - 1].rstrip().endswith((":", "："))
+            if is_announced or 2 * marks[at:end].count("gone") < end - at:
+                marks[at:end] = ["text"] * (end - at)
+        at = end
 
 
 @cache
@@ -198,7 +252,12 @@ def read(file: Path, *, kinds: tuple[str, ...] = KINDS) -> Iterator[tuple[str, s
             raise SettingsError(
                 f"{file}, line {number}: rule {rule!r} has no kind; put a mark such as [{kinds[0]}] above it"
             )
-        elif len(re.sub(r"[*#\s]", "", folded(rule))) < (2 if "*" in rule and "©" not in rule else 1):
+        elif is_idle(rule):
+            raise SettingsError(
+                f"{file}, line {number}: rule {rule!r} ends as a sentence, and takes none, because it is open at an end;"
+                " write its words there, or leave out the full stop"
+            )
+        elif not is_bounded(rule):
             raise SettingsError(
                 f"{file}, line {number}: rule {rule!r} would remove almost any line; add letters to it"
             )

@@ -31,6 +31,8 @@ MAX_CLEAN = 100_000  # characters of text that the later steps read; a document 
 
 # UTF-8 that was read as Latin-1, with a byte that HTML takes for a control character or a space.
 _MISREAD = re.compile("[\u00c2-\u00f4][\u0080-\u00a0]")
+# The end of a word in capitals, as in ĐÃ, and a space that does not break: correct, though it looks like a misread à.
+_CAPITALS_END = re.compile("(?<=[A-Z\u00c0-\u00de\u0110\u01a0\u01af])([\u00c2-\u00d4])\u00a0")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\U000f0000-\U0010ffff"  # control, surrogate, private use
     "\u00ad\u200b\u2060\ufeff\U000e0000-\U000e007f"  # of no width
@@ -98,7 +100,7 @@ def clean(
 
 def _decode(text: str, cleaning: Cleaning, tally: Tally) -> str:
     if _MISREAD.search(text):
-        text = ftfy.fix_encoding(text)
+        text = ftfy.fix_encoding(_CAPITALS_END.sub(r"\1 ", text))
     text = markup.without_marks(text)
     if "&" in text and not markup.is_markup(text):
         text = markup.without_marks(markup.resolved(text))
@@ -140,7 +142,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _repair(text: str, cleaning: Cleaning, tally: Tally) -> str:
-    return ftfy.fix_text(markup.resolved_again(text), _FIX)
+    return ftfy.fix_text(_CAPITALS_END.sub(r"\1 ", markup.resolved_again(text)), _FIX)
 
 
 def _normalise(text: str, cleaning: Cleaning, tally: Tally) -> str:

@@ -113,7 +113,9 @@ def _refuse_unreadable(text: str, tally: Tally) -> None:
             raise Unpreparable(
                 "no_article: a script fills the page, and its navigation is all that can be read; send the article's text"
             )
-        raise Unpreparable("empty: no letter or digit in title, summary and body")
+        taken = tally.lines_removed and tally.letters_in
+        once = ", once rules took its lines of notices and advertising" if taken else ""
+        raise Unpreparable(f"empty: no letter or digit in title, summary and body{once}")
     garbage = sum(map(len, _GARBAGE.findall(text)))
     if garbage > MAX_GARBAGE * len(text):
         raise Unpreparable(

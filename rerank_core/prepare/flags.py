@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from rerank_core.prepare import boilerplate
+from rerank_core.prepare.patterns import Line, Rules, folded
 
 PLEAS = boilerplate.RULES / "pleas.txt"
 # A text is stuffed when all three hold:
@@ -31,15 +32,13 @@ def flags(text: str, *, terms: Sequence[str]) -> tuple[str, ...]:
 def _pleads(text: str) -> bool:
     if _MARKS.search(text):
         return True
-    pleas = _pleas().within(boilerplate.folded(text))
-    return bool(pleas) and any(
-        pleas.match(boilerplate.folded(sentence)) for sentence in _SENTENCES.findall(text)
-    )
+    pleas = _pleas().within(folded(text))
+    return bool(pleas) and any(pleas.match(Line(sentence)) for sentence in _SENTENCES.findall(text))
 
 
 @cache
-def _pleas() -> boilerplate.Rules:
-    return boilerplate.Rules(rule for _, rule in boilerplate.read(PLEAS, kinds=("pleas",)))
+def _pleas() -> Rules:
+    return Rules(rule for _, rule in boilerplate.read(PLEAS, kinds=("pleas",)))
 
 
 def _is_stuffed(terms: Sequence[str]) -> bool:

@@ -4,7 +4,8 @@ Around its article a page has navigation, advertising and other news. Trafilatur
 it reads well, and its answer is checked:
 
 - Text that stands directly in a container, beside paragraphs, becomes a paragraph; else it would be lost.
-- Lists that are all links, and lists of readers' comments, go.
+- Lists in cells of tables become text; else they would be lost, too.
+- Lists that are all links, other news beside the article, and comments of readers go (around.py).
 - A short answer asks for second opinions, and the longest that is prose wins.
 - An answer that is no prose, from a page that a script fills, is navigation: the page has no article.
 - A page with too many tags, or too deep for the parser, is read as a fragment: slower ways would need minutes.
@@ -15,25 +16,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import Any
 
 from rerank_core.prepare import fragment
-from rerank_core.prepare.fragment import LINK_SHARE, letters
+from rerank_core.prepare.around import bounded_text, drop_around
+from rerank_core.prepare.fragment import LINK_SHARE, MAX_CELL, letters
 from rerank_core.prepare.tokens import HIDDEN
 
 MAX_TAGS = 10_000  # the largest of 181 news pages has 3,229
 SHORT = 400  # characters; a shorter answer asks for a second opinion
 NAVIGATION = 0.6  # share of a page's letters that are links, if the page has navigation and no article
+SAME = 0.9  # share of letters from which on two texts are the same text
 MIN_LOOSE = 30  # characters of loose text that becomes a paragraph
 
 _LOOSE_IN = frozenset(("div", "section", "article", "main", "body", "td", "center"))
 _INLINE = frozenset("a abbr b bdi bdo big cite code em font i mark q s small span strong sub sup u".split())
 _PARAGRAPHS = ("p", "div", "ul", "ol", "table", "blockquote", "h2", "h3", "section", "pre", "br")
-_AGO = re.compile(
-    r"\b(?:\d+|an?|one)\s+(?:second|minute|hour|day|week|month|year)s?\s+ago\b|(?:\d+|几)\s*(?:秒|分钟|小时|天|个月|年)前|刚刚",
-    re.IGNORECASE,
-)
 _PROSE = re.compile(r"[.!?…\"”’»)][\"”’»)]*$|[。！？”」』）]$|[।။።؟۔]$")
 # Joiners and marks of direction: the extractor drops them, so they travel as letters that no news uses.
 _JOINERS = "\u200c\u200d\u200e\u200f"
@@ -83,7 +81,8 @@ def _from_tree(tree: Any) -> Page:
     body = tree.find("body")
     visible = letters("".join(_visible(tree if body is None else body)))
     _wrap_loose_text(tree)
-    _drop_comments(tree)
+    _flatten_lists_in_cells(tree)
+    drop_around(tree)
     has_scripts = next(tree.iter("script"), None) is not None
     lists = [element for element in tree.iter("ul", "ol") if _is_list_of_links(element)]
     text = _extracted(tree)
@@ -152,18 +151,17 @@ def _take_followers(paragraph: Any) -> None:
         paragraph.append(follower)
 
 
-def _drop_comments(tree: Any) -> None:
-    """Drop lists in which item after item begins with a name and a time that has passed: comments of readers."""
-    for element in list(tree.iter("ul", "ol")):
-        items = [child for child in element if child.tag == "li"]
-        if len(items) > 1 and sum(map(_is_comment, items)) > len(items) / 2:
-            element.drop_tree()
-
-
-def _is_comment(item: Any) -> bool:
-    beginning = " ".join(" ".join(islice(item.itertext(), 12)).split())[:100]
-    ago = _AGO.search(beginning)
-    return ago is not None and 0 < ago.start() <= 60
+def _flatten_lists_in_cells(tree: Any) -> None:
+    """Write a list in a cell of a table of facts as text, because the extractor leaves it out."""
+    for group in list(tree.iter("ul", "ol")):
+        cell = group.getparent()
+        if cell is None or cell.tag not in ("td", "th") or _is_list_of_links(group):
+            continue
+        if len(bounded_text(cell, MAX_CELL)) <= MAX_CELL:
+            items = [" ".join(item.text_content().split()) for item in group]
+            for item in list(group):
+                group.remove(item)
+            group.tag, group.text = "span", ", ".join(filter(None, items))
 
 
 def _is_list_of_links(element: Any) -> bool:
@@ -189,7 +187,28 @@ def _second_opinion(tree: Any, text: str) -> str:
     for opinion in (_extracted(tree, fast=False), _extracted(tree, recall=True)):
         if len(opinion) > 1.5 * len(best) and _is_prose(opinion):
             best = opinion
-    return best
+    return _without_links(tree, best if "\n" in best else _in_lines(tree, best))
+
+
+def _in_lines(tree: Any, text: str) -> str:
+    """A text that the extractor returned as one line, a line a block; the text itself if no element of the page holds it.
+
+    The extractor returns one line if a page says little. The rules of boilerplate and readers need lines.
+    """
+    from lxml.html import tostring
+
+    for element in tree.iter("article", "main", "body"):
+        lines = fragment.read(tostring(element, encoding="unicode", with_tail=False)).text
+        if SAME * letters(text) <= letters(lines) <= letters(text) / SAME:
+            return lines
+    return text
+
+
+def _without_links(tree: Any, text: str) -> str:
+    """The text without lines that are links in a block of nothing but links, if any line is left."""
+    blocks = [block for block in tree.iter("div", "section", "aside") if _is_list_of_links(block)]
+    links = {" ".join(link.text_content().split()) for block in blocks for link in block.iter("a")}
+    return "\n".join(line for line in text.split("\n") if line not in links) or text
 
 
 def _is_prose(text: str) -> bool:

@@ -148,13 +148,13 @@ class Story:
 
     def title_names(self, place: Place) -> set[str]:
         """The names at a place of the title. If only some words of the title have a capital, its first may be a name."""
-        if not self._is_cased or self._is_capital_title:
+        if not self._is_cased or self.has_capital_title:
             return self.names(place)
         capital = (at for at in range(*place) if self._capital[at])
         return {self.forms[at] for at in capital if _says_something(self.words[at])}
 
     @cached_property
-    def _is_capital_title(self) -> bool:
+    def has_capital_title(self) -> bool:
         """Whether every long word of the title has a capital: then a capital tells nothing. In German, nouns have one."""
         length = 0 if self.lang in NOUN_CAPITALS else 3
         return all(self._capital[at] for at in range(self.body) if len(self.words[at]) > length)
@@ -222,7 +222,7 @@ class Story:
     @cached_property
     def _capitalised(self) -> set[str]:
         """The words that have a capital within a sentence."""
-        first = self.body if self._is_capital_title else 0
+        first = self.body if self.has_capital_title else 0
         capital = (at for at in range(first, len(self.words)) if self._capital[at])
         return {self.forms[at] for at in capital if not self._opens[at]}
 

@@ -1,7 +1,7 @@
 """The form in which texts are compared, and the BM25 terms of a text. Pure functions.
 
 Libraries: `regex` knows letters, marks and graphemes, OpenCC makes traditional Chinese simplified, PyStemmer stems
-English, and jieba cuts Chinese (chinese.py).
+words (Snowball), and jieba cuts Chinese (chinese.py).
 """
 
 import unicodedata
@@ -63,6 +63,38 @@ _STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this"
     " to was will with".split()
 )
+# Language → its Snowball algorithm. Persian is missing, because its letters are folded to those of Arabic. The languages of
+# India keep their words as they are written.
+_STEMMERS = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "tr": "turkish",
+    "yi": "yiddish",
+}
 _PLURALS = {
     "children": "child",
     "feet": "foot",
@@ -117,8 +149,8 @@ def terms(text: str, *, lang: str) -> Iterator[str]:
     | Thai, Lao, Khmer, Burmese | pairs of neighbouring graphemes |
 
     A word with a hyphen before a number (`gpt-5.4`), and an Arabic word with a zero-width non-joiner, are followed by
-    their parts. English words are stemmed, and stop words are left out. `lang` is the ISO 639-1 code of the document.
-    A query takes the code of the documents that it is compared with, because Chinese characters alone do not tell
+    their parts. Words are stemmed if the language has an algorithm (_STEMMERS). English stop words are left out. `lang`
+    is the ISO 639-1 code of the document. A query takes the code of the documents that it is compared with, because Chinese characters alone do not tell
     Chinese from Japanese.
     """
     text = folded(text)
@@ -152,28 +184,31 @@ def _chinese(run: str) -> Iterator[str]:
 def _words(run: str, lang: str) -> Iterator[str]:
     """A run of an alphabet: the word, and its parts if it has any."""
     if "\u200c" in run:
-        yield run.replace("\u200c", "")
-        yield from run.split("\u200c")
+        yield _stem(run.replace("\u200c", ""), lang)
+        yield from (_stem(part, lang) for part in run.split("\u200c"))
     elif "." in run and not _DIGIT.search(run):  # U.S., with or without its last point
         yield run.rstrip(".") + "."
     elif lang == "en" and "-" not in run:
         if run not in _STOP_WORDS:
-            yield _stem(run)
+            yield _stem(run, lang)
     elif "-" in run or "'" in run:
         if "-" in run:
             yield run
-        yield from _PARTS.findall(run)
+        yield from (_stem(part, lang) for part in _PARTS.findall(run))
     else:
-        yield run
+        yield _stem(run, lang)
 
 
 @lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    return _PLURALS.get(word) or str(_stemmer().stemWord(word))
+def _stem(word: str, lang: str) -> str:
+    """The stem that the forms of a word share; the word itself if its language has no algorithm, or if nothing is left."""
+    if lang not in _STEMMERS:
+        return word
+    return (lang == "en" and _PLURALS.get(word)) or str(_stemmer(lang).stemWord(word)) or word
 
 
 @cache
-def _stemmer() -> Any:
+def _stemmer(lang: str) -> Any:
     import Stemmer
 
-    return Stemmer.Stemmer("english")
+    return Stemmer.Stemmer(_STEMMERS[lang])

@@ -45,8 +45,8 @@ _DAYS = frozenset(
 
 def veto(one: Story, other: Story) -> str | None:
     """Why the two similar texts are two stories; None: they print one story."""
-    headlines = (story.forms[slice(*story.title)] for story in (one, other))
-    matcher = SequenceMatcher(None, *headlines, autojunk=False)
+    here_form, there_form = (story.forms[slice(*story.title)] for story in (one, other))
+    matcher = SequenceMatcher(None, here_form, there_form, autojunk=False)
     same_form = matcher.ratio() >= ONE_FORM
     if one.marks.contradict(other.marks, same_form=same_form):
         return "marks"
@@ -61,7 +61,8 @@ def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Pla
     for here, there in changed:
         if other.lacks(one.title_names(here)) and one.lacks(other.title_names(there)):
             return "titles"
-        if len(changed) == 1 and _has_another_outcome(one, here, other, there):
+        hides_names = one.has_capital_title and other.has_capital_title
+        if hides_names and len(changed) == 1 and _has_another_outcome(one, here, other, there):
             return "titles"
     denied, affirmed = one.negations(one.title), other.negations(other.title)
     is_else_the_same = not (one.title_words ^ other.title_words) - denied - affirmed

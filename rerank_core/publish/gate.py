@@ -47,7 +47,7 @@ class Decision:
 
     verdict: str  # blocked, passed (after a block) or approved
     sentence: str
-    actor: str
+    actor: str  # the database role
     decided_at: datetime
 
 
@@ -222,11 +222,23 @@ def settle(connection: Connection, run_id: int) -> None:
 
 
 def decide(
-    connection: Connection, run_id: int, verdict: str, sentence: str, *, fence: int, actor: str | None = None
+    connection: Connection,
+    run_id: int,
+    verdict: str,
+    sentence: str,
+    *,
+    fence: int,
+    on_behalf_of: str | None = None,
 ) -> None:
-    """Keep a decision; `actor` None: the database role."""
-    db.rows(
-        connection, "gate.add", run_id=run_id, verdict=verdict, sentence=sentence, fence=fence, actor=actor
+    """Keep a decision, with the database role that has logged in; `on_behalf_of`: the user who asked for it through Airflow."""
+    db.execute(
+        connection,
+        "gate.add",
+        run_id=run_id,
+        verdict=verdict,
+        sentence=sentence,
+        fence=fence,
+        on_behalf_of=on_behalf_of,
     )
 
 
@@ -237,10 +249,12 @@ def _bring_back(connection: Connection, run_id: int, *, own: bool) -> None:
         db.execute(connection, "gate.bring_back", run_id=run_id, own=own)
 
 
-def approve(database: Database, *, run_id: int, pipeline: str, reason: str, actor: str | None = None) -> bool:
+def approve(
+    database: Database, *, run_id: int, pipeline: str, reason: str, on_behalf_of: str | None = None
+) -> bool:
     """Let a blocked run pass: its stage publish then trusts its scores. False: the run was approved before.
 
-    `actor` None: the database role. Raises InputError if the run is of another pipeline, is not blocked, or no reason
+    `on_behalf_of`: see `decide`. Raises InputError if the run is of another pipeline, is not blocked, or no reason
     is given.
     """
     if not reason.strip():
@@ -253,7 +267,7 @@ def approve(database: Database, *, run_id: int, pipeline: str, reason: str, acto
         runs.hold_fence(connection, run_id, fence)
         if not _is_to_approve(connection, run_id, pipeline):
             return False
-        decide(connection, run_id, "approved", reason.strip(), fence=fence, actor=actor)
+        decide(connection, run_id, "approved", reason.strip(), fence=fence, on_behalf_of=on_behalf_of)
         return True
 
 

@@ -199,7 +199,10 @@ def _warn_of_hold(connection: Connection, run: Run) -> None:
 
 
 def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
-    """Mark a topic as filled if all that the newest run wanted of it is scored; else it is filled again."""
+    """Mark a topic as filled if all that the newest run wanted of it is scored; else it is filled again.
+
+    A topic in the light order is filled again, too: each page shows the whole window of it.
+    """
     if run.scorer_id is None:
         return
     is_newest = db.the(connection, "publish.is_newest", run_id=run.run_id)["is_newest"]
@@ -207,7 +210,7 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
     unfilled: list[tuple[str, bytes]] = []
     for frozen_topic in page.frozen:
         ranked_topic = page.topics[frozen_topic.topic.slug]
-        is_whole = frozen_topic.selected and not ranked_topic.missing and not ranked_topic.left_out
+        is_whole = frozen_topic.selected and ranked_topic.state != "degraded" and not ranked_topic.left_out
         key = (frozen_topic.topic.slug, topics.recall_digest(frozen_topic.topic))
         (filled if is_whole else unfilled).append(key)
     values = {"pipeline": run.pipeline, "scorer_id": run.scorer_id, "run_id": run.run_id}

@@ -5,7 +5,7 @@
     rank_score = logit − ln 2 × age / half_life,  age = as_of − began_at
 
 The odds of relevance halve with each half-life. `began_at` is min(published_at, first_ingested_at) of the cluster's first
-article: a reprint makes no story young. Ties go by article_id. Unscored documents follow as a second block in
+article: a reprint makes no story young, and a date that the claim ignored does not count. Ties go by article_id. Unscored documents follow as a second block in
 the light order, never interleaved.
 """
 

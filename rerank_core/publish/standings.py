@@ -60,6 +60,7 @@ class _ScoredPairs:
         self.logit = np.full(len(pairs), np.nan)  # NaN: no score
         self.truncated = np.zeros(len(pairs), dtype=bool)
         self.refused = ledger.refused(connection, run.scorer_id, self.query_id, self.document_id)
+        self.query_refused = ledger.query_refused(connection, run, pairs)
         for scorer_id in np.unique(self.scorer_id).tolist():
             scores = ledger.lookup_pairs(connection, scorer_id, pairs)
             places = scores.positions(self.query_id, self.document_id)
@@ -142,9 +143,10 @@ def _rank(
     has_score = ~np.isnan(own.logit)
     refused = own.work & ~has_score & own.refused
     missing = own.work & ~has_score & ~own.refused
-    scorer_id = _ranking_scorer(frozen, run, own, has_score, is_missing=bool(missing.any()))
+    unscored = missing | own.query_refused  # what has no place by the model
+    scorer_id = _ranking_scorer(frozen, run, own, has_score, is_missing=bool(unscored.any()))
     rankable = has_score & (own.scorer_id == scorer_id)
-    unscored_ids = np.setdiff1d(own.document_id[missing], own.document_id[rankable])
+    unscored_ids = np.setdiff1d(own.document_id[unscored], own.document_id[rankable])
     unscored_light = _light_scores(topic.slug, unscored_ids, light)
     if light_label == "bm25":
         # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
@@ -161,7 +163,7 @@ def _rank(
         unscored_light=unscored_light,
     )
     state: TopicState = "full"
-    if missing.any():
+    if unscored.any():
         state = "degraded"
     elif not frozen.selected:
         state = "stale"

@@ -60,7 +60,8 @@ class Verdict:
 
     @property
     def degraded(self) -> bool:
-        return self.blocked is not None or self.missing > 0
+        topics = self.standings.topics.values()
+        return self.blocked is not None or any(topic.state == "degraded" for topic in topics)
 
 
 @dataclass(frozen=True)

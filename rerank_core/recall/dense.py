@@ -4,7 +4,8 @@ Small sets are compared exactly, in memory: all members of a window of at most E
 the run claimed. The index of the store searches larger sets.
 
 A member without a vector (embedding failed, or its time was up) is not lost: BM25 recalls it. The name of the strategy
-then ends in "partly", so that the next run with all vectors fills the topics again.
+then ends in "partly", so that the next run with all vectors fills the topics again. BM25 also recalls the members in a
+language that the embedder does not know; that changes no name, because no later run has vectors of them.
 """
 
 from collections.abc import Mapping
@@ -16,9 +17,7 @@ import numpy.typing as npt
 from rerank_core.recall.base import Asked, Found, Mask, Scores, fuse, top
 from rerank_core.recall.bm25 import Words
 from rerank_core.storage.artifacts import Ids
-
-Vector = npt.NDArray[np.float16]  # shape (dimensions,), of length 1, so that the inner product is the cosine
-Matrix = npt.NDArray[np.float16]  # shape (texts, dimensions), one vector a row
+from rerank_core.storage.embeddings import Matrix, Vector
 
 EXACT_DOCUMENTS = 20_000  # compared in memory, which takes 80 MB at 1,024 dimensions
 
@@ -56,20 +55,22 @@ class Dense:
         embedder: str,
         vectors: Vectors,
         document_ids: Ids,
+        known: Mask,
         claimed: Ids,
         queries: Mapping[int, Vector],
         asked: set[int],
     ) -> None:
-        """`document_ids` are those of the window's members, in their order. `claimed` are positions of the members that
-        the run claimed. `queries` are vectors by query id. `asked` are the ids of all queries that will be asked for.
+        """`document_ids` are those of the window's members, in their order. `known` says which members are in a language
+        that the embedder knows. `claimed` are positions of the members that the run claimed. `queries` are vectors by
+        query id. `asked` are the ids of all queries that will be asked for, and that the embedder knows the language of.
         """
         self._vectors = vectors
         self._document_ids = document_ids
         self._queries = {number: vector.astype(np.float32) for number, vector in queries.items()}
         self._order = np.argsort(document_ids)
-        self._has = ~np.isin(document_ids, vectors.missing(document_ids))
-        self.missing = int((~self._has).sum())  # members without a vector
-        whole = self._has.all() and asked <= set(queries)
+        self._has = known & ~np.isin(document_ids, vectors.missing(document_ids))
+        self.missing = int((known & ~self._has).sum())  # members that should have a vector, and have none
+        whole = not self.missing and asked <= set(queries)
         self.name = f"dense {embedder}" + ("" if whole else ", partly")
         self._rows, self._matrix = self._read(claimed)
         self._cosines: tuple[int, Scores] = (-1, np.zeros(0, dtype=np.float32))  # of the latest query

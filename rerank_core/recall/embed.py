@@ -1,17 +1,19 @@
 """The task embed: vectors of the documents of the freshness window and of the topics' queries, for dense recall.
 
-Documents and queries that have a vector by this embedder are skipped. Each batch is stored when it is done, so a killed
-task resumes where it stopped. If the time is up, the next run embeds the rest, and BM25 recalls it until then. If the
-strategy of the settings needs no vectors, there is nothing to do.
+Documents and queries that have a vector by this embedder are skipped, and so are those in a language that it does not
+know: BM25 recalls them. Each batch is stored when it is done, so a killed task resumes where it stopped. If the time is
+up, the next run embeds the rest, and BM25 recalls it until then. If the strategy of the settings needs no vectors, there
+is nothing to do.
 """
 
 import logging
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import RowMapping
 
 from rerank_core.models import embedders
@@ -24,7 +26,7 @@ from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import topics
-from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
 from rerank_core.storage.topics import store_queries
 
@@ -35,14 +37,15 @@ BATCH = 256  # documents that are embedded and stored at a time
 
 @dataclass(frozen=True)
 class Embedded:
-    """Where each document of the window went. documents = had + embedded + left."""
+    """Where each document of the window went. documents = had + embedded + left + other_language."""
 
-    documents: int
-    had: int  # documents that had a vector
-    embedded: int
-    left: int  # documents without a vector when the time was up
-    queries: int  # queries that were embedded
-    load_seconds: float = 0.0  # start of the engine
+    documents: int = 0
+    had: int = 0  # documents that had a vector
+    embedded: int = 0
+    left: int = 0  # documents without a vector when the time was up
+    other_language: int = 0  # documents in a language that the embedder does not know
+    queries: int = 0  # queries that were embedded
+    load_seconds: float = 0.0  # start of the embedder
     embed_seconds: float = 0.0  # embedding of queries and documents
 
 
@@ -53,7 +56,7 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
     StoreUnavailable if the store of vectors is not available.
     """
     if run.frozen or not settings.recall_needs_vectors:
-        return Embedded(0, 0, 0, 0, 0)
+        return Embedded()
     deadline = monotonic() + settings.scoring_minutes * 60
     identity = embedders.identity(settings)
     with database.transaction() as connection:
@@ -61,40 +64,48 @@ def embed(*, database: Database, settings: Settings, run: Run) -> Embedded:
         if in_postgres(settings):
             pgvector.ensure(connection, embedder_id=embedder_id, dimensions=identity.dimensions)
         query_ids = store_queries(connection, topics.current_topics(connection, run.pipeline))
-        members = np.unique(read_members(connection, run).column("scored_document_id").to_numpy())
+        members = read_members(connection, run)
+        known = KnownEmbedder(embedder_id, identity.digest, identity.dimensions, identity.family)
+        documents, readable = _documents(members, known)
         db.execute(connection, "embed.run", run_id=run.run_id, embedder_id=embedder_id)
         queries = db.rows(
             connection,
             "embed.missing_queries",
             embedder_id=embedder_id,
-            query_ids=sorted(set(query_ids.values())) if len(members) else [],
+            query_ids=sorted(known.knows_queries(query_ids)) if len(documents) else [],
         )
-    known = KnownEmbedder(embedder_id, identity.digest, identity.dimensions)
+    result = Embedded(documents=len(documents), other_language=len(documents) - len(readable))
     with open_vectors(settings, database, known) as vectors:
-        missing = vectors.missing(members) if len(members) else members
+        missing = vectors.missing(readable) if len(readable) else readable
+        result = replace(result, had=len(readable) - len(missing))
         if not len(missing) and not queries:
-            return Embedded(documents=len(members), had=len(members), embedded=0, left=0, queries=0)
-        log.info("%d documents and %d queries to embed; the engine starts", len(missing), len(queries))
+            return result
+        log.info("%d documents and %d queries to embed; the embedder starts", len(missing), len(queries))
         started = monotonic()
         with closing(embedders.load(settings)) as embedder:
             loaded = monotonic()
             _embed_queries(database, embedder, embedder_id, queries)
             done = _embed_documents(database, embedder, vectors, missing, deadline)
-    result = Embedded(
-        documents=len(members),
-        had=len(members) - len(missing),
+    if done < len(missing):
+        log.warning(
+            "the time was up before %d documents were embedded; BM25 recalls them, and the next run embeds them",
+            len(missing) - done,
+        )
+    return replace(
+        result,
         embedded=done,
         left=len(missing) - done,
         queries=len(queries),
         load_seconds=round(loaded - started, 3),
         embed_seconds=round(monotonic() - loaded, 3),
     )
-    if result.left:
-        log.warning(
-            "the time was up before %d documents were embedded; BM25 recalls them, and the next run embeds them",
-            result.left,
-        )
-    return result
+
+
+def _documents(members: pa.Table, embedder: KnownEmbedder) -> tuple[Ids, Ids]:
+    """The ids of the members' texts, one a cluster, and of those the ids in a language that the embedder knows."""
+    texts = members.take(pa.array(clusters_of(members)[0]))
+    ids: Ids = texts.column("scored_document_id").to_numpy()
+    return ids, ids[embedder.knows_documents(texts.column("lang").to_pylist())]
 
 
 def _embed_queries(

@@ -5,13 +5,14 @@ finds nothing outside of the window. If the index finds too few documents, they 
 """
 
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.recall.base import Scores, top
-from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.embeddings import Matrix, Vector
 
 BATCH = 1_000  # documents that one request names
 MOST = 16_384  # documents that Milvus returns to one search
@@ -33,7 +34,17 @@ def server_version(url: str) -> str:
         finally:
             client.close()
     except pymilvus.MilvusException as error:
-        raise StoreUnavailable(f"Milvus does not answer ({error.message}); check RERANK_MILVUS_URL") from None
+        raise StoreUnavailable(
+            f"Milvus does not answer ({_said(error, url)}); check RERANK_MILVUS_URL"
+        ) from None
+
+
+def _said(error: Exception, url: str) -> str:
+    """What Milvus's client said, without the address, which can hold a password."""
+    said = str(getattr(error, "message", type(error).__name__))
+    for part in (url, urlsplit(url).password, urlsplit(url).username):
+        said = said.replace(part, "***") if part else said
+    return said
 
 
 class MilvusVectors:
@@ -52,6 +63,7 @@ class MilvusVectors:
                 "Milvus's client is not installed here; pip install 'news-rerank[milvus]'"
             ) from error
         self._pymilvus: Any = pymilvus
+        self._url = url
         self._collection = f"rerank_{digest[:16]}"
         self._dimensions = dimensions
         self._client: Any = self._asked(pymilvus.MilvusClient, uri=url)
@@ -161,5 +173,5 @@ class MilvusVectors:
             return request(*arguments, **options)
         except self._pymilvus.exceptions.MilvusException as error:
             raise StoreUnavailable(
-                f"Milvus: {getattr(error, 'message', type(error).__name__)}; check RERANK_MILVUS_URL, and that Milvus runs"
-            ) from error
+                f"Milvus: {_said(error, self._url)}; check RERANK_MILVUS_URL, and that Milvus runs"
+            ) from None

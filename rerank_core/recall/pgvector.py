@@ -14,13 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from rerank_core.errors import SettingsError
 from rerank_core.recall.base import Scores
-from rerank_core.recall.dense import Matrix, Vector
 from rerank_core.storage import database as db
+from rerank_core.storage import embeddings
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
+from rerank_core.storage.embeddings import Matrix, Vector
 
-BATCH = 5_000  # vectors that one statement reads
 SETS = 4  # sets of wanted documents that are kept; as a rule a topic has one set for each of its languages
 
 
@@ -46,7 +46,8 @@ class PgVectors:
 
     def __init__(self, database: Database, *, embedder_id: int) -> None:
         self._database = database
-        self._table = (("vectors", f"rerank.vector_{embedder_id:d}"),)
+        self._embedder_id = embedder_id
+        self._table = embeddings.table(embedder_id)
         self._stack = ExitStack()
         self._searching: Connection | None = None
         self._sets: dict[bytes, str] = {}  # wanted documents → the temporary table that holds them
@@ -72,23 +73,13 @@ class PgVectors:
             "vectors": [_as_text(vector) for vector in vectors],
         }
         with self._database.transaction() as connection:
-            db.rows(connection, "pgvector.search_path")
+            db.rows(connection, "embeddings.search_path")
             connection.execute(db.statement("pgvector.add", self._table), values)
 
     def read(self, document_ids: Ids) -> tuple[Ids, Matrix]:
         """See Vectors.read."""
-        wanted = np.sort(document_ids)
-        ids: list[int] = []
-        parts: list[Matrix] = []
-        # pgvector sends a vector in big-endian order: two 16-bit words, of which the first is its length, then numbers.
         with self._database.transaction(read_only=True) as connection:
-            db.rows(connection, "pgvector.search_path")
-            for start in range(0, len(wanted), BATCH):
-                part = wanted[start : start + BATCH].tolist()
-                for row in db.rows(connection, "pgvector.read", self._table, document_ids=part):
-                    ids.append(row["document_id"])
-                    parts.append(np.frombuffer(row["vector"], dtype=">f2", offset=4).astype(np.float16))
-        return np.asarray(ids, dtype=np.int64), np.asarray(parts, dtype=np.float16).reshape(len(ids), -1)
+            return embeddings.document_vectors(connection, self._embedder_id, document_ids)
 
     def nearest(self, query: Vector, among: Ids, limit: int) -> tuple[Ids, Scores]:
         """See Vectors.nearest."""
@@ -109,7 +100,7 @@ class PgVectors:
         if self._searching is None:
             self._searching = self._stack.enter_context(self._database.transaction())
             db.may_idle(self._searching)
-            db.rows(self._searching, "pgvector.search_path")
+            db.rows(self._searching, "embeddings.search_path")
         return self._searching
 
     def _set(self, connection: Connection, document_ids: Ids) -> str:

@@ -147,9 +147,9 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             database,
             connection,
             run=run,
-            document_ids=window.document_ids,
+            texts=window.texts,
             claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
-            query_ids=set(query_ids.values()),
+            query_ids=query_ids,
         ) as retriever:
             strategy = retriever.name
             topic_search = _TopicSearch(

@@ -1,15 +1,18 @@
 """The strategy of recall that the settings name, and its store of vectors, for the window of one run."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import SettingsError, StoreUnavailable
-from rerank_core.recall.base import Retriever
+from rerank_core.models.embedding import LANGUAGES, knows
+from rerank_core.prepare.language import language
+from rerank_core.recall.base import Mask, Retriever
 from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense, Vectors
 from rerank_core.recall.exhaustive import Exhaustive
@@ -20,6 +23,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.database import Database
+from rerank_core.storage.embeddings import query_vectors
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,22 @@ class KnownEmbedder:
     embedder_id: int
     digest: str
     dimensions: int
+    family: str
+
+    def knows_documents(self, langs: Sequence[str]) -> Mask:
+        """Which documents, by their languages, its vectors are good for: bool, one entry a document."""
+        known = {lang: knows(self.family, lang) for lang in set(langs)}
+        return np.asarray([known[lang] for lang in langs], dtype=bool)
+
+    def knows_queries(self, query_ids: Mapping[tuple[str, str], int]) -> set[int]:
+        """The ids of the queries, given as (instruction, query) → id, that its vectors are good for, by their own text."""
+        if self.family not in LANGUAGES:
+            return set(query_ids.values())
+        return {
+            query_id
+            for (_, query), query_id in query_ids.items()
+            if knows(self.family, language(query, claimed=None).code)
+        }
 
 
 def in_postgres(settings: Settings) -> bool:
@@ -68,15 +88,15 @@ def open_retriever(
     connection: Connection,
     *,
     run: Run,
-    document_ids: Ids,
+    texts: pa.Table,
     claimed: Ids,
-    query_ids: set[int],
+    query_ids: Mapping[tuple[str, str], int],
 ) -> Iterator[Retriever]:
     """The strategy of the settings over the members of a window.
 
-    `document_ids` are those of the members, in their order, `claimed` the positions of the members that the run claimed,
-    `query_ids` those of all topics. If nothing was ever embedded, or Milvus does not answer, the strategy is BM25, so
-    that the page comes out.
+    `texts` has the columns document_id and lang, one row a member. `claimed` are the positions of the members that the
+    run claimed, `query_ids` those of all topics by (instruction, query). If nothing was ever embedded, or Milvus does not
+    answer, the strategy is BM25, so that the page comes out.
     """
     if settings.recall == "bm25":
         yield Words()
@@ -86,26 +106,22 @@ def open_retriever(
         return
     row = db.one(connection, "strategy.of_run", pipeline=run.pipeline, run_id=run.run_id)
     if row is None:
-        if len(document_ids):
+        if texts.num_rows:
             log.warning("run %d: nothing was embedded; BM25 recalls all documents of this run", run.run_id)
         yield Words()
         return
     embedder = KnownEmbedder(**row)
-    rows = db.rows(
-        connection,
-        "strategy.query_vectors",
-        embedder_id=embedder.embedder_id,
-        query_ids=sorted(query_ids),
-    )
+    asked = embedder.knows_queries(query_ids)
     with ExitStack() as stack:
         try:
             dense = Dense(
                 embedder=embedder.digest[:12],
                 vectors=stack.enter_context(open_vectors(settings, database, embedder)),
-                document_ids=document_ids,
+                document_ids=texts.column("document_id").to_numpy(),
+                known=embedder.knows_documents(texts.column("lang").to_pylist()),
                 claimed=claimed,
-                queries={row["query_id"]: np.frombuffer(row["vector"], dtype="<f2") for row in rows},
-                asked=query_ids,
+                queries=query_vectors(connection, embedder.embedder_id, asked),
+                asked=asked,
             )
         except StoreUnavailable as error:
             log.warning("run %d: %s; BM25 recalls all documents of this run", run.run_id, error)

@@ -190,7 +190,7 @@ def _in_a_language_of(topic: Topic, window: Window) -> Mask:
     told = language(topic.query, claimed=None)
     if told.code == UNKNOWN:
         return np.ones(len(window), dtype=bool)
-    spoken = {told.code, UNKNOWN, *map(comparable, topic.queries)}
+    spoken = {told.code, UNKNOWN, *topic.queries}
     return np.isin(
         window.langs.astype(str), [lang for lang in window.languages if comparable(lang) in spoken]
     )
@@ -204,7 +204,7 @@ def ask(
 ) -> Iterator[Asked]:
     """Each topic with the query and the BM25 score of each member, both by the topic's query for its language."""
     words = {
-        (topic.slug, lang): tuple(dict.fromkeys(terms(topic.query_for(lang), lang=lang)))
+        (topic.slug, lang): tuple(dict.fromkeys(terms(topic.query_for(comparable(lang)), lang=lang)))
         for topic in wanted
         for lang in window.languages
     }
@@ -215,7 +215,7 @@ def ask(
         light: Scores = np.zeros(len(window), dtype=np.float32)
         scored: dict[tuple[str, ...], Scores] = {}
         for lang, here in window.languages.items():
-            by_member[here] = query_ids[topic.instruction, topic.query_for(lang)]
+            by_member[here] = query_ids[topic.instruction, topic.query_for(comparable(lang))]
             query = words[topic.slug, lang]
             if query not in scored:
                 scored[query] = index.scores(query)
@@ -235,8 +235,7 @@ def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
 
 def takes_language(topic: Topic, lang: str) -> bool:
     """Whether the topic takes documents in this language. Every topic takes a document whose language is unknown."""
-    wanted = set(map(comparable, topic.languages))
-    return not wanted or lang == UNKNOWN or comparable(lang) in wanted
+    return not topic.languages or lang == UNKNOWN or comparable(lang) in topic.languages
 
 
 def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:

@@ -1,35 +1,46 @@
 """The light order: an order without the model, for the pairs that have no score.
 
 If the engine fails after its retries, or the deadline comes first, the page is published all the same: the unscored documents
-follow in the light order, and say so. The stage degrade makes the order. Publish makes it again if pairs lost their scores after
-that, for example because the gate blocked the run.
+follow in the light order, and say so. So do the documents of a query that the scorer refuses, for example because it is too
+long. The stage degrade makes the order. Publish makes it again if pairs lost their scores after that, for example because
+the gate blocked the run.
 
-The order is BM25, or by setting the similarity that a sentence-embedding model finds on the CPU. If that model fails or takes too
-long, BM25 is taken. A run keeps the order that its first try made, so that a rerun repeats it.
+The order is BM25, or by setting the similarity that a sentence-embedding model finds on the CPU. Each query and each document is
+embedded once, however many pairs it is in; vectors of the same model that dense recall has kept are taken. If that model fails or
+takes too long, BM25 is taken. A run keeps the order that its first try made, so that a rerun repeats it.
 """
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError, RerankError
+from rerank_core.models import numpy_embedder, sentences
+from rerank_core.models.embedding import knows
 from rerank_core.records import Run
-from rerank_core.settings import Settings
-from rerank_core.storage import artifacts, ledger, runs, schemas
+from rerank_core.settings import USE_MULTILINGUAL, Settings
+from rerank_core.storage import artifacts, embeddings, ledger, runs, schemas
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
+from rerank_core.storage.pair_texts import PairTexts, read_pair_texts
 from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
+
+NAMED = 10  # topics that one run's log names
+ById = dict[int, npt.NDArray[Any]]  # id of a query or document → its vector, shape (dimensions,)
 
 
 @dataclass(frozen=True)
 class Degraded:
     """How much of the page has no score, and has a light order now."""
 
-    missing: int  # pairs without a score; 0: the page needs no light order
+    missing: int  # pairs without a score, those of refused queries included; 0: the page needs no light order
     topics: int  # topics that these pairs belong to
     fell_back: bool = False  # the sentence-embedding model failed: BM25 orders the pairs
 
@@ -52,9 +63,12 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
     """
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pairs.column("work"))
+    is_work = pairs.column("work").to_numpy(zero_copy_only=False)
     with database.transaction(read_only=True) as connection:
         settled = ledger.settled(connection, run, work, rescore=False)
-    missing = work.filter(pa.array(~settled))
+        query_refused = ledger.query_refused(connection, run, pairs)[is_work]
+        _warn_of_refused(connection, run, work.filter(pa.array(query_refused)))
+    missing = work.filter(pa.array(~settled | query_refused))
     topics = len(missing.column("topic").unique())
     if not missing.num_rows or _is_ordered(store, run, missing):
         return Degraded(missing=missing.num_rows, topics=topics)
@@ -68,6 +82,23 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
         runs.hold_fence(connection, run.run_id, fence)
         db.execute(connection, "degrade.keep_order", run_id=run.run_id, path=file.path, sha256=file.sha256)
     return Degraded(missing=missing.num_rows, topics=topics, fell_back=fell_back)
+
+
+def _warn_of_refused(connection: Connection, run: Run, refused: pa.Table) -> None:
+    """Say in the log which topics have a query that the scorer refuses, and why."""
+    queries = refused.group_by(["topic", "query_id"]).aggregate([]).sort_by("topic").to_pylist()
+    query_ids = sorted({query["query_id"] for query in queries})
+    rows = db.rows(connection, "ledger.refusals", scorer_id=run.scorer_id, query_ids=query_ids)
+    reasons = {row["query_id"]: row["reason"] for row in rows}
+    for query in queries[:NAMED]:
+        log.warning(
+            "run %d: topic %s gets the light order, because the scorer refuses every pair of a query of it: %s",
+            run.run_id,
+            query["topic"],
+            reasons[query["query_id"]],
+        )
+    if len(queries) > NAMED:
+        log.warning("run %d: and %d more such queries", run.run_id, len(queries) - NAMED)
 
 
 def _is_ordered(store: Store, run: Run, missing: pa.Table) -> bool:
@@ -86,27 +117,68 @@ def _is_ordered(store: Store, run: Run, missing: pa.Table) -> bool:
 
 
 def _by_embedding(database: Database, settings: Settings, run: Run, missing: pa.Table) -> pa.Table | None:
-    """The light order (schemas.LIGHT) by cosine similarity; None if the model failed or took too long."""
-    from rerank_core.models import sentences
+    """The light order (schemas.LIGHT) by cosine similarity; None if the model failed or took too long.
 
-    query_ids, query_places = np.unique(missing.column("query_id").to_numpy(), return_inverse=True)
-    document_ids, document_places = np.unique(missing.column("document_id").to_numpy(), return_inverse=True)
-    with database.transaction(read_only=True) as connection:
-        queries = db.rows(connection, "worklist.queries", query_ids=query_ids.tolist())
-        documents = db.rows(connection, "worklist.documents", document_ids=document_ids.tolist())
-    texts = {row["document_id"]: row["text"] for row in documents}
+    An article in a language that the model does not know comes after the others, by BM25: between −1 and −0.5.
+    """
     try:
-        scores = sentences.similarity(
-            model=settings.light_model,
-            queries=[row["query"] for row in queries],
-            # A document that was forgotten meanwhile has no text, and no place on the page.
-            documents=[texts.get(document_id, "") for document_id in document_ids.tolist()],
-            query_places=query_places,
-            document_places=document_places,
-            seconds=settings.light_seconds,
-        )
+        with database.transaction(read_only=True) as connection:
+            texts = read_pair_texts(connection, missing)
+            kept = _kept_vectors(connection, settings, texts)
+        known = np.asarray([knows(settings.light_model, lang) for lang in texts.langs], dtype=bool)
+        scores = texts.cosines(*_vectors(settings, texts, known, *kept))
     except (RerankError, OSError) as error:
         log.warning("run %d: %s; the light order is BM25", run.run_id, error)
         return None
+    words = missing.column("light_score").to_numpy()
+    scores = np.where(known[texts.document_places], scores, -1 + 0.5 * words / (1 + words))
     light = missing.select(["topic", "document_id"]).append_column("light_score", pa.array(scores))
     return artifacts.labelled(light.cast(schemas.LIGHT), "embedding")
+
+
+def _kept_vectors(connection: Connection, settings: Settings, texts: PairTexts) -> tuple[ById, ById]:
+    """Vectors of the queries and documents that the task embed has kept by the light model, in Postgres."""
+    if settings.light_model != USE_MULTILINGUAL:
+        return {}, {}
+    identity = numpy_embedder.identify(max_document_tokens=numpy_embedder.MOST_TOKENS)
+    row = db.one(connection, "degrade.embedder", digest=identity.digest)
+    if row is None:
+        return {}, {}
+    queries = embeddings.query_vectors(connection, row["embedder_id"], texts.query_ids)
+    document_ids = np.asarray(texts.document_ids, dtype=np.int64)
+    found, vectors = embeddings.document_vectors(connection, row["embedder_id"], document_ids)
+    return queries, dict(zip(found.tolist(), vectors, strict=True))
+
+
+def _vectors(
+    settings: Settings, texts: PairTexts, known: npt.NDArray[np.bool_], queries: ById, documents: ById
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """The vector of each query and document: the kept one, or one that the light model makes now; zeros if not `known`.
+
+    Raises as sentences.vectors does.
+    """
+    asked = set(texts.query_places[known[texts.document_places]].tolist())
+    new_queries = {
+        number: query
+        for place, (number, (_, query)) in enumerate(zip(texts.query_ids, texts.queries, strict=True))
+        if place in asked and number not in queries
+    }
+    new_documents = {
+        number: text
+        for number, text, is_known in zip(texts.document_ids, texts.documents, known, strict=True)
+        if is_known and number not in documents
+    }
+    if new_queries or new_documents:
+        made = sentences.vectors(
+            model=settings.light_model,
+            queries=list(new_queries.values()),
+            documents=list(new_documents.values()),
+            seconds=settings.light_seconds,
+        )
+        queries = {**queries, **dict(zip(new_queries, made[0], strict=True))}
+        documents = {**documents, **dict(zip(new_documents, made[1], strict=True))}
+    nothing = np.zeros_like(next(iter(queries.values()), np.zeros(1)))
+    return (
+        np.stack([queries.get(number, nothing) for number in texts.query_ids]),
+        np.stack([documents.get(number, nothing) for number in texts.document_ids]),
+    )

@@ -10,6 +10,7 @@ two tries side by side score at most two chunks twice: one where they began and 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 SAY_SECONDS = 5.0  # between two lines of progress
+NAMED = 10  # reasons of refusals that a shard's log names, those of most pairs first
 PATIENCE = 3  # times `flush_seconds` that the last chunk of another try is waited for
 
 
@@ -254,11 +256,13 @@ class _Tally:
     neutralised: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of refusals
 
     def add(self, chunk: ScoredChunk, *, written: int, unscored: int) -> None:
         """Count a chunk of which so many scores were new to the ledger."""
         self.scored += written
         self.refused += len(chunk.refused)
+        self.reasons.update(refusal.reason for refusal in chunk.refused)
         self.unscored = unscored
         self.neutralised += len(chunk.neutralised)
         self.truncated += sum(score.truncated for score in chunk.scores)
@@ -303,6 +307,8 @@ def _score_rounds(
                     break
             else:
                 break
+    for reason, pairs in tally.reasons.most_common(NAMED):
+        log.warning("shard %d: the scorer refuses %d pairs: %s", task.number, pairs, reason)
     return Reranked(
         shard=task.number,
         pairs=total,

@@ -38,10 +38,10 @@ def read_worklist(connection: Connection, run: Run, work: pa.Table) -> list[Pair
     to_score = to_score.filter(pc.invert(to_score.column("settled")))
     query_ids = pc.unique(to_score.column("query_id")).to_pylist()
     document_ids = pc.unique(to_score.column("document_id")).to_pylist()
-    queries = {row["query_id"]: row for row in db.rows(connection, "worklist.queries", query_ids=query_ids)}
+    queries = {row["query_id"]: row for row in db.rows(connection, "pair_texts.queries", query_ids=query_ids)}
     texts = {
         row["document_id"]: row["text"]
-        for row in db.rows(connection, "worklist.documents", document_ids=document_ids)
+        for row in db.rows(connection, "pair_texts.documents", document_ids=document_ids)
     }
     return [
         Pair(

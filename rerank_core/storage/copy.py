@@ -5,13 +5,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
+from rerank_core.errors import CorruptError
 from rerank_core.storage import database as db
 from rerank_core.storage.database import driver_cursor
 
@@ -82,19 +81,31 @@ def copy_out(
     compiled = str(db.statement(name, relations).compile(dialect=connection.dialect))
     with driver_cursor(connection) as cursor:
         query = cursor.mogrify(compiled, values).decode()
-        try:
-            cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
-        except psycopg2.Error as error:
-            raise DBAPIError.instance("COPY", None, error, psycopg2.Error) from error
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)", buffer)
     buffer.seek(0)
     if not buffer.getbuffer().nbytes:
         return schema.empty_table()
-    found = pacsv.read_csv(
+    try:
+        found = _read_csv(buffer, plain)
+    except pa.ArrowInvalid:  # its message shows a row
+        raise CorruptError(
+            f"the rows of statement {name} are not of the types {', '.join(map(str, schema.types))}; `rerank doctor` checks"
+            " the schema"
+        ) from None
+    for place, field in enumerate(schema):
+        if pa.types.is_list(field.type):
+            lists = [None if text is None else json.loads(text) for text in found.column(place).to_pylist()]
+            found = found.set_column(place, field.name, pa.array(lists, field.type))
+    return found.cast(schema)
+
+
+def _read_csv(buffer: io.BytesIO, schema: pa.Schema) -> pa.Table:
+    return pacsv.read_csv(
         buffer,
         pacsv.ReadOptions(column_names=schema.names, block_size=64 << 20),
         pacsv.ParseOptions(newlines_in_values=True),
         pacsv.ConvertOptions(
-            column_types=plain,
+            column_types=schema,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
             null_values=[""],
@@ -102,11 +113,6 @@ def copy_out(
             false_values=["f"],
         ),
     )
-    for place, field in enumerate(schema):
-        if pa.types.is_list(field.type):
-            lists = [None if text is None else json.loads(text) for text in found.column(place).to_pylist()]
-            found = found.set_column(place, field.name, pa.array(lists, field.type))
-    return found.cast(schema)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

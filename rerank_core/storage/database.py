@@ -3,7 +3,8 @@
 Every transaction sets its own lock and idle timeouts, so that a frozen worker cannot block its successor for
 ever. The timeouts belong to the transaction, so a pooler in transaction mode is safe. No timeout ends a session
 whose client is frozen within a COPY: whoever has waited for its locks in vain ends it. Times are UTC. Errors of
-the driver that a later try can mend become DatabaseUnavailable.
+the driver that a later try can mend become DatabaseUnavailable. No error shows a parameter of a statement, a row, or a
+password.
 """
 
 import logging
@@ -16,11 +17,12 @@ from time import sleep
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, RowMapping, TextClause, create_engine, event, make_url, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core.errors import CorruptError, DatabaseUnavailable
+from rerank_core.errors import CorruptError, DatabaseUnavailable, Locked, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class Database:
         self._engine: Engine = create_engine(
             make_url(url),
             **pool,
+            hide_parameters=True,
             connect_args={
                 "application_name": "news-rerank",
                 "connect_timeout": 10,
@@ -86,9 +89,10 @@ class Database:
                 "keepalives_count": 3,
             },
         )
+        event.listen(self._engine, "handle_error", _hide_rows)
 
     def __repr__(self) -> str:
-        return f"Database({make_url(self.url).render_as_string(hide_password=True)})"
+        return f"Database({shown_url(self.url)})"
 
     @contextmanager
     def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
@@ -153,6 +157,26 @@ def _may_pass(sqlstate: str | None) -> bool:
     )
 
 
+def _hide_rows(context: ExceptionContext) -> None:
+    """Take rows and values out of an error of a statement, before anybody can read it."""
+    hide_rows(context.original_exception)
+    if context.sqlalchemy_exception is not None:
+        kind = type(context.original_exception)
+        said = f"({kind.__module__}.{kind.__name__}) {context.original_exception}"
+        context.sqlalchemy_exception.args = (said,)
+
+
+def hide_rows(error: BaseException) -> None:
+    """Leave only the sentence of a driver's error, without values that it quotes.
+
+    Its DETAIL shows a row, its CONTEXT a line of a COPY, its LINE the statement with its values.
+    """
+    sentence = error.diag.message_primary if isinstance(error, psycopg2.Error) else None
+    if sentence:
+        is_of_data = str(getattr(error, "pgcode", None)).startswith("22")
+        error.args = (re.sub('".*"', '"…"', sentence, flags=re.DOTALL) if is_of_data else sentence,)
+
+
 @contextmanager
 def _mapped_errors(database: Database) -> Iterator[None]:
     try:
@@ -161,9 +185,11 @@ def _mapped_errors(database: Database) -> Iterator[None]:
         code = getattr(error.orig, "pgcode", None)
         if not _may_pass(code):
             raise
+        kind = DatabaseUnavailable
         advice = "check that it runs and that its address (RERANK_DATABASE_URL, RERANK_SOURCE_URL) is right, then try again"
         if code == LOCK_NOT_AVAILABLE:
             database.end_frozen()
+            kind = Locked
             advice = "another task holds the lock that this task has waited for; try again"
         elif code == QUERY_CANCELED:
             advice = (
@@ -171,7 +197,7 @@ def _mapped_errors(database: Database) -> Iterator[None]:
                 " limits"
             )
         reason = (str(error.orig or "").strip() or "no answer").splitlines()[0]
-        raise DatabaseUnavailable(f"{database!r}: {reason}; {advice}") from error
+        raise kind(f"{database!r}: {reason}; {advice}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"{database!r}: the connection was lost; try again") from error
@@ -224,6 +250,7 @@ def driver_cursor(connection: Connection) -> Iterator[Any]:
     try:
         yield cursor
     except psycopg2.Error as error:
+        hide_rows(error)
         raise DBAPIError.instance("COPY or script", None, error, psycopg2.Error) from error
     finally:
         cursor.close()

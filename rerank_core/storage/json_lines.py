@@ -1,7 +1,8 @@
 """JSON lines: the lines of a file, plain or gzipped, and the object in each line.
 
 One line cannot spoil another. Whatever is wrong with a line, up to the file breaking off inside it, becomes a reason
-that belongs to the line's number. A line of any length takes little memory.
+that belongs to the line's number. A line of any length takes little memory, and a gzipped file that unpacks to hundreds of
+times its size is not read on.
 """
 
 import gzip
@@ -12,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-GZIP = b"\x1f\x8b"
+from rerank_core.storage.bounded import GZIP
+
+UNPACKED = 32 << 20  # bytes that may be unpacked, whatever the file's size; of a larger file
+TIMES = 100  # so many times its size: texts unpack to about ten times theirs, at most
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -29,7 +33,7 @@ class RawLine:
 def read_lines(stream: io.BufferedReader, *, longest: int) -> Iterator[RawLine]:
     """Every line; the first bytes tell whether the stream is gzipped. A line over `longest` bytes is skipped."""
     packed = stream.peek(2)[:2] == GZIP
-    lines: io.BufferedIOBase = gzip.GzipFile(fileobj=stream) if packed else stream
+    lines: io.BufferedIOBase | _Unpacked = _Unpacked(stream) if packed else stream
     number = 0
     while True:
         number += 1
@@ -48,6 +52,29 @@ def read_lines(stream: io.BufferedReader, *, longest: int) -> Iterator[RawLine]:
             yield RawLine(number, reason=f"longer than {_size(longest)}; is this a file of JSON lines?")
         else:
             yield RawLine(number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw)
+
+
+class _Unpacked:
+    """Lines of a gzipped stream. Raises OSError if they come to far more than what was read of the stream."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+        self._lines = gzip.GzipFile(fileobj=self)  # type: ignore[call-overload]  # it only reads
+        self._packed = self._unpacked = 0
+
+    def read(self, size: int) -> bytes:
+        """Packed bytes, as GzipFile asks for them."""
+        content = self._stream.read(size)
+        self._packed += len(content)
+        return content
+
+    def readline(self, size: int) -> bytes:
+        """The next line, or `size` bytes of it."""
+        line: bytes = self._lines.readline(size)
+        self._unpacked += len(line)
+        if self._unpacked > max(UNPACKED, TIMES * self._packed):
+            raise OSError(f"it unpacks to more than {TIMES} times its size")
+        return line
 
 
 def read_object(raw: bytes) -> dict[str, Any]:

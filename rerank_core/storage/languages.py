@@ -5,6 +5,7 @@ several codes has one here: `nb` and `nn` are `no`, `iw` is `he`, `in` is `id`. 
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 UNKNOWN = "und"  # a document whose language could not be told
@@ -55,6 +56,12 @@ _NAMES = {
 def comparable(code: str) -> str:
     """The canonical code of a stored code, which an earlier version may have stored in another form."""
     return canonical(code) or code
+
+
+def same_language(code: str, stored: Iterable[str]) -> list[str]:
+    """Those of the stored codes that are this language, the canonical code first."""
+    chosen = comparable(code)
+    return sorted((key for key in stored if comparable(key) == chosen), key=lambda key: (key != chosen, key))
 
 
 @lru_cache(maxsize=4_096)

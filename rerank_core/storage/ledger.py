@@ -186,6 +186,25 @@ def refused(
     return np.fromiter((pair in found for pair in pairs), dtype=bool, count=len(query_ids))
 
 
+def query_refused(connection: Connection, run: Run, pairs: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which of these pairs the run's scorer has refused together with every other pair of their topic and query.
+
+    No score will ever come for that query of the topic, however good its documents are. `pairs` (schemas.PAIRS) are all
+    of the run.
+    """
+    query_ids, document_ids = (pairs.column(name).to_numpy() for name in ("query_id", "document_id"))
+    wanted = pairs.column("work").to_numpy(zero_copy_only=False)
+    wanted = wanted & refused(connection, run.scorer_id, query_ids, document_ids)
+    if run.scorer_id is None or not wanted.any():
+        return np.zeros(len(query_ids), dtype=bool)
+    topics = pairs.column("topic").combine_chunks().dictionary_encode().indices.to_numpy()
+    query_of_topic = (topics.astype(np.int64) << 40) | query_ids
+    in_question = np.isin(query_of_topic, query_of_topic[wanted])
+    scores = lookup_pairs(connection, run.scorer_id, pairs.filter(pa.array(in_question)))
+    has_score = in_question & (scores.positions(query_ids, document_ids) >= 0)
+    return np.asarray(wanted & ~np.isin(query_of_topic, query_of_topic[has_score]))
+
+
 def write_refused(
     connection: Connection, refusals: Sequence[tuple[Pair, str]], *, scorer_id: int, run_id: int
 ) -> int:

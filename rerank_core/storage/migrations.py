@@ -1,18 +1,25 @@
 """Migrations: which one a database is at, and how it is brought to the newest."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
-from rerank_core.errors import SettingsError
+from rerank_core.errors import Locked, SettingsError
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database, driver_cursor, sql_folder
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = "3s"  # of each try: readers wait behind it
+PAUSE_SECONDS = 2.0  # between two tries
+PATIENCE_SECONDS = 120.0
 # Advisory lock that migrations are applied under, since there is no table yet that could be locked. Runs never wait for it.
 MIGRATION_LOCK = 7_302_911
 
@@ -22,14 +29,50 @@ ViewComments = Mapping[tuple[str, str], str]  # (view, column, or "" for the vie
 def upgrade(url: str, *, comments: ViewComments | None = None) -> tuple[str | None, str | None]:
     """Apply every migration that is missing, in one transaction under a lock. Safe to repeat.
 
-    `comments` are those of the views that frontends read. Returns the revision before and after; None means an empty
-    database. Raises SettingsError if the database is at a revision that this version does not know.
+    A lock that another session holds is waited for in short turns, so that readers hardly wait behind this. Sessions that only
+    read are ended if this role has the rights of theirs. `comments` are those of the views that frontends read.
+
+    Returns the revision before and after; None means an empty database. Raises SettingsError if the database is at a revision
+    that this version does not know, Locked if some session holds a lock for longer than PATIENCE_SECONDS.
     """
+    database = Database(url)
+    give_up = monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return _apply(database, comments or {})
+        except Locked:
+            holders = _end_readers(database)
+            if any(holder["is_upgrade"] for holder in holders):  # it takes its time
+                give_up = max(give_up, monotonic() + PAUSE_SECONDS)
+            elif monotonic() > give_up:
+                raise Locked(_held(holders)) from None
+        sleep(PAUSE_SECONDS)
+
+
+def _end_readers(database: Database) -> Sequence[RowMapping]:
+    """End the sessions that may be ended; returns those of others that hold a lock."""
+    with database.transaction() as connection:
+        holders = db.rows(connection, "migrations.holders", key=MIGRATION_LOCK, lock=LOCK_TIMEOUT)
+        ended = [holder["pid"] for holder in holders if holder["may_end"]]
+        if ended:
+            log.warning("the upgrade waits for sessions that only read: %s; they are ended now", ended)
+            db.rows(connection, "database.end", pids=ended)
+    return [holder for holder in holders if not holder["may_end"]]
+
+
+def _held(holders: Sequence[RowMapping]) -> str:
+    sessions = ", ".join(f"{holder['pid']} of role {holder['role']}" for holder in holders)
+    return (
+        f"other sessions hold the schema (pid {sessions or 'unknown'}): pause the DAGs and let their runs end, end what else"
+        " these are (SELECT pg_terminate_backend(pid)), then try again"
+    )
+
+
+def _apply(database: Database, comments: ViewComments) -> tuple[str | None, str | None]:
     from alembic import command
 
-    database = Database(url)
     with database.transaction() as connection:
-        db.execute(connection, "migrations.wait_long")
+        db.execute(connection, "migrations.limit_waits", lock=LOCK_TIMEOUT)
         db.execute(connection, "migrations.lock", key=MIGRATION_LOCK)
         before = _revision(connection)
         config = _config()
@@ -39,7 +82,7 @@ def upgrade(url: str, *, comments: ViewComments | None = None) -> tuple[str | No
             db.execute(connection, "migrations.make_schema")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        _describe(connection, comments or {})
+        _describe(connection, comments)
         return before, _revision(connection)
 
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, fields
 
 from rerank_core.errors import InputError
+from rerank_core.settings import relation_names
 from rerank_core.storage.database import sql_folder
 
 LONGEST_NAME = 63  # bytes; Postgres would cut a longer one without a word
@@ -37,7 +38,7 @@ def script(roles: Roles, *, source_view: str, shared: bool = False) -> str:
     values = {"exclusive": "-- " if shared else ""}
     for option, name in names.items():
         values |= {option: identifier(name), f"{option}_text": literal(name)}
-    view = ".".join(identifier(part.lower()) for part in source_view.split("."))
+    view = ".".join(identifier(name) for name in relation_names(source_view))
     values |= {"view": view, "view_text": literal(view)}
     template = (sql_folder() / "roles.sql").read_text(encoding="utf-8")
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)

@@ -20,6 +20,8 @@ from rerank_core.storage.topics import check_pipeline
 
 log = logging.getLogger(__name__)
 
+LATE = timedelta(hours=2)  # a key that is the start of an hour may come this late for its first run
+
 
 def open_run(
     connection: Connection,
@@ -35,13 +37,13 @@ def open_run(
 
     `until` is cut at the database's now(); None means now. `since` None means the lookback before `until`. A run that
     exists keeps the window, topics and rescore that it was opened with. Raises InputError for a time without a UTC
-    offset, an empty window, or a key that is no text.
+    offset, an empty window, a key that is no text, or the key of a past hour that no run has, without `until`.
     """
     if since is not None and since.tzinfo is None:
         raise InputError(f"since {since.isoformat()} has no UTC offset; write e.g. {since.isoformat()}+00:00")
     if until is not None and until.tzinfo is None:
         raise InputError(f"until {until.isoformat()} has no UTC offset; write e.g. {until.isoformat()}+00:00")
-    if until is not None and until.year < 1000:
+    if until is not None and until.year < 1970:  # the ledger keeps no earlier month
         raise InputError(f"until {until.isoformat()} is before any news; give the end of the window")
     if key is not None and (not key.strip() or any(ord(c) == 0 or 0xD800 <= ord(c) <= 0xDFFF for c in key)):
         raise InputError(f"a run's key is {key!r}; give the partition date or the dag run's id")
@@ -53,6 +55,8 @@ def open_run(
             until.isoformat(),
             end.isoformat(),
         )
+    if until is None and key is not None:
+        _refuse_past_hour(connection, settings.pipeline, key, now)
     begin = since.astimezone(UTC) if since else end - timedelta(days=settings.lookback_days)
     if begin >= end:
         raise InputError(
@@ -83,6 +87,20 @@ def open_run(
             run.rescore,
         )
     return run
+
+
+def _refuse_past_hour(connection: Connection, pipeline: str, key: str, now: datetime) -> None:
+    """Raises InputError for the key of a past hour that no run has: who repeats a run must not rank now under its name."""
+    try:
+        hour = datetime.fromisoformat(key)
+    except ValueError:
+        return
+    hour = hour if hour.tzinfo else hour.replace(tzinfo=UTC)
+    if hour < now - LATE and db.one(connection, "runs.by_key", pipeline=pipeline, key=key) is None:
+        raise InputError(
+            f"pipeline {pipeline} has no run with the key {key}; `rerank runs` shows the keys. To rank that hour for the "
+            f"first time, say where it ends: --until {(hour + timedelta(hours=1)).isoformat()}"
+        )
 
 
 def get(connection: Connection, run_id: int) -> Run:

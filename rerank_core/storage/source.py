@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import SourceError
 from rerank_core.records import Run
-from rerank_core.settings import DEFAULT_SOURCE, Settings
+from rerank_core.settings import DEFAULT_SOURCE, Settings, relation_names
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
 from rerank_core.storage.copy import copy_in, copy_out
@@ -135,6 +135,13 @@ def check_contract(connection: Connection, view: str) -> None:
     if not found:
         upgrade = "run `rerank db upgrade`, which makes it in the database of RERANK_DATABASE_URL"
         advice = upgrade if view == DEFAULT_SOURCE else "create it, or set RERANK_SOURCE_VIEW"
+        folded = ".".join(relation_names(view))
+        if '"' not in view and folded != view:
+            quoted = ".".join(f'"{name}"' if name != name.lower() else name for name in view.split("."))
+            advice = (
+                f"Postgres reads a name without quotes as {folded}: if the view's name has capitals, set"
+                f" RERANK_SOURCE_VIEW='{quoted}', else {advice}"
+            )
         raise SourceError(f"source view {view} does not exist; {advice}")
     problems = []
     for name, types in CONTRACT.items():

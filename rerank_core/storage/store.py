@@ -1,16 +1,18 @@
 """Every path of the store, atomic write and checked read.
 
+No path leads out of the store's folder: a path with an empty part, `.` or `..` is refused, and so is one with any sign that
+this library never writes. No symbolic link below a local folder is followed by a write, a listing or a removal.
+
 A file is written once under a name that no other try uses, fsynced, and only then named in Postgres. So a reader
 that follows the database never sees half a file. `latest.json` alone is replaced, in one step, and last. Local folders, s3:// and gs:// work alike (pyarrow.fs); on an object store the upload is
 atomic by itself. No message shows what a URL has before its @ or behind its question mark.
 """
 
 import hashlib
-import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,47 +22,27 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from rerank_core.errors import CorruptError, RerankError, SettingsError, StoreUnavailable
+from rerank_core.errors import HIDDEN, CorruptError, SettingsError
+from rerank_core.storage import local_files, store_errors, store_url
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 REPLACED = {**JSON, "Cache-Control": "no-cache"}  # ask each time
 # Not for ever: what a cache still shows of a forgotten article has to go, too.
 WRITTEN_ONCE = {**JSON, "Cache-Control": "max-age=3600, immutable"}
 
-# What object stores refuse for good, by the code that Arrow gives: what is wrong, and what to do.
-_REFUSED = {
-    "NO_SUCH_BUCKET": ("the bucket does not exist", "create it, or correct RERANK_STORE_URL"),
-    "ACCESS_DENIED": (
-        "access denied",
-        "let these credentials list, get, put and delete here (s3:ListBucket, s3:GetObject, s3:PutObject,"
-        " s3:DeleteObject)",
-    ),
-    "INVALID_ACCESS_KEY_ID": ("the access key is not known", "correct AWS_ACCESS_KEY_ID"),
-    "SIGNATURE_DOES_NOT_MATCH": ("the secret key is wrong", "correct AWS_SECRET_ACCESS_KEY"),
-}
-_NO_CREDENTIALS = (
-    "access denied, and there are no credentials in AWS_ACCESS_KEY_ID",
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role that may list, get, put and"
-    " delete here",
-)
-_WRONG_REGION = (
-    "the bucket is in another region",
-    "set AWS_REGION, or add ?region=… to RERANK_STORE_URL",
-)
-_SAYS_REGION = re.compile(
-    r"HTTP status 30[17]|AuthorizationHeaderMalformed|PERMANENT_REDIRECT|configured region"
-)
-
 Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "draft"]
 
+LONGEST_PATH = 1_000  # characters; object stores take 1,024 bytes
+_PART = r"\.?[A-Za-z0-9_][A-Za-z0-9._-]{0,249}"
+_PATH = re.compile(rf"{_PART}(?:/{_PART})*/?")
 _NAMES = re.compile(
-    r"""(?x)
-    [^/]+/(?:
+    rf"""(?x)
+    [a-z0-9][a-z0-9_-]*/(?:
         runs/(?P<run>\d+)/(?P<artifact>members|pairs|light)-(?P<fence>\d+)(?:-[0-9a-f]+)?\.parquet
       | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d+)-v\d+-(?P<ranking_fence>\d+)(?:-[0-9a-f]+)?\.parquet
-      | (?P<page>pages/\d+-[0-9a-f]+/)[^/]+\.json
+      | (?P<page>pages/\d+-[0-9a-f]+/)(?:[a-z0-9][a-z0-9_-]*\.json)?
       | (?P<latest>latest\.json)
-      | (?P<draft>(?:[^/]+/)*\.[^/]+\.[0-9a-f]+\.tmp)
+      | (?P<draft>(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
     )"""
 )
 
@@ -81,6 +63,7 @@ class StoredFile:
     path: str  # relative to the store's root
     bytes: int
     modified: datetime  # by the store's clock
+    is_link: bool = False  # a symbolic link, to whatever: this library makes none
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,7 @@ class Name:
     kind: Kind
     run_id: int | None = None  # of an artifact or a ranking
     fence: int | None = None  # of the try that wrote it
-    folder: str | None = None  # of a topic file: all that were written with it
+    folder: str | None = None  # of a topic file, or of topic files: all that were written together
 
 
 class Store:
@@ -100,15 +83,15 @@ class Store:
         scheme, separator, rest = url.partition("://")
         self.has_credentials = scheme not in {"", "file"} and "@" in rest.partition("/")[0]
         remote = bool(separator) and scheme != "file"
-        # Until it is known to be a store, a URL may hold a secret anywhere.
-        self.url = "(hidden)" if "@" in url or "?" in url else url.rstrip("/")
+        self.url = store_url.shown(url)
+        uri = store_url.as_uri(url)
         try:
             with self._mapped_errors("", when=remote):
-                filesystem, root = pafs.FileSystem.from_uri(_as_uri(url))
+                filesystem, root = pafs.FileSystem.from_uri(uri)
         except (pa.ArrowInvalid, ValueError, OSError) as error:
-            reason = "" if self.url == "(hidden)" else f": {error}"
+            reason = "" if self.url == HIDDEN else f": {error}"
             raise SettingsError(
-                f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; use file:///folder, s3:// or gs://"
+                f"RERANK_STORE_URL = {self.url!r} is not a store{reason}; {store_url.FORMS}"
             ) from None
         self._filesystem = filesystem
         self._root = root.rstrip("/")
@@ -146,7 +129,7 @@ class Store:
 
     @staticmethod
     def parse(path: str) -> Name | None:
-        """What a path says; None if no method above has named such a file."""
+        """What a path says; None if no method above has named such a file, or folder of topic files."""
         found = _NAMES.fullmatch(path)
         if found is None:
             return None
@@ -163,7 +146,24 @@ class Store:
 
     def full_path(self, path: str) -> str:
         """What a reader opens: a plain path for a local store, else a URL without credentials."""
-        return f"{self._root}/{path}" if self._local else f"{self.url}/{path}"
+        return self._below(self._root if self._local else self.url, path)
+
+    def _at(self, path: str) -> str:
+        """The path as the file system takes it."""
+        return self._below(self._root, path)
+
+    @staticmethod
+    def _below(root: str, path: str) -> str:
+        """Where a path is: the one place that joins the store's folder and a path. Empty is the folder itself.
+
+        Raises CorruptError if the path is none of a store: it could lead elsewhere.
+        """
+        if path and (len(path) > LONGEST_PATH or not _PATH.fullmatch(path)):
+            raise CorruptError(
+                f"{path[:80]!r} is no path of a store: its parts are letters, digits, `.`, `-` and `_`, and none is empty, `.`"
+                " or `..`; correct whatever names it"
+            )
+        return f"{root}/{path}"
 
     def write(self, path: str, table: pa.Table) -> Artifact:
         """Write a table as Parquet, whole or not at all.
@@ -187,10 +187,10 @@ class Store:
         self._put(path, pa.py_buffer(content), headers)
 
     def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
-        target = f"{self._root}/{path}"
+        target = self._at(path)
         with self._mapped_errors(path):
             if self._local:
-                _write_local(Path(target), content)
+                local_files.write(self._root, path, content)
             else:
                 with self._filesystem.open_output_stream(target, metadata=metadata) as stream:
                     stream.write(content)
@@ -212,10 +212,15 @@ class Store:
         """Raise CorruptError if an artifact is gone or altered."""
         self._checked(path, sha256)
 
-    def read_file(self, path: str, *, sha256: str) -> bytes:
-        """The bytes of an artifact as they were written. Raises CorruptError if it is gone or altered."""
-        content: bytes = self._checked(path, sha256).to_pybytes()
-        return content
+    def open_file(self, path: str) -> pa.NativeFile | None:
+        """A file to read in parts, with `size`, `seek` and `read`; None if there is no such file. The caller closes it."""
+        target = self._at(path)
+        with self._mapped_errors(path):
+            try:
+                return self._filesystem.open_input_file(target)
+            except FileNotFoundError:
+                self._check_bucket()
+                return None
 
     def _checked(self, path: str, sha256: str | None) -> pa.Buffer:
         content = self._get(path)
@@ -237,18 +242,24 @@ class Store:
         return None if content is None else content.to_pybytes()
 
     def _get(self, path: str) -> pa.Buffer | None:
-        with self._mapped_errors(path):
-            try:
-                with self._filesystem.open_input_file(f"{self._root}/{path}") as stream:
-                    return stream.read_buffer()
-            except FileNotFoundError:
-                self._check_bucket()
-                return None
+        stream = self.open_file(path)
+        if stream is None:
+            return None
+        with self._mapped_errors(path), stream:
+            return stream.read_buffer()
 
     def files(self, folder: str) -> list[StoredFile]:
-        """Every file below a folder, by path. No file if the folder does not exist."""
-        selector = pafs.FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
+        """Every file and link below a folder, by path. No file if the folder does not exist.
+
+        Raises SettingsError if a symbolic link leads to the folder.
+        """
+        selector = pafs.FileSelector(self._at(folder), recursive=True, allow_not_found=True)
         with self._mapped_errors(folder):
+            if self._local:
+                return sorted(
+                    (StoredFile(*found) for found in local_files.listed(self._root, folder)),
+                    key=lambda file: file.path,
+                )
             found = self._filesystem.get_file_info(selector)
             if not found:
                 self._check_bucket()
@@ -261,25 +272,26 @@ class Store:
 
     def remove(self, path: str) -> bool:
         """Remove a file, and the local folders that it leaves empty. False if it was gone already."""
+        target = self._at(path)
         with self._mapped_errors(path):
             try:
-                self._filesystem.delete_file(f"{self._root}/{path}")
+                if self._local:
+                    local_files.remove(self._root, path)
+                else:
+                    self._filesystem.delete_file(target)
             except FileNotFoundError:
                 return False
-            if self._local:
-                _remove_empty(Path(self._root) / path, top=Path(self._root))
         return True
 
-    def remove_folder(self, folder: str) -> bool:
-        """Remove a folder that was written once, with all its files. False if it was gone already."""
-        with self._mapped_errors(folder):
-            try:
-                self._filesystem.delete_dir(f"{self._root}/{folder.rstrip('/')}")
-            except FileNotFoundError:
-                return False
-            if self._local:
-                _remove_empty(Path(self._root) / folder, top=Path(self._root))
-        return True
+    def remove_folder(self, folder: str, paths: Sequence[str]) -> None:
+        """Remove these files of a folder, and the folder if it has no others; what is gone already is passed over."""
+        target = self._at(folder.rstrip("/"))
+        if self._local or not {file.path for file in self.files(folder)} <= set(paths):
+            for path in paths:
+                self.remove(path)
+            return
+        with self._mapped_errors(folder), suppress(FileNotFoundError):
+            self._filesystem.delete_dir(target)  # many files a request
 
     def check_writable(self) -> None:
         """Write, read and delete a small file. Raises StoreUnavailable, or SettingsError if the store refuses for good."""
@@ -287,11 +299,11 @@ class Store:
         with self._mapped_errors(path):
             if self._local:
                 self._filesystem.create_dir(self._root, recursive=True)
-            with self._filesystem.open_output_stream(f"{self._root}/{path}") as stream:
+            with self._filesystem.open_output_stream(self._at(path)) as stream:
                 stream.write(b"news-rerank")
-            with self._filesystem.open_input_file(f"{self._root}/{path}") as stream:
+            with self._filesystem.open_input_file(self._at(path)) as stream:
                 stream.read()
-            self._filesystem.delete_file(f"{self._root}/{path}")
+            self._filesystem.delete_file(self._at(path))
 
     def _check_bucket(self) -> None:
         """Raise SettingsError if a file does not exist because its bucket does not."""
@@ -299,7 +311,7 @@ class Store:
             return
         bucket = self._root.partition("/")[0]
         if self._filesystem.get_file_info(bucket).type == pafs.FileType.NotFound:
-            raise SettingsError(f"{self.url}: {'; '.join(_REFUSED['NO_SUCH_BUCKET'])}")
+            raise SettingsError(f"{self.url}: {'; '.join(store_errors.REFUSED['NO_SUCH_BUCKET'])}")
 
     @contextmanager
     def _mapped_errors(self, path: str, *, when: bool = True) -> Iterator[None]:
@@ -308,87 +320,13 @@ class Store:
         except OSError as error:
             if not when:
                 raise
-            mapped = self._explain(error, path)
+            where = f"{self.url}: {path}" if path else self.url
+            is_local = self.url.startswith("file:")
+            mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
-            raise mapped from (error if self.url.startswith("file:") else None)
-
-    def _explain(self, error: OSError, path: str) -> RerankError:
-        """The error in our words; permanent if the same request fails again."""
-        where, said = f"{self.url}: {path}" if path else self.url, str(error)
-        code = re.search(r"AWS Error ([A-Z_]+)", said)
-        if code is None:
-            return StoreUnavailable(
-                f"{where}: {error.strerror or error}; check that the folder is writable and not full"
-            )
-        refused = _REFUSED.get(code[1])
-        if _SAYS_REGION.search(said):
-            refused = _WRONG_REGION
-        elif code[1] == "ACCESS_DENIED" and not (self.has_credentials or "AWS_ACCESS_KEY_ID" in os.environ):
-            refused = _NO_CREDENTIALS
-        if refused is not None:
-            return SettingsError(f"{where}: {'; '.join(refused)}")
-        status = re.search(r"HTTP status \d+", said)
-        reason = status[0] if status else code[1].lower().replace("_", " ")
-        return StoreUnavailable(f"{where}: {reason}; check the endpoint, the network and the region")
-
-
-def _as_uri(url: str) -> str:
-    """The URL as pyarrow takes it; small files go to S3 in one request rather than in three."""
-    if "://" not in url:
-        return Path(url).resolve().as_uri()
-    if not url.startswith("s3://") or "allow_delayed_open=" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}allow_delayed_open=true"
+            raise mapped from (error if is_local else None)
 
 
 def _token() -> str:
     """Makes a name unique, even if a database was restored and counts from an earlier number again."""
     return secrets.token_hex(4)
-
-
-def _write_local(target: Path, content: pa.Buffer) -> None:
-    draft = target.with_name(f".{target.name}.{_token()}.tmp")
-    try:
-        try:
-            _make_folder(target.parent)
-            stream = draft.open("xb")
-        except FileNotFoundError:  # a clean-up has just removed the folder, which was empty
-            _make_folder(target.parent)
-            stream = draft.open("xb")
-        with stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-    flush_names(target.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder, with those above it, unless it is there."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    flush_names(folder.parent)
-
-
-def flush_names(folder: Path) -> None:
-    """Flush the names in a folder, so that files that were made or renamed are there after a power cut, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove_empty(file: Path, *, top: Path) -> None:
-    """Remove the folders above a file, up to `top`, as far as they are empty."""
-    for folder in file.parents:
-        if folder == top:
-            return
-        try:
-            folder.rmdir()
-        except OSError:  # it has files, or another clean-up was quicker
-            return

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, RowMapping
 from rerank_core.errors import InputError, or_perhaps
 from rerank_core.records import Topic
 from rerank_core.storage import database as db
+from rerank_core.storage.languages import comparable, same_language
 from rerank_core.storage.topics_file import load_topics
 
 __all__ = [
@@ -86,9 +87,15 @@ def recall_digest(topic: Topic) -> bytes:
 
 
 def to_record(row: RowMapping) -> Topic:
-    """The topic in a row that has a column for each of its fields, and perhaps others."""
+    """The topic in a row that has a column for each of its fields, and perhaps others.
+
+    A language code that was stored before its alias was known is read as the code that documents have now.
+    """
     values: dict[str, Any] = {field.name: row[field.name] for field in fields(Topic)}
     values |= {name: tuple(values[name]) for name in _LISTS}
+    values["languages"] = tuple(dict.fromkeys(map(comparable, values["languages"])))
+    stored = values["queries"]
+    values["queries"] = {comparable(code): stored[same_language(code, stored)[0]] for code in stored}
     return Topic(**values)
 
 

@@ -1,7 +1,8 @@
 """topics.yaml → topic records.
 
 Everything that is wrong with a file is reported at once, each with line, field and value. No topic of the file is
-returned then. Only plain YAML is read: nothing in a file can make an object or run code.
+returned then. Only plain YAML is read: nothing in a file can make an object or run code. Nothing in it can grow, either:
+what aliases and merges come to is counted before it is made.
 """
 
 import difflib
@@ -18,11 +19,17 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from rerank_core.errors import InputError
 from rerank_core.records import Topic
 from rerank_core.settings import SLUG
+from rerank_core.storage.bounded import read_bounded
 from rerank_core.storage.languages import canonical
 
 MOST = 1_000  # candidate_limit and top_k
 LONGEST_QUERY = 2_000  # characters; also of an instruction
 LONGEST_TERM = 200  # characters of a must or must_not term
+LARGEST = 8 << 20  # bytes of a file
+MOST_TOPICS = 10_000
+MOST_FIELDS = 100  # of one mapping, with all that it merges
+MOST_ITEMS = 1_000  # of a list
+MOST_PROBLEMS = 100  # that one error tells
 COUNTRIES = {"cn": "zh", "jp": "ja", "us": "en", "gb": "en", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk"}
 
 
@@ -36,10 +43,9 @@ class _Wrong(Exception):
 
 def load_topics(path: Path | str) -> list[Topic]:
     """The topics of a YAML file, in its order. Raises InputError that lists all that is wrong with it."""
+    content = read_bounded(Path(path), most=LARGEST, what=str(path))
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; name a topics file") from error
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
@@ -58,8 +64,9 @@ def load_topics(path: Path | str) -> list[Topic]:
             f"{path}: lists or mappings are nested too deep to be topics; write a flat list of topics"
         ) from error
     if reader.problems:
-        several = [f"{path} has {len(reader.problems)} errors:"] if len(reader.problems) > 1 else []
-        raise InputError("\n  ".join(several + reader.problems))
+        several = [f"{path} has {len(reader.problems):,} errors:"] if len(reader.problems) > 1 else []
+        more = ["…"] if len(reader.problems) > MOST_PROBLEMS else []
+        raise InputError("\n  ".join(several + reader.problems[:MOST_PROBLEMS] + more))
     return topics
 
 
@@ -71,6 +78,7 @@ class _Reader:
         self._path = path
         self._loader = loader
         self._topic: str | None = None  # the one being read, as an error names it
+        self._fields_of: dict[int, int] = {}
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -114,6 +122,8 @@ class _Reader:
         node = values["topics"]
         if not isinstance(node, SequenceNode):
             raise _Wrong(node, f"topics is {_kind(node)}, not a list; begin each topic with `- slug:`")
+        if len(node.value) > MOST_TOPICS:
+            raise _Wrong(node, f"topics has {len(node.value):,} items; {MOST_TOPICS:,} is the most")
         entries: list[Node] = node.value
         return entries
 
@@ -141,6 +151,10 @@ class _Reader:
     def _fields(self, node: MappingNode, known: tuple[str, ...]) -> dict[str, Node]:
         """The values of a mapping by name, after noting names that are unknown or are there twice."""
         self._note_repeated(node)
+        if self._count_fields(node) > MOST_FIELDS:
+            raise _Wrong(
+                node, f"with what it merges (`<<`) it has more than {MOST_FIELDS} fields; write them out"
+            )
         self._loader.flatten_mapping(node)  # takes in the mapping that `<<: *name` refers to
         found: dict[str, Node] = {}
         for key, value in node.value:
@@ -152,6 +166,18 @@ class _Reader:
                     raise _Wrong(key, f"unknown field {_shown(key)}; {hint}")
                 found[name] = value
         return found
+
+    def _count_fields(self, node: Node) -> int:
+        """Fields of a mapping with all that it merges, and that these merge; each node is counted once."""
+        if id(node) not in self._fields_of:
+            self._fields_of[id(node)] = 0  # of a mapping that merges itself
+            if isinstance(node, MappingNode):
+                merged = [value for key, value in node.value if _tag(key) == "merge"]
+                count = len(node.value) + sum(self._count_fields(value) for value in merged)
+            else:
+                count = sum(map(self._count_fields, node.value)) if isinstance(node, SequenceNode) else 0
+            self._fields_of[id(node)] = count
+        return self._fields_of[id(node)]
 
     def _note_repeated(self, node: MappingNode) -> None:
         lines: dict[str, int] = {}
@@ -168,6 +194,8 @@ class _Reader:
         """The items of a list, without those that something is wrong with."""
         if not isinstance(node, SequenceNode):
             raise _Wrong(node, f"{name} is {_kind(node)}, not a list; write it in square brackets")
+        if len(node.value) > MOST_ITEMS:
+            raise _Wrong(node, f"{name} has {len(node.value):,} items; {MOST_ITEMS:,} is the most")
         found: list[str] = []
         for item in node.value:
             with self._noting():

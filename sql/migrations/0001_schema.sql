@@ -1,6 +1,21 @@
 -- The whole schema, in the order in which an article passes through it: source · topics · models · runs · claims · documents ·
 -- ledger · publications · what is hidden · views · functions. Runs come before claims, because a claim names its run.
 
+-- ── What columns may hold ───────────────────────────────────────────────────────────────────────
+
+-- A path of the store. Whoever deletes a file by its path must not be led out of the store: no part is empty, `.` or `..`.
+CREATE FUNCTION rerank.stays_in_store(path text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+SELECT length(path) <= 1000 AND path ~ '^[a-z0-9][a-z0-9._-]{0,249}(/[a-z0-9][a-z0-9._-]{0,249})*/?$'
+$$;
+
+-- Who has done something is the role that has logged in, whatever the statement says.
+CREATE FUNCTION rerank.sign() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.actor := session_user;
+    RETURN NEW;
+END $$;
+
 -- ── Source ──────────────────────────────────────────────────────────────────────────────────────
 
 CREATE SEQUENCE rerank.article_version;
@@ -140,11 +155,11 @@ CREATE TABLE rerank.run (
     rescore        boolean NOT NULL,
     fence          integer NOT NULL DEFAULT 0,
     scorer_id      integer REFERENCES rerank.scorer,
-    members_path   text,
+    members_path   text CHECK (rerank.stays_in_store(members_path)),
     members_sha256 text,
-    pairs_path     text,
+    pairs_path     text CHECK (rerank.stays_in_store(pairs_path)),
     pairs_sha256   text,
-    light_path     text,
+    light_path     text CHECK (rerank.stays_in_store(light_path)),
     light_sha256   text,
     created_at     timestamptz NOT NULL DEFAULT now(),
     claimed_at     timestamptz,
@@ -154,6 +169,7 @@ CREATE TABLE rerank.run (
     too_late       bigint,
     later          bigint,
     invalid        bigint,
+    dates_ignored  bigint,                 -- claimed rows whose date means none or is long before ingestion
     prepared_at    timestamptz,
     frozen_at      timestamptz,            -- members, candidates, topic versions and scorer
     published_at   timestamptz,
@@ -167,6 +183,15 @@ CREATE TABLE rerank.run (
     UNIQUE (pipeline, key)
 );
 COMMENT ON TABLE rerank.run IS 'One window''s work and output: its identity, its fence, its frozen artifacts and its counts.';
+
+CREATE FUNCTION rerank.sign_run() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.opened_by := CASE TG_OP WHEN 'INSERT' THEN session_user ELSE OLD.opened_by END;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER run_is_signed BEFORE INSERT OR UPDATE OF opened_by ON rerank.run
+    FOR EACH ROW EXECUTE FUNCTION rerank.sign_run();
 
 CREATE TABLE rerank.run_topic (
     run_id                bigint NOT NULL REFERENCES rerank.run,
@@ -286,7 +311,8 @@ CREATE TABLE rerank.revision (
     run_id            bigint NOT NULL REFERENCES rerank.run,
     ingested_at       timestamptz NOT NULL,
     first_ingested_at timestamptz NOT NULL,
-    published_at      timestamptz,
+    published_at      timestamptz,            -- null: the source does not say, or says a clock's zero
+    began_at          timestamptz NOT NULL,   -- what the article's age counts from
     url               text,
     source            text,
     lang              text,   -- as the source claims it
@@ -405,10 +431,12 @@ CREATE TABLE rerank.gate (
     sentence   text NOT NULL CHECK (btrim(sentence) <> ''),   -- which check and by how much; of an approval, why
     fence      integer NOT NULL,   -- of the try that was judged
     actor      text NOT NULL DEFAULT session_user,
-    decided_at timestamptz NOT NULL DEFAULT now()
+    decided_at timestamptz NOT NULL DEFAULT now(),
+    on_behalf_of text   -- the user of Airflow who asked for it, as Airflow says; null: nobody asked through Airflow
 );
 COMMENT ON TABLE rerank.gate IS 'Every decision of the publish gate. The latest decision on a run counts.';
 CREATE INDEX gate_run ON rerank.gate (run_id, gate_id DESC);
+CREATE TRIGGER gate_is_signed BEFORE INSERT OR UPDATE ON rerank.gate FOR EACH ROW EXECUTE FUNCTION rerank.sign();
 
 CREATE TABLE rerank.publication (
     publication_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -417,7 +445,7 @@ CREATE TABLE rerank.publication (
     version        integer NOT NULL,
     fence          integer NOT NULL,
     as_of          timestamptz NOT NULL,
-    parquet_path   text NOT NULL,
+    parquet_path   text NOT NULL CHECK (rerank.stays_in_store(parquet_path)),
     parquet_sha256 text NOT NULL,
     rows_sha256    text NOT NULL,   -- over the canonical rows: equal for equal rankings
     row_count      integer NOT NULL,
@@ -494,13 +522,15 @@ CREATE TABLE rerank.pointer_move (
     to_publication_id   bigint NOT NULL,
     reason              text NOT NULL,
     actor               text NOT NULL DEFAULT session_user,
-    moved_at            timestamptz NOT NULL DEFAULT now()
+    moved_at            timestamptz NOT NULL DEFAULT now(),
+    announced_at        timestamptz   -- null: Airflow has not been told yet
 );
-COMMENT ON TABLE rerank.pointer_move IS 'Every move of a pointer: from and to which publication, who moved it, and why.';
+COMMENT ON TABLE rerank.pointer_move IS 'Every move of a pointer: from and to which publication, who moved it, and why. Airflow announces each.';
 CREATE INDEX pointer_move_from ON rerank.pointer_move (from_publication_id, moved_at);
+CREATE INDEX pointer_move_unannounced ON rerank.pointer_move (pipeline, pointer_move_id) WHERE announced_at IS NULL;
 
 CREATE TABLE rerank.store_removal (
-    path         text PRIMARY KEY,   -- relative to the store
+    path         text PRIMARY KEY CHECK (rerank.stays_in_store(path)),   -- relative to the store
     due_at       timestamptz NOT NULL,
     reason       text NOT NULL,
     requested_at timestamptz NOT NULL DEFAULT now()
@@ -532,6 +562,7 @@ CREATE TABLE rerank.block (
     PRIMARY KEY (pipeline, article_id)
 );
 COMMENT ON TABLE rerank.block IS 'Articles that somebody has hidden by hand.';
+CREATE TRIGGER block_is_signed BEFORE INSERT OR UPDATE ON rerank.block FOR EACH ROW EXECUTE FUNCTION rerank.sign();
 
 CREATE TABLE rerank.tombstone (
     pipeline     text NOT NULL,
@@ -542,6 +573,7 @@ CREATE TABLE rerank.tombstone (
     PRIMARY KEY (pipeline, article_id)
 );
 COMMENT ON TABLE rerank.tombstone IS 'Forgotten articles. Their text is gone, and no claim brings it back.';
+CREATE TRIGGER tombstone_is_signed BEFORE INSERT OR UPDATE ON rerank.tombstone FOR EACH ROW EXECUTE FUNCTION rerank.sign();
 
 CREATE TABLE rerank.deleted (
     pipeline   text NOT NULL,
@@ -796,15 +828,38 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION rerank.drop_publication(bigint) FROM PUBLIC;
 
--- Makes the ledger's partition of a month, once.
+-- The ledger's partition of the month that a day is in; null if there is none. It is known by its bounds, because years before
+-- Christ and after 9999 have the names of other years.
+CREATE FUNCTION rerank.month_partition(wanted date) RETURNS regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT c.oid::regclass
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'rerank.pair_score'::regclass
+  AND pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', date_trunc('month', wanted)::date,
+                                                  (date_trunc('month', wanted) + interval '1 month')::date)
+$$;
+REVOKE EXECUTE ON FUNCTION rerank.month_partition(date) FROM PUBLIC;
+
+-- Makes the ledger's partition of a month, once. Documents are of the month that their run ends in: none is before 1970 or
+-- after next month.
 CREATE FUNCTION rerank.ensure_month(wanted date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    name text := 'pair_score_' || to_char(wanted, 'YYYY_MM');
+    name text;
 BEGIN
-    IF to_regclass('rerank.' || name) IS NOT NULL THEN RETURN; END IF;
+    IF wanted NOT BETWEEN '1970-01-01' AND (now() + interval '1 month')::date THEN
+        RAISE EXCEPTION 'no run ends in the month of %', wanted
+            USING ERRCODE = 'datetime_field_overflow', HINT = 'the ledger keeps months from 1970 to the next one';
+    END IF;
+    IF rerank.month_partition(wanted) IS NOT NULL THEN RETURN; END IF;
     PERFORM rerank.take_turn('months');
-    EXECUTE format('CREATE TABLE IF NOT EXISTS rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)',
+    IF rerank.month_partition(wanted) IS NOT NULL THEN RETURN; END IF;
+    name := 'pair_score_' || to_char(wanted, 'YYYY_MM');
+    IF to_regclass('rerank.' || name) IS NOT NULL THEN
+        RAISE EXCEPTION 'rerank.% is not the ledger''s partition of that month', name
+            USING ERRCODE = 'duplicate_table', HINT = 'rename it or drop it';
+    END IF;
+    EXECUTE format('CREATE TABLE rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)',
                    name, date_trunc('month', wanted)::date, (date_trunc('month', wanted) + interval '1 month')::date);
 END $$;
 REVOKE EXECUTE ON FUNCTION rerank.ensure_month(date) FROM PUBLIC;
@@ -813,20 +868,16 @@ REVOKE EXECUTE ON FUNCTION rerank.ensure_month(date) FROM PUBLIC;
 CREATE FUNCTION rerank.drop_month(wanted date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    name text := 'pair_score_' || to_char(wanted, 'YYYY_MM');
+    found regclass;
 BEGIN
     IF date_trunc('month', wanted) >= date_trunc('month', now()) - interval '1 month' THEN
         RAISE EXCEPTION 'the scores of % are still in use', to_char(wanted, 'YYYY-MM')
             USING ERRCODE = 'object_in_use', HINT = 'a month can be dropped when the one after it has ended';
     END IF;
     PERFORM rerank.take_turn('months');
-    IF NOT EXISTS (
-        SELECT FROM pg_inherits
-        WHERE inhparent = 'rerank.pair_score'::regclass AND inhrelid = to_regclass('rerank.' || name)
-    ) THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('DROP TABLE rerank.%I', name);
+    found := rerank.month_partition(wanted);
+    IF found IS NULL THEN RETURN false; END IF;
+    EXECUTE format('DROP TABLE %s', found);
     RETURN true;
 END $$;
 REVOKE EXECUTE ON FUNCTION rerank.drop_month(date) FROM PUBLIC;

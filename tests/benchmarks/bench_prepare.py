@@ -1,7 +1,7 @@
 """Measure prepare: extraction beside another library, lines that the rules take, counts and speed on real news.
 
     PYTHONPATH=tests python -m benchmarks.bench_prepare extraction
-    PYTHONPATH=tests python -m benchmarks.bench_prepare lines LABELS.jsonl...
+    PYTHONPATH=tests python -m benchmarks.bench_prepare lines
     PYTHONPATH=tests python -m benchmarks.bench_prepare news
     PYTHONPATH=tests python -m benchmarks.bench_prepare speed
     python tests/benchmarks/bench_prepare.py other LIBRARY PAGES.json   (in the other library's environment)
@@ -12,6 +12,7 @@ Only figures are kept, in tests/benchmarks/results/prepare.json and prepare.md: 
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -176,29 +177,75 @@ def measure_extraction(others: Mapping[str, str]) -> dict[str, Any]:
 
 # ── Lines: labelled by hand ─────────────────────────────────────────────────────────────────────────
 
+LINES = Path(__file__).parent / "lines"
 
-def measure_lines(files: Sequence[Path]) -> dict[str, Any]:
-    """Of labelled texts (JSON lines: `lines`, a list of [text, is boilerplate]): what the rules take and lose."""
+
+def labelled(file: Path) -> list[list[tuple[str, str]]]:
+    """The texts of a file of labels: (label, line) of each line; "b" is boilerplate, "o" is ordinary."""
+    texts: list[list[tuple[str, str]]] = []
+    for row in file.read_text(encoding="utf-8").splitlines():
+        label, tab, line = row.partition("\t")
+        if row.startswith("# "):
+            texts.append([])
+        elif tab:
+            texts[-1].append((label, line))
+    return texts
+
+
+def labelled_pages() -> list[list[tuple[str, str]]]:
+    """The benchmark's pages as they come to the rules. Lines whose hash has no label are labelled "?"."""
+    from rerank_core.prepare.cleaning import Cleaning, Tally, clean
+
+    labels = {line: label for text in labelled(LINES / "test_html.txt") for label, line in text}
+    before = Cleaning(without=frozenset({"boilerplate"}))
+    texts = (clean(page, cleaning=before, tally=Tally()).split("\n") for page in pages().values())
+    return [[(labels.get(_hash(line), "?"), line) for line in text] for text in texts]
+
+
+def _hash(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:16]
+
+
+def outcome_of_lines(texts: Sequence[Sequence[tuple[str, str]]]) -> Counter[str]:
+    """How many lines of each label there are, and how many of them the rules take. Equal lines of a text count once."""
     from rerank_core.prepare import boilerplate
 
     rules = boilerplate.load()
-    rows = {}
-    for file in files:
-        counts: Counter[str] = Counter()
-        for record in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
-            labelled = Counter(tuple(line) for line in record["lines"])
-            kept = Counter(rules.strip("\n".join(line for line, _ in record["lines"]))[0].split("\n"))
-            for (line, is_boilerplate), times in labelled.items():
-                kind = "boilerplate" if is_boilerplate else "ordinary"
-                counts[kind] += times
-                counts[f"{kind}_removed"] += max(0, times - kept[line])
-            counts["texts"] += 1
-        rows[file.stem] = {
-            **counts,
-            "recall": round(counts["boilerplate_removed"] / max(1, counts["boilerplate"]), 4),
-            "ordinary_lost": round(counts["ordinary_removed"] / max(1, counts["ordinary"]), 5),
-        }
-    return rows
+    counts: Counter[str] = Counter()
+    for text in texts:
+        kept = Counter(rules.strip("\n".join(line for _, line in text))[0].split("\n"))
+        there = Counter(line for _, line in text)
+        for label, line in dict.fromkeys(text):
+            if label != "?":
+                kind = {"b": "boilerplate", "o": "ordinary"}[label]
+                counts[kind] += 1
+                counts[f"{kind}_removed"] += kept[line] < there[line]
+    return counts
+
+
+def measure_lines() -> dict[str, Any]:
+    """Of labelled lines, what the rules take and lose, for each file of labels and in all."""
+    found = {file.stem: labelled(file) for file in sorted(LINES.glob("*_??.txt"))}
+    if PAGES.is_dir():
+        found["test_html"] = labelled_pages()
+    counts = {name: outcome_of_lines(texts) for name, texts in found.items()}
+    total: Counter[str] = Counter()
+    for name, one in counts.items():
+        if name.startswith("test_"):
+            total.update(one)
+    return {name: _shares(one) for name, one in (*counts.items(), ("all of the test", total))}
+
+
+def _shares(counts: Counter[str]) -> dict[str, Any]:
+    removed = counts["boilerplate_removed"] + counts["ordinary_removed"]
+    return {
+        **{
+            name: counts[name]
+            for name in ("ordinary", "ordinary_removed", "boilerplate", "boilerplate_removed")
+        },
+        "precision": round(counts["boilerplate_removed"] / removed, 4) if removed else 1.0,
+        "recall": round(counts["boilerplate_removed"] / max(1, counts["boilerplate"]), 4),
+    }
 
 
 # ── Counts and speed ────────────────────────────────────────────────────────────────────────────────
@@ -314,9 +361,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_prepare", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("part", choices=("extraction", "lines", "news", "speed", "other"))
-    parser.add_argument(
-        "what", nargs="*", help="files of labels; or, for other, a library and a file of pages"
-    )
+    parser.add_argument("what", nargs="*", help="for other, a library and a file of pages")
     parser.add_argument("--other", action="append", default=[], metavar="LIBRARY=PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=("zh fragments", "en plain texts", "pages"), help="a row of speed")
@@ -326,13 +371,13 @@ def main(given: Sequence[str] | None = None) -> None:
         return
     from benchmarks.reporting import prepare  # not in the other library's environment
 
-    needed = {"extraction": PAGES, "news": DATA / "news", "speed": DATA / "news", "lines": Path("/")}
+    needed = {"extraction": PAGES, "news": DATA / "news", "speed": DATA / "news", "lines": LINES}
     if not needed[options.part].is_dir():
         print(f"{options.part}: skipped, {needed[options.part].name} is not beside this repository")
         return
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "extraction": lambda: measure_extraction(dict(one.split("=", 1) for one in options.other)),
-        "lines": lambda: measure_lines([Path(file) for file in options.what]),
+        "lines": measure_lines,
         "news": measure_news,
         "speed": lambda: measure_speed(options.rounds, options.only),
     }

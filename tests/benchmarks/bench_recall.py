@@ -1,26 +1,30 @@
 """Measure recall: what each strategy finds, how long it takes, and the stage over a large window.
 
-    PYTHONPATH=tests python -m benchmarks.bench_recall table [--embedder FOLDER [--embed COLLECTION,…]] [--only COLLECTION,…]
+    PYTHONPATH=tests python -m benchmarks.bench_recall table [--embedder NAME] [--only COLLECTION,…]
+    PYTHONPATH=tests python -m benchmarks.bench_recall lead [--articles 600]
     PYTHONPATH=tests python -m benchmarks.bench_recall scale [--documents 100000] [--topics 100]
 
-`table`: recall@10 and recall@50 on xquad_multi (../shared/data) within each language and from Chinese to English, and on
-the bundled sample. --embedder is the folder of a sentence-transformers model or of a Qwen3-Embedding checkpoint;
-without it the rows that need one are left out. --embed names the collections that it is asked about (`en,zh → en,sample`),
-for a model that knows one language; --only measures these, and keeps the last run's rows of the others.
+`table`: recall@10, recall@50 and nDCG@10 on xquad (../shared/data), within each of twelve languages and across languages,
+and on the bundled sample. --embedder is `use-multilingual` (the default), the folder of a sentence-transformers model or
+that of a Qwen3-Embedding checkpoint. --only measures these collections, and keeps the last run's rows of the others.
+`lead`: how much of a document `use-multilingual` should read: quality and time by the number of tokens, on the same data
+and on news (titles of ../shared/data/news asked of the bodies). Also its start, memory and speed.
 `scale`: the stage `recall` over documents that are prepared, in a process of its own, against an embedded Postgres.
 
 Figures go to tests/benchmarks/results/recall.json and recall.md; a part not asked for keeps those of its last run.
 """
 
 import argparse
+import gzip
 import json
 import resource
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,26 +36,44 @@ from benchmarks.machine import apart, describe
 from benchmarks.reporting import recall
 from rerank_core import pipeline
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.models import embedders, numpy_embedder
+from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.terms import terms
 from rerank_core.recall import dense as dense_module
+from rerank_core.recall import pgvector
 from rerank_core.recall.base import Asked, Retriever
 from rerank_core.recall.bm25 import Bm25, Words
-from rerank_core.recall.dense import Dense, Matrix, Vectors
+from rerank_core.recall.dense import Dense, Vectors
 from rerank_core.recall.exhaustive import Exhaustive
 from rerank_core.recall.hybrid import Hybrid
-from rerank_core.records import Document, Topic
-from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.recall.strategy import KnownEmbedder
+from rerank_core.records import DEFAULT_INSTRUCTION, Document, Topic
+from rerank_core.settings import DEMO_CHECKPOINT, USE_MULTILINGUAL, Settings
+from rerank_core.storage import database as db
 from rerank_core.storage import migrations
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in
+from rerank_core.storage.embeddings import Matrix
 from rerank_core.storage.topics_file import load_topics
 
-XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "relevance" / "xquad_multi"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+LANGUAGES = {
+    "xquad_multi": ("en", "zh", "de", "es", "ru", "ar"),
+    "xquad_more": ("th", "tr", "el", "hi", "ro", "vi"),
+}
+NEWS = {"news en": "en_reuters21578", "news zh": "zh_broadcast_2024-10_2025-10"}
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"
 RESULTS = Path(__file__).parent / "results" / "recall.json"
-DIRECTIONS = [*((one, one) for one in ("en", "zh", "de", "es", "ru", "ar")), ("zh", "en")]
+DIRECTIONS = [
+    *((one, one) for langs in LANGUAGES.values() for one in langs),
+    *((one, "en") for one in ("zh", "de", "es", "ru", "ar", "th", "tr", "hi")),
+    *(("en", one) for one in ("zh", "ar", "th", "hi")),
+    ("zh", "ar"),
+]
+INDEXED = ("en", "zh → en", "sample")  # the collections that are searched by an index, too
 CUTS = (10, 50)
+TOKENS = (16, 32, 64, 128, 256)
 DIGEST = "be" * 32
 _TOPIC = Topic(slug="bench", query="-")
 
@@ -69,26 +91,50 @@ class Collection:
     texts: list[str]
     langs: list[str]
     queries: list[dict[str, str]]  # document language → query; "" is any other's
-    relevant: list[set[int]]  # places in `texts`
+    grades: list[dict[int, int]]  # place in `texts` → grade, of the relevant ones
 
 
 def xquad(asked_in: str, found_in: str) -> Collection:
     """Questions in one language, the passages that answer them in another."""
-    corpus = [row for row in _rows(XQUAD / "corpus.jsonl") if row["id"].startswith(found_in)]
+    corpus = [row for row in _rows(_folder(found_in) / "corpus.jsonl") if row["lang"] == found_in]
     place = {row["id"]: number for number, row in enumerate(corpus)}
-    qrels: dict[str, set[int]] = defaultdict(set)
-    for line in (XQUAD / "qrels.tsv").read_text().splitlines()[1:]:
+    grades: dict[str, dict[int, int]] = defaultdict(dict)
+    for line in (_folder(found_in) / "qrels.tsv").read_text().splitlines()[1:]:
         query, document, _ = line.split("\t")
         if document in place:
-            qrels[query.partition("-")[2]].add(place[document])
-    queries = [row for row in _rows(XQUAD / "queries.jsonl") if row["lang"] == asked_in]
+            grades[query.partition("-")[2]][place[document]] = 1
+    queries = [row for row in _rows(_folder(asked_in) / "queries.jsonl") if row["lang"] == asked_in]
     return Collection(
         name=asked_in if asked_in == found_in else f"{asked_in} → {found_in}",
         texts=[f"{row['title']}\n\n{row['text']}" if row.get("title") else row["text"] for row in corpus],
         langs=[found_in] * len(corpus),
         queries=[{"": row["text"]} for row in queries],
-        relevant=[qrels[row["id"].partition("-")[2]] for row in queries],
+        grades=[grades[row["id"].partition("-")[2]] for row in queries],
     )
+
+
+def pooled(asked_in: str) -> Collection:
+    """Questions in one language, the passages that answer them in all six languages of xquad_multi."""
+    parts = [xquad(asked_in, lang) for lang in LANGUAGES["xquad_multi"]]
+    starts = np.cumsum([0, *(len(part.texts) for part in parts)]).tolist()
+    return Collection(
+        name=f"{asked_in} → six",
+        texts=[text for part in parts for text in part.texts],
+        langs=[lang for part in parts for lang in part.langs],
+        queries=parts[0].queries,
+        grades=[
+            {
+                start + place: grade
+                for start, one in zip(starts, grades, strict=False)
+                for place, grade in one.items()
+            }
+            for grades in zip(*(part.grades for part in parts), strict=True)
+        ],
+    )
+
+
+def _folder(lang: str) -> Path:
+    return next(DATA / "relevance" / name for name, langs in LANGUAGES.items() if lang in langs)
 
 
 def sample() -> Collection:
@@ -100,18 +146,37 @@ def sample() -> Collection:
                 title=row.get("title"), summary=row.get("summary"), body=row.get("body"), lang=row.get("lang")
             )
     place = {name: number for number, name in enumerate(documents)}
-    qrels: dict[str, set[int]] = defaultdict(set)
+    grades: dict[str, dict[int, int]] = defaultdict(dict)
     for line in (SAMPLE / "qrels.tsv").read_text().splitlines():
         slug, _, article, grade = line.split("\t")
         if int(grade) > 0 and article in place:
-            qrels[slug].add(place[article])
+            grades[slug][place[article]] = int(grade)
     wanted = load_topics(SAMPLE / "topics.yaml")
     return Collection(
         name="sample",
         texts=[document.text for document in documents.values()],
         langs=[document.lang for document in documents.values()],
         queries=[{"": topic.query, **topic.queries} for topic in wanted],
-        relevant=[qrels[topic.slug] for topic in wanted],
+        grades=[grades[topic.slug] for topic in wanted],
+    )
+
+
+def news(name: str, count: int) -> Collection:
+    """Titles of articles, each asked of the articles' bodies, without the paragraph marks of their HTML."""
+    queries, texts = [], []
+    with gzip.open(DATA / "news" / f"{NEWS[name]}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in islice(lines, 0, None, 7):
+            row = json.loads(line)
+            title, body = row.get("title") or "", row.get("body_html") or row.get("text") or ""
+            with suppress(Unpreparable):
+                document = to_document(title=None, summary=None, body=body, lang=name[-2:])
+                if len(title) >= 12 and len(document.text) >= 250:
+                    queries.append({"": title.capitalize() if title.isupper() else title})
+                    texts.append(document.text)
+            if len(texts) == count:
+                break
+    return Collection(
+        name, texts, [name[-2:]] * len(texts), queries, [{number: 1} for number in range(len(texts))]
     )
 
 
@@ -122,27 +187,26 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 # ── What each strategy finds ────────────────────────────────────────────────────────────────────────
 
 
-def measure_table(embedder: Path | None, embedded: Sequence[str], only: Sequence[str]) -> dict[str, Any]:
-    """Recall and time of each strategy on each collection."""
-    collections = [xquad(*one) for one in DIRECTIONS] if XQUAD.is_dir() else []
+def measure_table(embedder: str, only: Sequence[str]) -> dict[str, Any]:
+    """Quality and time of each strategy on each collection."""
+    collections = [*(xquad(*one) for one in DIRECTIONS), pooled("zh"), pooled("en")] if DATA.is_dir() else []
     if not collections:
-        print(f"{XQUAD} is absent: only the sample is measured")
-    embed, name = _embedder(embedder) if embedder else (None, None)
+        print(f"{DATA} is absent: only the sample is measured")
+    embed, family, name = _embedder(embedder)
     rows = []
     with EmbeddedPostgres(folder=Path(tempfile.mkdtemp(prefix="recall-")) / "postgres") as postgres:
         for collection in [*collections, sample()]:
             if only and collection.name not in only:
                 continue
-            wanted = not embedded or collection.name in embedded
-            for row in _strategies(collection, embed if wanted else None, postgres):
+            for row in _strategies(collection, embed, KnownEmbedder(1, "bench", 1, family), postgres):
                 rows.append(row)
-                shown = ", ".join(f"recall@{cut} {row[f'recall@{cut}']:.3f}" for cut in CUTS)
+                shown = ", ".join(f"{name} {row[name]:.3f}" for name in ("recall@10", "recall@50", "nDCG@10"))
                 print(f"{row['collection']:8} {row['strategy']:16} {shown}, {row['query_ms']:.2f} ms a query")
     return {"embedder": name, "rows": rows}
 
 
 def _strategies(
-    collection: Collection, embed: Embed | None, postgres: EmbeddedPostgres
+    collection: Collection, embed: Embed, embedder: KnownEmbedder, postgres: EmbeddedPostgres
 ) -> Iterator[dict[str, Any]]:
     ids = np.arange(1, len(collection.texts) + 1, dtype=np.int64)
     documents = [
@@ -154,23 +218,30 @@ def _strategies(
     indexed = time.perf_counter() - prepared
     yield _judged(collection, "bm25", Words(), asked, indexed)
     yield _judged(collection, "exhaustive", Exhaustive(), asked, indexed)
-    if embed is None:
-        return
     began = time.perf_counter()
     matrix = embed(collection.texts, False)
     queries = dict(enumerate(embed(query_texts, True), start=1))
     embedded = time.perf_counter() - began
+    known = embedder.knows_documents(collection.langs)
+    readable = embedder.knows_queries(
+        {("", text): number for number, text in enumerate(query_texts, start=1)}
+    )
     stores: dict[str, Callable[..., Any]] = {
         "dense": _in_postgres,
-        "dense, by HNSW": _in_postgres,
         "hybrid": _in_postgres,
+        "dense, by HNSW": _in_postgres,
         "milvus": _in_milvus,
     }
+    if not known.all() or len(readable) < len(queries) / 2:
+        stores["vectors of any language"] = _in_postgres
     for name, opened in stores.items():
+        if name in {"dense, by HNSW", "milvus"} and collection.name not in INDEXED:
+            continue
         if name == "milvus" and not _has_milvus():
             print("the extra `milvus` is not installed: milvus is not measured")
             continue
-        exact = dense_module.EXACT_DOCUMENTS if name in {"dense", "hybrid"} else 0
+        exact = 0 if name in {"dense, by HNSW", "milvus"} else dense_module.EXACT_DOCUMENTS
+        whole = name == "vectors of any language"
         with (
             opened(postgres, ids, matrix) as vectors,
             mock.patch.object(dense_module, "EXACT_DOCUMENTS", exact),
@@ -179,8 +250,9 @@ def _strategies(
                 embedder="bench",
                 vectors=vectors,
                 document_ids=ids,
+                known=np.ones_like(known) if whole else known,
                 claimed=np.zeros(0, dtype=np.int64),
-                queries=queries,
+                queries={number: vector for number, vector in queries.items() if whole or number in readable},
                 asked=set(queries),
             )
             strategy: Retriever = Hybrid(dense) if name == "hybrid" else dense
@@ -207,34 +279,50 @@ def _asked(collection: Collection, index: Bm25) -> tuple[list[Asked], list[str]]
 def _judged(
     collection: Collection, name: str, strategy: Retriever, asked: Sequence[Asked], prepared: float
 ) -> dict[str, Any]:
-    """Mean recall over the queries, and the time of one; `prepare_s`: BM25's index and scores, or all embeddings."""
+    """Means over the queries, and the time of one; `prepare_s`: BM25's index and scores, or all embeddings."""
     everything = np.arange(len(collection.texts), dtype=np.int64)
-    hits: dict[int, list[float]] = {cut: [] for cut in CUTS}
     began = time.perf_counter()
-    found = [strategy.best(one, everything, max(CUTS)).positions for one in asked]
+    found = [strategy.best(one, everything, max(CUTS)).positions.tolist() for one in asked]
     seconds = time.perf_counter() - began
-    for positions, relevant in zip(found, collection.relevant, strict=True):
-        for cut in CUTS:
-            kept = positions if name == "exhaustive" else positions[:cut]
-            hits[cut].append(len(relevant & set(kept.tolist())) / len(relevant))
+    kept = [len(collection.texts)] * 2 if name == "exhaustive" else CUTS
     return {
         "collection": collection.name,
         "strategy": name,
         "documents": len(collection.texts),
         "queries": len(asked),
-        **{f"recall@{cut}": round(float(np.mean(hits[cut])), 4) for cut in CUTS},
+        **{
+            f"recall@{cut}": _mean(
+                _recall_at(order, grades, of) for order, grades in zip(found, collection.grades, strict=True)
+            )
+            for cut, of in zip(CUTS, kept, strict=True)
+        },
+        "nDCG@10": _mean(
+            _ndcg(order, grades) for order, grades in zip(found, collection.grades, strict=True)
+        ),
         "query_ms": round(1000 * seconds / len(asked), 3),
         "prepare_s": round(prepared, 2),
     }
 
 
+def _recall_at(order: Sequence[int], grades: dict[int, int], cut: int) -> float:
+    return len(grades.keys() & set(order[:cut])) / len(grades)
+
+
+def _ndcg(order: Sequence[int], grades: dict[int, int]) -> float:
+    """nDCG@10 of one query, with grades as gains."""
+
+    def gain(values: Sequence[int]) -> float:
+        return sum(value / float(np.log2(place + 2)) for place, value in enumerate(values[:10]))
+
+    return gain([grades.get(document, 0) for document in order]) / gain(sorted(grades.values(), reverse=True))
+
+
+def _mean(values: Iterable[float]) -> float:
+    return round(float(np.mean(list(values))), 4)
+
+
 @contextmanager
 def _in_postgres(postgres: EmbeddedPostgres, ids: Ids, matrix: Matrix) -> Iterator[Vectors]:
-    from rerank_core.models import embedders
-    from rerank_core.models.embedding import FakeEmbedder
-    from rerank_core.recall import pgvector
-    from rerank_core.storage import database as db
-
     if not postgres.exists("template_bench"):
         migrations.upgrade(postgres.create("template_bench"))
     database = db.Database(postgres.create("bench", template="template_bench"))
@@ -270,11 +358,10 @@ def _has_milvus() -> bool:
     return find_spec("pymilvus") is not None and find_spec("milvus_lite") is not None
 
 
-def _embedder(folder: Path) -> tuple[Embed, str]:
-    """What embeds, and its name."""
-    if (folder / "modules.json").exists() and json.loads((folder / "config.json").read_text())[
-        "model_type"
-    ] == "bert":
+def _embedder(name: str) -> tuple[Embed, str, str]:
+    """What embeds, its family, and its name for people."""
+    folder = Path(name)
+    if (folder / "modules.json").exists():
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(str(folder), device="cpu", trust_remote_code=False)
@@ -283,19 +370,66 @@ def _embedder(folder: Path) -> tuple[Embed, str]:
                 model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False),
                 dtype=np.float16,
             ),
-            "all-MiniLM-L6-v2 (English), by sentence-transformers",
+            "",
+            f"{folder.name}, by sentence-transformers",
         )
-    from rerank_core.models.vllm_embedder import VllmEmbedder
-
-    engine = VllmEmbedder(folder)
-    instruction = "Given a web search query, retrieve relevant passages that answer the query"
+    engine = embedders.load(Settings.load(embedding_model=name))
 
     def embed(texts: Sequence[str], queries: bool) -> Matrix:
         if queries:
-            return engine.embed_queries([(instruction, text) for text in texts])
+            return engine.embed_queries([(DEFAULT_INSTRUCTION, text) for text in texts])
         return engine.embed_documents(texts)
 
-    return embed, f"{folder.name}, by vLLM"
+    return embed, engine.identity.family, folder.name
+
+
+# ── How much of a document the embedder on the CPU should read ──────────────────────────────────────
+
+
+def measure_lead(articles: int) -> dict[str, Any]:
+    """nDCG@10 of dense order by the tokens that are read of a document, the time of one, and the embedder's start."""
+    collections = [sample()]
+    if DATA.is_dir():
+        collections += [xquad("en", "en"), xquad("zh", "en"), *(news(name, articles) for name in NEWS)]
+    rows = []
+    for limit in TOKENS:
+        with mock.patch.object(numpy_embedder, "MOST_TOKENS", limit):
+            embedder = numpy_embedder.NumpyEmbedder(max_document_tokens=limit)
+        row: dict[str, Any] = {"tokens": limit}
+        for collection in collections:
+            began = time.process_time()
+            documents = embedder.embed_documents(collection.texts).astype(np.float32)
+            row[f"{collection.name}, ms"] = 1000 * (time.process_time() - began) / len(documents)
+            texts = [queries[""] for queries in collection.queries]
+            orders = np.argsort(
+                -embedder.embed_documents(texts).astype(np.float32) @ documents.T, kind="stable"
+            )
+            row[collection.name] = _mean(map(_ndcg, orders.tolist(), collection.grades))
+        rows.append(row)
+        print(row)
+    return {"rows": rows, "articles": articles, "start": apart(_start)}
+
+
+def _start() -> dict[str, float]:
+    """Seconds until the embedder is loaded, its memory, and titles and leads a second, in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    embedder = numpy_embedder.NumpyEmbedder()
+    loaded = time.process_time()
+    texts = sample().texts
+    titles = [text.partition("\n")[0] for text in texts]
+    found = {
+        "load_s": round(loaded - began, 2),
+        "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024,
+    }
+    for name, wanted in (("titles_a_second", titles), ("articles_a_second", texts)):
+        began = time.process_time()
+        embedder.embed_documents(wanted)
+        found[name] = round(len(wanted) / (time.process_time() - began), 1)
+    began = time.process_time()
+    for title in titles:
+        embedder.embed_documents([title])
+    return {**found, "titles_a_second_one_by_one": round(len(titles) / (time.process_time() - began), 1)}
 
 
 # ── The stage over a large window ───────────────────────────────────────────────────────────────────
@@ -357,8 +491,8 @@ def _fill(settings: Settings, documents: int, topics: int, words: int) -> int:
                 ),
             )
         connection.exec_driver_sql(
-            "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, title, document_id)"
-            f" SELECT 'news', CAST(document_id AS text), 1, '1', {run.run_id}, at, at, 'x', document_id"
+            "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, began_at, title, document_id)"
+            f" SELECT 'news', CAST(document_id AS text), 1, '1', {run.run_id}, at, at, at, 'x', document_id"
             f" FROM (SELECT document_id, (SELECT until FROM rerank.run WHERE run_id = {run.run_id})"
             "              - (1 + mod(document_id, 70)) * interval '1 hour' AS at FROM rerank.document) d"
         )
@@ -396,9 +530,10 @@ def main() -> None:
     )
     parts = parser.add_subparsers(dest="part", required=True)
     quality = parts.add_parser("table")
-    quality.add_argument("--embedder", type=Path)
+    quality.add_argument("--embedder", default=USE_MULTILINGUAL)
     quality.add_argument("--only", type=lambda names: names.split(","), default=[])
-    quality.add_argument("--embed", type=lambda names: names.split(","), default=[])
+    lead = parts.add_parser("lead")
+    lead.add_argument("--articles", type=int, default=600)
     scale = parts.add_parser("scale")
     scale.add_argument("--documents", type=int, default=100_000)
     scale.add_argument("--topics", type=int, default=100)
@@ -412,9 +547,12 @@ def main() -> None:
             for row in results.get("table", {}).get("rows", [])
             if options.only and row["collection"] not in options.only
         ]
-        found = measure_table(options.embedder, options.embed, options.only)
+        found = measure_table(options.embedder, options.only)
         results["table"] = {**found, "rows": [*kept, *found["rows"]]}
         results["machine"] = machine
+    elif options.part == "lead":
+        results["lead"] = {**measure_lead(options.articles), "machine": machine}
+        results.setdefault("machine", machine)
     else:
         found = measure_scale(options.documents, options.topics, options.words)
         results["scale"] = {**found, "machine": machine}

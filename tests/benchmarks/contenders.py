@@ -90,7 +90,7 @@ class Ours:
         prompter.prompt = timed_prompt  # runs in the thread that encodes ahead
 
     def score(self, pairs: Sequence[Pair]) -> Result:
-        """Everything from texts to float32 scores, in chunks of two seconds, texts encoded anew."""
+        """Everything from texts to float32 scores, in chunks of two seconds, texts encoded again."""
         self._forget()
         began, awake = time.perf_counter(), time.thread_time()
         scores = [s for chunk in self._scorer.score(pairs, flush_seconds=2.0) for s in chunk.scores]

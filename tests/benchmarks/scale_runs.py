@@ -27,8 +27,8 @@ WITH changed AS (
     INSERT INTO rerank.claim (pipeline, article_id, version, number, first_ingested_at)
     SELECT :pipeline, article_id, version, 1, ingested_at FROM changed
 ), staged AS (
-    INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, published_at, url, source, lang)
-    SELECT :pipeline, article_id, 1, version, :run_id, ingested_at, ingested_at, published_at, url, source, lang FROM changed
+    INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, published_at, began_at, url, source, lang)
+    SELECT :pipeline, article_id, 1, version, :run_id, ingested_at, ingested_at, published_at, least(published_at, ingested_at), url, source, lang FROM changed
     RETURNING revision_id, article_id
 )
 INSERT INTO rerank.revision_text (revision_id, title, summary, body)

@@ -183,8 +183,8 @@ FROM generate_series(1, :revisions) n {_PARAGRAPHS} ORDER BY n.n
 
 _REVISIONS = f"""
 INSERT INTO rerank.revision (revision_id, pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, published_at,
-                             url, source, lang, title, document_id) OVERRIDING SYSTEM VALUE
-SELECT n, :pipeline, {_ID}, 1, n::text, (n - 1) / :per_run + 1, {_TIME}, {_TIME}, {_TIME} - interval '10 minutes',
+                             began_at, url, source, lang, title, document_id) OVERRIDING SYSTEM VALUE
+SELECT n, :pipeline, {_ID}, 1, n::text, (n - 1) / :per_run + 1, {_TIME}, {_TIME}, {_TIME} - interval '10 minutes', {_TIME} - interval '10 minutes',
        'https://news.example/' || n, 'source ' || n % 9, 'en', 'Article ' || n, CASE WHEN :documents THEN n END AS document_id
 FROM generate_series(1, :revisions) n ORDER BY n.n
 """

@@ -94,6 +94,10 @@ def test_a_topic_is_followed_to_an_article(visit, site, shots):
     title.click()
     expect(inside.locator("h1")).to_have_text(said)
     expect(inside.get_by_text("As the model reads it")).to_be_visible()
+    letters = inside.get_by_text(re.compile(r"Letters: title: \d+ in, \d+ out"))
+    letters.scroll_into_view_if_needed()
+    expect(letters).to_be_visible()
+    page.screenshot(path=shots / "airflow-article.png")
     expect(inside.locator("tr", has_text="ai-policy").locator(".why")).to_contain_text("half-life")
     inside.get_by_role("link", name="ai-policy").first.click()
     expect(inside.locator("h1")).to_contain_text("ai-policy")
@@ -185,7 +189,12 @@ def test_the_theme_is_airflows(visit, site):
 
 
 @pytest.mark.parametrize(
-    ("theme", "options"), [("light", {}), ("dark", {}), ("light", PHONE)], ids=["light", "dark", "phone"]
+    ("theme", "options"),
+    [
+        pytest.param("light", {}, id="light"),
+        pytest.param("dark", {}, id="dark", marks=pytest.mark.long),
+        pytest.param("light", PHONE, id="phone"),
+    ],
 )
 def test_anybody_can_read_them(visit, site, shots, theme, options):
     visitor = visit(theme=theme, **options)

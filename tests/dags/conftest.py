@@ -13,6 +13,9 @@ import pytest
 from airflow_home import pytest_collection_modifyitems  # noqa: F401
 
 from rerank_core import pipeline
+from rerank_core.observe import announcements
+from rerank_core.observe.announcements import Move
+from rerank_core.observe.history_records import CurrentPublication
 from rerank_core.operations.doctor import examine
 from rerank_core.publish.publish import Published
 from rerank_core.recall.recall import Recalled, Shard
@@ -37,6 +40,7 @@ class FakeStages:
     blocked: str | None = None  # what the gate says
     approved: list[dict[str, Any]] = field(default_factory=list)
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
+    told: list[int] = field(default_factory=list)  # publications that were taken out of the outbox
     fails_once: bool = False  # each of `failing` succeeds when it is tried again
     opened: list[dict[str, Any]] = field(default_factory=list)
     got: list[int] = field(default_factory=list)
@@ -54,6 +58,30 @@ class FakeStages:
     def publish_overdue(self, _resources: object, *, run_id: int) -> dict[str, Any] | None:
         self.ran.append(("overdue", None))
         return None if self.is_out else {**self.result("publish"), "seconds": 0.1, "run_id": run_id}
+
+    def pending(self, _database: object, *, pipeline: str) -> list[Move]:
+        """The outbox: the publication that the page moved to, until Airflow was told of it."""
+        is_published = not {("publish", None), ("overdue", None)}.isdisjoint(self.ran)
+        if not (self.is_current and is_published) or self.publication_id in self.told:
+            return []
+        published = self.result("publish")
+        names = (
+            "publication_id",
+            "version",
+            "degraded",
+            "blocked",
+            "topics",
+            "rows",
+            "rows_sha256",
+            "parquet_path",
+        )
+        values = {name: published[name] for name in names}
+        return [
+            Move(self.publication_id, CurrentPublication(run_id=7, as_of=AS_OF, age_seconds=0.0, **values))
+        ]
+
+    def settle(self, _database: object, *, pipeline: str, pointer_move_id: int) -> None:
+        self.told.append(pointer_move_id)
 
     def approve(self, _resources: object, **wanted: Any) -> dict[str, Any]:
         self.approved.append(wanted)
@@ -128,6 +156,8 @@ def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     monkeypatch.setattr(pipeline, "get_run", fake.get_run)
     monkeypatch.setattr(pipeline, "publish_overdue", fake.publish_overdue)
     monkeypatch.setattr(pipeline, "approve", fake.approve)
+    monkeypatch.setattr(announcements, "pending", fake.pending)
+    monkeypatch.setattr(announcements, "settle", fake.settle)
     monkeypatch.setattr(examine, "examine", lambda settings: [])
     return fake
 

@@ -206,6 +206,7 @@ def read(path: str) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_metrics_arrive_over_opentelemetry_and_nowhere_else_and_a_dag_run_in_time_is_not_told(
     airflow: Observatory,
 ) -> None:

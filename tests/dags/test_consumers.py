@@ -1,7 +1,10 @@
 """Who follows the rankings: what an event says, when it comes, and a consumer that events cannot confuse."""
 
+import itertools
 import json
+import os
 import shutil
+import signal
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,11 +12,14 @@ from types import SimpleNamespace
 import airflow_home
 import psycopg2
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from factories import FakeEngines, Newsroom
 from sqlalchemy import make_url
 
+from rerank_airflow.defaults import announcing_dag_id
 from rerank_airflow.signals import assets
 from rerank_core.demo.airflow import AirflowSandbox
+from rerank_core.frontends import followers
 from rerank_core.settings import Settings
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
@@ -64,6 +70,9 @@ def events(run_id):
         return [(event.asset.name, event.partition_key, event.extra) for event in found]
 
 
+fresh_publication_id = itertools.count(10_000).__next__
+
+
 def announcements(publication_id):
     """Dag runs that announce a publication."""
     from airflow.models.dagrun import DagRun
@@ -90,9 +99,11 @@ def test_a_page_that_moved_is_announced_once(stages, ranking_dag, run_dag):
         set(said) == set(assets.EXTRA) >= {"run_id", "as_of", "rows", "topics", "parquet_path", "is_current"}
     )
 
+    stages.told.clear()  # as if the first one had died before it took the publication out
     again = run_dag(ranking_dag)
-    assert (again.state, again.tasks["announce"]) == ("success", ["skipped"])
+    assert (again.state, again.tasks["announce"]) == ("success", ["success"])
     assert len(announcements(stages.publication_id)) == 1
+    assert run_dag(ranking_dag).tasks["announce"] == ["skipped"]  # the outbox is empty
 
 
 def test_a_page_that_did_not_move_is_not_announced(stages, ranking_dag, run_dag):
@@ -111,7 +122,8 @@ def test_an_announcement_is_an_event_without_a_partition(dag_of, run_dag):
 def test_every_pipeline_announces_its_own_page(dag_of, parse, monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {}}')
     dag = dag_of("announce_rankings.py")
-    assert dag.dag_id == parse("rank_new_articles_shadow").get_task("announce").trigger_dag_id
+    announce = parse("rank_new_articles_shadow").get_task("announce")
+    assert dag.dag_id == announcing_dag_id(announce.pipeline) == "announce_rankings_shadow"
     assert [asset.name for asset in dag.get_task("page").outlets] == ["rankings_current_shadow"]
 
 
@@ -165,6 +177,119 @@ def test_by_hand_the_page_as_it_stands_is_announced(room, dag_of, run_dag):
     assert {name: said[name] for name in ("version", "rows", "topics", "parquet_path", "rows_sha256")} == {
         name: published[name] for name in ("version", "rows", "topics", "parquet_path", "rows_sha256")
     }
+
+
+class TestOutbox:
+    """A page that moved is announced, though the task died that moved it; and once, however many find it."""
+
+    @pytest.fixture(autouse=True)
+    def fresh_ids(self, room):
+        """Publications of ids that Airflow, which all tests share, has never heard of."""
+        first = 100 * int(fresh_publication_id())
+        room.sql(f"ALTER TABLE rerank.publication ALTER COLUMN publication_id RESTART WITH {first}")
+
+    @pytest.fixture
+    def watch(self, dag_of, run_dag, monkeypatch):
+        """Runs the watching DAG; gives what it announced."""
+        dag = dag_of("watch_rankings.py")
+
+        def watched():
+            return run_dag(dag).xcom("watch")["announced"]
+
+        return watched
+
+    def die_after_the_commit(self, room, title):
+        """Another process publishes and is killed after the commit, before it can tell anybody; gives the publication."""
+        room.add(title)
+        run = room.until("publish", title)
+        child = os.fork()
+        if child == 0:
+            followers.follow = lambda **_: os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                room.stage("publish", run)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status)
+        return room.value("SELECT publication_id FROM rerank.publication WHERE run_id = :id", id=run.run_id)
+
+    def test_the_page_of_a_task_that_was_killed_after_its_commit_is_announced_once(
+        self, room, watch, dag_of, run_dag
+    ):
+        lost = self.die_after_the_commit(room, "solar lost")
+        assert lost == room.standing().publication_id
+        assert announcements(lost) == []
+        assert watch() == [lost]
+        assert watch() == []
+        (announced,) = announcements(lost)
+        outcome = run_dag(dag_of("announce_rankings.py"), **announced.conf)
+        ((name, partition, said),) = events(outcome.run_id)
+        assert (name, partition, said["publication_id"]) == ("rankings_current", None, lost)
+        assert set(said) == set(assets.EXTRA)
+
+    def test_control_without_the_outbox_its_event_is_lost(self, room, watch, monkeypatch):
+        from rerank_core.observe import announcements as outbox
+
+        monkeypatch.setattr(outbox, "pending", lambda database, *, pipeline: [])
+        lost = self.die_after_the_commit(room, "solar lost")
+        assert watch() == []
+        assert announcements(lost) == []
+
+    def test_the_next_task_announces_what_is_left_in_the_order_of_the_moves(
+        self, room, metadata, monkeypatch
+    ):
+        from rerank_airflow.operators import announce
+
+        started = []
+        monkeypatch.setattr(
+            announce, "_start", lambda dag_id, name, conf: started.append((dag_id, name, conf))
+        )
+        lost = [self.die_after_the_commit(room, title) for title in ("solar one", "solar two")]
+        own = room.run("own")["publish"]["publication_id"]
+        task = announce.AnnounceOperator(task_id="announce", pipeline="news")
+        assert task.execute({}) == [*lost, own]
+        assert [(dag_id, name) for dag_id, name, _ in started] == [
+            ("announce_rankings", f"publication_{number}") for number in (*lost, own)
+        ]
+        assert all(set(conf) == set(assets.EXTRA) and conf["is_current"] for *_, conf in started)
+        with pytest.raises(AirflowSkipException):
+            task.execute({})
+
+    def test_a_death_between_telling_and_noting_tells_again_and_announces_once(
+        self, room, watch, monkeypatch
+    ):
+        from rerank_core.observe import announcements as outbox
+
+        lost = self.die_after_the_commit(room, "solar lost")
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "settle", lambda *_, **__: None)
+            assert watch() == [lost]
+        assert watch() == [lost]
+        assert watch() == []
+        assert len(announcements(lost)) == 1
+
+    def test_whoever_moves_the_page_it_is_announced(self, room, watch):
+        from rerank_core.operations import pointer, removal
+
+        where = {"database": room.database, "store": room.resources.store, "settings": room.settings}
+        room.add("solar one", "solar two")
+        first = room.run("first")["publish"]
+        assert watch() == [first["publication_id"]]
+        removal.forget(article_id="solar one", reason="r", **where)
+        (again,) = watch()
+        assert again == room.standing().publication_id > first["publication_id"]
+        old = room.run("old", until=room.ago(minutes=5))["publish"]
+        assert not old["is_current"]
+        assert watch() == []
+        pointer.rollback(run_id=old["run_id"], reason="r", **where)
+        assert watch() == [old["publication_id"]]
+
+    def test_what_was_the_page_days_ago_is_passed_over(self, room, watch):
+        for title in ("solar one", "solar two", "solar three"):
+            self.die_after_the_commit(room, title)
+        room.sql("UPDATE rerank.pointer_move SET moved_at = moved_at - interval '3 days'")
+        assert watch() == [room.standing().publication_id]
+        assert room.value("SELECT count(*) FROM rerank.pointer_move WHERE announced_at IS NULL") == 0
 
 
 class Delivered:

@@ -1,4 +1,4 @@
-"""A dag run whose Redis is lost half-way ends green, and its copy is made anew."""
+"""A dag run whose Redis is lost half-way ends green, and its copy is made again."""
 
 import json
 

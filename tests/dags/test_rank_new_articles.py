@@ -146,7 +146,7 @@ def test_the_trigger_form_reaches_the_run(stages, ranking_dag, run_dag, monkeypa
 
 def test_the_trigger_form_approves_a_blocked_run_before_anything_is_claimed(stages, ranking_dag, run_dag):
     outcome = run_dag(ranking_dag, approve=12, reason="the scale is new")
-    assert stages.approved == [{"run_id": 12, "reason": "the scale is new", "actor": "dag_test (Airflow)"}]
+    assert stages.approved == [{"run_id": 12, "reason": "the scale is new", "on_behalf_of": "dag_test"}]
     assert outcome.tasks["publish"] == ["success"]  # and then it ranks as ever
 
 

@@ -1,7 +1,9 @@
 """What becomes of each task, and of the dag run, in the five cases of scoring."""
 
 import pytest
+from factories import never
 
+from rerank_airflow.operators import stages as operators
 from rerank_core.errors import EngineError
 
 FINE = ["success"]
@@ -174,6 +176,25 @@ class TestEmbed:
         outcome = outcome_of(shards=1, failing=[("prepare", None)])
         assert outcome.tasks["recall"] == outcome.tasks["publish"] == ["upstream_failed"]
         assert outcome.state == "failed"
+
+
+class TestEmbedWithoutADevice:
+    """The embedder of numpy waits for no GPU, and a hung task of it still ends."""
+
+    @pytest.fixture
+    def ranking_dag(self, parse, monkeypatch):
+        monkeypatch.setenv("RERANK_RECALL", "dense")
+        monkeypatch.setenv("RERANK_EMBEDDING_MODEL", "use-multilingual")
+        monkeypatch.setenv("RERANK_GPU_QUEUE", "gpu-workers")
+        return parse()
+
+    def test_it_runs_before_recall_in_the_default_pool(self, outcome_of, stages, ranking_dag, monkeypatch):
+        monkeypatch.setattr(operators, "device", never)
+        outcome_of(shards=0)
+        embed, rerank = ranking_dag.get_task("embed"), ranking_dag.get_task("rerank")
+        assert (embed.pool, embed.queue, rerank.queue) == ("default_pool", "default", "gpu-workers")
+        assert embed.execution_timeout == rerank.partial_kwargs["execution_timeout"]
+        assert "embed" in {stage for stage, _ in stages.ran}
 
 
 def test_recall_by_words_embeds_nothing_and_waits_for_no_device(outcome_of, stages, ranking_dag):

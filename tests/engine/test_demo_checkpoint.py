@@ -89,6 +89,7 @@ def test_one_sentence_is_found_in_the_middle_of_a_long_document(scorer: VllmScor
     assert logits[1, 1] < -3
 
 
+@pytest.mark.long
 def test_the_sample_is_ranked_far_better_than_by_chance(scorer: VllmScorer) -> None:
     documents = sample_documents()
     names = list(documents)

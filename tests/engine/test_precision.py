@@ -5,6 +5,7 @@ The bounds are for these checkpoints; benchmarks/measure_effects.py writes the f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
 
 Logits = npt.NDArray[np.float64]
-HALVES = ("bfloat16", "float16")
+HALVES = ("bfloat16", pytest.param("float16", marks=pytest.mark.long))
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def exact(engines: Engines) -> Logits:
 
 
 @pytest.fixture(scope="module")
-def measured(engines: Engines, exact: Logits) -> dict[str, Measured]:
-    """Logits in each half precision; an engine each."""
-    return {precision: measure(engines, precision) for precision in HALVES}
+def measured(engines: Engines, exact: Logits) -> Callable[[str], Measured]:
+    """Measures the logits in a half precision, each precision once, by an engine of its own."""
+    return cache(partial(measure, engines))
 
 
 def measure(engines: Engines, precision: str) -> Measured:
@@ -69,19 +70,21 @@ def measure(engines: Engines, precision: str) -> Measured:
     )
 
 
-@pytest.mark.parametrize(("precision", "share"), [("bfloat16", 0.1), ("float16", 0.02)])
+@pytest.mark.parametrize(
+    ("precision", "share"), [("bfloat16", 0.1), pytest.param("float16", 0.02, marks=pytest.mark.long)]
+)
 def test_half_precision_moves_logits_by_a_small_share_of_their_spread(
-    exact: Logits, measured: dict[str, Measured], precision: str, share: float
+    exact: Logits, measured: Callable[[str], Measured], precision: str, share: float
 ) -> None:
-    error = np.abs(measured[precision].together - exact).max()
+    error = np.abs(measured(precision).together - exact).max()
     assert 0 < error < share * exact.std()  # no error at all: the precision was not what was asked for
 
 
 @pytest.mark.parametrize("precision", HALVES)
 def test_company_and_cache_move_a_logit_no_further_than_the_precision_does(
-    exact: Logits, measured: dict[str, Measured], precision: str
+    exact: Logits, measured: Callable[[str], Measured], precision: str
 ) -> None:
-    half = measured[precision]
+    half = measured(precision)
     own_error = np.abs(half.together - exact).max()
     for other in (half.cached, half.backwards, half.alone):
         assert np.abs(other - half.together).max() <= 2 * own_error

@@ -374,7 +374,7 @@ def _pointer(ask: _Asker) -> Iterator[str]:
 
 
 def _last_page(ask: _Asker, rankings: dict[int, list[dict[str, Any]]]) -> Iterator[str]:
-    """Rank the newest page anew from revisions and ledger: the same articles in the same order."""
+    """Rank the newest page again from revisions and ledger: the same articles in the same order."""
     (page,) = ask("SELECT p.* FROM rerank.pointer JOIN rerank.publication p USING (publication_id)")
     run = ask.one("SELECT * FROM rerank.run WHERE run_id = %s", page["run_id"])
     members: dict[int, list[dict[str, Any]]] = defaultdict(list)  # of each cluster, the earliest first

@@ -1,6 +1,6 @@
 """What a fire came to: one row for each kind of fault, as JSON and as a table.
 
-The files are written anew after each scenario, so that a fire that is broken off, or that is played in parts,
+The files are written again after each scenario, so that a fire that is broken off, or that is played in parts,
 leaves the table of what was done. Several processes may play parts of one fire: each change is made to the file
 as it stands, under a lock.
 """

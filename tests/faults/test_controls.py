@@ -48,8 +48,8 @@ SPOILT: dict[str, tuple[str, str]] = {
         "never prepared",
     ),
     "in two runs": (
-        "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, document_id)"
-        " SELECT pipeline, article_id, 2, version, run_id, ingested_at, first_ingested_at, document_id"
+        "INSERT INTO rerank.revision (pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at, began_at, document_id)"
+        " SELECT pipeline, article_id, 2, version, run_id, ingested_at, first_ingested_at, began_at, document_id"
         " FROM rerank.revision WHERE article_id = 'a3'",
         "is in runs",
     ),

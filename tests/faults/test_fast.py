@@ -7,7 +7,15 @@ from faults.world import Fire
 
 pytestmark = pytest.mark.timeout(120)
 
-DRAWN = [(kind, 7) for kind in (scenario.CALM, *scenario.KINDS)] + [("kill", 8)]
+LONG = ("terminate", "freeze in publish", "freeze in a copy", "cut off", "disk full")
+DRAWN = [
+    pytest.param(kind, 7, marks=pytest.mark.long if kind in LONG else [])
+    for kind in (scenario.CALM, *scenario.KINDS)
+]
+
+
+def test_the_long_kinds_exist() -> None:
+    assert set(LONG) < set(scenario.KINDS)
 
 
 @pytest.mark.parametrize(("kind", "seed"), DRAWN)

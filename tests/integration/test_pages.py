@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pages
@@ -15,10 +16,13 @@ from sqlalchemy import text
 
 from rerank_core import settings as settings_module
 from rerank_core.cli import main
+from rerank_core.demo.evaluate import evaluate as evaluate_sample
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 SAMPLE = ROOT / "rerank_core" / "demo" / "sample"
 RUN_KEY = "2026-11-25T14:00:00Z"
@@ -83,7 +87,7 @@ def desk(
         _sit_down(patch, url, folder)
         _type("topics apply topics.yaml".split())
         _type("articles load articles.jsonl --published-now".split())
-        _type(["run", "--key", RUN_KEY])
+        _type(["run", "--key", RUN_KEY, "--until", datetime.now(UTC).isoformat()])
         judged = [line.split() for line in (SAMPLE / "qrels.tsv").read_text(encoding="utf-8").splitlines()]
         with Database(url).transaction() as connection:
             connection.exec_driver_sql(
@@ -116,6 +120,26 @@ def _type(words: list[str]) -> int:
         main(words)
     settings_module.settings.cache_clear()
     return int(ended.value.code or 0)
+
+
+def test_the_readme_shows_the_figures_of_the_sample_that_need_no_engine(
+    desk: Desk, postgres: EmbeddedPostgres
+) -> None:
+    url = postgres.create("judged", template=desk.database)
+    try:
+        found = evaluate_sample(
+            database=Database(url),
+            store=Store((desk.folder / "store").as_uri()),
+            run_id=1,
+            qrels_file=SAMPLE / "qrels.tsv",
+            embedder=NumpyEmbedder(),
+        )
+    finally:
+        postgres.drop("judged")
+    lines = pages.read(ROOT / "README.md").splitlines()
+    assert [quality.order for quality in found] == ["model", "meaning", "BM25", "random order"]
+    for quality in found[1:3]:
+        assert f"{quality.order:15}{quality.ndcg:7.3f}   {quality.low:.3f} – {quality.high:.3f}" in lines
 
 
 def _words(command: Command) -> list[str]:

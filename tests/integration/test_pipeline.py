@@ -1,7 +1,7 @@
 """The stages in order, each by itself or all at once, with the numbers they leave behind."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,6 +130,22 @@ def test_what_does_not_exist_is_named(room: Newsroom) -> None:
 def test_a_run_has_a_key_that_postgres_can_hold(room: Newsroom, key: str) -> None:
     with pytest.raises(InputError, match="a run's key is .*; give the partition date or the dag run's id"):
         room.open(key)
+
+
+@pytest.mark.parametrize("key", ["2025-11-25T14:00:00Z", "2025-11-25T14:00:00"])
+def test_the_key_of_a_past_hour_that_no_run_has_does_not_rank_now(room: Newsroom, key: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"no run with the key {key}; .* --until 2025-11-25T15:00:00\+00:00$"
+    ):
+        room.open(key)
+    hour = datetime(2025, 11, 25, 15, tzinfo=UTC)
+    assert room.open(key, until=hour) == room.open(key)
+    assert room.open(key).window.until == hour
+
+
+@pytest.mark.parametrize("key", ["a word", f"{datetime.now(UTC):%Y-%m-%dT%H}:00:00Z", None])
+def test_control_any_other_new_key_ranks_now(room: Newsroom, key: str | None) -> None:
+    assert datetime.now(UTC) - room.open(key).window.until < timedelta(minutes=1)
 
 
 def test_a_time_without_an_offset_is_refused(room: Newsroom) -> None:

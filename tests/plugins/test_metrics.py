@@ -15,6 +15,7 @@ from airflow.sdk.observability.metrics import stats_utils
 from factories import FakeEngines, Newsroom
 from listeners import OtlpListener, StatsdListener, wait_until
 
+from rerank_airflow.operators import announce
 from rerank_airflow.operators.watch import WatchOperator
 from rerank_airflow.signals import metrics
 from rerank_airflow.signals.metrics import METRICS, count_error, send, send_observed
@@ -224,6 +225,8 @@ def test_watching_tells_the_age_of_the_page_that_readers_see(
     engines.install(monkeypatch)
     room = Newsroom(Settings.load(database_url=database_url, store_url=store_url), engines)
     monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
+    told: list[str] = []
+    monkeypatch.setattr(announce, "_start", lambda dag_id, dag_run_id, conf: told.append(dag_run_id))
     watch = WatchOperator(task_id="watch", pipeline="news")
     with pytest.raises(AirflowSkipException, match="no page yet"):
         watch.execute({})
@@ -233,6 +236,7 @@ def test_watching_tells_the_age_of_the_page_that_readers_see(
     room.run()
     room.sql("UPDATE rerank.publication SET as_of = now() - interval '2 hours'")
     found = watch.execute({})
+    assert told == [f"publication_{number}" for number in found["announced"]] != []
     assert found["page_age_seconds"] == pytest.approx(7200, abs=60)
     assert [name for name, _, _ in sent] == ["news_rerank.page_age", "news_rerank.page_degraded"]
     assert [value for _, value, _ in sent] == [found["page_age_seconds"], 0]

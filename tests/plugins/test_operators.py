@@ -3,12 +3,13 @@
 import os
 import signal
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import RetryAction
 
 from rerank_airflow import defaults, placement
-from rerank_airflow.operators.doctor import DoctorOperator
+from rerank_airflow.operators.doctor import DoctorFound, DoctorOperator, examine
 from rerank_airflow.operators.stages import (
     PublishOperator,
     RerankOperator,
@@ -16,6 +17,9 @@ from rerank_airflow.operators.stages import (
     TaskKilled,
 )
 from rerank_core import errors
+from rerank_core.operations.doctor import examine as doctor_examine
+from rerank_core.operations.doctor.finding import Finding
+from rerank_core.settings import Settings
 
 
 def all_below(kind):
@@ -74,6 +78,25 @@ def test_a_name_that_cannot_be_imported_is_told(monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_NOTIFY_FAILED", '["nowhere.page_me"]')
     with pytest.raises(errors.SettingsError, match=r"RERANK_AIRFLOW_NOTIFY_FAILED = .*nowhere"):
         defaults.task_args("news")
+
+
+@pytest.mark.parametrize("stops_runs", [True, False])
+def test_a_failure_that_stops_no_run_is_a_warning_of_the_first_task(monkeypatch, caplog, stops_runs):
+    found = [
+        Finding("database", "ok", "PostgreSQL"),
+        Finding("topics", "fail", "too long", "shorten it", stops_runs=stops_runs),
+    ]
+    monkeypatch.setattr(doctor_examine, "examine", lambda settings: found)
+    identity = SimpleNamespace(topics=None)
+    if stops_runs:
+        with pytest.raises(DoctorFound, match="topics: too long; shorten it"):
+            examine(Settings.load(), identity)
+    else:
+        assert examine(Settings.load(), identity) == {
+            "database": "ok: PostgreSQL",
+            "topics": "fail: too long",
+        }
+        assert "topics: too long; shorten it" in caplog.text
 
 
 def make_operator(kind, **arguments):

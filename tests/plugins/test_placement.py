@@ -1,7 +1,10 @@
 """One scoring process for each device of a host."""
 
+import fcntl
 import os
+import select
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rerank_airflow import placement
+from rerank_core.errors import SettingsError
 
 PLUGINS = Path(placement.__file__).parents[1]
 
@@ -112,6 +116,132 @@ def test_only_the_taken_device_is_visible_and_the_variable_comes_back(monkeypatc
 def test_no_visible_gpu_means_the_cpu(monkeypatch, visible):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert placement.devices() == ("cpu",)
+
+
+def test_the_lock_files_are_in_a_folder_that_only_this_user_can_enter(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with placement.device():
+        (folder,) = tmp_path.iterdir()
+        assert folder.name == f"news-rerank-{os.getuid()}"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("spoil", ["open", "link", "file", "owner"])
+def test_a_folder_that_a_stranger_has_made_is_refused(tmp_path, monkeypatch, spoil):
+    folder = tmp_path / f"news-rerank-{os.getuid()}"
+    if spoil == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif spoil == "file":
+        folder.touch(mode=0o600)
+    else:
+        folder.mkdir(mode=0o700)
+        if spoil == "open":
+            folder.chmod(0o755)
+        elif os.getuid() != 0:
+            pytest.skip("only root can give a folder to another user")
+        else:
+            os.chown(folder, 65534, 65534)
+    with pytest.raises(SettingsError, match="others can enter it"), placement.device():
+        pass
+    assert not (tmp_path / "elsewhere").exists() or list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start processes of other users")
+class TestTwoUsers:
+    """Two users of one host exclude each other by a folder that both may use, and a stranger holds neither up."""
+
+    @pytest.fixture
+    def start(self, tmp_path, monkeypatch):
+        """Starts another process, of `nobody` if asked; gives the end of a pipe that it writes to."""
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        for above in (tmp_path, *tmp_path.parents[:-2]):
+            above.chmod(above.stat().st_mode | 0o011)  # pytest's own folders are root's
+        running, ends = [], []
+
+        def started(work, *, as_nobody=False):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if child == 0:
+                try:
+                    if as_nobody:
+                        os.setgroups([65534])
+                        os.setgid(65534)
+                        os.setuid(65534)
+                    work(lambda said: os.write(writing, said.encode()))
+                except BaseException as error:
+                    os.write(writing, type(error).__name__.encode())
+                finally:
+                    os._exit(0)
+            running.append(child)
+            ends.extend((reading, writing))
+            return reading
+
+        def end(number):
+            os.kill(running[number], signal.SIGKILL)
+
+        started.end = end
+        yield started
+        for number, child in enumerate(running):
+            end(number)
+            os.waitpid(child, 0)
+        for handle in ends:
+            os.close(handle)
+
+    def hold(self, say):
+        with placement.device() as name:
+            say(name)
+            time.sleep(60)
+
+    def test_they_take_turns_in_a_shared_folder(self, start, tmp_path, monkeypatch):
+        folder = tmp_path / "shared"
+        folder.mkdir()
+        os.chown(folder, 0, 65534)
+        folder.chmod(0o2770)
+        monkeypatch.setenv("RERANK_AIRFLOW_LOCK_FOLDER", str(folder))
+        assert os.read(start(self.hold), 100) == b"0"
+        second = start(self.hold, as_nobody=True)
+        assert not select.select([second], [], [], 1.0)[0]  # it waits
+        start.end(0)
+        assert os.read(second, 100) == b"0"
+
+    @pytest.mark.parametrize("open_to_all", [False, True], ids=["own", "control: open to all"])
+    def test_a_stranger_cannot_hold_the_device_of_a_user_with_a_folder_of_his_own(
+        self, start, tmp_path, open_to_all
+    ):
+        assert os.read(start(self.hold), 100) == b"0"
+        folder = tmp_path / "news-rerank-0"
+        (path,) = folder.iterdir()
+        if open_to_all:
+            folder.chmod(0o755)
+            path.chmod(0o644)
+        start.end(0)
+
+        def take(say):
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                say("held")
+
+        assert os.read(start(take, as_nobody=True), 100) == (b"held" if open_to_all else b"PermissionError")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o2772])
+def test_a_shared_folder_that_strangers_can_write_is_refused(tmp_path, monkeypatch, mode):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.setenv("RERANK_AIRFLOW_LOCK_FOLDER", str(folder))
+    with pytest.raises(SettingsError, match="no stranger can write"), placement.device():
+        pass
+
+
+def test_a_shared_folder_that_is_missing_is_named_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("RERANK_AIRFLOW_LOCK_FOLDER", str(tmp_path / "none"))
+    with (
+        pytest.raises(SettingsError, match="RERANK_AIRFLOW_LOCK_FOLDER = .*none.*mode 2770"),
+        placement.device(),
+    ):
+        pass
 
 
 def test_a_lock_file_of_another_user_can_be_locked_without_write_access(tmp_path, monkeypatch):

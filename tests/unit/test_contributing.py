@@ -33,7 +33,16 @@ def test_every_make_target_that_a_page_names_exists(target: str) -> None:
     [
         ("rerank_core/prepare/cleaning.py", ["STEPS: dict"]),
         ("rerank_core/prepare/documents.py", ["TITLE_STEPS ="]),
-        ("rerank_core/settings.py", ["prepare_without:", "recall:", "def recall_needs_vectors"]),
+        (
+            "rerank_core/settings.py",
+            [
+                "prepare_without:",
+                "recall:",
+                "def recall_needs_vectors",
+                "USE_MULTILINGUAL =",
+                "def embedding_needs_device",
+            ],
+        ),
         ("tests/unit/prepare/test_cleaning.py", ["def test_each_step_does_its_own_work_and_is_counted"]),
         (
             "rerank_core/recall/base.py",
@@ -44,6 +53,8 @@ def test_every_make_target_that_a_page_names_exists(target: str) -> None:
         ("rerank_core/models/prompt.py", ["class Format", "    controls:", "RULES ="]),
         ("rerank_core/models/identity.py", ["class Family", "FAMILIES ="]),
         ("tests/unit/models/test_families.py", ["FORMATS =", "WRITERS:", "FRAME_CONTROLS ="]),
+        ("rerank_core/models/embedding.py", ["class Embedder(Protocol)", "LANGUAGES ="]),
+        ("rerank_core/models/embedders.py", ["def identity", "def load"]),
         ("plugins/rerank_airflow/ui/app.py", ["def build"]),
         ("plugins/rerank_airflow/ui/health.py", ["router = APIRouter()", "pipeline: Chosen"]),
     ],

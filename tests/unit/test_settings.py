@@ -3,7 +3,7 @@
 import pytest
 
 from rerank_core.errors import SettingsError
-from rerank_core.settings import Settings
+from rerank_core.settings import Settings, relation_names
 from rerank_core.storage.database import Database
 
 
@@ -24,6 +24,18 @@ def test_the_environment_is_read_and_an_override_wins(monkeypatch: pytest.Monkey
         ("pipeline", "Not A Slug"),
         ("source_view", "a; DROP TABLE x"),
         ("source_view", 'a"b'),
+        ("source_view", 'public."Feed'),
+        ("source_view", 'public."Fe""ed"'),
+        ("source_view", '"a"; DROP TABLE x; --"'),
+        ("source_view", 'public.""'),
+        ("source_view", '"a:b"'),
+        ("source_view", '"a%b"'),
+        ("source_view", '"a;b"'),
+        ("source_view", '"$roles$"'),
+        ("source_view", '"a\'b"'),
+        ("source_view", '"a\\b"'),
+        ("source_view", '"a\nb"'),
+        ("source_view", "a.b.c"),
         ("lookback_days", "0"),
         ("lookback_days", "inf"),
         ("freshness_hours", "nan"),
@@ -120,6 +132,32 @@ def test_a_name_that_cannot_be_one_is_refused_in_words(
     with pytest.raises(SettingsError, match=f"RERANK_{name} = '{value}': this is not .*digit") as caught:
         Settings.load()
     assert "[" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("rerank.source_article", ["rerank", "source_article"]),
+        ("public.Feed", ["public", "feed"]),
+        ('public."Feed"', ["public", "Feed"]),
+        ('"My Schema"."feed.v2"', ["My Schema", "feed.v2"]),
+        ('"Új-cikkek"', ["Új-cikkek"]),
+    ],
+)
+def test_a_view_is_named_as_sql_names_it(
+    monkeypatch: pytest.MonkeyPatch, value: str, names: list[str]
+) -> None:
+    monkeypatch.setenv("RERANK_SOURCE_VIEW", value)
+    assert Settings.load().source_view == value
+    assert relation_names(value) == names
+
+
+def test_a_view_whose_name_needs_quotes_is_refused_with_how_to_write_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RERANK_SOURCE_VIEW", "my feed")
+    with pytest.raises(SettingsError, match='needs double quotes, such as public."Feed"'):
+        Settings.load()
 
 
 def test_settings_cannot_be_changed() -> None:

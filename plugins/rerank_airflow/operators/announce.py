@@ -1,15 +1,18 @@
 """How an ordinary `schedule=[asset]` DAG hears that the page moved.
 
 Airflow gives every event of a dag run the partition of that dag run. An event with a partition never starts a DAG that
-follows plain assets. So the event comes from a dag run without a partition: the ranking DAG's task `announce` starts
-such a dag run for each publication that the pointer moved to.
+follows plain assets. So the event comes from a dag run without a partition: a dag run of the announcing DAG for each
+publication that the page moved to.
+
+These publications come from the outbox in the database, and not from the task that published: that task may have died after
+its commit. The ranking DAG's task `announce` empties the outbox, and so does `watch_rankings`.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -17,31 +20,61 @@ from rerank_airflow.defaults import announcing_dag_id
 from rerank_airflow.settings import settings_of
 from rerank_airflow.signals import assets
 
+log = logging.getLogger(__name__)
 
-class AnnounceOperator(TriggerDagRunOperator):
-    """Starts the announcing DAG with what was published; skips itself if the pointer did not move.
 
-    The started dag run is named after the publication, so that another try announces nothing twice.
+def empty_outbox(pipeline: str) -> list[int]:
+    """Start the announcing DAG for each publication in the outbox, the oldest move first; returns the publications' ids.
+
+    A dag run is named after its publication. So a publication is announced once, though two tasks find it in the outbox, or
+    one dies before it takes the publication out.
     """
+    from rerank_core.observe import announcements
+    from rerank_core.storage.database import Database
+
+    database = Database(settings_of(pipeline).database_url)
+    told = []
+    for move in announcements.pending(database, pipeline=pipeline):
+        publication_id = move.publication.publication_id
+        _start(announcing_dag_id(pipeline), f"publication_{publication_id}", _event(move.publication))
+        announcements.settle(database, pipeline=pipeline, pointer_move_id=move.pointer_move_id)
+        told.append(publication_id)
+    return told
+
+
+def _start(dag_id: str, dag_run_id: str, conf: dict[str, Any]) -> None:
+    """Start a dag run without a partition, unless it exists. A TriggerDagRunOperator can start only one."""
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+
+    answer = task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=dag_run_id, conf=conf))
+    if not isinstance(answer, ErrorResponse):
+        log.info("%s of %s is started", dag_run_id, dag_id)
+    elif answer.error == ErrorType.DAGRUN_ALREADY_EXISTS:
+        log.info("%s of %s was started before", dag_run_id, dag_id)
+    else:
+        raise AirflowRuntimeError(answer)
+
+
+def _event(publication: Any) -> dict[str, Any]:
+    """A publication that the page moved to, as an event tells it."""
+    values = {**asdict(publication), "as_of": publication.as_of.isoformat(), "is_current": True}
+    return {name: values[name] for name in assets.EXTRA}
+
+
+class AnnounceOperator(BaseOperator):
+    """Announces each publication that the page moved to and that was not announced yet; skips itself if there is none."""
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(
-            trigger_dag_id=announcing_dag_id(pipeline),
-            logical_date=None,
-            skip_when_already_exists=True,
-            openlineage_inject_parent_info=False,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
 
-    def execute(self, context: Any) -> None:
-        published = context["ti"].xcom_pull(task_ids="publish")
-        if published is None:
-            raise AirflowSkipException("nothing was published")
-        if not published["is_current"]:
+    def execute(self, context: Mapping[str, Any]) -> list[int]:
+        told = empty_outbox(self.pipeline)
+        if not told:
             raise AirflowSkipException("the page did not move")
-        self.conf = {name: published[name] for name in assets.EXTRA}
-        self.trigger_run_id = f"publication_{published['publication_id']}"
-        super().execute(context)
+        return told
 
 
 class CurrentPageOperator(BaseOperator):
@@ -68,5 +101,4 @@ class CurrentPageOperator(BaseOperator):
         current = history.current_publication(database, pipeline=self.pipeline)
         if current is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
-        values = {**asdict(current), "as_of": current.as_of.isoformat(), "is_current": True}
-        return {name: values[name] for name in assets.EXTRA}
+        return _event(current)

@@ -1,5 +1,6 @@
 """The first task: checks what the other tasks need, and approves a blocked run if a person asks for it."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,15 @@ from rerank_airflow.settings import settings_of
 from rerank_core.errors import DatabaseUnavailable, SettingsError
 from rerank_core.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 class DoctorFound(SettingsError):
     """A run cannot succeed before something is corrected; the message lists what."""
 
 
 def examine(settings: Settings, identity: RunIdentity) -> dict[str, str]:
-    """What each check found, by name.
+    """What each check found, by name. A failure that stops no run is logged.
 
     Raises DoctorFound, which is never retried, with a sentence for each failure. Raises DatabaseUnavailable, which is
     retried, if the database cannot be reached. Raises InputError if the run is limited to a topic that does not exist.
@@ -26,7 +29,11 @@ def examine(settings: Settings, identity: RunIdentity) -> dict[str, str]:
     from rerank_core.storage.database import Database
 
     findings = doctor.examine(settings)
-    failed = {finding.name: finding for finding in findings if finding.state == "fail"}
+    failures = [finding for finding in findings if finding.state == "fail"]
+    failed = {finding.name: finding for finding in failures if finding.stops_runs}
+    for finding in failures:
+        if not finding.stops_runs:
+            log.warning("%s: %s; %s", finding.name, finding.found, finding.advice)
     if failed:
         said = " ".join(f"{name}: {finding.found}; {finding.advice}." for name, finding in failed.items())
         raise (DatabaseUnavailable if "database" in failed else DoctorFound)(said)
@@ -56,8 +63,7 @@ class DoctorOperator(StageOperator):
 
         resources = pipeline.Resources.of(settings_of(self.pipeline))
         user = getattr(context["dag_run"], "triggering_user_name", None)
-        actor = f"{user} (Airflow)" if user else None
-        published = pipeline.approve(resources, run_id=run_id, reason=reason, actor=actor)
+        published = pipeline.approve(resources, run_id=run_id, reason=reason, on_behalf_of=user)
         if published is None:
             self.log.info("run %s was approved before", run_id)
         else:

@@ -62,14 +62,17 @@ class StageOperator(BaseOperator):
 
 
 class EmbedOperator(StageOperator):
-    """Embeds on one device of this host; succeeds at once if the pipeline's recall needs no vectors.
+    """Embeds, on one device of this host if the embedder needs one; succeeds at once if recall needs no vectors.
 
     It does not skip itself, because Airflow would then skip recall too.
     """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        if not settings_of(self.pipeline).recall_needs_vectors:
+        settings = settings_of(self.pipeline)
+        if not settings.recall_needs_vectors:
             return {"documents": 0}
+        if not settings.embedding_needs_device:
+            return self.run_stage(context)
         with device() as name:  # before the engine is imported: CUDA looks at its devices once
             return {"device": name, **self.run_stage(context)}
 

@@ -36,7 +36,8 @@ def _call(configured: Any, context: dict[str, Any]) -> bool:
         elif inspect.isawaitable(answer := notifier(context)):
             asyncio.run(_wait(answer))
     except Exception:
-        log.exception("notifier %r failed; everything else goes on", configured)
+        name = getattr(configured, "__qualname__", type(configured).__qualname__)  # its repr may hold a token
+        log.exception("notifier %s failed; everything else goes on", name)
         return False
     return True
 
@@ -62,7 +63,7 @@ def on_degraded(context: Mapping[str, Any], *, pipeline: str, published: Mapping
     """Tell of a degraded page. Its dag run ends green, so no failure callback hears of it."""
     alert = (
         f"pipeline {pipeline}: the page of run {published['run_id']} as of {published['as_of']} is degraded: "
-        "some pairs have no score, and their articles follow in BM25 order"
+        "some pairs have no score, or the scorer refuses a query, and their articles follow in BM25 order"
     )
     if published["blocked"] is not None:
         alert += f"; the gate has blocked the run: {published['blocked']}"

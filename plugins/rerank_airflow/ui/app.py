@@ -1,5 +1,6 @@
 """The app of the views: every route needs Airflow's login, every answer has the headers that keep it harmless."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -9,11 +10,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from rerank_airflow.settings import pipelines
-from rerank_airflow.ui import articles, compare, health, rankings, runs, static
+from rerank_airflow.ui import articles, compare, download, health, rankings, runs, static
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.render import render
-from rerank_core.errors import DatabaseUnavailable, RerankError, StoreUnavailable
+from rerank_core.errors import DatabaseUnavailable, RerankError, SettingsError, StoreUnavailable
 from rerank_core.observe.history import NotMigrated
+
+log = logging.getLogger(__name__)
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -37,7 +40,7 @@ def build() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (rankings, compare, runs, health, articles, static):
+    for part in (rankings, compare, runs, health, articles, download, static):
         app.include_router(part.router)
 
     @app.get("/")
@@ -84,6 +87,12 @@ def _not_valid(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
+    """What to do, without what was said: that names hosts and users, and is in the server's log."""
+    is_ours = isinstance(error, RerankError)
+    log.error(
+        "%s: %s: %s", request.url.path, type(error).__name__, error, exc_info=None if is_ours else error
+    )
+    said = "The log of Airflow's API server has the details."
     if isinstance(error, NotMigrated):
         heading, advice = (
             "The news database is not set up",
@@ -99,14 +108,20 @@ def _failed(request: Request, error: Exception) -> Response:
             "The store does not answer",
             "Check RERANK_STORE_URL of Airflow's API server, and that this server reaches it.",
         )
-    elif isinstance(error, RerankError):
-        heading, advice = (
+    elif isinstance(error, SettingsError):
+        heading, said, advice = (
             "A setting is wrong",
+            str(error),  # shows no URL
             "Correct it for Airflow's API server, then restart that server.",
         )
+    elif isinstance(error, RerankError):
+        heading, advice = ("This did not work", "`rerank doctor` says more.")
     else:
-        raise error
-    return _error_view(request, 503, heading, str(error), advice)
+        heading, advice = (
+            "The news database refuses",
+            "Look for the statement in the log of Airflow's API server; `rerank doctor` says more.",
+        )
+    return _error_view(request, 503, heading, said, advice)
 
 
 def _error_view(request: Request, status: int, heading: str, said: str, advice: str) -> Response:

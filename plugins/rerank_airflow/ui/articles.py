@@ -6,12 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from rerank_airflow.ui.access import Chosen
+from rerank_airflow.ui.access import Chosen, Pipeline
 from rerank_airflow.ui.paging import ROWS, PartNumber, part
 from rerank_airflow.ui.rankings import PublicationId, choose, clean
 from rerank_airflow.ui.render import logit, render
+from rerank_core.errors import RerankError
 from rerank_core.observe import history
-from rerank_core.observe.history_records import Revision, Standing
+from rerank_core.observe.history_records import Revision, Standing, Texts
+from rerank_core.storage.languages import UNKNOWN, comparable
+
+LONGEST_RAW = 200_000  # characters of a body whose letters a view counts: some tenths of a second
 
 router = APIRouter()
 
@@ -45,30 +49,48 @@ def article(
                 limit=ROWS,
                 offset=(page - 1) * ROWS,
             )
-        return render(
-            request,
-            "article.html",
-            tab="article",
-            pipeline=pipeline,
-            shown=shown,
-            article_id=clean(id),
-            revision=revision,
-            revisions=revisions,
-            texts=history.find_texts(connection, revision_id=revision.revision_id),
-            copies=(
-                history.list_copies(
-                    connection, pipeline=pipeline.name, article_id=clean(id), revision=revision
-                )
-                if revision.document_id is not None
-                else []
-            ),
-            standings=[
-                (standing, why(standing, revision, as_of=shown.as_of))
-                for standing in standings
-                if shown is not None
-            ],
-            part=part(standings, at=page),
+        texts = history.find_texts(connection, revision_id=revision.revision_id)
+        copies = (
+            history.list_copies(connection, pipeline=pipeline.name, article_id=clean(id), revision=revision)
+            if revision.document_id is not None
+            else []
         )
+    return render(
+        request,
+        "article.html",
+        tab="article",
+        pipeline=pipeline,
+        shown=shown,
+        article_id=clean(id),
+        revision=revision,
+        revisions=revisions,
+        texts=texts,
+        letters=letters(pipeline, clean(id), texts),
+        copies=copies,
+        standings=[
+            (standing, why(standing, revision, as_of=shown.as_of))
+            for standing in standings
+            if shown is not None
+        ],
+        part=part(standings, at=page),
+    )
+
+
+def letters(pipeline: Pipeline, article_id: str, texts: Texts) -> tuple[str, ...]:
+    """For each field, how many letters came in and out, as `rerank articles show` tells; empty without raw text.
+
+    The steps are taken again for that, so a text that takes long is left to the command.
+    """
+    from rerank_core.prepare import trace  # only who looks at an article waits for its parsers
+
+    if not texts.has_raw:
+        return ()
+    if (texts.raw_length or 0) > LONGEST_RAW:
+        return ("not counted here, because the body is long: `rerank articles show` does so",)
+    try:
+        return trace.letters_of(database=pipeline.database, settings=pipeline.settings, article_id=article_id)
+    except RerankError as error:  # the rules of boilerplate, say
+        return (str(error),)
 
 
 def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
@@ -77,6 +99,8 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
     if standing.rank is not None and standing.ranked_by != "model":
         order = "BM25 order" if standing.ranked_by == "bm25" else "the order of sentence embeddings"
         unscored = "not scored yet:" if standing.distrusted is None else f"{distrusted};"
+        if standing.refused is not None:
+            unscored = f"the scorer refused every pair of this query ({standing.refused});"
         return f"{unscored} it follows in {order}, after the scored ones"
     if standing.rank is not None and standing.logit is not None:
         decay = standing.logit - (standing.rank_score or standing.logit)
@@ -93,7 +117,8 @@ def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:
     if standing.distrusted is not None:
         return distrusted
     if standing.logit is None:
-        if standing.languages and revision.document_lang not in standing.languages:
+        codes = set(map(comparable, standing.languages))
+        if codes and comparable(revision.document_lang or UNKNOWN) not in codes | {UNKNOWN}:
             return f"the topic takes {', '.join(standing.languages)} only"
         return "not scored: never among its candidates, or over the budget; `rerank explain` says which"
     if standing.min_score is not None and standing.logit < standing.min_score:

@@ -15,7 +15,6 @@ from rerank_airflow.ui.access import Chosen, Visible, of_name
 from rerank_airflow.ui.charts import stack
 from rerank_airflow.ui.paging import PartNumber, part
 from rerank_airflow.ui.render import address, render
-from rerank_core.errors import CorruptError
 from rerank_core.observe import history
 from rerank_core.observe.history_records import RunRow, ShardScores, SourceCounts, Unfinished, Version
 from rerank_core.storage.store import Store
@@ -146,36 +145,13 @@ def run(
         distrusted=sum(each.distrusted for each in in_ledger.values()),
         observed=recorded.get("observe", {}),
         versions=versions,
-        notes=notes(found, shards, versions),
+        notes=[*notes(found, shards, versions), *source_notes(source)],
         topics=topics,
         quarantined=quarantined,
         scorer=scorer,
         airflow_runs=dag_runs.of_key(session, dag_id=pipeline.dag_id, key=found.key),
         store=Store(pipeline.settings.store_url),
         part=part(topics, at=page),
-    )
-
-
-@router.get("/parquet")
-def parquet(pipeline: Chosen, publication: Annotated[int, Query(ge=1, le=2**62)]) -> Response:
-    """The file of a publication, from the store."""
-    with history.reading(pipeline.database) as connection:
-        found = history.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
-    if found is None:
-        raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
-    if found.withdrawn:
-        raise HTTPException(404, "The file is withdrawn: it holds an article that was forgotten since.")
-    try:
-        content = Store(pipeline.settings.store_url).read_file(
-            found.parquet_path, sha256=found.parquet_sha256
-        )
-    except CorruptError as error:
-        raise HTTPException(404, f"{error}.") from error
-    name = found.parquet_path.rpartition("/")[2]
-    return Response(
-        content,
-        media_type="application/vnd.apache.parquet",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
@@ -287,7 +263,11 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
         )
     if run.refused:
         found.append(
-            ("warn", f"The scorer refused {run.refused:,} pairs; Quarantine, below, has the reasons.")
+            (
+                "warn",
+                f"The scorer refused {run.refused:,} pairs; Quarantine, below, has the reasons. If it refused every pair of"
+                " a query, its articles follow in a light order.",
+            )
         )
     for shard in shards:
         if shard.resumed:
@@ -319,6 +299,17 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
     if run.rescore:
         found.append(("info", "Asked to score again what the ledger already had."))
     return found
+
+
+def source_notes(source: SourceCounts) -> list[tuple[str, str]]:
+    """(kind, sentence): what was unusual in what the run claimed."""
+    if not source.dates_ignored:
+        return []
+    said = (
+        f"{source.dates_ignored:,} articles have a date that means none or is long before ingestion; their age counts"
+        " from ingestion."
+    )
+    return [("info", said)]
 
 
 def _shards(

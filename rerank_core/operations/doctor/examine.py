@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 
 from rerank_core.errors import RerankError
 from rerank_core.frontends import redis_copy
+from rerank_core.models import scorers
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
 from rerank_core.operations.doctor.scoring import (
@@ -29,6 +30,7 @@ from rerank_core.storage.database import Database
 from rerank_core.storage.source import Source
 from rerank_core.storage.store import Store
 
+NAMED = 3  # refused queries that a finding names
 OLDEST_POSTGRES = 14
 SKEW_WARN_SECONDS = 2.0
 SKEW_FAIL_SECONDS = 60.0
@@ -104,16 +106,23 @@ def _check_schema(settings: Settings) -> Finding:
 
 
 def _check_topics(settings: Settings) -> Finding:
-    """Whether the pipeline has topics."""
+    """Whether the pipeline has topics, and the scorer takes their queries."""
     database = Database(settings.database_url)
     if migrations.revision(database) != migrations.head_revision():
         return Finding("topics", "warn", "not checked: the schema is another version", "repair that first")
     with database.transaction(read_only=True) as connection:
-        count = len(topics.current_topics(connection, settings.pipeline))
-    if not count:
+        active = topics.current_topics(connection, settings.pipeline)
+    if not active:
         advice = "`rerank topics apply FILE` brings some"
         return Finding("topics", "warn", f"none is active in pipeline {settings.pipeline}", advice)
-    return Finding("topics", "ok", f"{count:,} active in pipeline {settings.pipeline}")
+    refused = scorers.refused_queries(settings, active)
+    if refused:
+        more = f" and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+        found = f"the model refuses queries: {', '.join(refused[:NAMED])}{more}"
+        advice = "shorten them in the topics file, and run `rerank topics apply FILE`"
+        return Finding("topics", "fail", found, advice, stops_runs=False)
+    unchecked = "" if refused is not None else ", of unknown length: the model is not on this host"
+    return Finding("topics", "ok", f"{len(active):,} active in pipeline {settings.pipeline}{unchecked}")
 
 
 def _check_source(settings: Settings) -> Finding:

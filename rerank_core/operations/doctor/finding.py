@@ -17,6 +17,7 @@ class Finding:
     state: State  # fail: a run on this host would go wrong; warn: some stages would, or soon will
     found: str  # one sentence
     advice: str = ""  # what to do; empty if nothing is to be done
+    stops_runs: bool = True  # of a failure; false: a run still makes a page, with something wrong on it
 
 
 Check = Callable[[Settings], Finding | None]  # None: there is nothing to check

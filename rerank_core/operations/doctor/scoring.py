@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rerank_core.errors import ModelError
 from rerank_core.operations.doctor.finding import Finding
-from rerank_core.settings import DEMO_CHECKPOINT, Settings
+from rerank_core.settings import DEMO_CHECKPOINT, USE_MULTILINGUAL, Settings
 
 GIB = 1 << 30
 ENGINE_GIB = 2.5  # of a process with the engine in it, beside weights and key-value cache
@@ -37,6 +37,8 @@ def check_light_order(settings: Settings) -> Finding | None:
     """Whether the model of the light order can be used; None for BM25, which needs none."""
     if settings.light_order == "bm25":
         return None
+    if settings.light_model == USE_MULTILINGUAL:
+        return _check_numpy_embedder()
     if importlib.util.find_spec("sentence_transformers") is None:
         advice = (
             "install news-rerank[embeddings] on the workers; without it degraded pages are ordered by BM25"
@@ -53,6 +55,19 @@ def check_light_order(settings: Settings) -> Finding | None:
         found, _, advice = str(error).rpartition("; ")
         return Finding("light order", "warn", found or str(error), advice)
     return Finding("light order", "ok", f"{folder}, on the CPU")
+
+
+def _check_numpy_embedder() -> Finding:
+    from rerank_core.models import numpy_embedder
+
+    try:
+        found = numpy_embedder.identify(max_document_tokens=numpy_embedder.MOST_TOKENS)
+    except ModelError as error:
+        said, _, advice = str(error).rpartition("; ")
+        return Finding(
+            "light order", "warn", said, f"{advice}; without it degraded pages are ordered by BM25"
+        )
+    return Finding("light order", "ok", f"{USE_MULTILINGUAL}, {found.digest[:12]}, on the CPU")
 
 
 def check_engine(settings: Settings) -> Finding:

@@ -1,6 +1,6 @@
 -- name: counts
 -- The number of source rows in each bucket when the run claimed.
-SELECT sighted, claimed, unchanged, too_late, later, COALESCE(forgotten, 0) AS forgotten, invalid
+SELECT sighted, claimed, unchanged, too_late, later, COALESCE(forgotten, 0) AS forgotten, invalid, dates_ignored
 FROM rerank.run WHERE run_id = :run_id
 
 -- name: claim
@@ -29,10 +29,18 @@ WITH sighted AS (
            array_agg(article_id) FILTER (WHERE bucket = 'fresh') AS fresh
     FROM sighted
 ), changed AS MATERIALIZED (
-    SELECT nextval('rerank.revision_revision_id_seq') AS revision_id, c.*
+    SELECT nextval('rerank.revision_revision_id_seq') AS revision_id, c.*,
+           -- An article that a source dates long before its ingestion, or not at all, counts from its ingestion.
+           CASE WHEN c.published_at >= c.first_ingested_at - CAST(:longest_age AS interval)
+                THEN least(c.published_at, c.first_ingested_at) ELSE c.first_ingested_at END AS began_at
     FROM (
-        SELECT s.article_id, s.version, s.ingested_at, s.url, s.title, s.summary, s.body, s.lang, s.source,
-               CASE WHEN s.published_at BETWEEN '0001-01-02' AND '9999-12-30' THEN s.published_at END AS published_at,   -- what Python can hold
+        SELECT s.article_id, s.version, s.ingested_at, s.title, s.summary, s.body, s.lang, s.source,
+               NULLIF(btrim(translate(s.url, E'\t\n\r', ''), :blanks), '') AS url,   -- as a browser reads it
+               CASE WHEN s.published_at > '0001-01-02' AND s.published_at < '9999-12-30'   -- what Python can hold
+                     AND NOT EXISTS (SELECT FROM unnest(CAST(:zeros AS timestamptz[])) zero
+                                     WHERE s.published_at BETWEEN zero - CAST(:zones AS interval) AND zero + CAST(:zones AS interval))
+                    THEN s.published_at END AS published_at,
+               s.published_at IS NOT NULL AS dated,
                COALESCE(c.number, 0) + 1 AS number,
                COALESCE(c.first_ingested_at, s.ingested_at) AS first_ingested_at
         FROM (SELECT DISTINCT unnest(fresh) AS article_id FROM tally) f
@@ -49,8 +57,8 @@ WITH sighted AS (
     ON CONFLICT (pipeline, article_id) DO UPDATE SET version = EXCLUDED.version, number = EXCLUDED.number
 ), staged AS (
     INSERT INTO rerank.revision (revision_id, pipeline, article_id, number, version, run_id, ingested_at, first_ingested_at,
-                                 published_at, url, source, lang) OVERRIDING SYSTEM VALUE
-    SELECT revision_id, :pipeline, article_id, number, version, :run_id, ingested_at, first_ingested_at, published_at, url, source, lang
+                                 published_at, began_at, url, source, lang) OVERRIDING SYSTEM VALUE
+    SELECT revision_id, :pipeline, article_id, number, version, :run_id, ingested_at, first_ingested_at, published_at, began_at, url, source, lang
     FROM changed
     ORDER BY revision_id
 ), texts AS (
@@ -59,14 +67,16 @@ WITH sighted AS (
     RETURNING revision_id
 )
 SELECT tally.sighted, tally.invalid, tally.later, tally.forgotten, tally.unchanged, tally.too_late,
-       (SELECT count(*) FROM texts) AS claimed
+       (SELECT count(*) FROM texts) AS claimed,
+       (SELECT count(*) FROM changed
+        WHERE dated AND (published_at IS NULL OR published_at < first_ingested_at - CAST(:longest_age AS interval))) AS dates_ignored
 FROM tally
 
 -- name: claimed
 -- Marks the run as claimed, with the number of source rows in each bucket. From here on it claims nothing more.
 UPDATE rerank.run
 SET claimed_at = clock_timestamp(), sighted = :sighted, claimed = :claimed, unchanged = :unchanged, too_late = :too_late,
-    later = :later, forgotten = :forgotten, invalid = :invalid
+    later = :later, forgotten = :forgotten, invalid = :invalid, dates_ignored = :dates_ignored
 WHERE run_id = :run_id
 
 -- name: duplicates_claimed

@@ -20,7 +20,7 @@ LIMIT 1
 
 -- name: revision
 -- What the run knew of an article: its latest revision that this run or an earlier one claimed.
-SELECT r.revision_id, r.number, r.version, r.run_id AS claimed_by, r.ingested_at, r.first_ingested_at, r.published_at,
+SELECT r.revision_id, r.number, r.version, r.run_id AS claimed_by, r.ingested_at, r.first_ingested_at, r.published_at, r.began_at,
        r.title, r.document_id, d.digest, d.length, d.lang, d.lang_confidence, d.flags, d.month, q.stage AS quarantine_stage, q.reason AS quarantine_reason
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)

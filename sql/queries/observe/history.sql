@@ -107,7 +107,7 @@ SELECT r.run_id, r.key, r.until, r.topics, r.rescore, r.degraded, r.created_at, 
        r.published_at, r.fence, r.scorer_id, r.claimed, p.publication_id, p.version, p.row_count, p.difference,
        p.parquet_path, c.publication_id IS NOT NULL AS is_current,
        s.candidates, s.from_ledger, s.scored, s.refused, s.missing, s.left_out, s.topics_ranked,
-       g.verdict, g.sentence, g.actor AS decided_by, g.decided_at,
+       g.verdict, g.sentence, g.actor || COALESCE(' for ' || g.on_behalf_of || ' (Airflow)', '') AS decided_by, g.decided_at,
        count(*) OVER () AS total
 FROM rerank.run r
 LEFT JOIN LATERAL (SELECT * FROM rerank.publication WHERE run_id = r.run_id ORDER BY version DESC LIMIT 1) p ON true
@@ -130,7 +130,7 @@ SELECT run_id FROM rerank.run WHERE pipeline = :pipeline AND key = :key
 
 -- name: source_counts
 -- Where each row of the source went when a run claimed.
-SELECT sighted, claimed, unchanged, too_late, later, invalid, forgotten FROM rerank.run WHERE run_id = :run_id
+SELECT sighted, claimed, unchanged, too_late, later, invalid, forgotten, dates_ignored FROM rerank.run WHERE run_id = :run_id
 
 -- name: metrics
 -- What the stages of these runs recorded.
@@ -221,7 +221,7 @@ ORDER BY slug, bin
 SELECT v.revision_id, v.number, v.version, v.run_id, v.ingested_at, v.first_ingested_at, v.published_at, v.url, v.source,
        v.lang, v.title, v.document_id, d.lang AS document_lang, d.length, d.lang_confidence, COALESCE(d.flags, '{}') AS flags,
        COALESCE(n.leader_document_id, v.document_id) AS scored_document_id,
-       COALESCE(l.began_at, least(v.published_at, v.first_ingested_at)) AS began_at,
+       COALESCE(l.began_at, v.began_at) AS began_at,
        q.reason AS quarantined, h.hidden
 FROM rerank.revision v
 LEFT JOIN rerank.document d USING (document_id)
@@ -261,6 +261,15 @@ WHERE pipeline = :pipeline AND article_id <> :article_id
 ORDER BY article_id, number DESC
 LIMIT 50
 
+-- name: query_languages
+-- The codes that the topics of a publication have queries under.
+SELECT DISTINCT code
+FROM rerank.ranking_topic t
+JOIN rerank.topic_version v USING (topic_version_id)
+CROSS JOIN jsonb_object_keys(v.queries) code
+WHERE t.publication_id = :publication_id
+ORDER BY code
+
 -- name: article_standing
 -- The place of a cluster in each topic of a publication, by the text that is scored for it: its row and its score, if
 -- they exist. Topics that rank it come first, then topics that have scored it.
@@ -273,7 +282,12 @@ JOIN rerank.publication p USING (publication_id)
 LEFT JOIN rerank.run_topic f ON f.run_id = p.run_id AND f.slug = t.slug
 LEFT JOIN rerank.ranking r ON r.publication_id = t.publication_id AND r.slug = t.slug
       AND COALESCE(r.scored_document_id, r.document_id) = :document_id
-LEFT JOIN rerank.query q ON q.instruction = v.instruction AND q.query = COALESCE(v.queries ->> :lang, v.query)
+LEFT JOIN LATERAL (   -- the query for the text's language, under whatever code of it
+    SELECT o.value FROM jsonb_each_text(v.queries) o
+    WHERE o.key = ANY(CAST(:langs AS text[]))
+    ORDER BY array_position(CAST(:langs AS text[]), o.key) LIMIT 1
+) own ON true
+LEFT JOIN rerank.query q ON q.instruction = v.instruction AND q.query = COALESCE(own.value, v.query)
 LEFT JOIN rerank.pair_score s
        ON s.scorer_id = t.scorer_id AND s.query_id = q.query_id AND s.document_id = :document_id
       AND s.month = (SELECT month FROM rerank.document WHERE document_id = :document_id)

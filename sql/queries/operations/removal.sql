@@ -1,7 +1,7 @@
 -- name: block
 -- Hides an article from the views at once; a second block replaces the reason.
 INSERT INTO rerank.block (pipeline, article_id, reason) VALUES (:pipeline, :article_id, :reason)
-ON CONFLICT (pipeline, article_id) DO UPDATE SET reason = EXCLUDED.reason, actor = EXCLUDED.actor, blocked_at = now()
+ON CONFLICT (pipeline, article_id) DO UPDATE SET reason = EXCLUDED.reason, blocked_at = now()
 
 -- name: unblock
 -- The article may be shown again.
@@ -74,6 +74,13 @@ ON CONFLICT (path) DO NOTHING
 -- name: due_at
 -- When the files that are listed now are removed.
 SELECT now() + make_interval(secs => :grace_seconds) AS due_at
+
+-- name: folders
+-- Folders of topic files that are due for deletion, of pages before: they may show what was forgotten.
+SELECT r.path, r.due_at
+FROM rerank.store_removal r
+JOIN unnest(CAST(:pipelines AS text[])) AS p (pipeline) ON starts_with(r.path, p.pipeline || '/pages/')
+ORDER BY r.due_at, r.path
 
 -- name: texts
 -- The raw text of all revisions of an article.

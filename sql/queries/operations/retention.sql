@@ -144,7 +144,7 @@ SELECT m.month, m.bytes, m.month < CAST(:before AS date) AS old,
            JOIN windows w ON w.pipeline = r.pipeline AND r.first_ingested_at >= w.since
            WHERE d.month = m.month
        )) AS needed
-FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month, pg_total_relation_size(c.oid) AS bytes
+FROM (SELECT CAST(NULLIF(split_part(pg_get_expr(c.relpartbound, c.oid), '''', 2), '') AS date) AS month, pg_total_relation_size(c.oid) AS bytes
       FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
       WHERE i.inhparent = CAST('rerank.pair_score' AS regclass)) m
 ORDER BY m.month

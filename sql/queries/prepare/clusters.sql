@@ -2,7 +2,7 @@
 -- Texts that can be compared and have no place in a cluster yet, each with its first article: texts of the run, and of
 -- earlier runs that were never published.
 SELECT DISTINCT ON (r.document_id)
-       r.document_id, r.article_id, r.first_ingested_at, r.published_at, least(r.published_at, r.first_ingested_at) AS began_at,
+       r.document_id, r.article_id, r.first_ingested_at, r.published_at, r.began_at,
        d.lang, d.signature, left(d.text, 600) AS opening
 FROM rerank.revision r
 JOIN rerank.run u USING (run_id)
@@ -53,7 +53,7 @@ SET article_id = again.article_id, first_ingested_at = again.first_ingested_at, 
     began_at = again.began_at
 FROM (
     SELECT DISTINCT ON (n.leader_document_id)
-           n.leader_document_id, r.article_id, r.first_ingested_at, r.published_at, least(r.published_at, r.first_ingested_at) AS began_at
+           n.leader_document_id, r.article_id, r.first_ingested_at, r.published_at, r.began_at
     FROM rerank.revision r
     JOIN rerank.near_copy n ON n.pipeline = r.pipeline AND n.document_id = r.document_id
     JOIN rerank.near_copy l ON l.pipeline = r.pipeline AND l.document_id = n.leader_document_id

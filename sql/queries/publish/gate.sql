@@ -91,9 +91,8 @@ DELETE FROM rerank.score_aside WHERE aside_for = :run_id
 
 -- name: add
 -- Keep a decision of the gate, or of a person about the run.
-INSERT INTO rerank.gate (run_id, verdict, sentence, fence, actor)
-VALUES (:run_id, :verdict, :sentence, :fence, COALESCE(CAST(:actor AS text), session_user))
-RETURNING actor
+INSERT INTO rerank.gate (run_id, verdict, sentence, fence, on_behalf_of)
+VALUES (:run_id, :verdict, :sentence, :fence, :on_behalf_of)
 
 -- name: months
 -- The months of the scores that were set aside for a run.

@@ -9,13 +9,6 @@ FROM unnest(CAST(:document_ids AS bigint[])) AS w (document_id)
 WHERE NOT EXISTS (SELECT FROM {vectors} v WHERE v.document_id = w.document_id)
 ORDER BY w.document_id
 
--- name: search_path
--- Lets this transaction find the types and operators of the extension, which may be in any schema.
-SELECT set_config('search_path', quote_ident(n.nspname) || ', pg_catalog', true)
-FROM pg_extension e
-JOIN pg_namespace n ON n.oid = e.extnamespace
-WHERE e.extname = 'vector'
-
 -- name: add
 -- Stores vectors of documents that have no vector, in key order, so that concurrent runs cannot deadlock. A document that
 -- was deleted meanwhile is left out.
@@ -26,13 +19,6 @@ JOIN rerank.document d USING (document_id)
 ORDER BY n.document_id
 FOR KEY SHARE OF d
 ON CONFLICT (document_id) DO NOTHING
-
--- name: read
--- Vectors in the binary form of pgvector.
-SELECT document_id, halfvec_send(vector) AS vector
-FROM {vectors}
-WHERE document_id = ANY(CAST(:document_ids AS bigint[]))
-ORDER BY document_id
 
 -- name: search_settings
 -- Makes searches of this transaction as thorough as the index of pgvector can be. A search goes on until it has found

@@ -15,7 +15,7 @@ WITH owing AS (
                  AND p.prepared_at > u.claimed_at AND p.until >= u.until))
 ), latest AS (
     SELECT DISTINCT ON (r.article_id)
-           r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at, r.source, r.link,
+           r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at, r.began_at, r.source, r.link,
            r.run_id IN (SELECT run_id FROM owing) AS owed,
            EXISTS (SELECT FROM rerank.hidden h WHERE h.pipeline = r.pipeline AND h.article_id = r.article_id) AS blocked
     FROM rerank.revision r
@@ -47,7 +47,7 @@ WITH owing AS (
                                          ORDER BY document_id <> scored_document_id, first_ingested_at, article_id) AS text_article_id,
            first_value(article_id) OVER earliest AS first_article_id,
            first_value(first_ingested_at) OVER earliest AS first_at,
-           first_value(least(published_at, first_ingested_at)) OVER earliest AS first_began_at,
+           first_value(began_at) OVER earliest AS first_began_at,
            min(date_trunc('hour', ingested_at)) FILTER (WHERE owed) OVER (PARTITION BY scored_document_id) AS claimed_hour
     FROM clustered
     WINDOW earliest AS (PARTITION BY scored_document_id ORDER BY first_ingested_at, article_id)

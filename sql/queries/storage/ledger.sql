@@ -71,6 +71,13 @@ FROM rerank.refused_pair
 WHERE scorer_id = :scorer_id AND query_id = ANY(CAST(:query_ids AS bigint[]))
 ORDER BY query_id, document_id
 
+-- name: refusals
+-- Why a scorer refused pairs of these queries: one reason for each query.
+SELECT DISTINCT ON (query_id) query_id, reason
+FROM rerank.refused_pair
+WHERE scorer_id = :scorer_id AND query_id = ANY(CAST(:query_ids AS bigint[]))
+ORDER BY query_id, document_id
+
 -- name: add_refused
 -- A refused pair is not asked for again under this scorer. Its document may be gone by now.
 INSERT INTO rerank.refused_pair (document_id, query_id, scorer_id, reason, run_id)

@@ -49,9 +49,11 @@ WHERE s.ingested_at >= :since AND s.ingested_at < :until AND s.version IS NOT NU
 ORDER BY s.article_id
 
 -- name: rows
--- The rows behind changed keys.
+-- The rows behind changed keys. A date that Python cannot hold becomes the least or the greatest that it can: the claim
+-- counts such a date as none.
 SELECT article_id, version, ingested_at, url, title, summary, body, lang, source,
-       CASE WHEN published_at BETWEEN '0001-01-02' AND '9999-12-30' THEN published_at END AS published_at
+       CASE WHEN published_at < '0001-01-02' THEN '0001-01-02' WHEN published_at > '9999-12-30' THEN '9999-12-30'
+            ELSE published_at END AS published_at
 FROM {view}
 WHERE article_id = ANY(CAST(:article_ids AS text[]))
 

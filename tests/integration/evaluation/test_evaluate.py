@@ -1,5 +1,6 @@
 """Runs held against judgements: what is counted, what is compared, and what the commands print."""
 
+import importlib.util
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import yaml
 from factories import Newsroom, make_topic
 
 from rerank_core.demo.evaluate import evaluate as evaluate_sample
-from rerank_core.errors import InputError
+from rerank_core.errors import InputError, ModelError
 from rerank_core.evaluation import evaluate, judgements
 from rerank_core.evaluation.calibrate import calibrate
+from rerank_core.models.embedding import FakeEmbedder
 
 
 @pytest.fixture
@@ -100,12 +102,25 @@ def test_another_scorer_another_run_and_another_pipeline_can_be_compared_with(ju
     assert len(orders(judged, against=None)) == 1
 
 
+def test_the_order_by_meaning_is_of_the_same_pairs(judged: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, meaning = orders(judged, against="meaning")
+    assert meaning.name == "meaning"
+    assert meaning.tally == model.tally
+    assert meaning.scores["solar"].keys() == model.scores["solar"].keys()
+    near = meaning.scores["solar"]
+    assert near["solar power plant"] == pytest.approx(1, abs=1e-3)  # its text is the query
+    assert all(0 < near[article] < 0.9 for article in near.keys() - {"solar power plant"})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="news-rerank"):
+        orders(judged, against="meaning")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (
             {"against": "bm52"},
-            "against 'bm52' is not bm25, none, scorer:N or run:N; pipeline 'bm52' has no topics and no runs",
+            "against 'bm52' is not bm25, meaning, none, scorer:N or run:N; pipeline 'bm52' has no topics and no runs",
         ),
         ({"against": "scorer:999"}, "scorer 999 is not registered"),
         ({"against": "scorer:x"}, "names no scorer"),
@@ -156,6 +171,15 @@ def test_the_samples_own_evaluation_holds_the_model_against_bm25_and_chance(
     )
     assert [quality.order for quality in found] == ["model", "BM25", "random order"]
     assert found[0].ndcg == 1 > found[2].ndcg
+    again = evaluate_sample(
+        database=judged.database,
+        store=judged.resources.store,
+        run_id=run,
+        qrels_file=qrels,
+        embedder=FakeEmbedder(),
+    )
+    assert [quality.order for quality in again] == ["model", "meaning", "BM25", "random order"]
+    assert again[1].ndcg == 1
     qrels.write_text("solar\t0\tnever seen\t3\n")
     with pytest.raises(InputError, match="scored none of the pairs"):
         evaluate_sample(database=judged.database, store=judged.resources.store, run_id=run, qrels_file=qrels)

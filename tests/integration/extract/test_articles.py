@@ -134,6 +134,23 @@ def test_published_now_moves_all_times_by_one_span(database: Database, tmp_path:
     assert rows["none"]["published_at"] is None
 
 
+def test_a_date_that_means_none_is_loaded_as_none_counted_and_not_moved(
+    database: Database, tmp_path: Path
+) -> None:
+    file = write(
+        tmp_path,
+        {"id": "none", "published_at": 0},
+        {"id": "mysql", "published_at": "0000-00-00 00:00:00"},
+        {"id": "mail", "published_at": "Wed, 01 Jan 2020 00:00:00 GMT"},
+    )
+    for published_now in (False, True):
+        report = load_articles(database, file, published_now=published_now)
+        assert (report.undated, report.bad, report.lines) == (2, 0, 3)
+        dates = {article_id: row["published_at"] for article_id, row in stored(database).items()}
+        assert (dates["none"], dates["mysql"]) == (None, None)
+    assert abs(datetime.now(UTC) - dates["mail"]) < timedelta(minutes=1)
+
+
 def test_a_time_that_cannot_be_moved_is_a_bad_line(database: Database, tmp_path: Path) -> None:
     file = write(
         tmp_path,

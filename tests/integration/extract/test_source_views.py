@@ -160,3 +160,32 @@ def test_a_mistake_in_a_view_of_another_database_names_the_users_view(room: News
         connection.execute(text("DROP VIEW feed"))
     with pytest.raises(SourceError, match="source view feed does not exist"):
         room.stage("extract", room.open())
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_view_with_capitals_is_named_in_quotes(room: Newsroom, elsewhere: str, where: str) -> None:
+    url = room.settings.database_url if where == "here" else elsewhere
+    source = fill(url, "bigint")
+    with source.transaction() as connection:
+        connection.exec_driver_sql('ALTER VIEW feed RENAME TO "News Feed"')
+    room = room.tuned(source_view='public."News Feed"', source_url=None if where == "here" else elsewhere)
+    room.follow("solar")
+    assert room.run()["extract"]["claimed"] == 2
+    change(source, "7", "solar, changed")
+    assert room.run()["extract"]["claimed"] == 1
+    assert {row.article_id for row in room.ranking()} == set(KEYS["bigint"])
+    with source.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM story WHERE id = 7")
+    room.run()  # asks the view which articles are gone
+    assert {row.article_id for row in room.ranking()} == {"9007199254740993"}
+
+
+def test_a_name_that_postgres_folds_is_told(room: Newsroom) -> None:
+    room.sql('CREATE VIEW "Feed" AS SELECT * FROM rerank.source_article')
+    with pytest.raises(SourceError) as caught:
+        room.tuned(source_view="public.Feed").run()
+    assert str(caught.value) == (
+        "source view public.Feed does not exist; Postgres reads a name without quotes as public.feed: if the view's"
+        " name has capitals, set RERANK_SOURCE_VIEW='public.\"Feed\"', else create it, or set RERANK_SOURCE_VIEW"
+    )
+    assert room.tuned(source_view='public."Feed"').run()["extract"]["sighted"] == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import Newsroom, statement_replaced
+from factories import Newsroom, make_topic, statement_replaced
 from sqlalchemy import make_url, text
 from tiny_sentences import make_checkpoint
 
@@ -151,6 +151,31 @@ def test_a_pipeline_without_topics_is_told_to_bring_some(room: Newsroom) -> None
     assert findings(room.settings)["topics"].found == "2 active in pipeline news"
 
 
+@pytest.mark.parametrize("text_of", ["query", "instruction", "queries"])
+def test_a_topic_whose_text_the_model_refuses_is_a_failure_that_stops_no_run(
+    room: Newsroom, text_of: str
+) -> None:
+    long = "tram line council vote " * 80
+    room.follow("solar", make_topic(slug="tram", **{text_of: {"en": long} if text_of == "queries" else long}))
+    found = findings(room.settings)["topics"]
+    assert (found.state, found.stops_runs) == ("fail", False)
+    assert found.found.startswith("the model refuses queries: topic 'tram': ")
+    assert found.found.endswith("is longer than 256 tokens")
+    assert found.advice == "shorten them in the topics file, and run `rerank topics apply FILE`"
+    elsewhere = findings(room.tuned(model="/nowhere").settings)["topics"]
+    assert elsewhere.found == "2 active in pipeline news, of unknown length: the model is not on this host"
+    room.follow("solar")
+    assert findings(room.settings)["topics"].state == "ok"
+
+
+def test_many_refused_texts_are_told_by_the_first_three(room: Newsroom) -> None:
+    long = "tram line council vote " * 80
+    room.follow(*(make_topic(slug=f"tram{number}", query=f"{number} {long}") for number in range(5)))
+    found = findings(room.settings)["topics"]
+    assert found.found.count("is longer than") == 3
+    assert found.found.endswith("and 2 more")
+
+
 def test_a_source_that_may_not_be_read_is_a_failure(database_url: str, store_url: str) -> None:
     run(database_url, "DROP ROLE IF EXISTS doctor_reader; CREATE ROLE doctor_reader LOGIN")
     run(database_url, "GRANT USAGE ON SCHEMA rerank TO doctor_reader")
@@ -212,6 +237,29 @@ def test_a_light_model_that_cannot_be_used_is_a_warning(
     assert (found.state, "modules.json is missing" in found.found) == ("warn", True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "install news-rerank[embeddings]" in light().advice
+
+
+def test_the_package_of_the_cpus_embedder_is_looked_for(
+    database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(
+        database_url,
+        store_url,
+        light_order="embeddings",
+        light_model="use-multilingual",
+        recall="hybrid",
+        embedding_model="use-multilingual",
+    )
+    names = ("light order", "embedding model")
+    found = findings(chosen)
+    assert [found[name].state for name in names] == ["ok", "ok"]
+    assert "512 dimensions" in found["embedding model"].found
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = findings(chosen)
+    assert [found[name].state for name in names] == ["warn", "warn"]
+    for name in names:
+        assert "is not installed here" in found[name].found
+        assert "pip install 'news-rerank[meaning]'" in found[name].advice
 
 
 def test_the_demonstration_checkpoint_is_not_taken_for_a_model(database_url: str, store_url: str) -> None:

@@ -1,10 +1,13 @@
 """Leftovers: files that no row names are removed, and none that the page, a reader or a running try needs."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from clean_ups import clean, files, is_whole, pass_days, root
 from factories import Newsroom, statement_replaced
+from sqlalchemy.exc import IntegrityError
 
 from rerank_core.errors import FencedError, StoreUnavailable
 from rerank_core.frontends import json_pages
@@ -204,6 +207,122 @@ class TestOrphans:
         assert (found.files_foreign, found.files_removed, found.bytes_removed) == (3, 2, 2)
         assert foreign <= files(room)
         assert drafts.isdisjoint(files(room))
+
+
+class TestOutside:
+    """Nothing goes that the store has not named, whatever the list of removals, latest.json or a link in the store asks for."""
+
+    ASKED = (
+        "news/../../victim/",
+        "news/../../victim/a.txt",
+        "news/../other/latest.json",
+        "news/%2e%2e/%2e%2e/victim/",
+        "news//runs/",
+        "news/",
+        "news/runs/",
+        "news/pages/",
+        "news/latest.json",
+        "news/notes.txt",
+    )
+
+    @pytest.fixture
+    def victim(self, room: Newsroom) -> Iterator[Path]:
+        """A folder beside the store; and the database without its own check of paths."""
+        folder = root(room).parent / "victim"
+        folder.mkdir()
+        (folder / "a.txt").touch()
+        constraint = room.value(
+            "SELECT conname FROM pg_constraint WHERE conrelid = 'rerank.store_removal'::regclass AND contype = 'c'"
+        )
+        room.sql(f"ALTER TABLE rerank.store_removal DROP CONSTRAINT {constraint}")
+        room.follow("solar")
+        room.add("solar 1")
+        room.run("k")
+        room.resources.store.write_json("news/notes.txt", b"x")
+        room.resources.store.write_json("other/latest.json", b"x")
+        yield folder
+        room.sql("DELETE FROM rerank.store_removal")
+        room.sql(
+            f"ALTER TABLE rerank.store_removal ADD CONSTRAINT {constraint} CHECK (rerank.stays_in_store(path))"
+        )
+
+    def ask(self, room: Newsroom, *paths: str) -> None:
+        for path in paths:
+            room.sql("INSERT INTO rerank.store_removal VALUES (:p, now() - interval '1 day', 'r')", p=path)
+
+    def test_what_the_store_has_not_named_is_refused_and_counted(
+        self, room: Newsroom, victim: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        before = files(room)
+        self.ask(room, *self.ASKED)
+        found = clean(room)
+        assert (found.removals_refused, found.files_removed) == (len(self.ASKED), 0)
+        assert "news/../../victim/ is on the list of removals" in caplog.text
+        assert (victim / "a.txt").exists()
+        assert files(room) == before
+        assert is_whole(room)
+
+    def test_control_with_paths_unchecked_the_file_outside_is_gone(
+        self, room: Newsroom, victim: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.ask(room, "news/../../victim/a.txt")
+        monkeypatch.setattr(leftovers, "_sort_out", lambda asked, listing: (dict(asked), []))
+        monkeypatch.setattr(Store, "_below", staticmethod(lambda root, path: f"{root}/{path}"))
+        clean(room)
+        assert not victim.exists()  # with its last file it goes, too
+
+    def test_the_database_takes_no_such_path(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.run("k")
+        for path in ("news/../../x/", "/etc/x", "news//x", "news/./x", "", "a" * 1001):
+            for statement in (
+                "INSERT INTO rerank.store_removal VALUES (:p, now(), 'r')",
+                "UPDATE rerank.run SET members_path = :p",
+                "UPDATE rerank.run SET pairs_path = :p",
+                "UPDATE rerank.run SET light_path = :p",
+                "UPDATE rerank.publication SET parquet_path = :p",
+            ):
+                with pytest.raises(IntegrityError, match="violates check constraint"):
+                    room.sql(statement, p=path)
+
+    def test_links_in_the_store_are_left_alone_with_what_is_behind_them(
+        self, room: Newsroom, victim: Path
+    ) -> None:
+        run_id = room.open("k").run_id
+        (victim / "pairs-0-ab.parquet").touch()
+        (victim / "7-ab").mkdir()
+        (victim / "7-ab/solar.json").touch()
+        news = root(room) / "news"
+        (news / "pages/7-ab").symlink_to(victim / "7-ab")
+        (news / f"runs/{run_id}/pairs-0-ab.parquet").symlink_to(victim / "pairs-0-ab.parquet")
+        self.ask(room, "news/pages/7-ab/", f"news/runs/{run_id}/pairs-0-ab.parquet")
+        pass_days(room, 2)
+        found = clean(room)
+        assert (found.files_foreign, found.files_removed, found.removals_refused) == (3, 0, 1)
+        assert sorted(path.name for path in victim.rglob("*.*")) == [
+            "a.txt",
+            "pairs-0-ab.parquet",
+            "solar.json",
+        ]
+        assert (news / "pages/7-ab").is_symlink()
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {"pages": "news/../../victim/", "topics": {}},
+            {"pages": "other/pages/1-ab/", "topics": {}},
+            {"pages": "news/pages/1-ab/", "topics": {"solar": {"page": "news/../../victim/a.txt"}}},
+            {"pages": ["news/pages/1-ab/"], "topics": {}},
+            {"pages": "news/pages/1-ab/", "topics": [1]},
+        ],
+    )
+    def test_a_latest_json_that_names_other_folders_is_none_of_ours_and_is_written_again(
+        self, room: Newsroom, victim: Path, content: dict[str, Any]
+    ) -> None:
+        room.resources.store.write_json("news/latest.json", json_pages.to_json({"format": 1, **content}))
+        assert clean(room).repaired
+        assert is_whole(room)
+        assert (victim / "a.txt").exists()
 
 
 def test_a_forgotten_articles_file_goes_and_the_page_without_it_stays(room: Newsroom) -> None:

@@ -60,19 +60,19 @@ def test_a_clean_up_that_is_killed_is_finished_by_the_next_one(
     pass_days(room, 1.1)
     calls = []
 
-    def killed(self: Store, path: str, *, original: Any) -> bool:
+    def killed(self: Store, path: str, *paths: Any, original: Any) -> bool:
         calls.append(path)
         if len(calls) == at // 2 + 1:
             if at % 2:
-                original(self, path)  # the file is gone, and the list says that it is to go
+                original(self, path, *paths)  # the file is gone, and the list says that it is to go
             raise Killed
-        return bool(original(self, path))
+        return bool(original(self, path, *paths))
 
     with monkeypatch.context() as patch:
         for name in ("remove", "remove_folder"):
             original = getattr(Store, name)
             patch.setattr(
-                Store, name, lambda self, path, original=original: killed(self, path, original=original)
+                Store, name, lambda self, *paths, original=original: killed(self, *paths, original=original)
             )
         with pytest.raises(Killed):
             clean(room)

@@ -1,6 +1,7 @@
 """A blocked article is hidden at once; a forgotten one leaves no text anywhere, and never comes back."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from factories import Newsroom, make_pair, make_topic
 
 from rerank_core.cli import main
-from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError
+from rerank_core.errors import DatabaseUnavailable, InputError, SettingsError, StoreUnavailable
 from rerank_core.frontends import json_pages
 from rerank_core.operations import maintain, pointer, removal
 from rerank_core.prepare import helpers, prepare
@@ -17,6 +18,8 @@ from rerank_core.publish import publications, publish
 from rerank_core.recall import recall
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger
+from rerank_core.storage import store as store_module
+from rerank_core.storage.store import Store
 
 MARK = "Zanzibarite"  # stands in every text of the article that is forgotten, and nowhere else
 
@@ -74,7 +77,7 @@ def tables_with_mark(room: Newsroom) -> set[str]:
 
 def files_with_mark(room: Newsroom) -> set[str]:
     """Every file of the store that holds the mark."""
-    root = Path(room.resources.store.full_path("."))
+    root = Path(room.resources.store.full_path(""))
     found = set()
     for file in root.rglob("*.*"):
         text = str(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text("utf-8")
@@ -144,7 +147,7 @@ class TestBlock:
             block(room, "secret", " ")
         with pytest.raises(InputError, match="is the id of no article"):
             block(room, "")
-        with pytest.raises(InputError, match="'secret' is not blocked in pipeline news"):
+        with pytest.raises(InputError, match="'secret' is not hidden in pipeline news"):
             unblock(room, "secret")
 
 
@@ -186,6 +189,55 @@ class TestForget:
         )
         logits = [row.logit for row in room.ranking()]
         assert logits == [pytest.approx(value) for value in table.column("logit").to_pylist()]
+
+    def test_the_folders_of_topic_files_that_show_it_are_told_with_their_time(self, room: Newsroom) -> None:
+        room.run("first")
+        room.add("solar 4")
+        room.run("second")
+        shown = {str(Path(path).parent) + "/" for path in files_with_mark(room) if path.endswith(".json")}
+        assert len(shown) == 2  # the page, and the page before
+        found = forget(room)
+        assert set(found.folders) == shown
+        assert found.shown_in == ()
+        assert all(timedelta() < due - room.now < timedelta(hours=25) for due in found.folders.values())
+        left = files_with_mark(room)
+        assert left == {
+            path for path in left if path in found.due or f"{Path(path).parent}/" in found.folders
+        }
+        clean_up(room)
+        assert files_with_mark(room) == set()
+
+    def test_topic_files_that_could_not_be_replaced_are_told(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        room.run("first")
+        write = Store.write_json
+
+        def refused(store: Store, path: str, content: bytes) -> None:
+            raise StoreUnavailable(f"{path}: no space; try again")
+
+        monkeypatch.setattr(Store, "write_json", refused)
+        found = forget(room)
+        assert (found.shown_in, dict(found.folders)) == (("news",), {})
+        monkeypatch.setattr(Store, "write_json", write)
+        assert forget(room).shown_in == ()
+
+    def test_what_cannot_be_reached_depends_on_where_things_are(self, room: Newsroom) -> None:
+        def said(*, is_local: bool = True, **settings: Any) -> str:
+            return "\n".join(removal.unreached(room.settings.model_copy(update=settings), is_local=is_local))
+
+        assert "backups and replicas of the database" in said()
+        assert "snapshots of the store's folder" in said()
+        assert "earlier versions of deleted files if versioning is on" in said(is_local=False)
+        assert "versioning" not in said()
+        assert "for an hour" in said()
+        assert f"max-age={3600}" in store_module.WRITTEN_ONCE["Cache-Control"]  # the hour
+        assert "Redis" not in said()
+        assert "snapshots of Redis" in said(redis_url="redis://h")
+        assert "Milvus keeps the vector" in said(milvus_url="http://h")
+        assert "the source public.feed was not changed" in said(source_view="public.feed")
+        assert "the source" not in said()
+        assert "its id and the reason" in said()
 
     def test_no_file_holds_it_after_the_grace_period_and_the_page_has_its_own(self, room: Newsroom) -> None:
         room.run("first")
@@ -408,10 +460,10 @@ class TestForget:
             return " ".join(capsys.readouterr().out.split())
 
         assert command("block", "secret", "--reason", "r") == (
-            "article secret is blocked in pipeline news: it was on the page under solar"
+            "article secret is hidden in pipeline news: it was on the page under solar"
         )
         assert command("unblock", "secret") == (
-            "article secret is not blocked in pipeline news any more: it is on the page under solar"
+            "article secret is not hidden in pipeline news any more: it is on the page under solar"
         )
         said = command("forget", "secret", "--reason", "r")
         assert "article secret is forgotten in pipeline news" in said

@@ -94,9 +94,11 @@ class TestApproval:
     def test_it_is_kept_who_approved_and_why(self, standing: Newsroom) -> None:
         standing.flood("new")
         bad = blocked_run(standing)
-        pipeline.approve(standing.resources, run_id=int(str(bad["run_id"])), reason=" fine ", actor="ada")
+        pipeline.approve(
+            standing.resources, run_id=int(str(bad["run_id"])), reason=" fine ", on_behalf_of="ada"
+        )
         row = standing.sql("SELECT * FROM rerank.gate ORDER BY gate_id DESC LIMIT 1")[0]
-        assert (row.verdict, row.sentence, row.actor) == ("approved", "fine", "ada")
+        assert (row.verdict, row.sentence, row.on_behalf_of) == ("approved", "fine", "ada")
 
     def test_later_runs_find_the_approved_scores(self, standing: Newsroom) -> None:
         standing.flood("new")

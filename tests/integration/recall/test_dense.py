@@ -14,10 +14,12 @@ from vectors_contract import DIMENSIONS, DOCUMENTS, VectorsContract, brute_force
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import EngineError, ModelError, SettingsError
 from rerank_core.models import embedders as registry
+from rerank_core.models import numpy_embedder
 from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations import removal
-from rerank_core.recall import dense, embed, pgvector
+from rerank_core.recall import dense, embed, pgvector, strategy
 from rerank_core.recall.pgvector import PgVectors
+from rerank_core.settings import USE_MULTILINGUAL
 from rerank_core.storage import database as db
 
 SAME = {"太阳能": "solar", "发电": "power", "太阳能发电": "solar"}
@@ -426,3 +428,90 @@ def test_the_plan_of_a_dense_run_starts_no_engine(
     monkeypatch.setattr(registry, "load", never)
     monkeypatch.setattr(rerank, "workload", lambda **_: Workload(pairs=1, tokens=1, seconds=None))
     assert plan(room.resources).articles == 1
+
+
+# ── The embedder that needs no GPU, itself ──────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def meaning_room(room: Newsroom) -> Newsroom:
+    return room.tuned(recall="dense", embedding_model=USE_MULTILINGUAL, fill_factor=1)
+
+
+BY_MEANING = "Physicians walk out of hospitals over pay"
+
+
+def add_strike(room: Newsroom) -> None:
+    """Articles on a strike of doctors, and others; the Chinese one shares a word with the query 医生罢工."""
+    room.add(BY_MEANING, "Rain expected in the north", "A new phone has a better camera")
+    room.add("医生推荐的家常食谱", lang="zh")
+    room.add("डॉक्टर हड़ताल पर गए", lang="hi")
+
+
+def test_a_real_model_finds_by_meaning_what_shares_no_word(
+    meaning_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "require_vllm", never)
+    room = meaning_room
+    room.follow(make_topic(query="医生罢工", candidate_limit=1))
+    add_strike(room)
+    found = room.run()
+    assert found["recall"]["candidates"] == 1
+    assert room.page() == [BY_MEANING]
+    digest = room.value("SELECT digest FROM rerank.embedder")
+    assert room.value("SELECT recall FROM rerank.run") == f"dense {digest[:12]}"
+
+
+def test_control_words_find_the_other_one(room: Newsroom) -> None:
+    room = room.tuned(fill_factor=1)
+    room.follow(make_topic(query="医生罢工", candidate_limit=1))
+    add_strike(room)
+    run = room.until("recall")
+    room.stage("recall", run)
+    assert room.wanted(run) == {"医生推荐的家常食谱"}
+
+
+def test_in_a_language_that_the_model_does_not_know_words_find_and_nothing_is_filled_again(
+    meaning_room: Newsroom,
+) -> None:
+    room = meaning_room
+    room.follow(make_topic(query="doctors", queries={"hi": "हड़ताल"}, candidate_limit=2))
+    add_strike(room)
+    embedded = room.run("first")["embed"]
+    counts = {name: embedded[name] for name in ("documents", "embedded", "left", "other_language", "queries")}
+    assert counts == {"documents": 5, "embedded": 4, "left": 0, "other_language": 1, "queries": 1}
+    found_by = {
+        row["article_id"]: row["recalled_by"] for row in room.pairs(room.open("first")) if row["work"]
+    }
+    assert found_by == {BY_MEANING: "dense", "डॉक्टर हड़ताल पर गए": "bm25"}
+    room.add("Nurses join the doctors")
+    second = room.run("second")
+    assert (second["embed"]["had"], second["embed"]["other_language"]) == (4, 1)
+    assert second["recall"]["candidates"] == 1  # the new article: the window is not searched again
+    assert room.value("SELECT count(DISTINCT recall) FROM rerank.run") == 1
+
+
+def test_control_a_model_that_is_taken_to_know_it_finds_it_by_its_vector(
+    meaning_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy, "knows", lambda family, lang: True)
+    room = meaning_room
+    room.follow(make_topic(query="doctors", queries={"hi": "हड़ताल"}, candidate_limit=2))
+    add_strike(room)
+    assert room.run("first")["embed"]["other_language"] == 0
+    found_by = {
+        row["article_id"]: row["recalled_by"] for row in room.pairs(room.open("first")) if row["work"]
+    }
+    assert found_by["डॉक्टर हड़ताल पर गए"] == "dense"
+
+
+def test_without_the_package_recall_is_by_words(
+    meaning_room: Newsroom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(numpy_embedder.importlib.util, "find_spec", lambda name: None)
+    room = meaning_room
+    room.follow("rain")
+    room.add("rain in the north")
+    assert "embed" not in room.run()
+    assert "pip install 'news-rerank[meaning]'" in caplog.text
+    assert room.page("rain") == ["rain in the north"]

@@ -123,7 +123,9 @@ def test_when_the_newest_is_hidden_the_older_id_stands_in(room: Newsroom) -> Non
     room.run("next")
     (row,) = room.ranking()
     assert (row.article_id, row.copies, row.copy_sources) == ("guid-1", 1, ["w"])
-    assert (row.scored_article_id, len(room.engines.asked)) == (None, 1), "the score stays that of the newest text"
+    assert (row.scored_article_id, len(room.engines.asked)) == (None, 1), (
+        "the score stays that of the newest text"
+    )
     room.sql("DELETE FROM rerank.block")
     room.run("last")
     assert rows(room) == {"guid-2": 2}

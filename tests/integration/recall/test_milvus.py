@@ -123,7 +123,9 @@ def test_without_an_address_the_error_names_the_setting(room: Newsroom) -> None:
     from rerank_core.recall.strategy import KnownEmbedder, open_vectors
 
     with pytest.raises(SettingsError, match="RERANK_MILVUS_URL"):
-        with open_vectors(room.tuned(recall="milvus").settings, room.database, KnownEmbedder(1, "ab", 4)):
+        with open_vectors(
+            room.tuned(recall="milvus").settings, room.database, KnownEmbedder(1, "ab", 4, "fake")
+        ):
             pass
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import CorruptError, FencedError, InputError
 from rerank_core.models import scorers
+from rerank_core.observe import history
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations
 
@@ -524,3 +525,63 @@ def test_statistics_are_those_of_the_frozen_window(room: Newsroom) -> None:
     assert again == before
     newer = room.pairs(room.open("newer"))
     assert next(row["light_score"] for row in newer if row["article_id"] == "solar 1") < before["solar 1"]
+
+
+@pytest.mark.parametrize(
+    ("topic_code", "document_code"), [("nb", "no"), ("no", "nb"), ("iw", "he"), ("he", "iw")]
+)
+def test_a_query_meets_the_documents_of_its_language_under_codes_of_before(
+    room: Newsroom, topic_code: str, document_code: str
+) -> None:
+    room.follow(
+        make_topic(slug="solar", query="wind", queries={topic_code: "solar"}, languages=(topic_code,))
+    )
+    room.add("solar one", "wind one")
+    run = room.until("recall")
+    room.sql("UPDATE rerank.document SET lang = :lang", lang=document_code)
+    room.stage("recall", run)
+    room.stage("rerank", run, shard=0)
+    room.stage("publish", run)
+    assert [pair.query for pair in room.engines.asked] == ["solar", "solar"]
+    assert room.page() == ["solar one", "wind one"]
+    with room.database.transaction(read_only=True) as connection:
+        standings = history.list_standings(
+            connection,
+            publication_id=room.standing().publication_id,
+            document_id=room.ranking()[0].document_id,
+            lang=document_code,
+            limit=10,
+        )
+    assert [standing.logit is not None for standing in standings] == [True]
+    assert standings[0].scored_by_run == run.run_id
+
+
+def test_a_document_keeps_the_terms_of_its_time_and_is_found_by_words_that_both_rules_write_alike(
+    room: Newsroom,
+) -> None:
+    """What recall/README.md says of a window that mixes old terms with new ones."""
+    texts = {"old": "Elections near the harbour", "new": "Elections near the bridge"}
+    room.follow(
+        *(
+            make_topic(slug=word, query=word, candidate_limit=1, half_life_hours=24)
+            for word in ("elections", "harbour", "bridge")
+        )
+    )
+    for number, filler in enumerate(("wind", "tide", "coal", "rain")):
+        room.add(f"{filler} {number}")
+    room.add("old", body=texts["old"])
+    room.run("first")
+    # As a version before stemming had stored it:
+    room.sql("UPDATE rerank.document SET terms = 'old elections near harbour' WHERE text LIKE '%harbour%'")
+    room.add("new", body=texts["new"])
+    room.edit("old", summary="")  # claimed again, with an unchanged text
+    run = room.until("rerank", "second")
+    assert room.value("SELECT count(*) FROM rerank.revision WHERE article_id = 'old'") == 2
+    assert room.value("SELECT terms FROM rerank.document WHERE text LIKE '%harbour%'").startswith(
+        "old elections"
+    )
+    light = {(pair["topic"], pair["article_id"]): pair["light_score"] for pair in room.pairs(run)}
+    assert light["elections", "new"] > 0
+    assert light["elections", "old"] == 0
+    assert light["harbour", "old"] > 0
+    assert light["bridge", "new"] > 0

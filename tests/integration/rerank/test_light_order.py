@@ -1,4 +1,4 @@
-"""The light order by sentence embeddings: labelled, repeated by reruns, and BM25 where the model is not to be had."""
+"""The light order by sentence embeddings: labelled, repeated by reruns, and BM25 when the model is missing."""
 
 import logging
 import sys
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import Newsroom, never
+from factories import Newsroom, make_topic, never
 from tiny_sentences import make_checkpoint
 
 from rerank_core.errors import EngineError
 from rerank_core.models import sentences
+from rerank_core.settings import USE_MULTILINGUAL
 from rerank_core.storage import artifacts
 
 DOWN = {"fail_at_chunk": 0}
@@ -43,23 +44,21 @@ BY_MEANING = [
 BY_WORDS = [("solar and much else besides", "bm25")]  # the others share no word with the query
 
 
-def pretend(
-    monkeypatch: pytest.MonkeyPatch, *scores: float, raises: Exception | None = None
-) -> list[dict[str, Any]]:
+def pretend(monkeypatch: pytest.MonkeyPatch, *, raises: Exception | None = None) -> list[dict[str, Any]]:
     """Stand in for the model; returns what it was asked."""
     import numpy as np
 
     asked: list[dict[str, Any]] = []
 
-    def similarity(**values: Any) -> Any:
+    def vectors(**values: Any) -> Any:
         asked.append(values)
         if raises is not None:
             raise raises
         found = {"sun sun": 0.9, "solar and much else besides": 0.5, "cooking with apples": 0.1}
-        texts = [values["documents"][place] for place in values["document_places"]]
-        return np.asarray([found.get(text, -0.2) for text in texts], dtype=np.float32)
+        queries = np.ones((len(values["queries"]), 1), dtype=np.float32)
+        return queries, np.asarray([[found.get(text, -0.2)] for text in values["documents"]], np.float32)
 
-    monkeypatch.setattr(sentences, "similarity", similarity)
+    monkeypatch.setattr(sentences, "vectors", vectors)
     return asked
 
 
@@ -76,7 +75,7 @@ def test_a_real_model_orders_by_meaning_what_words_order_otherwise(light_room: N
 
 
 def test_without_the_setting_it_is_words(light_room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentences, "similarity", never)
+    monkeypatch.setattr(sentences, "vectors", never)
     light_room.tuned(light_order="bm25").run()
     assert rows(light_room) == BY_WORDS
 
@@ -147,7 +146,7 @@ def test_a_rerun_repeats_the_order_without_asking_the_model_again(
 ) -> None:
     asked = pretend(monkeypatch)
     first = light_room.run("k")["publish"]
-    monkeypatch.setattr(sentences, "similarity", never)
+    monkeypatch.setattr(sentences, "vectors", never)
     again = light_room.tuned(light_model="another", light_order=changed).run("k")["publish"]
     assert (again["version"], again["rows_sha256"], again["difference"]) == (2, first["rows_sha256"], None)
     assert rows(light_room) == BY_MEANING
@@ -193,6 +192,81 @@ def test_a_light_order_that_says_nothing_of_what_made_it_is_by_words(room: Newsr
     table = schemas.LIGHT.empty_table()
     assert artifacts.label_of(table) == "bm25"
     assert artifacts.label_of(artifacts.labelled(table, "embedding")) == "embedding"
+
+
+# ── The embedder that needs no GPU ──────────────────────────────────────────────────────────────────
+
+MEANT, WORDED, FOREIGN = "Physicians walk out of hospitals", "医生推荐的家常食谱", "डॉक्टर हड़ताल पर गए"
+
+
+@pytest.fixture
+def strike_room(room: Newsroom) -> Newsroom:
+    """A newsroom without an engine: one article means what the topic asks, one shares a word, one is in Hindi."""
+    light = room.tuned(light_order="embeddings", light_model=USE_MULTILINGUAL, light_seconds=240.0)
+    light.follow(make_topic(slug="strike", query="医生罢工", queries={"hi": "हड़ताल"}))
+    light.add(MEANT)
+    light.add(WORDED, lang="zh")
+    light.add(FOREIGN, lang="hi")
+    light.engines.options = DOWN
+    return light
+
+
+def test_meaning_comes_first_and_a_language_that_the_model_does_not_know_last(strike_room: Newsroom) -> None:
+    assert strike_room.run()["degrade"]["fell_back"] is False
+    assert [row.article_id for row in strike_room.ranking("strike")] == [MEANT, WORDED, FOREIGN]
+    near, far, unknown = (row.light_score for row in strike_room.ranking("strike"))
+    assert 1 > near > far > 0
+    assert -1 < unknown < -0.5  # it shares a word with the query of its language
+
+
+def test_a_page_in_such_a_language_alone_is_in_the_order_of_words(
+    strike_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentences, "vectors", never)
+    room = strike_room
+    room.sql("DELETE FROM rerank.article WHERE lang <> 'hi'")
+    room.add("हड़ताल हड़ताल", "बारिश", lang="hi")
+    room.run()
+    order = [row.article_id for row in room.ranking("strike")]
+    assert order == ["हड़ताल हड़ताल", FOREIGN, "बारिश"]
+
+
+def test_control_by_words_the_one_that_means_it_is_not_even_shown(strike_room: Newsroom) -> None:
+    strike_room.tuned(light_order="bm25").run()
+    assert MEANT not in strike_room.page("strike")
+    assert WORDED in strike_room.page("strike")
+
+
+def test_vectors_that_dense_recall_has_kept_are_taken(
+    strike_room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = strike_room.run("alone")
+    expected = {row.article_id: row.light_score for row in strike_room.ranking("strike")}
+    room = strike_room.tuned(recall="hybrid", embedding_model=USE_MULTILINGUAL)
+    room.run("embeds")
+    asked: list[dict[str, Any]] = []
+    original = sentences.vectors
+    monkeypatch.setattr(sentences, "vectors", lambda **values: asked.append(values) or original(**values))
+    kept = room.run("keeps")
+    assert asked == []
+    assert kept["degrade"] | {"seconds": 0} == alone["degrade"] | {
+        "seconds": 0,
+        "run_id": kept["degrade"]["run_id"],
+    }
+    found = {row.article_id: row.light_score for row in room.ranking("strike")}
+    assert found == pytest.approx(expected, abs=1e-3)
+    room.add("Doctors go back to work")
+    strike_room.run("one more")  # by words: it has no vector
+    assert [(values["queries"], values["documents"]) for values in asked] == [
+        ([], ["Doctors go back to work"])
+    ]
+
+
+def test_vectors_of_another_embedder_are_not(strike_room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = strike_room.tuned(recall="dense", embedding_model=USE_MULTILINGUAL, max_document_tokens=16)
+    asked = pretend(monkeypatch)
+    room.run()
+    assert [len(values["documents"]) for values in asked] == [2]
 
 
 def test_a_page_by_embeddings_is_shown_and_explained_as_that(

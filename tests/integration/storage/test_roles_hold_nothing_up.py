@@ -1,19 +1,27 @@
 """What a role that only reads can hold on to keeps no run waiting, and no clean-up."""
 
+import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
+from time import monotonic
 
 import psycopg2
 import psycopg2.errors
 import pytest
 from factories import Newsroom, statement_replaced
-from role_office import VIEW, VIEWS, Office
+from role_office import VIEW, VIEWS, Office, printed
+from sqlalchemy import make_url
 
-from rerank_core.errors import DatabaseUnavailable
+from rerank_core.errors import DatabaseUnavailable, Locked
 from rerank_core.operations import maintain
 from rerank_core.storage import database as db
+from rerank_core.storage import migrations
+from rerank_core.storage.database import Database
+from rerank_core.storage.roles import identifier
 
 # What runs would take turns by, were it advisory locks: whoever can connect knows the keys.
 ADVISORY = {
@@ -56,6 +64,113 @@ def test_the_writer_may_end_a_session_of_its_own_that_is_frozen_in_a_copy(
         with pytest.raises(psycopg2.OperationalError):
             copying.result()
     assert left == [(0,)]
+
+
+LATER = """
+from alembic import op
+revision, down_revision = "0900", "{head}"
+def upgrade():
+    op.execute("ALTER TABLE rerank.ranking ADD COLUMN later int")
+    op.execute("ALTER VIEW rerank.current_topic SET (security_barrier)")
+    op.execute("ALTER TABLE rerank.article ADD COLUMN later int")
+"""
+
+
+class TestNoReaderHoldsUpAnUpgrade:
+    """A reader's open transaction, or his hold of the lock that upgrades take turns by, does not stop an upgrade."""
+
+    @pytest.fixture
+    def waiting(
+        self, office: Callable[..., Office], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> Office:
+        """A database of before, a migration to apply, and an upgrade that loses patience soon."""
+        made = office()
+        shutil.copytree(db.sql_folder() / "migrations", tmp_path / "migrations")
+        later = tmp_path / "migrations/versions/0900_later.py"
+        later.write_text(LATER.format(head=migrations.head_revision()))
+        monkeypatch.setattr(migrations, "sql_folder", lambda: tmp_path)
+        monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "200ms")
+        monkeypatch.setattr(migrations, "PAUSE_SECONDS", 0.1)
+        monkeypatch.setattr(migrations, "PATIENCE_SECONDS", 2.0)
+        return made
+
+    @contextmanager
+    def reader(self, office: Office, role: str, *statements: str) -> Iterator[psycopg2.extensions.connection]:
+        with closing(office.login(role)) as connection, connection.cursor() as cursor:
+            for statement in ("SET idle_in_transaction_session_timeout = 0", *statements):
+                cursor.execute(statement)
+            yield connection
+
+    @pytest.mark.parametrize(
+        "held",
+        [
+            "SELECT * FROM rerank.current_ranking",
+            "LOCK TABLE rerank.current_topic IN ACCESS SHARE MODE",
+            f"SELECT pg_advisory_lock({migrations.MIGRATION_LOCK})",
+        ],
+    )
+    def test_a_frontend_that_holds_it_up_is_ended(
+        self, waiting: Office, held: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with self.reader(waiting, waiting.roles.frontend, held) as reader:
+            assert migrations.upgrade(waiting.url_of(waiting.roles.owner))[1] == "0900"
+            with pytest.raises(psycopg2.OperationalError):
+                reader.cursor().execute("SELECT 1")
+        assert "waits for sessions that only read" in caplog.text
+
+    def test_a_reader_of_the_source_is_ended_too(self, waiting: Office) -> None:
+        with self.reader(waiting, waiting.roles.source, f"SELECT * FROM {VIEW}"):
+            waiting.sql("postgres", "SELECT 1")
+            assert migrations.upgrade(waiting.url_of(waiting.roles.owner))[1] == "0900"
+
+    def test_control_without_the_rights_of_the_reader_it_gives_up_and_names_the_session(
+        self, waiting: Office
+    ) -> None:
+        with self.reader(waiting, waiting.roles.frontend, "SELECT * FROM rerank.current_ranking"):
+            waiting.sql(
+                "postgres",
+                f"REVOKE {identifier(waiting.roles.frontend)} FROM {identifier(waiting.roles.owner)}",
+            )
+            with pytest.raises(
+                Locked, match=f"of role {re.escape(waiting.roles.frontend)}.*pg_terminate_backend"
+            ):
+                migrations.upgrade(waiting.url_of(waiting.roles.owner))
+        assert migrations.revision(Database(waiting.url)) != "0900"
+
+    def test_a_task_that_still_writes_is_not_ended_but_named(self, waiting: Office) -> None:
+        write = "INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'a', 'r'); SELECT * FROM rerank.ranking"
+        with self.reader(waiting, waiting.roles.writer, write) as task:
+            with pytest.raises(Locked, match=re.escape(f"of role {waiting.roles.writer}")):
+                migrations.upgrade(waiting.url_of(waiting.roles.owner))
+            task.cursor().execute("SELECT 1")
+
+    def test_who_reads_while_an_upgrade_waits_is_held_up_for_a_moment_only(self, waiting: Office) -> None:
+        """Readers queue behind an upgrade that waits for a lock, so it waits in short turns."""
+        with (
+            self.reader(waiting, waiting.roles.writer, "SELECT * FROM rerank.ranking"),
+            ThreadPoolExecutor(1) as pool,
+        ):
+            upgrading = pool.submit(migrations.upgrade, waiting.url_of(waiting.roles.owner))
+            longest = 0.0
+            while not upgrading.done():
+                began = monotonic()
+                waiting.sql(waiting.roles.frontend, "SELECT * FROM rerank.current_ranking")
+                longest = max(longest, monotonic() - began)
+            with pytest.raises(Locked):
+                upgrading.result()
+        assert longest < 1.5  # of 2 seconds that the upgrade tried
+
+    def test_a_transaction_that_a_reader_forgets_ends_by_itself_unless_another_limit_is_set(
+        self, office: Callable[..., Office], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        made = office()
+        limit = "SHOW idle_in_transaction_session_timeout"
+        assert made.sql(made.roles.frontend, limit) == made.sql(made.roles.source, limit) == [("10min",)]
+        name = identifier(made.roles.frontend)
+        made.sql("postgres", f"ALTER ROLE {name} SET idle_in_transaction_session_timeout = '7min'")
+        made.sql("postgres", f"ALTER ROLE {name} IN DATABASE {make_url(made.url).database} RESET ALL")
+        made.sql("postgres", printed(made.roles, capsys))
+        assert made.sql(made.roles.frontend, limit) == [("7min",)]
 
 
 class TestNobodyElseHoldsUpAPublication:

@@ -22,7 +22,7 @@ def test_a_database_that_one_role_has_migrated_is_handed_to_the_owner(
     process_settings.cache_clear()
     roles = Roles(**{name: f"taken over {name}" for name in ("owner", "source", "writer", "frontend")})
     made = Office(database_url, roles)
-    made.sql("postgres", "SELECT rerank.ensure_month('2031-05-01')")
+    made.sql("postgres", "SELECT rerank.ensure_month('2021-05-01')")
     text = printed(roles, capsys)
     made.sql("postgres", text)
     owners = made.sql(
@@ -71,7 +71,7 @@ class TestWhatIsRefused:
     def test_a_frontend_that_belongs_to_the_owner(self, office: Callable[..., Office]) -> None:
         made = office()
         owner, frontend = identifier(made.roles.owner), identifier(made.roles.frontend)
-        made.sql("postgres", f"GRANT {owner} TO {frontend}")
+        made.sql("postgres", f"REVOKE {frontend} FROM {owner}; GRANT {owner} TO {frontend}")
         with pytest.raises(psycopg2.Error, match="belongs to the owner"):
             made.sql("postgres", script(made.roles, source_view=VIEW))
 
@@ -90,5 +90,8 @@ def test_a_source_of_the_users_own_is_granted_and_one_that_is_elsewhere_is_told(
     made.sql("postgres", 'CREATE SCHEMA "wire"; CREATE VIEW wire.story AS SELECT 1 AS article_id')
     made.sql("postgres", script(roles, source_view="Wire.Story"))
     assert made.sql(roles.source, "SELECT * FROM wire.story") == [(1,)]
+    made.sql("postgres", 'CREATE VIEW wire."Story. 2" AS SELECT 2 AS article_id')
+    made.sql("postgres", script(roles, source_view='Wire."Story. 2"'))
+    assert made.sql(roles.source, 'SELECT * FROM wire."Story. 2"') == [(2,)]
     assert made.allowed(roles.source, ["SELECT * FROM rerank.source_article"]) == []
     made.remove_roles()

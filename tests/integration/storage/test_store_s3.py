@@ -103,11 +103,14 @@ def test_files_and_folders_are_removed(server: str) -> None:
     store = Store(s3_url(server, "news/two"))
     for path in ("p/pages/1-ab/x.json", "p/pages/1-ab/y.json", "p/pages/1-abc/x.json", "p/latest.json"):
         store.write_json(path, b"{}")
-    assert store.remove_folder("p/pages/1-ab/")
+    store.remove_folder("p/pages/1-ab/", ["p/pages/1-ab/x.json"])
+    assert "p/pages/1-ab/y.json" in [file.path for file in store.files("p/")]
+    both = ["p/pages/1-ab/x.json", "p/pages/1-ab/y.json"]
+    store.remove_folder("p/pages/1-ab/", both)
     assert store.remove("p/latest.json")
     assert [file.path for file in store.files("p/")] == ["p/pages/1-abc/x.json"]
     assert not store.remove("p/latest.json")
-    assert not store.remove_folder("p/pages/1-ab/")
+    store.remove_folder("p/pages/1-ab/", both)
     assert store.files("none/") == []
     assert store.read_json("none.json") is None
     with pytest.raises(CorruptError, match="gone is not in s3://news/two"):

@@ -153,3 +153,37 @@ def test_a_thousand_topics_are_one_quick_apply(database: Database) -> None:
 def test_the_sample_topics_are_good(database: Database) -> None:
     sample = Path(topics.__file__).parents[1] / "demo" / "sample" / "topics.yaml"
     assert apply(database, *topics.load_topics(sample)).count("create") == 12
+
+
+def test_codes_that_were_stored_before_aliases_were_known_are_read_as_those_of_documents(
+    database: Database,
+) -> None:
+    apply(
+        database,
+        make_topic(
+            languages=("nb", "no", "iw", "in", "en"), queries={"nb": "norsk", "iw": "ivrit", "eng": "english"}
+        ),
+        make_topic(slug="both", queries={"nn": "nynorsk", "no": "norsk", "nb": "bokmål"}),
+    )
+    alone, both = stored(database)
+    assert alone.languages == ("no", "he", "id", "en")
+    assert alone.queries == {"no": "norsk", "he": "ivrit", "en": "english"}
+    assert (alone.query_for("no"), alone.query_for("he"), alone.query_for("de")) == (
+        "norsk",
+        "ivrit",
+        alone.query,
+    )
+    assert both.queries == {"no": "norsk"}
+
+
+def test_a_file_with_the_codes_of_today_changes_nothing_in_a_topic_with_those_of_before(
+    database: Database,
+) -> None:
+    apply(database, make_topic(languages=("nb",), queries={"iw": "ivrit"}))
+    assert actions(apply(database, make_topic(languages=("no",), queries={"he": "ivrit"}))) == [
+        ("ai-chips", "unchanged", 1)
+    ]
+
+
+def test_control_a_query_under_a_code_of_before_is_not_found_by_the_code_of_today() -> None:
+    assert make_topic(queries={"iw": "ivrit"}).query_for("he") == make_topic().query

@@ -8,6 +8,7 @@ import pytest
 from view_reader import Reader
 
 from rerank_airflow.ui import articles, render
+from rerank_core.prepare import trace
 
 
 def test_an_article_says_where_it_stands_and_why(get, news):
@@ -27,6 +28,12 @@ def test_an_article_says_where_it_stands_and_why(get, news):
             "less 1.00 for 24 h of age at a half-life of 24 h",
         ),
         ({"refused": "too long"}, "refused it: too long"),
+        (
+            {"rank": 3, "ranked_by": "bm25", "refused": "too long"},
+            "the scorer refused every pair of this query (too long); it follows in BM25 order",
+        ),
+        ({"languages": ["nb"], "document_lang": "no"}, "never among its candidates"),
+        ({"languages": ["zh"], "document_lang": "und"}, "never among its candidates"),
         ({}, "never among its candidates"),
         ({"languages": ["zh"]}, "takes zh only"),
         ({"logit": -2.0, "min_score": 0.0}, "below the topic's least logit, +0.00"),
@@ -44,7 +51,8 @@ def test_why_an_article_stands_where_it_does(standing, said):
     values = dict.fromkeys(
         ("rank", "ranked_by", "logit", "rank_score", "refused", "distrusted", "min_score", "last_rank_score")
     )
-    revision = SimpleNamespace(began_at=now - timedelta(hours=24), hidden=None, document_lang="en")
+    lang = standing.get("document_lang", "en")
+    revision = SimpleNamespace(began_at=now - timedelta(hours=24), hidden=None, document_lang=lang)
     one = SimpleNamespace(**{**values, "languages": [], "half_life_hours": 24.0, **standing})
     assert said in articles.why(one, revision, as_of=now)
 
@@ -61,3 +69,33 @@ def test_near_copies_are_named_with_the_row_that_stands_for_them(news, get):
     assert "Other articles with this text, a near-copy of it, or its link" in text
     assert text.count("a near-copy") >= 3
     assert "shown as another article of its cluster" in get("/article", id="zh-0072")
+
+
+def test_an_article_tells_the_letters_of_each_field_as_the_command_does(get, news):
+    told = trace.letters_of(database=news.room.database, settings=news.room.settings, article_id="en-0005")
+    assert told[2] == "body: 407 in, 363 out"
+    shown = trace.show(database=news.room.database, settings=news.room.settings, article_id="en-0005")
+    assert told == next(step.did for step in shown.steps if step.name == "letters")
+    text = re.sub(r"\s+", " ", Reader(get("/article", id="en-0005")).text)
+    assert f"Letters: {' · '.join(told)}" in text
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ({"has_raw": False, "raw_length": None}, ()),
+        (
+            {"has_raw": True, "raw_length": articles.LONGEST_RAW + 1},
+            ("not counted here, because the body is long: `rerank articles show` does so",),
+        ),
+    ],
+)
+def test_letters_are_not_counted_without_the_raw_text_or_of_a_long_body(texts, told):
+    assert articles.letters(None, "x", SimpleNamespace(**texts)) == told
+
+
+def test_rules_that_cannot_be_read_are_told_and_the_article_is_shown(get, news, monkeypatch, tmp_path):
+    monkeypatch.setenv("RERANK_BOILERPLATE_RULES", str(tmp_path / "none.txt"))
+    text = Reader(get("/article", id="en-0005")).text
+    assert "none.txt" in text
+    assert "As the model reads it" in text

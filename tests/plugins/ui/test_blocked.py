@@ -42,7 +42,7 @@ def test_an_approved_run_tells_who_approved_it_and_why(get, news, blocked):
 
     page = news.gated.value("SELECT publication_id FROM rerank.pointer WHERE pipeline = 'gated'")
     pipeline.approve(
-        news.gated.resources, run_id=blocked.run_id, reason="<b>all</b> the same", actor="ada (Airflow)"
+        news.gated.resources, run_id=blocked.run_id, reason="<b>all</b> the same", on_behalf_of="ada"
     )
     try:
         said = get("/run", pipeline="gated", run_id=blocked.run_id)

@@ -77,6 +77,47 @@ def test_a_database_that_is_away_or_empty_is_named_with_what_to_do(client, get, 
     assert "RERANK_DATABASE_URL" in get("/rankings", status=503)
 
 
+@pytest.mark.parametrize("path", ["/rankings", "/runs", "/health", "/article?id=a", "/parquet?publication=1"])
+def test_an_error_names_no_host_and_no_user(get, monkeypatch, news, caplog, path):
+    hidden = ("127.0.0.1", "newsreader", "sesame", "newsroom", "KEY")
+    url = "postgresql+psycopg2://newsreader:sesame@127.0.0.1:9/newsroom"
+    monkeypatch.setenv("RERANK_DATABASE_URL", url)
+    said = get(path, status=503)
+    assert "does not answer" in said
+    assert not [word for word in hidden if word in said]
+    assert "127.0.0.1" in caplog.text  # for whoever may read the server's log
+    assert "sesame" not in caplog.text
+
+
+def test_an_error_of_the_store_names_no_host_and_no_key(get, monkeypatch, news):
+    publication_id = news.room.value(
+        "SELECT min(publication_id) FROM rerank.publication WHERE pipeline = 'news'"
+    )
+    monkeypatch.setenv(
+        "RERANK_STORE_URL", "s3://KEY:sesame@bucket/x?endpoint_override=127.0.0.1:9&scheme=http"
+    )
+    said = get("/parquet", status=503, publication=publication_id)
+    assert "The store does not answer" in said
+    assert not [word for word in ("127.0.0.1", "sesame", "KEY") if word in said]
+
+
+def test_a_statement_that_the_database_refuses_shows_no_row(get, monkeypatch, news):
+    from rerank_core.storage import database as db
+
+    broken = {
+        **db.statement_texts(),
+        "history.publication": "SELECT CAST(:pipeline AS integer), :publication_id",
+    }
+    monkeypatch.setattr(db, "statement_texts", lambda: broken)
+    db.statement.cache_clear()
+    try:
+        said = get("/rankings", status=503)
+    finally:
+        db.statement.cache_clear()
+    assert "The news database refuses" in said
+    assert "integer" not in said
+
+
 def test_a_statement_that_takes_too_long_is_ended(news, monkeypatch):
     from rerank_core.errors import DatabaseUnavailable
     from rerank_core.observe import history

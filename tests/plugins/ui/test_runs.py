@@ -36,38 +36,6 @@ def test_every_step_of_the_funnel_adds_up(get, news):
                 assert step.total == sum(count for _, count, _ in step.parts), (row.run_id, step.name)
 
 
-def test_the_parquet_file_of_a_publication_can_be_downloaded(client, get, news):
-    from pyarrow import BufferReader
-    from pyarrow.parquet import read_table
-
-    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
-    address = re.search(r'data-top href="([^"]*/parquet[^"]*)"', get("/run", run_id=run_id))
-    assert address is not None
-    answer = client.get(address[1].replace("&amp;", "&"))
-    table = read_table(BufferReader(answer.content))
-    assert set(table.column("run_id").to_pylist()) == {run_id}
-    assert answer.headers["content-disposition"].startswith('attachment; filename="')
-
-
-def test_a_parquet_file_that_is_withdrawn_gone_or_of_another_pipeline_is_not_given(get, news):
-    publication_id, path = news.room.sql(
-        "SELECT publication_id, parquet_path FROM rerank.publication WHERE pipeline = 'news' ORDER BY publication_id LIMIT 1"
-    )[0]
-    get("/parquet", status=404, pipeline="shadow", publication=publication_id)
-    news.room.sql(
-        "UPDATE rerank.publication SET withdrawn_at = now() WHERE publication_id = :id", id=publication_id
-    )
-    assert "was forgotten since" in get("/parquet", status=404, publication=publication_id)
-    news.room.sql(
-        "UPDATE rerank.publication SET withdrawn_at = NULL WHERE publication_id = :id", id=publication_id
-    )
-    file = news.store / path
-    content = file.read_bytes()
-    file.unlink()
-    assert "past retention" in get("/parquet", status=404, publication=publication_id)
-    file.write_bytes(content)
-
-
 def test_no_page_shows_the_stores_credentials(get, news, monkeypatch):
     run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
     monkeypatch.setenv("RERANK_STORE_URL", "s3://key:sesame@bucket/news?region=eu-west-1")
@@ -112,3 +80,16 @@ def test_a_dag_run_leads_to_its_run_and_the_run_to_its_dag_runs(client, news, mo
 def test_a_dag_run_that_is_no_run_says_so(get):
     assert "does not rank news" in get("/dag-run", dag_id="another_dag", dag_run_id="x")
     assert "has no run yet" in get("/dag-run", dag_id="rank_new_articles", dag_run_id="never")
+
+
+def test_dates_that_a_claim_ignored_are_told(get, news):
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    said = (
+        "3 articles have a date that means none or is long before ingestion; their age counts from ingestion."
+    )
+    assert said not in get("/run", run_id=run_id)
+    news.room.sql("UPDATE rerank.run SET dates_ignored = 3 WHERE run_id = :r", r=run_id)
+    try:
+        assert said in get("/run", run_id=run_id)
+    finally:
+        news.room.sql("UPDATE rerank.run SET dates_ignored = 0 WHERE run_id = :r", r=run_id)

@@ -23,6 +23,15 @@ def test_bad_lines_are_reported_and_the_others_kept(page: Rerank, tmp_path: Path
     assert "more.jsonl.gz, line 4: article_id is on line 1 already" in ended.err
 
 
+def test_lines_whose_date_means_none_are_counted(page: Rerank, tmp_path: Path) -> None:
+    dates = ('"1970-01-01T00:00:00Z"', "0", '"0000-00-00"', "1795363200", "null")
+    lines = (f'{{"id": "{number}", "published_at": {date}}}\n' for number, date in enumerate(dates))
+    (tmp_path / "dated.jsonl").write_text("".join(lines))
+    ended = page("articles", "load", str(tmp_path / "dated.jsonl"))
+    assert "5 lines: 5 inserted" in ended.out
+    assert "3 lines have a published_at that means none, such as 1970-01-01: their age counts" in ended.out
+
+
 @pytest.mark.parametrize(
     "content", [b"id,title\n1,x\n", gzip.compress(b'{"id": "1"}\n')[:-4], b"", b"\n\n", gzip.compress(b"")]
 )

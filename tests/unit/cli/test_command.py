@@ -57,7 +57,9 @@ def test_a_wrong_option_is_a_usage_error(rerank: Rerank) -> None:
 def test_a_permanent_error_is_one_sentence_and_exit_code_1(rerank: Rerank, tmp_path: Path) -> None:
     ended = rerank("topics", "apply", str(tmp_path / "none.yaml"))
     assert ended == Ended(
-        1, "", f"rerank: {tmp_path}/none.yaml cannot be read: No such file or directory; name a topics file\n"
+        1,
+        "",
+        f"rerank: {tmp_path}/none.yaml cannot be read: No such file or directory; name a file that this user may read\n",
     )
 
 

@@ -63,22 +63,6 @@ def test_an_age_is_in_its_largest_whole_unit(age: int, shown: str) -> None:
     assert printing.show_age(timedelta(minutes=age)) == shown
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        (
-            "postgresql+psycopg2://postgres:@/news?host=/tmp/a",
-            "postgresql+psycopg2://postgres:@/news?host=/tmp/a",
-        ),
-        ("postgresql://u:p@h:5432/n", "postgresql://u:***@h:5432/n"),
-        ("s3://bucket/a?secret_key=x&region=y", "s3://bucket/a?secret_key=***&region=y"),
-        ("file:///tmp/a", "file:///tmp/a"),
-    ],
-)
-def test_passwords_of_urls_are_hidden(url: str, shown: str) -> None:
-    assert printing.hide_password(url) == shown
-
-
 def test_a_title_can_neither_steer_the_terminal_nor_style_the_table(page: Rerank, database_url: str) -> None:
     page("run")
     with Database(database_url).transaction() as connection:

@@ -24,7 +24,7 @@ def test_blocking_an_id_that_no_run_has_claimed_says_that_nothing_is_hidden(page
     ended = page("block", "en-9", "--reason", "a letter")
     assert (ended.code, ended.out) == (
         0,
-        "article en-9 is blocked in pipeline news: no run has claimed an article of this id: nothing is hidden now;"
+        "article en-9 is hidden in pipeline news: no run has claimed an article of this id: nothing is hidden now;"
         " check the id\n",
     )
 
@@ -34,3 +34,15 @@ def test_forgetting_an_id_that_nobody_knows_says_so(page: Rerank) -> None:
     assert (first.code, "nobody has claimed an article of this id" in first.out) == (0, True)
     again = page("forget", "no-such-article", "--reason", "a letter")
     assert "nobody has claimed" not in again.out
+
+
+def test_forgetting_says_what_is_due_and_what_it_cannot_reach(page: Rerank) -> None:
+    page("run")
+    ended = page("forget", "en-1", "--reason", "a letter")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    due = [line for line in lines if line.startswith("due for deletion at ")]
+    assert [line.rpartition(".")[2] for line in due if line.endswith(".parquet")] == ["parquet"]
+    assert [line for line in due if "/news/pages/" in line and line.endswith("/")]
+    assert "What this command cannot reach:" in lines
+    assert any(line.startswith("- backups and replicas of the database") for line in lines)

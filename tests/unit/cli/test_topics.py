@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from command_line import TOPICS, Rerank
+
+LONG = "tram line council vote " * 80
 
 
 def test_a_dry_run_prints_the_plan_and_changes_nothing(
@@ -32,3 +35,55 @@ def test_a_file_without_topics_says_how_many_it_deactivates(page: Rerank, tmp_pa
         ended = page("topics", "apply", str(tmp_path / "none.yaml"), *options)
         assert f"none.yaml has no topic: 2 that pipeline news had in use {said} deactivated" in ended.out
     assert "topics:" not in page("run").out
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (f"query: {LONG}", "topic 'tram': query 'tram line council vote"),
+        (f"query: {'市议会批准了新的电车线路' * 125}", "topic 'tram': query '市议会批准了"),
+        (f"query: tram\n  instruction: {LONG}", "topic 'tram': instruction 'tram line"),
+        (f"query: tram\n  queries: {{en: {LONG}}}", "topic 'tram': query 'tram line"),
+    ],
+    ids=["query", "chinese", "instruction", "queries"],
+)
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["apply", "dry-run"])
+def test_a_text_that_the_model_refuses_is_refused_and_nothing_is_stored(
+    page: Rerank, tmp_path: Path, field: str, said: str, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "long.yaml").write_text(f"topics:\n- slug: fine\n  query: x\n- slug: tram\n  {field}\n")
+    ended = page("topics", "apply", str(tmp_path / "long.yaml"), *options)
+    assert ended.code == 1
+    assert f"long.yaml has 1 texts that the model refuses:\n  {said}" in ended.err
+    assert "is longer than 256 tokens" in ended.err
+    listed = page("topics", "list").out
+    assert "rates" in listed
+    assert "fine" not in listed
+
+
+def test_on_a_host_without_the_model_a_long_query_is_applied_with_a_note_and_shown_short(
+    page: Rerank, tmp_path: Path
+) -> None:
+    (tmp_path / "long.yaml").write_text(
+        f"topics:\n- slug: tram\n  query: {LONG}\n  must: [{', '.join('abcdefghij')}]\n"
+    )
+    ended = page("topics", "apply", str(tmp_path / "long.yaml"), model=str(tmp_path / "none"))
+    assert ended.code == 0
+    assert "is not on this host, so the lengths of the queries are not checked" in ended.out
+    (row,) = [line for line in ended.out.splitlines() if "tram line" in line]
+    assert row.rstrip().endswith("…")
+    assert len(row.strip()) < 140
+    (tmp_path / "edited.yaml").write_text(f"topics:\n- slug: tram\n  query: A {LONG}\n")
+    edited = page("topics", "apply", str(tmp_path / "edited.yaml")).out
+    assert "query: tram line" in edited
+    assert max(map(len, edited.splitlines())) < 400
+
+
+def test_the_heading_of_a_long_query_is_short(page: Rerank, tmp_path: Path) -> None:
+    query = "tram line " * 40  # 80 tokens: long for a heading, and not for the model
+    (tmp_path / "long.yaml").write_text(f"topics:\n- slug: tram\n  query: {query}\n")
+    assert page("topics", "apply", str(tmp_path / "long.yaml")).code == 0
+    assert page("run").code == 0
+    shown = page("show", "tram").out
+    (heading,) = [line for line in shown.splitlines() if line.startswith("tram line")]
+    assert (len(heading), heading[-1]) == (100, "…")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.demo.airflow import AirflowSandbox, free_port
+from rerank_core.demo.airflow import AirflowSandbox, NoAnswer, free_port
 from rerank_core.errors import SettingsError
 
 URL = "postgresql+psycopg2://postgres:@/airflow?host=/nowhere"
@@ -47,6 +47,28 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     assert first.environment[name] == second.environment[name]
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "passwords.json").stat().st_mode) == 0o600
+
+
+def test_an_api_that_does_not_answer_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = AirflowSandbox(home=tmp_path, database_url=URL, environment={})
+    answers = iter([NoAnswer("busy"), {"state": "running"}, NoAnswer("busy"), {"state": "success"}])
+
+    def call(*_: object) -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sandbox, "_call", call)
+    monkeypatch.setattr(sandbox, "tasks", lambda *_: [])
+    monkeypatch.setattr(sandbox, "check", lambda: None)
+    assert sandbox.wait_run("dag", "run") == "success"
+
+
+def test_an_api_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    sandbox = AirflowSandbox(home=tmp_path, database_url=URL, environment={})
+    with pytest.raises(NoAnswer, match="Airflow did not answer GET http://127.0.0.1:"):
+        sandbox._call("GET", "/dags", anonymous=True)
 
 
 def test_it_listens_on_this_machine_only(tmp_path: Path) -> None:

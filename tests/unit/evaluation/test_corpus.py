@@ -9,6 +9,7 @@ from rerank_core.errors import InputError
 from rerank_core.evaluation import corpus
 from rerank_core.evaluation.evaluate import report
 from rerank_core.models.base import FakeScorer
+from rerank_core.models.embedding import FakeEmbedder
 
 XQUAD = Path(__file__).parents[4] / "shared" / "data" / "relevance" / "xquad_multi"
 
@@ -58,6 +59,17 @@ def test_a_scorer_orders_the_candidates(folder: Path) -> None:
     assert set(found.languages) == {"en", "zh"}
 
 
+def test_an_embedder_orders_the_same_candidates(folder: Path) -> None:
+    texts = corpus.read(folder)
+    light = corpus.by_bm25(texts, candidates=50)
+    meaning = corpus.by_meaning(texts, FakeEmbedder(), light.scores)
+    assert {query: of.keys() for query, of in meaning.scores.items()} == {
+        query: of.keys() for query, of in light.scores.items()
+    }
+    assert meaning.scores["q-en"]["en-1"] > meaning.scores["q-en"]["en-2"]
+    assert meaning.judgements == light.judgements
+
+
 def test_a_refused_pair_ends_the_evaluation(folder: Path) -> None:
     texts = corpus.read(folder)
     light = corpus.by_bm25(texts, candidates=50)
@@ -85,7 +97,9 @@ def test_a_damaged_corpus_is_named(folder: Path, name: str, content: str, said: 
 
 
 def test_a_folder_without_a_corpus_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.jsonl cannot be read: No such file or directory$"):
+    with pytest.raises(
+        InputError, match=r"corpus\.jsonl cannot be read: No such file or directory; name a file"
+    ):
         corpus.read(tmp_path)
 
 

@@ -1,6 +1,8 @@
 """Judgements are read as they stand, or refused with the line that is wrong."""
 
 import gzip
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,41 @@ def test_trec_files_are_read_with_spaces_or_tabs_with_or_without_the_unused_colu
     packed = tmp_path / "qrels.gz"
     packed.write_bytes(gzip.compress(three.read_bytes()))
     assert judgements.read_file(packed) == wanted
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(judgements, "LARGEST", 1 << 20)
+    file = tmp_path / "qrels"
+    file.write_bytes(pack(b"rates 0 a1 3\n" * (1 << 20)))
+    with pytest.raises(InputError, match="qrels .* holds more than 1 MB.*see whether it is the right file"):
+        judgements.read_file(file)
+
+
+def test_a_gigabyte_in_a_megabyte_is_never_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "qrels.gz"
+    with gzip.open(file, "wb", 1) as stream:
+        for _ in range(1024):
+            stream.write(bytes(1 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="holds more than 64 MB when it is unpacked"):
+        judgements.read_file(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024  # KiB
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(InputError, match="holds more than 64 MB"):
+        judgements.read_file(Path("/dev/zero"))
+
+
+def test_a_gzipped_file_that_is_damaged_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "qrels.gz"
+    for content in (gzip.compress(b"rates 0 a1 3\n" * 100)[:-9], b"\x1f\x8b" + bytes(20)):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"qrels .*qrels.gz cannot be read: "):
+            judgements.read_file(file)
 
 
 @pytest.mark.parametrize(

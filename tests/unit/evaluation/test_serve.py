@@ -136,6 +136,61 @@ def test_the_guard_closes_what_the_servers_key_does_not(path: str) -> None:
     assert int(dict(sent[0]["headers"])[b"content-length"]) == len(sent[1]["body"])
 
 
+def asked(host: str | None, *, server: str = "127.0.0.1") -> int:
+    """The status of a request under a host's name; 200: it reached the server."""
+    headers = [] if host is None else [(b"host", host.encode())]
+    reached, sent = ask({"type": "http", "path": "/v1/score", "server": (server, 8000), "headers": headers})
+    return 200 if reached else int(sent[0]["status"])
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "127.0.0.1", "localhost:8000", "LOCALHOST", "[::1]:8000", "127.0.0.2:8000"]
+)
+def test_a_server_of_this_machine_answers_under_its_own_names(host: str) -> None:
+    assert asked(host) == asked(host, server="::1") == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:8000",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        None,
+        "192.0.2.7:8000",
+        "[::1",
+        "[2001:db8::1]:8000",
+        "localhost@evil.example",
+        "0.0.0.0:8000",
+    ],
+)
+def test_a_page_whose_name_was_pointed_here_is_refused(
+    host: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(serve.KEY, raising=False)
+    assert asked(host) == asked(host, server="::1") == 421
+
+
+def test_two_names_in_one_request_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(serve.KEY, raising=False)
+    headers = [(b"host", b"localhost"), (b"host", b"evil.example")]
+    scope = {"type": "http", "path": "/v1/score", "server": ("127.0.0.1", 1), "headers": headers}
+    assert ask(scope)[1][0]["status"] == 421
+
+
+def test_control_a_guard_that_looks_at_paths_alone_answers_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(serve.KEY, raising=False)
+    monkeypatch.setattr(serve, "_is_meant", lambda scope: True)
+    assert asked("evil.example") == 200
+
+
+def test_a_server_with_a_key_may_have_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(serve.KEY, "secret")
+    assert asked("scores.example") == asked("scores.example", server="192.0.2.7") == 200
+
+
 def test_the_guard_closes_sockets() -> None:
     assert ask({"type": "websocket", "path": "/v1/score"}) == (
         False,

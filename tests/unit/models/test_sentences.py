@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from tiny_sentences import make_checkpoint
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models import sentences
+from rerank_core.settings import USE_MULTILINGUAL
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +28,10 @@ def folder(tmp_path: Path) -> Path:
 
 def similarity(model: Path | str, *documents: str, seconds: float = 240.0) -> list[float]:
     """Of the query "solar" and these texts."""
-    found = sentences.similarity(
-        model=str(model),
-        queries=["wind", "solar"],
-        documents=documents,
-        query_places=np.ones(len(documents), dtype=np.int64),
-        document_places=np.arange(len(documents), dtype=np.int64),
-        seconds=seconds,
+    queries, vectors = sentences.vectors(
+        model=str(model), queries=["wind", "solar"], documents=documents, seconds=seconds
     )
-    return [float(score) for score in found]
+    return [float(score) for score in vectors @ queries[1]]
 
 
 def test_texts_that_mean_the_same_are_more_alike_than_others(made: Path) -> None:
@@ -45,6 +40,17 @@ def test_texts_that_mean_the_same_are_more_alike_than_others(made: Path) -> None
     )
     assert 1.0 >= same > half > other
     assert with_control_tokens == pytest.approx(without, abs=1e-5)
+
+
+def test_the_embedder_that_needs_no_gpu_works_in_that_process() -> None:
+    queries, documents = sentences.vectors(
+        model=USE_MULTILINGUAL,
+        queries=["医生罢工"],
+        documents=["Physicians walk out of hospitals", "医生推荐的食谱"],
+        seconds=240,
+    )
+    right, wrong = documents @ queries[0]
+    assert 1 > right > wrong > 0
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -85,7 +91,7 @@ def test_vectors_that_are_no_numbers_are_an_error(monkeypatch: pytest.MonkeyPatc
         monkeypatch,
         "import sys, numpy as np; v = np.full((2, 3), np.nan, np.float32); np.savez(sys.argv[1] + '/vectors.npz', queries=v, documents=v)",
     )
-    with pytest.raises(EngineError, match="similarities that are not finite"):
+    with pytest.raises(EngineError, match="vectors that are not finite"):
         similarity("model", "solar")
 
 

@@ -4,14 +4,16 @@ import unicodedata
 
 import pytest
 
+from rerank_core.prepare import terms as terms_module
 from rerank_core.prepare.terms import folded, simplified, terms
+from rerank_core.storage.languages import canonical
 
 
 @pytest.mark.parametrize(
     ("text", "lang", "expected"),
     [
         ("Solar power, SOLAR Power!", "en", ["solar", "power", "solar", "power"]),
-        ("café 3.5 don't", "fr", ["café", "3.5", "don", "t"]),
+        ("café 3.5 don't", "fr", ["caf", "3.5", "don", "t"]),
         ("人工智能", "zh", ["人工", "智能", "人工智能", "工智"]),
         ("东京都", "ja", ["东京", "京都"]),
         ("AIの規制", "ja", ["ai", "の規", "規制"]),
@@ -119,8 +121,39 @@ def test_an_english_query_meets_other_forms_of_its_words() -> None:
     assert list(query) == list(text)
 
 
-def test_words_are_stemmed_in_english_alone() -> None:
-    assert list(terms("les vaccines the", lang="fr")) == ["les", "vaccines", "the"]
+@pytest.mark.parametrize(
+    ("query", "text", "lang"),
+    [
+        ("выборы президента", "выборов президент", "ru"),
+        ("Wahlen", "die Wahl", "de"),
+        ("élections municipales", "l'élection municipale", "fr"),
+        ("elecciones", "elección", "es"),
+        ("εκλογές", "εκλογών", "el"),
+        ("الرئيس", "رئيس", "ar"),
+        ("kitaplar", "kitap", "tr"),
+        ("valgene", "valg", "no"),
+        ("избори", "izbori", "sr"),
+    ],
+)
+def test_a_query_meets_other_forms_of_its_words(query: str, text: str, lang: str) -> None:
+    assert set(terms(query, lang=lang)) <= set(terms(text, lang=lang))
+
+
+@pytest.mark.parametrize("lang", ["und", "vi", "fa"])
+def test_control_words_of_other_languages_stay_as_they_are(lang: str) -> None:
+    assert list(terms("les vaccines the", lang=lang)) == ["les", "vaccines", "the"]
+
+
+def test_stop_words_are_left_out_in_english_alone() -> None:
+    assert list(terms("the at", lang="fr")) == ["the", "at"]
+    assert list(terms("the at", lang="en")) == []
+
+
+def test_every_stemmer_has_the_code_that_documents_have_and_stems_no_word_to_nothing() -> None:
+    for lang in terms_module._STEMMERS:
+        assert canonical(lang) == lang
+        for letter in "aeiousnтиы":
+            assert list(terms(letter, lang=lang)) not in ([""], []) or lang == "en"
 
 
 def test_a_simplified_query_meets_a_traditional_text() -> None:

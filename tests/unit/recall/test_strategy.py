@@ -13,6 +13,8 @@ from rerank_core.recall.bm25 import Words
 from rerank_core.recall.dense import Dense, Matrix, Vector
 from rerank_core.recall.exhaustive import Exhaustive
 from rerank_core.recall.hybrid import Hybrid
+from rerank_core.recall.strategy import KnownEmbedder
+from rerank_core.settings import USE_MULTILINGUAL
 from rerank_core.storage.artifacts import Ids
 
 
@@ -50,9 +52,16 @@ class InMemory:
 
 
 def make_dense(
-    count: int = 40, *, without: Ids | None = None, claimed: Ids | None = None, queries: Any = None
+    count: int = 40,
+    *,
+    without: Ids | None = None,
+    foreign: Ids | None = None,
+    claimed: Ids | None = None,
+    queries: Any = None,
 ) -> tuple[Dense, InMemory, Ids, Matrix]:
-    """A dense strategy over `count` members whose ids do not come in order; those at `without` have no vector."""
+    """A dense strategy over `count` members whose ids do not come in order; those at `without` have no vector, and the
+    embedder does not know the language of those at `foreign`.
+    """
     document_ids = np.random.default_rng(7).permutation(np.arange(100, 100 + count))
     matrix = unit_vectors(count)
     has = np.setdiff1d(np.arange(count), without if without is not None else ids())
@@ -61,6 +70,7 @@ def make_dense(
         embedder="e1",
         vectors=store,
         document_ids=document_ids,
+        known=~np.isin(np.arange(count), foreign if foreign is not None else ids()),
         claimed=claimed if claimed is not None else ids(),
         queries=queries if queries is not None else {1: unit_vectors(1, seed=5)[0]},
         asked={1},
@@ -146,6 +156,34 @@ def test_what_has_no_vector_takes_part_by_words() -> None:
     assert not {0, 2} & set(best.positions.tolist())
     assert (best.by == "bm25").sum() == 1
     assert found.any_language(asked(light)).tolist() == [position > 2 for position in range(40)]
+
+
+@pytest.mark.parametrize("has_vector", [True, False])
+def test_a_member_in_a_language_that_the_embedder_does_not_know_takes_part_by_words(has_vector: bool) -> None:
+    foreign = ids(0, 1, 2)
+    found, _, _, _ = make_dense(foreign=foreign, without=None if has_vector else foreign)
+    assert (found.name, found.missing) == ("dense e1", 0)  # no later run has vectors of them
+    light = [0.0] * 40
+    light[1] = 5.0
+    best = found.best(asked(light), np.arange(40), 10)
+    assert dict(zip(best.positions.tolist(), best.by.tolist(), strict=True))[1] == "bm25"
+    assert not {0, 2} & set(best.positions.tolist())
+    assert found.any_language(asked(light)).tolist() == [position > 2 for position in range(40)]
+
+
+def test_an_embedder_says_which_documents_and_queries_it_is_good_for() -> None:
+    embedder = KnownEmbedder(1, "e1", 512, USE_MULTILINGUAL)
+    assert embedder.knows_documents(["en", "hi", "zh", "und"]).tolist() == [True, False, True, True]
+    queries = {
+        ("", "Solar power plants"): 1,
+        ("", "दिल्ली में भारी बारिश"): 2,
+        ("", "Wahl"): 3,
+        ("", "太阳能"): 4,
+    }
+    assert embedder.knows_queries(queries) == {1, 3, 4}
+    any_language = KnownEmbedder(1, "e1", 512, "qwen3-embedding")
+    assert any_language.knows_queries(queries) == {1, 2, 3, 4}
+    assert any_language.knows_documents(["hi"]).all()
 
 
 def test_without_the_vector_of_its_query_a_topic_is_recalled_by_words() -> None:

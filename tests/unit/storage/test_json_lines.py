@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rerank_core.storage import json_lines
 from rerank_core.storage.json_lines import RawLine, read_lines, read_object
 
 
@@ -33,6 +34,34 @@ def test_a_damaged_file_gives_one_last_line_that_breaks_off() -> None:
     *_, last = read(gzip.compress(b"{}\n") + b"garbage")
     assert (last.number, last.breaks_off) == (2, True)
     assert str(last.reason).startswith("the file breaks off or is damaged here (")
+
+
+def bomb(size: int) -> bytes:
+    """A small gzipped file that unpacks to so many bytes."""
+    return gzip.compress(bytes(size), 9)
+
+
+def test_a_gzipped_file_that_unpacks_to_hundreds_of_times_its_size_is_not_read_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(json_lines, "UNPACKED", 1 << 20)
+    packed = bomb(50 << 20)
+    source = io.BytesIO(gzip.compress(b"{}\n") + packed)
+    good, last = read_lines(io.BufferedReader(source), longest=1000)
+    assert (good.raw, last.breaks_off) == (b"{}\n", True)
+    assert "it unpacks to more than 100 times its size" in str(last.reason)
+    assert source.tell() < len(packed)  # the rest was not even read
+
+
+def test_control_without_the_bound_all_of_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "UNPACKED", 1 << 40)
+    assert [line.breaks_off for line in read(bomb(50 << 20))] == [False]
+
+
+def test_a_file_that_packs_well_is_read_to_its_end() -> None:
+    line = b'{"id": "a", "body": "' + b"the same words " * 60 + b'"}\n'
+    lines = read(gzip.compress(line * 20_000, 9), longest=2000)
+    assert (len(lines), {line.reason for line in lines}) == (20_000, {None})
 
 
 @given(st.binary(max_size=400))

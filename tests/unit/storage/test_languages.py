@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.storage.languages import canonical
+from rerank_core.storage.languages import canonical, same_language
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ from rerank_core.storage.languages import canonical
 )
 def test_code_of(claimed: str, code: str | None) -> None:
     assert canonical(claimed) == code
+
+
+def test_the_stored_codes_of_one_language_are_found_the_canonical_one_first() -> None:
+    stored = ["nb", "en", "no", "nn", "iw", "zz"]
+    assert same_language("no", stored) == same_language("nb", stored) == ["no", "nb", "nn"]
+    assert same_language("he", stored) == ["iw"]
+    assert same_language("zz", stored) == ["zz"]
+    assert same_language("de", stored) == []

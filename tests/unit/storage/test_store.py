@@ -13,7 +13,7 @@ import pytest
 from factories import NOON
 
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
-from rerank_core.storage import store as store_module
+from rerank_core.storage import local_files
 from rerank_core.storage.store import Name, Store, StoredFile
 
 TABLE = pa.table({"n": pa.array([1, 2, 3], pa.int64())})
@@ -80,7 +80,7 @@ def test_control_a_write_straight_to_the_name_leaves_a_file_when_it_is_cut_off(
             stream.flush()
             os.fsync(stream.fileno())
 
-    monkeypatch.setattr(store_module, "_write_local", straight)
+    monkeypatch.setattr(local_files, "replace", straight)
     monkeypatch.setattr(os, "fsync", dies)
     with pytest.raises(Killed):
         store.write("a", TABLE)
@@ -237,9 +237,12 @@ def test_a_file_that_is_removed_takes_the_folders_that_it_leaves_empty_and_no_ot
 def test_a_folder_is_removed_with_its_files_and_leaves_its_neighbours(store: Store, tmp_path: Path) -> None:
     for path in ("news/pages/1-a/x.json", "news/pages/1-a/y.json", "news/pages/1-ab/x.json"):
         store.write_json(path, b"{}")
-    assert store.remove_folder("news/pages/1-a/")
-    assert files(tmp_path) == ["news/pages/1-ab/x.json"]
-    assert not store.remove_folder("news/pages/1-a/")
+    store.remove_folder("news/pages/1-a/", ["news/pages/1-a/x.json"])
+    assert files(tmp_path) == ["news/pages/1-a/y.json", "news/pages/1-ab/x.json"]
+    for _ in range(2):  # the second time all are gone
+        store.remove_folder("news/pages/1-a/", ["news/pages/1-a/x.json", "news/pages/1-a/y.json"])
+        assert files(tmp_path) == ["news/pages/1-ab/x.json"]
+    assert not (tmp_path / "news/pages/1-a").exists()
 
 
 def test_a_folder_that_a_clean_up_removes_just_before_the_write_is_made_again(
@@ -327,7 +330,7 @@ def test_control_readers_of_a_file_that_is_written_in_place_see_half_of_it(
                 stream.write(content.slice(start, min(4096, content.size - start)))
                 stream.flush()
 
-    monkeypatch.setattr(store_module, "_write_local", in_place)
+    monkeypatch.setattr(local_files, "replace", in_place)
     assert torn_reads(store) > 0
 
 
@@ -345,7 +348,7 @@ def test_a_wrong_url_is_refused_without_showing_its_secret(url: str) -> None:
         Store(url)
     assert "hunter" not in str(caught.value)
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 def test_no_path_and_no_repr_shows_credentials() -> None:
@@ -354,3 +357,134 @@ def test_no_path_and_no_repr_shows_credentials() -> None:
     assert repr(store) == "Store(s3://bucket/folder)"
     assert store.full_path("news/a.parquet") == "s3://bucket/folder/news/a.parquet"
     assert not Store("s3://bucket/a@b?endpoint_override=127.0.0.1:1&scheme=http").has_credentials
+
+
+# What must not be taken for a path of the store, by any layer.
+HOSTILE = [
+    "/etc/passwd",
+    "//etc/passwd",
+    "..",
+    ".",
+    "../x",
+    "news/..",
+    "news/../../x/",
+    "news/./x",
+    "news//x",
+    "news/x//",
+    "news\\..\\x",
+    "news/%2e%2e/x",
+    "news/..%2fx",
+    "news/\0x",
+    "news/x\n",
+    "news/ x",
+    "news/．．/x",
+    "~/x",
+    "news/" + "x" * 300,
+    "/".join(["x"] * 600),
+]
+
+
+@pytest.mark.parametrize("path", HOSTILE, ids=lambda path: repr(path)[:20])
+def test_no_method_takes_a_path_that_may_lead_out_of_the_store(tmp_path: Path, path: str) -> None:
+    (tmp_path / "store/news").mkdir(parents=True)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/kept").touch()
+    store = Store((tmp_path / "store").as_uri())
+    for method in (
+        lambda: store.write(path, TABLE),
+        lambda: store.write_json(path, b"{}"),
+        lambda: store.read(path, schema=TABLE.schema),
+        lambda: store.verify(path, sha256=""),
+        lambda: store.read_json(path),
+        lambda: store.open_file(path),
+        lambda: store.files(path),
+        lambda: store.full_path(path),
+        lambda: store.remove(path),
+        lambda: store.remove_folder(path, [path]),
+        lambda: store.remove_folder("news/", [path]),
+    ):
+        with pytest.raises(CorruptError, match="is no path of a store"):
+            method()
+    assert Store.parse(path) is None
+    assert files(tmp_path) == ["x/kept"]
+
+
+def test_control_a_path_that_is_only_joined_leads_out_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store/news").mkdir(parents=True)
+    (tmp_path / "x").touch()
+    monkeypatch.setattr(Store, "_below", staticmethod(lambda root, path: f"{root}/{path}"))
+    assert Store((tmp_path / "store").as_uri()).remove("news/../../x")
+    assert not (tmp_path / "x").exists()
+
+
+class TestLinks:
+    """A symbolic link below the store's folder leads neither a write, nor a listing, nor a removal out of it."""
+
+    @pytest.fixture
+    def linked(self, tmp_path: Path) -> Store:
+        """A store whose folder `news/pages` is a link to one outside."""
+        (tmp_path / "outside/7-ab").mkdir(parents=True)
+        (tmp_path / "outside/7-ab/solar.json").write_text("{}")
+        (tmp_path / "store/news").mkdir(parents=True)
+        (tmp_path / "store/news/pages").symlink_to(tmp_path / "outside")
+        (tmp_path / "store/news/latest.json").symlink_to(tmp_path / "outside/7-ab/solar.json")
+        return Store((tmp_path / "store").as_uri())
+
+    def test_it_is_listed_and_not_followed(self, linked: Store) -> None:
+        found = [(file.path, file.is_link) for file in linked.files("news/")]
+        assert found == [("news/latest.json", True), ("news/pages", True)]
+
+    @pytest.mark.parametrize(
+        "method",
+        [
+            lambda store: store.files("news/pages/7-ab/"),
+            lambda store: store.remove("news/pages/7-ab/solar.json"),
+            lambda store: store.remove_folder("news/pages/7-ab/", ["news/pages/7-ab/solar.json"]),
+            lambda store: store.write_json("news/pages/7-ab/wind.json", b"{}"),
+            lambda store: store.write_json("news/pages/8-ab/wind.json", b"{}"),
+        ],
+    )
+    def test_nothing_is_done_behind_it(self, linked: Store, tmp_path: Path, method: Any) -> None:
+        with pytest.raises(SettingsError, match="news/pages is a symbolic link"):
+            method(linked)
+        assert files(tmp_path / "outside") == ["7-ab/solar.json"]
+
+    def test_a_link_that_comes_in_between_is_not_followed_either(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever can write into the store swaps a folder for a link after the clean-up has looked at it."""
+        store = Store((tmp_path / "store").as_uri())
+        for folder in ("store/news/pages/7-ab", "outside"):
+            (tmp_path / folder).mkdir(parents=True)
+            (tmp_path / folder / "solar.json").write_text("{}")
+        opened = os.open
+
+        def swapping(name: Any, *rest: Any, **options: Any) -> int:
+            handle = opened(name, *rest, **options)
+            if name == "7-ab":
+                (tmp_path / "store/news/pages/7-ab").rename(tmp_path / "away")
+                (tmp_path / "store/news/pages/7-ab").symlink_to(tmp_path / "outside")
+            return handle
+
+        monkeypatch.setattr(os, "open", swapping)
+        assert store.remove("news/pages/7-ab/solar.json")
+        assert files(tmp_path / "outside") == ["solar.json"]
+        assert files(tmp_path / "away") == []
+
+    def test_a_file_that_is_replaced_is_not_written_through_a_link(
+        self, linked: Store, tmp_path: Path
+    ) -> None:
+        linked.write_json("news/latest.json", b"[]")
+        assert (tmp_path / "outside/7-ab/solar.json").read_text() == "{}"
+        assert not (tmp_path / "store/news/latest.json").is_symlink()
+
+    def test_the_stores_own_folder_may_be_a_link(self, tmp_path: Path) -> None:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "store").symlink_to(tmp_path / "disk")
+        store = Store((tmp_path / "store").as_uri())
+        store.write_json("news/a/b.json", b"{}")
+        assert [file.path for file in store.files("")] == ["news/a/b.json"]
+        assert store.remove("news/a/b.json")
+        assert list((tmp_path / "disk").iterdir()) == []

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_core.errors import InputError
 from rerank_core.records import DEFAULT_INSTRUCTION, Topic
+from rerank_core.storage import topics_file
 from rerank_core.storage.topics import load_topics, query_digest, recall_digest
 
 ErrorsOf = Callable[[str | bytes], str]
@@ -219,9 +221,7 @@ def test_a_file_that_is_not_a_list_of_topics_is_refused(errors_of: ErrorsOf, tex
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"none.yaml cannot be read: No such file or directory; name a topics file"
-    ):
+    with pytest.raises(InputError, match=r"none.yaml cannot be read: No such file or directory; name a file"):
         load_topics(tmp_path / "none.yaml")
 
 
@@ -286,3 +286,84 @@ def test_the_recall_digest_covers_what_is_recalled_and_scored_and_nothing_else()
         Topic(slug="a", query="q", queries={"en": "e", "zh": "z"}, candidate_limit=7),
     ]
     assert recall_digest(topic) not in {recall_digest(other) for other in others}
+
+
+class TestBombs:
+    """A small file takes neither memory nor time that only a large one may take."""
+
+    def laughs(self, depth: int) -> str:
+        """Each mapping merges the one before ten times."""
+        lines = ["- &m0 {slug: a, query: b}"]
+        lines += [
+            f"- &m{level} {{<<: [{', '.join([f'*m{level - 1}'] * 10)}], slug: a{level}, query: b}}"
+            for level in range(1, depth)
+        ]
+        return "topics:\n" + "\n".join(lines)
+
+    def test_merges_of_merges_are_counted_before_they_are_made(self, tmp_path: Path) -> None:
+        file = tmp_path / "topics.yaml"
+        file.write_text(self.laughs(40))
+        with pytest.raises(
+            InputError, match=r"line 4\): with what it merges \(`<<`\) it has more than 100 fields"
+        ):
+            load_topics(file)
+
+    def test_control_uncounted_they_grow_tenfold_a_level(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[int] = []
+        flatten = yaml.SafeLoader.flatten_mapping
+
+        def counted(self: yaml.SafeLoader, node: yaml.MappingNode) -> None:
+            flatten(self, node)
+            made.append(len(node.value))
+
+        file = tmp_path / "topics.yaml"
+        file.write_text(self.laughs(5))
+        monkeypatch.setattr(yaml.SafeLoader, "flatten_mapping", counted)
+        monkeypatch.setattr(topics_file, "MOST_FIELDS", 10**9)
+        load_topics(file)
+        assert max(made) > 10**4
+
+    def test_merges_that_people_write_are_taken(self, tmp_path: Path) -> None:
+        file = tmp_path / "topics.yaml"
+        shared = "- &base {slug: a, query: b, top_k: 5}\n- &more {<<: *base, slug: c, candidate_limit: 7}\n"
+        file.write_text(f"topics:\n{shared}- {{<<: [*more, *base], slug: d}}\n")
+        found = load_topics(file)
+        assert [(topic.slug, topic.top_k, topic.candidate_limit) for topic in found][2] == ("d", 5, 7)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "topics: &t [*t]",
+            "topics: [&m {<<: *m, slug: a, query: b}]",
+            "topics: [&m {<<: [*m, *m], slug: a, query: b}]",
+            "topics: [{slug: a, query: b, must: &l [*l]}]",
+            "topics:\n- &a {slug: a, query: b, queries: &q {en: *q}}",
+        ],
+    )
+    def test_what_contains_itself_comes_to_an_end(self, tmp_path: Path, text: str) -> None:
+        file = tmp_path / "topics.yaml"
+        file.write_text(text)
+        try:
+            (topic,) = load_topics(file)
+        except InputError:
+            return
+        assert (topic.slug, topic.query) == ("a", "b")  # it merges itself, and so nothing
+
+    def test_a_list_a_file_and_an_error_have_their_bounds(self, tmp_path: Path) -> None:
+        file = tmp_path / "topics.yaml"
+        words = ", ".join(f"w{number}" for number in range(1_001))
+        file.write_text(f"topics: [{{slug: a, query: b, must: [{words}]}}]")
+        with pytest.raises(InputError, match="must has 1,001 items; 1,000 is the most"):
+            load_topics(file)
+        file.write_text("t: &t {slug: a}\ntopics: [" + ", ".join(["*t"] * 10_001) + "]")
+        with pytest.raises(InputError, match="topics has 10,001 items; 10,000 is the most"):
+            load_topics(file)
+        file.write_text("topics:\n" + "- {slug: A}\n" * 500)
+        with pytest.raises(InputError) as caught:
+            load_topics(file)
+        assert len(str(caught.value).splitlines()) == 102
+        file.write_text("# " + "x" * topics_file.LARGEST)
+        with pytest.raises(InputError, match="holds more than 8 MB"):
+            load_topics(file)

@@ -1,5 +1,6 @@
-"""What the pages show of the sample is what the commands print: one article all the way, and the demo's first rows."""
+"""One run over the sample: it gives the logits that it always gave, and the pages show what the commands print."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "rerank_core" / "README.md").read_text(encoding="utf-8")
 SAMPLE = ROOT / "rerank_core" / "demo" / "sample"
 AS_OF = datetime(2026, 11, 2, 13, tzinfo=UTC)  # of the run on the page: an hour after the newest article
+# topic → [[article, logit], …], in the order of the page
+EXPECTED = Path(__file__).with_name("sample_logits.json")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?= UTC)")
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
@@ -109,3 +112,20 @@ def test_the_scores_that_the_readme_shows_of_the_demo_are_the_models(printed: Ca
                 {"title": title.removesuffix("…")},
             ).one()
             assert found.logit == pytest.approx(float(logit), abs=0.008), title
+
+
+def test_the_sample_gets_the_same_logits_as_ever(printed: Callable[..., str]) -> None:
+    with Database(settings_module.settings().database_url).transaction(read_only=True) as connection:
+        ranked = connection.execute(
+            text("SELECT topic, article_id, logit FROM rerank.current_ranking ORDER BY topic, rank")
+        ).all()
+    found: dict[str, list[tuple[str, float]]] = {}
+    for topic, article_id, score in ranked:
+        found.setdefault(topic, []).append((article_id, round(score, 5)))
+    expected = json.loads(EXPECTED.read_text())
+    assert {topic: [article for article, _ in rows] for topic, rows in found.items()} == {
+        topic: [article for article, _ in rows] for topic, rows in expected.items()
+    }
+    assert [score for rows in found.values() for _, score in rows] == pytest.approx(
+        [score for rows in expected.values() for _, score in rows], abs=1e-3
+    )

@@ -1,0 +1,134 @@
+"""Files of a store in a local folder: written whole or not at all, listed, and removed. No symbolic link is followed.
+
+A link that somebody puts into the folder would lead a write or a clean-up out of it. The folder itself may be one.
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from rerank_core.errors import SettingsError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def write(root: str, path: str, content: pa.Buffer) -> None:
+    """Write a file below the root, whole or not at all; it is there after a power cut, too.
+
+    Raises SettingsError if a link is in the way.
+    """
+    above = Path(root)
+    for part in path.split("/")[:-1]:
+        above /= part
+        if above.is_symlink():
+            raise _link(root, str(above))
+    replace(Path(root) / path, content)
+
+
+def replace(target: Path, content: pa.Buffer) -> None:
+    """Write a file and the folders above it; a file of that name is replaced in one step."""
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            _make_folder(target.parent)
+            stream = draft.open("xb")
+        except FileNotFoundError:  # a clean-up has just removed the folder, which was empty
+            _make_folder(target.parent)
+            stream = draft.open("xb")
+        with stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    flush_names(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    flush_names(folder.parent)
+
+
+def flush_names(folder: Path) -> None:
+    """Flush the names in a folder, so that files that were made or renamed are there after a power cut, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def listed(root: str, folder: str) -> Iterator[tuple[str, int, datetime, bool]]:
+    """Path, bytes, time of change, and whether it is a link, of every file and link below a folder.
+
+    Raises SettingsError if a link leads to the folder.
+    """
+    parts = [part for part in folder.split("/") if part]
+    with suppress(FileNotFoundError), _opened(root, parts) as handles:
+        for below, folders, names, handle in os.fwalk(dir_fd=handles[-1], onerror=_refused):
+            inside = [*parts, *Path(below).parts]
+            for name in (*names, *folders):
+                try:
+                    status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                except FileNotFoundError:  # removed meanwhile
+                    continue
+                is_link = stat.S_ISLNK(status.st_mode)
+                if is_link or stat.S_ISREG(status.st_mode):
+                    changed = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield "/".join([*inside, name]), status.st_size, changed, is_link
+
+
+def _refused(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def remove(root: str, path: str) -> None:
+    """Remove a file, and the folders above it, up to the root, as far as they are empty.
+
+    Raises FileNotFoundError if it is gone, SettingsError if a link is in the way.
+    """
+    *folders, name = path.split("/")
+    with _opened(root, folders) as handles:
+        os.unlink(name, dir_fd=handles[-1])
+        with suppress(OSError):  # a folder has files, or another clean-up was quicker
+            for folder, above in zip(reversed(folders), reversed(handles[:-1]), strict=True):
+                os.rmdir(folder, dir_fd=above)
+
+
+@contextmanager
+def _opened(root: str, parts: Sequence[str]) -> Iterator[list[int]]:
+    """Handles of the root and of each folder on the way down, which stay right whatever becomes of their names.
+
+    Raises FileNotFoundError if one is not there, SettingsError if one below the root is a link.
+    """
+    handles: list[int] = []
+    try:
+        handles.append(os.open(root or "/", _FOLDER))
+        for place, part in enumerate(parts, start=1):
+            try:
+                handles.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=handles[-1]))
+            except NotADirectoryError:  # so Linux says of a link, too
+                raise _link(root, "/".join([root, *parts[:place]])) from None
+        yield handles
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _link(root: str, path: str) -> SettingsError:
+    return SettingsError(
+        f"{path} is a symbolic link, or no folder; the store at {root} follows no link: put a folder or a mount there, or make"
+        " the place that it leads to the store (RERANK_STORE_URL)"
+    )

@@ -1,0 +1,58 @@
+"""The texts of pairs, for models that read queries and documents by themselves: each text once, however many pairs it is in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from rerank_core.storage import database as db
+from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.languages import UNKNOWN
+
+CHUNK = 10_000  # pairs whose vectors are in memory at once
+
+
+@dataclass(frozen=True)
+class PairTexts:
+    """Queries and documents in the order of their ids, and where each pair finds its own."""
+
+    query_ids: list[int]
+    queries: list[tuple[str, str]]  # instruction, query
+    document_ids: list[int]
+    documents: list[str]  # "" for a document that was forgotten
+    langs: list[str]  # of the documents
+    query_places: Ids  # of each pair
+    document_places: Ids
+
+    def cosines(
+        self, queries: npt.NDArray[np.floating], documents: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.float32]:
+        """The inner product of each pair's vectors. The vectors are rows in the order of `queries` and `documents`."""
+        found = np.zeros(len(self.query_places), dtype=np.float32)
+        for start in range(0, len(found), CHUNK):
+            part = slice(start, start + CHUNK)
+            left = queries[self.query_places[part]].astype(np.float32)
+            right = documents[self.document_places[part]].astype(np.float32)
+            found[part] = np.einsum("ij,ij->i", left, right)
+        return found
+
+
+def read_pair_texts(connection: Connection, pairs: pa.Table) -> PairTexts:
+    """The texts of these pairs, which have the columns query_id and document_id."""
+    query_ids, query_places = np.unique(pairs.column("query_id").to_numpy(), return_inverse=True)
+    document_ids, document_places = np.unique(pairs.column("document_id").to_numpy(), return_inverse=True)
+    queries = db.rows(connection, "pair_texts.queries", query_ids=query_ids.tolist())
+    documents = db.rows(connection, "pair_texts.documents", document_ids=document_ids.tolist())
+    by_id = {row["document_id"]: (row["text"], row["lang"]) for row in documents}
+    found = [by_id.get(document_id, ("", UNKNOWN)) for document_id in document_ids.tolist()]
+    return PairTexts(
+        query_ids=query_ids.tolist(),
+        queries=[(row["instruction"], row["query"]) for row in queries],
+        document_ids=document_ids.tolist(),
+        documents=[text for text, _ in found],
+        langs=[lang for _, lang in found],
+        query_places=query_places,
+        document_places=document_places,
+    )

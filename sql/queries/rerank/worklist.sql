@@ -1,7 +1,0 @@
--- name: queries
--- The queries of a worklist, as they reach the model.
-SELECT query_id, instruction, query FROM rerank.query WHERE query_id = ANY(CAST(:query_ids AS bigint[])) ORDER BY query_id
-
--- name: documents
--- The documents of a worklist, as they reach the model.
-SELECT document_id, text FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id
