@@ -1,6 +1,7 @@
 """Veto: why two similar texts are two stories. Pure functions.
 
-Both bodies are laid side by side, word by word. A *place* is what they say otherwise between the same words. Two texts are two stories if one of these holds:
+Both bodies are laid side by side, word by word. A *place* is what they say otherwise between the same words. Two texts are
+two stories if one of these holds:
 
 | veto | if |
 |---|---|
@@ -11,9 +12,9 @@ Both bodies are laid side by side, word by word. A *place* is what they say othe
 | `negation` | at one place, or in two titles of one form, one text alone has a negation |
 | `outcome` | the bodies differ at one place only, and there each has a word that the other text lacks |
 
-What one text alone tells is no veto: a credit, a byline, a paragraph that the other text leaves out. What is before the
-first words that both bodies share is no veto if it is a byline, and what is behind the last of them is none: there, each
-paper names itself.
+What one text alone tells is no veto: a credit, a byline, a paragraph that the other text leaves out. Bylines and datelines
+of both texts are no veto either (story.py), nor is what follows behind the last sentence that both texts have in common:
+there, each paper names itself.
 """
 
 from bisect import bisect_left
