@@ -102,15 +102,16 @@ class Marks:
     title: tuple[str, ...] = ()  # figures and dates of the title, in their order
     figures: frozenset[str] = frozenset()  # figures and dates of the whole text
 
-    def contradict(self, other: "Marks") -> bool:
-        """Whether the two texts cannot be prints of one story.
+    def contradict(self, other: "Marks", *, same_form: bool = True) -> bool:
+        """Whether the two texts cannot be prints of one story. `same_form`: their titles are much the same.
 
         They cannot if their issue marks differ, or if each has figures that the other lacks. Figures are compared in
         the title, in their order, and in the whole text, in any order. Figures that only one text has contradict
-        nothing: the other text may have left out their paragraph.
+        nothing: the other text may have left out their paragraph. Issue marks that only one title has contradict
+        nothing if the other is another headline.
         """
         return (
-            self.issue != other.issue
+            (self.issue != other.issue and (same_form or bool(self.issue and other.issue)))
             or not (_within(self.title, other.title) or _within(other.title, self.title))
             or not (self.figures <= other.figures or other.figures <= self.figures)
         )

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from rerank_core.prepare import shingles
 from rerank_core.prepare.story import Story
-from rerank_core.prepare.terms import folded, simplified
+from rerank_core.prepare.terms import folded
 from rerank_core.prepare.veto import veto
 
 PLACES = 128  # of a signature; the standard error of the estimate is 0.035 at a similarity of 0.8
@@ -52,10 +52,7 @@ Indices = npt.NDArray[np.int64]
 
 def signature(text: str, *, lang: str) -> npt.NDArray[np.uint32] | None:
     """The MinHash of a document's text: uint32, shape (PLACES,). None if it has fewer than LEAST_SHINGLES shingles."""
-    text = folded(text)
-    if lang != "ja":
-        text = simplified(text)
-    words = shingles.words(text)
+    words = shingles.words(shingles.one_script(folded(text), lang=lang))
     hashes = np.unique(shingles.shingles(words, shingles.length_of(words)))
     if len(hashes) < LEAST_SHINGLES:
         return None

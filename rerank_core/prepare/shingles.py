@@ -36,9 +36,15 @@ _SIGN = regex.compile(f"[{_SIGNS}]", regex.VERSION1)
 
 
 def comparable(text: str, *, lang: str) -> str:
-    """The text in NFKC, and in simplified characters unless it is Japanese. It keeps its case."""
-    text = unicodedata.normalize("NFKC", text)
-    return text if lang == "ja" else simplified(text)
+    """The text in NFKC and in one Chinese script. It keeps its case."""
+    return one_script(unicodedata.normalize("NFKC", text), lang=lang)
+
+
+def one_script(text: str, *, lang: str) -> str:
+    """The text in simplified characters; unchanged if it is Japanese."""
+    return (
+        text if lang == "ja" else simplified(text).replace("著", "着")
+    )  # both are simplified, one is of Taiwan
 
 
 def words(text: str) -> list[str]:

@@ -34,6 +34,7 @@ NOUN_CAPITALS = ("de", "lb")  # languages in which every noun has a capital
 OPENING = 3  # lines of a body in which a byline or a dateline may be
 BYLINE = 8  # words of a byline, at most
 DATELINE = 12  # words of a dateline, at most
+BRACKET = 5  # words of a dateline before its bracket
 LONGEST_WORD = 20  # characters of a Chinese word
 FRAME = 20  # shingles at either end of a body that may be a credit
 
@@ -44,7 +45,8 @@ _BREAK = regex.compile(
     r"[.!?…:;|\n()（）\[\]【】。！？।]|\s[-–—]|[-–—]\s"
 )  # a sentence, or part of it, ends before it
 _ENDED = regex.compile(r"[.!?…。！？।]")  # a sentence ends with it
-_DATELINE = regex.compile(r"[)）】\]]|\s[-–—]|[-–—]\s")  # a dateline ends with it
+_OPENED, _CLOSED = regex.compile(r"[(（【\[]"), regex.compile(r"[)）】\]]")
+_DASH = regex.compile(r"\s[-–—]|[-–—]\s")  # a dateline ends with it
 _CHINESE_DATELINE = "电讯"  # 新华社北京10月8日电, 本报讯
 _TIME = regex.compile("[今昨明前后当][天日晚晨早]|[上下中]午|凌晨|傍晚|深夜|晚间|早上|晚上|近日|日前")
 _ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\u0300-\u036f]+")
@@ -146,13 +148,13 @@ class Story:
 
     def title_names(self, place: Place) -> set[str]:
         """The names at a place of the title. If only some words of the title have a capital, its first may be a name."""
-        if not self._is_cased or self._is_capital_title:
+        if not self._is_cased or self.has_capital_title:
             return self.names(place)
         capital = (at for at in range(*place) if self._capital[at])
         return {self.forms[at] for at in capital if _says_something(self.words[at])}
 
     @cached_property
-    def _is_capital_title(self) -> bool:
+    def has_capital_title(self) -> bool:
         """Whether every long word of the title has a capital: then a capital tells nothing. In German, nouns have one."""
         length = 0 if self.lang in NOUN_CAPITALS else 3
         return all(self._capital[at] for at in range(self.body) if len(self.words[at]) > length)
@@ -192,16 +194,23 @@ class Story:
             is_sentence = behind == len(gaps) or _ENDED.search(gaps[behind])
             if not is_sentence and weight(self.words[first:behind]) <= BYLINE:
                 found.update(range(first, behind))
-                continue
-            for at in range(first + 1, behind):
-                if weight(self.words[first:at]) > DATELINE:
-                    break
-                ends = _DATELINE.search(gaps[at])
-                if ends or (gaps[at] and self.words[at - 1] in _CHINESE_DATELINE):
-                    found.update(range(first, at))
-                if ends:
-                    break
+            found.update(range(first, self._end_of_dateline(first, behind)))
         return frozenset(found)
+
+    def _end_of_dateline(self, first: int, behind: int) -> int:
+        """Where the dateline ends with which a line begins; where it begins, if it is none."""
+        end, is_open = first, False
+        for at in range(first + 1, behind):
+            length = weight(self.words[first:at])
+            gap = self._gaps[at]
+            if length > DATELINE:
+                break
+            if gap and self.words[at - 1] in _CHINESE_DATELINE:
+                end = at
+            is_open |= bool(_OPENED.search(gap)) and (length <= BRACKET or end == at)
+            if _DASH.search(gap) or (is_open and _CLOSED.search(gap)):
+                return at
+        return end
 
     def _told(self, place: Place) -> Iterator[int]:
         """The words at a place that are in no credit."""
@@ -213,7 +222,7 @@ class Story:
     @cached_property
     def _capitalised(self) -> set[str]:
         """The words that have a capital within a sentence."""
-        first = self.body if self._is_capital_title else 0
+        first = self.body if self.has_capital_title else 0
         capital = (at for at in range(first, len(self.words)) if self._capital[at])
         return {self.forms[at] for at in capital if not self._opens[at]}
 

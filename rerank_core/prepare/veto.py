@@ -1,6 +1,7 @@
 """Veto: why two similar texts are two stories. Pure functions.
 
-Both bodies are laid side by side, word by word. A *place* is what they say otherwise between the same words. Two texts are two stories if one of these holds:
+Both bodies are laid side by side, word by word. A *place* is what they say otherwise between the same words. Two texts are
+two stories if one of these holds:
 
 | veto | if |
 |---|---|
@@ -11,13 +12,13 @@ Both bodies are laid side by side, word by word. A *place* is what they say othe
 | `negation` | at one place, or in two titles of one form, one text alone has a negation |
 | `outcome` | the bodies differ at one place only, and there each has a word that the other text lacks |
 
-What one text alone tells is no veto: a credit, a byline, a paragraph that the other text leaves out. What is before the
-first words that both bodies share is no veto if it is a byline, and what is behind the last of them is none: there, each
-paper names itself.
+What one text alone tells is no veto: a credit, a byline, a paragraph that the other text leaves out. Bylines and datelines
+of both texts are no veto either (story.py), nor is what follows behind the last sentence that both texts have in common:
+there, each paper names itself.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import product
 
@@ -45,23 +46,24 @@ _DAYS = frozenset(
 
 def veto(one: Story, other: Story) -> str | None:
     """Why the two similar texts are two stories; None: they print one story."""
-    if one.marks.contradict(other.marks):
-        return "marks"
-    return _veto_of_titles(one, other) or _veto_of_places(one, other)
-
-
-def _veto_of_titles(one: Story, other: Story) -> str | None:
-    if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
-        return "titles"
     here_form, there_form = (story.forms[slice(*story.title)] for story in (one, other))
     matcher = SequenceMatcher(None, here_form, there_form, autojunk=False)
-    if matcher.ratio() < ONE_FORM:
-        return None
+    same_form = matcher.ratio() >= ONE_FORM
+    if one.marks.contradict(other.marks, same_form=same_form):
+        return "marks"
+    if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
+        return "titles"
     changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+    return (_veto_of_titles(one, other, changed) if same_form else None) or _veto_of_places(one, other)
+
+
+def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Place]]) -> str | None:
+    """The veto of two titles of one form, which differ at these places."""
     for here, there in changed:
         if other.lacks(one.title_names(here)) and one.lacks(other.title_names(there)):
             return "titles"
-        if len(changed) == 1 and _has_another_outcome(one, here, other, there):
+        hides_names = one.has_capital_title and other.has_capital_title
+        if hides_names and len(changed) == 1 and _has_another_outcome(one, here, other, there):
             return "titles"
     denied, affirmed = one.negations(one.title), other.negations(other.title)
     is_else_the_same = not (one.title_words ^ other.title_words) - denied - affirmed

@@ -120,8 +120,15 @@ def test_meetings_under_one_title_on_other_days_do_not_merge() -> None:
     assert leaders(*found) == [0, 1, 2, 3]
 
 
+def test_another_headline_without_the_issue_mark_of_the_first_is_no_other_issue() -> None:
+    first = meeting("10月8日", title="国务院第12次常务会议召开")
+    assert leaders(first, meeting("10月8日", title="农村公路建设迎来新部署")) == [0, 0]
+    assert leaders(first, meeting("10月8日", title="国务院第13次常务会议召开")) == [0, 1]
+    assert leaders(first, meeting("10月8日", title="国务院常务会议召开")) == [0, 1], "one form, one mark"
+
+
 def test_control_without_the_veto_these_meetings_merge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Marks, "contradict", lambda one, other: False)
+    monkeypatch.setattr(Marks, "contradict", lambda one, other, **how: False)
     assert leaders(*(meeting(date) for date in ("10月8日", "10月18日", "11月8日"))) == [0, 0, 0]
 
 

@@ -289,6 +289,8 @@ def test_credits_at_the_end_keep_nothing_apart() -> None:
     ("one", "other"),
     [
         ("Bridge over the Lys opens at last", "New bridge eases traffic"),
+        ("Bridge over the Lys opens at last", "Bridge over the Lys unveiled at last"),
+        ("New bridge opens, says agency", "New bridge opens, says courier"),
         ("BRIDGE OVER THE LYS OPENS AT LAST", "MAYOR SHUTS FERRY, HAILS NEW ERA"),
         ("Bridge Over the Lys Opens at Last", "Lys Bridge Finally Opened by Mayor"),
         ("No Ferry From Monday as Bridge Opens", "Bridge Opens on Monday, Ferry Ends"),
