@@ -62,6 +62,11 @@ class AirflowSettings(BaseSettings):
     max_retry_minutes: float = Field(
         default=10.0, gt=0, description="Longest pause between two tries; the pause doubles each time."
     )
+    stage_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        description="A try of any other task is ended after this long, and tried again; a stage goes on from what it has committed.",
+    )
     scoring_grace_minutes: float = Field(
         default=15.0,
         gt=0,

@@ -111,7 +111,15 @@ class Settings(BaseSettings):
     )
     prepare_workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None,
-        description="Processes that prepare more than 400 revisions side by side; none: one a core, at most 4. 1: the task alone.",
+        description="Helper processes that prepare more than 400 revisions side by side; none: one a core, at most 4.",
+    )
+    prepare_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        default=10.0,
+        description="Processor time that the preparation of one article may take; an article that takes more goes to quarantine.",
+    )
+    prepare_mib: Annotated[int, Field(ge=128, le=65_536)] = Field(
+        default=1024,
+        description="Memory that the preparation of one article may take; an article that takes more goes to quarantine.",
     )
     light_order: Literal["bm25", "embeddings"] = Field(
         default="bm25",

@@ -1,21 +1,13 @@
-"""Trace: what each step of prepare does to one article, line by line.
-
-The steps are taken again on the raw text, with the current settings. Nothing is stored. `Preparation.is_stored` says
-whether the steps still make the document that the article has.
-"""
+"""Trace: what each step of prepare does to one article, line by line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from rerank_core.errors import InputError, RerankError
+from rerank_core.errors import RerankError
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
 from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
 from rerank_core.prepare.fragment import letters
-from rerank_core.prepare.prepare import cleaning_of
-from rerank_core.settings import Settings
-from rerank_core.storage import database as db
-from rerank_core.storage.database import Database
 
 MAX_CHANGES = 12  # lines that are shown for one step and field
 CONTEXT = 24  # characters that are shown on either side of a change within a line
@@ -27,47 +19,6 @@ class Step:
 
     name: str
     did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How an article became a document."""
-
-    number: int  # of the latest revision
-    claimed_by: int  # id of the run that claimed the revision
-    raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
-    steps: tuple[Step, ...]  # empty if the raw text is past retention
-    document_id: int | None  # None if the revision is in quarantine, or not prepared yet
-    text: str | None  # of the document
-    is_stored: bool  # the steps make the text that is stored
-
-
-def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
-    """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
-    with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "trace.steps", pipeline=settings.pipeline, article_id=article_id)
-    if row is None:
-        raise InputError(
-            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
-            " next run, which claims new articles"
-        )
-    raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
-    steps, digest = trace(
-        title=row["title"],
-        summary=row["summary"],
-        body=row["body"],
-        lang=row["lang"],
-        cleaning=cleaning_of(settings),
-    )
-    return Preparation(
-        number=row["number"],
-        claimed_by=row["run_id"],
-        raw=raw,
-        steps=steps if row["has_raw"] else (),
-        document_id=row["document_id"],
-        text=row["text"],
-        is_stored=row["document_id"] is not None and bytes(row["digest"]) == digest,
-    )
 
 
 def trace(

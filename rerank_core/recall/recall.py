@@ -167,6 +167,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
         ledger.ensure_months(connection, pc.unique(pairs.column("month")).to_pylist())
+        db.execute(connection, "recall.thaw", run_id=run.run_id)
         db.execute(
             connection,
             "recall.freeze",
@@ -177,6 +178,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             pairs_path=pairs_file.path,
             pairs_sha256=pairs_file.sha256,
             recall=strategy,
+            early=not run.prepared,
         )
         for part in parts:
             db.execute(
