@@ -58,18 +58,18 @@ def ranking_dag(pipeline: str) -> DAG:
         params=FORM,
         default_args=task_args(pipeline),
     ) as dag:
-        # No deadline covers what comes before the run is opened, so this task ends early.
+        # No deadline covers the doctor, so it has little time.
         doctor = DoctorOperator(
             task_id="doctor", pipeline=pipeline, execution_timeout=timedelta(minutes=DOCTOR_MINUTES)
         )
-        extract = StageOperator(task_id="extract", pipeline=pipeline)
-        prepare = StageOperator(task_id="prepare", pipeline=pipeline)
         page_deadline = PageDeadlineOperator(
             task_id="page_deadline",
             pipeline=pipeline,
             weight_rule="absolute",
             priority_weight=FIRST,  # no crowd of other tasks delays it
         )
+        extract = StageOperator(task_id="extract", pipeline=pipeline)
+        prepare = StageOperator(task_id="prepare", pipeline=pipeline)
         embed = EmbedOperator(task_id="embed", pipeline=pipeline, **embedding_args(pipeline))
         recall = RecallOperator(task_id="recall", pipeline=pipeline, trigger_rule="all_done_min_one_success")
         rerank = RerankOperator.partial(

@@ -42,7 +42,7 @@ class Helper:
     def __init__(self, *, without: list[str], rules: str | None, mib: int) -> None:
         self.cleaning = Cleaning(without=frozenset(without), rules=None if rules is None else Path(rules))
         self._bytes = mib << 20
-        self._resident = 0  # what `VmPeak` was last looked at for: a look takes as long as many an article
+        self._resident = 0  # VmPeak is looked at only if this has grown: a look takes a while
         self._load("pages")
 
     def answer(self, question: bytes) -> bytes:
@@ -56,7 +56,7 @@ class Helper:
         except MemoryError:
             os._exit(TOO_LARGE)
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if resident != self._resident and _memory("VmPeak") - self._own > FULL * self._bytes:
+        if resident > self._resident and _memory("VmPeak") > max(self._peak, self._own + FULL * self._bytes):
             os._exit(TOO_LARGE)
         self._resident = resident
         return answered
@@ -67,7 +67,7 @@ class Helper:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         with suppress(Exception):  # a fault in the rules is told with each article
             to_document(title=None, summary=None, body=SAMPLES[sample], lang=None, cleaning=self.cleaning)
-        self._own = _memory("VmSize")
+        self._own, self._peak = _memory("VmSize"), _memory("VmPeak")
         resource.setrlimit(resource.RLIMIT_AS, (self._own + self._bytes, hard))
         return {}
 

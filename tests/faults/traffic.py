@@ -113,15 +113,15 @@ def _undo(connection: Any, rng: random.Random, ids: list[str], article_id: str) 
     connection.rollback()
 
 
-def add(dsn: str, rng: random.Random, articles: int) -> None:
-    """New articles, so that there is something to claim and to score."""
+def add(dsn: str, rng: random.Random, articles: int, *, title: str = "") -> None:
+    """New articles, so that there is something to claim and to score; their titles begin with this."""
     with closing(psycopg2.connect(dsn, application_name="fire")) as connection, connection.cursor() as cursor:
         for _ in range(articles):
             subject = rng.choice(SUBJECTS)
             name = f"{subject} {rng.getrandbits(40):x}"
             cursor.execute(
                 "INSERT INTO rerank.article (article_id, title, body, lang) VALUES (%s, %s, %s, 'en')",
-                (name, name, text_of(rng, subject)),
+                (name, title + name, text_of(rng, subject)),
             )
         connection.commit()
 

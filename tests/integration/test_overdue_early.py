@@ -10,9 +10,11 @@ import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
 from rerank_core import pipeline
+from rerank_core.cli.pages import print_page
 from rerank_core.errors import OverdueError
 from rerank_core.prepare import prepare
 from rerank_core.records import Run
+from rerank_core.settings import settings
 
 
 @pytest.fixture
@@ -179,6 +181,20 @@ class TestNothingIsPrepared:
         assert latest["overdue_since"] is not None
         assert latest["publication_id"] == before.publication_id
         assert room.page() == ["solar 1"]
+
+    def test_rerank_show_says_so(
+        self, room: Newsroom, stuck: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in ("database_url", "store_url"):
+            monkeypatch.setenv(f"RERANK_{name.upper()}", getattr(room.settings, name))
+        settings.cache_clear()
+        print_page("news")
+        assert "newer page" not in capsys.readouterr().out
+        with pytest.raises(OverdueError):
+            late(room, stuck)
+        print_page("news")
+        assert "a newer page has been due since" in capsys.readouterr().out
+        settings.cache_clear()
 
     def test_it_is_said_until_a_newer_page_is_out(self, room: Newsroom, stuck: Run, store_url: str) -> None:
         with pytest.raises(OverdueError):

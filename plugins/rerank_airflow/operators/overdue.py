@@ -51,7 +51,7 @@ class PageDeadlineOperator(TriggerDagRunOperator):
         super().execute(context)
 
     def open_run(self, context: Mapping[str, Any]) -> Any:
-        """The run of the dag run: its first stage may not have begun yet, and may never begin."""
+        """The run of the dag run, opened here if no other task has come so far."""
         from rerank_core import pipeline
 
         settings = settings_of(self.pipeline)
