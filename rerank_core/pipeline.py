@@ -339,7 +339,6 @@ def _log_failure(error: Exception, message: str) -> None:
 @contextmanager
 def _page_deadline(resources: Resources, run: Run) -> Iterator[None]:
     """Publish the run from a thread if its page is late; what the body publishes later is the run's next version."""
-
     over = Event()
 
     def publish_late() -> None:

@@ -68,7 +68,10 @@ class Helper:
         with suppress(Exception):  # a fault in the rules is told with each article
             to_document(title=None, summary=None, body=SAMPLES[sample], lang=None, cleaning=self.cleaning)
         self._own, self._peak = _memory("VmSize"), _memory("VmPeak")
-        resource.setrlimit(resource.RLIMIT_AS, (self._own + self._bytes, hard))
+        limit = self._own + self._bytes
+        resource.setrlimit(
+            resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+        )
         return {}
 
     def _prepared(

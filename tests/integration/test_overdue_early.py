@@ -215,6 +215,15 @@ class TestNothingIsPrepared:
         with pytest.raises(OverdueError):
             late(room, room.open("k"))
 
+    def test_a_run_without_new_articles_needs_no_prepare_for_its_page(self, room: Newsroom) -> None:
+        room.follow("solar")
+        room.add("solar 1")
+        room.run("before")
+        published = late(room, room.until("prepare", "k"))
+        assert published is not None
+        assert published["is_current"]
+        assert room.page() == ["solar 1"]
+
     def test_an_older_runs_page_is_not_missed(self, room: Newsroom) -> None:
         room.follow("solar")
         room.add("solar 1")

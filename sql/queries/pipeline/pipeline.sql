@@ -14,11 +14,12 @@ SELECT r.published_at IS NOT NULL
                OR EXISTS (SELECT FROM rerank.pointer c JOIN rerank.publication p USING (publication_id)
                           WHERE c.pipeline = r.pipeline AND p.as_of > r.until)) AS published,
        r.prepared_at IS NOT NULL AS prepared,
-       r.claimed_at IS NOT NULL AND EXISTS (
-           SELECT FROM rerank.revision v
+       r.claimed_at IS NOT NULL AND COALESCE((
+           SELECT bool_or(v.document_id IS NOT NULL OR q.revision_id IS NOT NULL)
+           FROM rerank.revision v
            JOIN rerank.run u USING (run_id)
-           WHERE v.document_id IS NOT NULL
-             AND (u.run_id = r.run_id OR u.pipeline = r.pipeline AND u.published_at IS NULL AND u.until <= r.until)) AS begun,
+           LEFT JOIN rerank.quarantine q ON q.revision_id = v.revision_id AND q.stage = 'prepare'
+           WHERE u.run_id = r.run_id OR u.pipeline = r.pipeline AND u.published_at IS NULL AND u.until <= r.until), true) AS begun,
        CASE WHEN r.prepared_at IS NULL THEN r.fence ELSE taken.fence END AS fence
 FROM rerank.run r
 LEFT JOIN taken USING (run_id)
