@@ -12,7 +12,6 @@ from random import Random
 
 from faults import attempt, traffic
 from faults.conductor import Conductor
-from faults.pathology import SICK
 from faults.points import Order
 from faults.stub import PAIRS_PER_CHUNK
 from faults.world import TOPICS, Fire, Running, World
@@ -20,7 +19,7 @@ from rerank_core.storage import database, topics
 
 STRIKES = ("kill", "terminate", "freeze", "cut off", "database crash", "disk full", "topic edit")
 FENCED = ("extract", "prepare", "recall", "degrade", "publish")
-QUARANTINED = "SELECT FROM rerank.quarantine WHERE reason LIKE 'too_slow: %'"
+QUARANTINED = "SELECT 1 FROM rerank.quarantine WHERE reason LIKE 'too_slow: %'"
 SICK_ARTICLES = 12
 # One article may take this long, in these scenarios, and a page is due so soon: preparing the sick ones takes longer.
 SICK_SETTINGS = {"prepare_seconds": 0.4}
@@ -64,7 +63,7 @@ class Assault:
         """Place every order, and every article that is one, before the first try starts."""
         for fault in self.faults:
             if fault.kind == "pathological article":
-                traffic.add(self.world.dsn, Random(0), SICK_ARTICLES, title=f"{SICK} ")
+                traffic.add(self.world.dsn, Random(0), SICK_ARTICLES, title=f"{traffic.SICK} ")
             order = Order.give(self.world.orders, fault.point) if fault.point else None
             thread = threading.Thread(target=self._deliver, args=(fault, order), daemon=True)
             self._threads.append(thread)

@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from faults.traffic import SICK
 from rerank_core.prepare import helper
-
-SICK = "pathological"
 
 
 def install() -> None:

@@ -32,6 +32,7 @@ WORDS = (
     " anchor basket cradle dagger ember falcon goblet hammer ivory jacket kernel locket magnet nectar opal"
 ).split()
 SUBJECTS = ("solar", "wind", "rain")
+SICK = "pathological"  # the first word of a title whose article no helper comes to an end with: nobody edits or reprints it
 
 
 def text_of(rng: random.Random, subject: str, *, words: int = 46) -> str:
@@ -128,7 +129,9 @@ def add(dsn: str, rng: random.Random, articles: int, *, title: str = "") -> None
 
 def _ids(connection: Any) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT article_id FROM rerank.article ORDER BY article_id")
+        cursor.execute(
+            "SELECT article_id FROM rerank.article WHERE title NOT LIKE %s ORDER BY article_id", (f"{SICK}%",)
+        )
         found = [row[0] for row in cursor.fetchall()]
     connection.commit()
     return found
