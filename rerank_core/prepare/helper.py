@@ -15,6 +15,7 @@ import resource
 import signal
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,17 +43,19 @@ class Helper:
     def __init__(self, *, without: list[str], rules: str | None, mib: int) -> None:
         self.cleaning = Cleaning(without=frozenset(without), rules=None if rules is None else Path(rules))
         self._bytes = mib << 20
+        self._does: dict[str, Callable[..., dict[str, Any]]] = {
+            "load": self._load,
+            "prepare": self._prepared,
+            "trace": self._traced,
+        }
         self._resident = 0  # VmPeak is looked at only if this has grown: a look takes a while
         self._load("pages")
 
     def answer(self, question: bytes) -> bytes:
         """The answer to one question, as it is sent. Ends the process if the article takes too much memory."""
         try:
-            asked = json.loads(question)
-            ((what, given),) = asked.items()
-            answered = framed(
-                {"load": self._load, "prepare": self._prepared, "trace": self._traced}[what](**given)
-            )
+            ((what, given),) = json.loads(question).items()
+            answered = framed(self._does[what](**given))
         except MemoryError:
             os._exit(TOO_LARGE)
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

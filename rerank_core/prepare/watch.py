@@ -177,4 +177,4 @@ def _is_whole(answer: bytearray) -> bool:
         raise NoAnswer(
             f"unreadable: its helper answered {max(length, len(answer)):,} bytes, which is no answer"
         )
-    return missing == 0
+    return not missing

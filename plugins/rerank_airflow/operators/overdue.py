@@ -77,7 +77,7 @@ class PublishOverdueOperator(PublishOperator):
             if now - (context["dag_run"].start_date or now) > PATIENCE:
                 raise
             self.log.warning("%s", error)
-            raise AirflowRescheduleException(now + LOOK) from error
+            raise AirflowRescheduleException(now + LOOK) from error  # type: ignore[no-untyped-call]
         if published is None:
             raise AirflowSkipException("the page is out")
         published |= {"as_of": run.window.until.isoformat()}
