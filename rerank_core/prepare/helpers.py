@@ -136,6 +136,7 @@ class Helpers:
         self._every = [_Helper(begin, limits.seconds) for _ in range(number)]
         self._idle: SimpleQueue[_Helper] = SimpleQueue()
         self._threads = ThreadPoolExecutor(number, thread_name_prefix="helper")
+        self._alone = Lock()  # held by an article that no other article may be at work beside
         self._over = False
         for helper in self._every:
             self._idle.put(helper)
@@ -161,8 +162,11 @@ class Helpers:
         helper = self._idle.get()
         try:
             part, due = Outcome(), 0.0
+            questions = (framed({"prepare": raw.article}) for raw in batch)
+            ahead = next(questions, b"")
             for raw in batch:
-                self._add(part, raw, helper)
+                question, ahead = ahead, next(questions, b"")
+                self._add(part, raw, helper, question, ahead)
                 due = due or time.monotonic() + SAVE_SECONDS
                 if time.monotonic() >= due:
                     parts.put(part)
@@ -175,12 +179,11 @@ class Helpers:
         finally:
             self._idle.put(helper)
 
-    def _add(self, part: Outcome, raw: Raw, helper: "_Helper") -> None:
+    def _add(self, part: Outcome, raw: Raw, helper: "_Helper", question: bytes, ahead: bytes) -> None:
         """Prepare one article, and keep what became of it."""
         what = f"article {raw.article_id!r}, revision {raw.revision_id}"
-        article = {"title": raw.title, "summary": raw.summary, "body": raw.body, "lang": raw.lang}
         try:
-            answer = self._ask(helper, {"prepare": article}, Prepared, what)
+            answer = self._ask(helper, question, Prepared, what, ahead=ahead)
         except NoAnswer as reason:
             log.warning("%s goes to quarantine: %s", what, reason)
             answer = Prepared(refused=str(reason))
@@ -189,93 +192,77 @@ class Helpers:
         part.counts.update(answer.counts)
         if answer.document is not None:
             part.documents[raw.revision_id] = answer.document.to_document()
-        else:
-            part.refused[raw.revision_id] = answer.refused or "unreadable: its helper said nothing of it"
+        elif answer.refused is not None:
+            part.refused[raw.revision_id] = answer.refused
 
-    def ask(self, question: dict[str, Any], form: type[Told], *, what: str) -> Told:
-        """The answer to a question about an article. Raises NoAnswer, HelperUnavailable."""
+    def trace(self, article: Mapping[str, str | None]) -> Traced:
+        """What every step does to an article. Raises NoAnswer, HelperUnavailable."""
         helper = self._idle.get()
         try:
-            return self._ask(helper, question, form, what)
+            return self._ask(helper, framed({"trace": dict(article)}), Traced, "the article")
         finally:
             self._idle.put(helper)
 
-    def _ask(self, helper: "_Helper", question: dict[str, Any], form: type[Told], what: str) -> Told:
-        sent = framed(question)
+    def _ask(
+        self, helper: "_Helper", question: bytes, form: type[Told], what: str, *, ahead: bytes = b""
+    ) -> Told:
+        """The answer to a question about an article. Raises NoAnswer if there is none at the second try either."""
         try:
-            with helper.turn:
-                return helper.ask(sent, form)
+            if not helper.has_turn:
+                with self._alone:
+                    """No article is alone now."""
+            with helper:
+                return helper.ask(question, form, ahead=b"" if self._alone.locked() else ahead)
         except NoAnswer as reason:
             if reason.is_certain or self._over:
                 raise
             log.warning("%s: %s; it is tried once more, alone", what, reason)
-        with ExitStack() as turns:
-            for each in self._every:  # in one order, so that no two articles wait for each other
-                turns.enter_context(each.turn)
-            return helper.ask(sent, form)
+        with self._alone, ExitStack() as turns:
+            for each in self._every:
+                turns.enter_context(each)
+            return helper.ask(question, form)
 
 
 class _Helper:
-    """The place of a process. The process starts with the first question, and again with the question after its end."""
+    """The place of a process. The process starts with the first question, and again with the question after its end.
+
+    As a context, it is the helper's turn. The turn goes on after the context while a question is ahead.
+    """
 
     def __init__(self, begin: bytes, seconds: float) -> None:
-        self.turn = Lock()  # held while an article is at work
+        self.has_turn = False
+        self._turn = Lock()
         self._begin = begin
         self._seconds = seconds
         self._process: Watched | None = None
+        self._ahead = b""  # the question that the process has got already
         self._knows_chinese = False
         self._over = False  # no process may live any more
 
-    def ask(self, question: bytes, form: type[Told]) -> Told:
-        """The answer to a question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
+    def __enter__(self) -> None:
+        if not self.has_turn:
+            self._turn.acquire()
+            self.has_turn = True
+
+    def __exit__(self, *raised: object) -> None:
+        if not self._ahead:
+            self.has_turn = False
+            self._turn.release()
+
+    def ask(self, question: bytes, form: type[Told], *, ahead: bytes = b"") -> Told:
+        """The answer to a question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start.
+
+        The question that will be asked next may be sent `ahead`, so that the process does not wait for it.
+        """
         process = self._process or self._started()
-        if not self._knows_chinese and _HAN.search(question):
-            self._told(process, framed({"load": {"sample": "chinese"}}), Ready, START_SECONDS)
-            self._knows_chinese = True
-        return self._told(process, question, form, self._seconds)
-
-    def _told(self, process: Watched, message: bytes, form: type[Told], seconds: float) -> Told:
-        """What the process answers to a message. If that is nothing or breaks its form, the process is ended."""
-        try:
-            return form.model_validate_json(process.ask(message, seconds=seconds))
-        except ValidationError as error:
-            self.end()
-            raise NoAnswer(f"unreadable: its helper's answer has {error.error_count()} faults") from None
-        except BaseException:
-            self.end()
-            raise
-
-    def _started(self) -> Watched:
-        self._knows_chinese = False
-        why = said = ""
-        for _ in range(STARTS):
-            if self._over:
-                break
-            try:
-                self._process = process = Watched()
-            except OSError as error:
-                why = str(error)
-                continue
-            if self._over:  # `kill` was called before there was a process
-                break
-            try:
-                self._told(process, self._begin, Ready, START_SECONDS)
-            except NoAnswer as error:
-                why, said = str(error).split(":")[-1].strip(), process.said
-            else:
-                return process
-        raise HelperUnavailable(
-            f"no helper of prepare can start: {why}; {said}; see whether this host has memory left"
-        )
-
-    def kill(self) -> None:
-        """Kill the process at once, and any process that starts after this call."""
-        self._over = True
-        if (process := self._process) is not None:
-            process.kill()
-
-    def end(self) -> None:
-        """Kill the process and let go of it. Only for a helper that no thread is asking."""
-        if self._process is not None:
-            self._process.end()
-        self._process = None
+        if not self._ahead:
+            if not self._knows_chinese and _HAN.search(question):
+                self._told(process, framed({"load": {"sample": "chinese"}}), Ready, START_SECONDS)
+                self._knows_chinese = True
+            self._ahead = question
+            self._tell(process, question)
+        self._ahead = b""
+        if ahead and (self._knows_chinese or not _HAN.search(ahead)):
+            self._tell(process, ahead)
+            self._ahead = ahead
+        return self._heard(process, form, self._seconds)

@@ -56,44 +56,63 @@ class Watched:
             os.set_blocking(descriptor, False)
         for descriptor in (self._answers, self._says):
             self._waiting.register(descriptor, select.POLLIN)
-        self._said = b""
+        self._open = 0  # messages without an answer
+        self._unsent, self._answered, self._said = bytearray(), bytearray(), b""
 
     @property
     def said(self) -> str:
         """The end of what the process wrote to its standard error; what cannot be printed is escaped."""
         return ascii(self._said.decode("utf-8", "replace"))
 
-    def ask(self, message: bytes, *, seconds: float) -> bytes:
-        """Send a message, and wait for the body of the answer: at most `seconds` of processor time. Raises NoAnswer."""
+    def tell(self, message: bytes) -> None:
+        """Send a message; what the process does not read at once is sent while it is listened to. Raises NoAnswer."""
+        self._open += 1
+        self._unsent += message
+        self._write()
+
+    def hear(self, *, seconds: float) -> bytes:
+        """The body of the next answer; the process may take `seconds` of processor time from now on. Raises NoAnswer."""
         clock = _Clock(self._process.pid, seconds)
-        unsent, answer = memoryview(message), bytearray()
-        unsent = unsent[self._write(unsent) :]
-        if unsent:
-            self._waiting.register(self._given, select.POLLOUT)
         while True:
             for descriptor, _ in self._waiting.poll(clock.look_milliseconds):
                 if descriptor == self._given:
-                    unsent = unsent[self._write(unsent) :]
-                    if not unsent:
-                        self._waiting.unregister(descriptor)
+                    self._write()
                 elif descriptor == self._answers:
-                    answer += self._read_answer()
+                    self._answered += self._read_answer()
                 elif not self._listen():
                     self._waiting.unregister(descriptor)
-            if _is_whole(answer):
-                if unsent:
-                    raise NoAnswer("unreadable: its helper answered before it was asked")
-                return bytes(answer[LENGTH.size :])
+            if (answer := self._next_answer()) is not None:
+                return answer
             clock.check()
 
-    def _write(self, message: memoryview) -> int:
-        """How many bytes of the message the process took."""
+    def _next_answer(self) -> bytes | None:
+        """The body of the next answer, if it is whole. Raises NoAnswer if what the process sends is no answer."""
+        if len(self._answered) < LENGTH.size:
+            return None
+        (length,) = LENGTH.unpack_from(self._answered)
+        end = LENGTH.size + length
+        if length > MAX_ANSWER or (self._open == 1 and len(self._answered) > end):
+            raise NoAnswer(f"unreadable: its helper sends {max(length, len(self._answered)):,} bytes, which is no answer")
+        if len(self._answered) < end:
+            return None
+        answer = bytes(self._answered[LENGTH.size : end])
+        del self._answered[:end]
+        self._open -= 1
+        return answer
+
+    def _write(self) -> None:
+        """Send as much as the process reads now."""
         try:
-            return os.write(self._given, message)
+            del self._unsent[: os.write(self._given, self._unsent)]
         except BlockingIOError:
-            return 0
+            pass
         except BrokenPipeError:
             raise self._death() from None
+        if self._unsent:
+            self._waiting.register(self._given, select.POLLOUT)
+        else:
+            with suppress(KeyError):  # it was not registered
+                self._waiting.unregister(self._given)
 
     def _read_answer(self) -> bytes:
         part = os.read(self._answers, 1 << 16)
@@ -165,16 +184,3 @@ def _processor_seconds(pid: int) -> float:
         )  # the clock that clock_getcpuclockid(3) gives for a process
     except OSError:
         return 0.0
-
-
-def _is_whole(answer: bytearray) -> bool:
-    """Whether the answer has come to its end. Raises NoAnswer if it breaks its form."""
-    if len(answer) < LENGTH.size:
-        return False
-    (length,) = LENGTH.unpack_from(answer)
-    missing = length + LENGTH.size - len(answer)
-    if length > MAX_ANSWER or missing < 0:
-        raise NoAnswer(
-            f"unreadable: its helper answered {max(length, len(answer)):,} bytes, which is no answer"
-        )
-    return not missing
