@@ -36,7 +36,8 @@ def maintaining_dag(pipeline: str) -> DAG:
         },
         default_args=task_args(pipeline),
     ) as dag:
-        MaintainOperator(task_id="maintain", pipeline=pipeline)
+        # Without a time: a first clean-up may take hours, and delays no page.
+        MaintainOperator(task_id="maintain", pipeline=pipeline, execution_timeout=None)
     return dag
 
 

@@ -1,21 +1,21 @@
-"""Publish the page of a late run, with the scores that exist.
+"""Publish the page of a late run, with what exists of it.
 
 | task | what it does | what it leaves |
 |---|---|---|
-| **publish** | publishes the run with the scores that exist; pairs without a score follow in BM25 order; skipped if the run is published | the page, asset `rankings` |
+| **publish** | publishes the run with what is prepared and scored; pairs without a score follow in BM25 order; skipped if the run is published; while nothing of it is prepared, the page before says that it is overdue, and this task looks again each minute | the page, asset `rankings` |
 | **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records the age of the page and what was scored so far | metrics |
 | **verdict** | does nothing; its state makes the dag run red if the gate made `publish` red | |
 
 The ranking DAG's task `page_deadline` starts a dag run of this DAG for each run. Airflow holds it back for
 `RERANK_PAGE_DEADLINE_MINUTES`. Nothing waits for it, and it needs no slot of the pool `gpu`. In most hours the run is
-published by then. If the scores come later, the ranking DAG publishes the run's next version by itself.
+published by then. If the rest comes later, the ranking DAG publishes the run's next version by itself.
 """
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from rerank_airflow.defaults import overdue_dag_id, task_args
+from rerank_airflow.defaults import FIRST, overdue_dag_id, task_args
 from rerank_airflow.operators.announce import AnnounceOperator
 from rerank_airflow.operators.overdue import ObserveOverdueOperator, PublishOverdueOperator
 from rerank_airflow.settings import pipelines
@@ -40,7 +40,9 @@ def overdue_dag(pipeline: str) -> DAG:
         },
         default_args=task_args(pipeline),
     ) as dag:
-        publish = PublishOverdueOperator(task_id="publish", pipeline=pipeline)
+        publish = PublishOverdueOperator(
+            task_id="publish", pipeline=pipeline, weight_rule="absolute", priority_weight=FIRST
+        )
         announce = AnnounceOperator(task_id="announce", pipeline=pipeline, trigger_rule="all_done")
         observe = ObserveOverdueOperator(task_id="observe", pipeline=pipeline, trigger_rule="all_done")
         verdict = EmptyOperator(task_id="verdict")

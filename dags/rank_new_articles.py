@@ -3,9 +3,9 @@
 | task | what it does | what it leaves |
 |---|---|---|
 | **doctor** | checks database, store, scorer and clock, and says what to do | |
+| **page_deadline** | makes the DAG `publish_overdue_rankings` publish the page if it is late, whatever the other tasks do | |
 | **extract** | claims the article revisions that no run has claimed yet | raw text |
 | **prepare** | turns HTML into clean text; equal texts become one document | documents |
-| **page_deadline** | makes the DAG `publish_overdue_rankings` publish the page if it is late, whatever scoring does | |
 | **embed** | makes the vectors that dense recall compares, in pool `gpu` if the embedder needs a device; does nothing for other strategies | vectors |
 | **recall** | picks each topic's best candidates, and cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
@@ -20,10 +20,12 @@ scores in the ledger, and publishes the same rows as a new version.
 **Trigger** needs no input: the run then ranks up to now. The form can also *approve* a run that the gate has blocked.
 """
 
+from datetime import timedelta
+
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from rerank_airflow.defaults import dag_id, task_args
+from rerank_airflow.defaults import DOCTOR_MINUTES, FIRST, dag_id, task_args
 from rerank_airflow.form import FORM
 from rerank_airflow.operators.announce import AnnounceOperator
 from rerank_airflow.operators.doctor import DoctorOperator
@@ -56,10 +58,18 @@ def ranking_dag(pipeline: str) -> DAG:
         params=FORM,
         default_args=task_args(pipeline),
     ) as dag:
-        doctor = DoctorOperator(task_id="doctor", pipeline=pipeline)
+        # No deadline covers the doctor, so it has little time.
+        doctor = DoctorOperator(
+            task_id="doctor", pipeline=pipeline, execution_timeout=timedelta(minutes=DOCTOR_MINUTES)
+        )
+        page_deadline = PageDeadlineOperator(
+            task_id="page_deadline",
+            pipeline=pipeline,
+            weight_rule="absolute",
+            priority_weight=FIRST,  # no crowd of other tasks delays it
+        )
         extract = StageOperator(task_id="extract", pipeline=pipeline)
         prepare = StageOperator(task_id="prepare", pipeline=pipeline)
-        page_deadline = PageDeadlineOperator(task_id="page_deadline", pipeline=pipeline)
         embed = EmbedOperator(task_id="embed", pipeline=pipeline, **embedding_args(pipeline))
         recall = RecallOperator(task_id="recall", pipeline=pipeline, trigger_rule="all_done_min_one_success")
         rerank = RerankOperator.partial(
@@ -78,7 +88,8 @@ def ranking_dag(pipeline: str) -> DAG:
         observe = ObserveOperator(task_id="observe", pipeline=pipeline, trigger_rule="all_done")
         verdict = EmptyOperator(task_id="verdict")
 
-        doctor >> extract >> prepare >> [page_deadline, embed]
+        doctor >> [page_deadline, extract]
+        extract >> prepare >> embed
         [prepare, embed] >> recall >> rerank  # also if embed failed: words then recall what has no vector
         [recall, rerank] >> degrade  # also if shards failed or there are none, but not if recall failed
         [recall, degrade] >> publish  # also if degrade skipped itself

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from rerank_core.errors import SettingsError
-from rerank_core.settings import Cron, PositiveFloat, Settings, wrong
+from rerank_core.setting_values import Cron, PositiveFloat
+from rerank_core.settings import Settings, wrong
 
 
 class AirflowSettings(BaseSettings):
@@ -73,6 +74,11 @@ class AirflowSettings(BaseSettings):
     )
     max_retry_minutes: float = Field(
         default=10.0, gt=0, description="Longest pause between two tries; the pause doubles each time."
+    )
+    stage_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        description="A try of any other task is ended after this long, and tried again; a stage goes on from what it has committed.",
     )
     scoring_grace_minutes: float = Field(
         default=15.0,

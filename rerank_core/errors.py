@@ -8,6 +8,7 @@
     │   ├── ModelError            the checkpoint is refused or fails its canary
     │   ├── FencedError           a newer try of this run exists: this one must not commit
     │   ├── BlockedError          the gate has blocked the run: a degraded page is published
+    │   ├── OverdueError          the page is due, and nothing of the run is prepared: the page before stays, and says so
     │   └── CorruptError          an artifact is not what was written
     │       └── NoLightOrder      pairs without a score have none of the light order either
     └── RetryableError            a later try may succeed
@@ -15,6 +16,7 @@
         │   └── Locked            another session holds a lock that was waited for
         ├── StoreUnavailable      the artifact store did not answer
         ├── RedisUnavailable      Redis did not answer, or refuses to be written to; no run fails by it
+        ├── HelperUnavailable     no process can be started that articles are prepared in
         └── EngineError           the scoring engine failed and is finished
             └── ChunkFailed       it failed in a step; carries the pairs that were in it (models/base.py)
 
@@ -113,6 +115,10 @@ class BlockedError(PermanentError):
     """The gate has blocked the run; what it publishes until it is approved is degraded."""
 
 
+class OverdueError(PermanentError):
+    """The page is due, and nothing of the run is prepared: the page before stays, and says that it is overdue."""
+
+
 class RetryableError(RerankError):
     """A later try may succeed."""
 
@@ -131,6 +137,10 @@ class StoreUnavailable(RetryableError):
 
 class RedisUnavailable(RetryableError):
     """Redis did not answer, or refuses to be written to."""
+
+
+class HelperUnavailable(RetryableError):
+    """No process can be started that articles are prepared in."""
 
 
 class EngineError(RetryableError):

@@ -10,16 +10,16 @@ A page that is late is published by another process than the one that should sco
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from threading import Timer
+from threading import Event, Thread
 from time import monotonic, sleep
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from sqlalchemy import Connection
 
-from rerank_core.errors import BlockedError, FencedError, InputError, RerankError
+from rerank_core.errors import BlockedError, FencedError, InputError, OverdueError, RerankError
 from rerank_core.extract import extract
 from rerank_core.frontends import followers
 from rerank_core.observe import observe
@@ -41,6 +41,7 @@ STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish
 # A try of a stage that is longer at work than this, and the time for a light order, counts as dead.
 PATIENCE_SECONDS = 600.0
 LOOK_SECONDS = 2.0  # between two looks at a run that is at work by itself
+LATE_LOOK_SECONDS = 10.0  # between two looks at a late run of which nothing is prepared
 
 OnStage = Callable[[str, Mapping[str, Any]], None]
 
@@ -109,20 +110,27 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
 
 
 def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | None:
-    """Publish a run whose page is late with the scores that the ledger has; None if the run is published.
+    """Publish a run whose page is late, with what is prepared and scored of it; None if its page is out, or a newer one.
 
-    The page may be late because a scoring task never starts, waits, hangs or is slow. So this asks nothing of that task, and
-    leaves the run alone while a try of a stage of its own is at work. If such a try begins meanwhile, that try wins. When the
-    scores come after all, the run publishes its next version by itself.
+    The page may be late because a task of the run never starts, waits, hangs or is slow. So this asks nothing of that task:
 
-    Returns what `run_stage` returns for publish; the numbers are kept as those of the stage `overdue`. Raises InputError if
-    the run has not prepared its articles, and what recall, degrade and publish raise.
+    - A run that is prepared is published with the scores that the ledger has. While a try of a stage of its own is at work,
+      that try is waited for.
+    - A run that is still being prepared is published with what is prepared; its own try goes on.
+    - If nothing of it is prepared, the page before stays, and says that a newer page is overdue. Ask again later.
+
+    If a try of the run's own takes the fence meanwhile, that try wins. When the rest comes after all, the run publishes its next
+    version by itself.
+
+    Returns what `run_stage` returns for publish; the numbers are kept as those of the stage `overdue`. Raises OverdueError
+    if there is nothing to publish, InputError if there is no such run, and what recall, degrade and publish raise.
     """
     started = monotonic()
-    patience_seconds = PATIENCE_SECONDS + resources.settings.light_seconds
-    while (fence := _take_overdue_fence(resources.database, run_id, patience_seconds)) is not None:
+    while (late := _take_overdue_fence(resources, run_id)) is not None:
+        fence, prepared = late
         try:
-            with runs.busy(resources.database, run_id, fence):
+            # The run's own try of prepare has the same fence, and stays busy.
+            with runs.busy(resources.database, run_id, fence) if prepared else nullcontext():
                 published = _publish_unscored(resources, run_id, fence)
         except FencedError:
             log.info("run %d goes on by itself", run_id)
@@ -131,10 +139,14 @@ def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | No
     return None
 
 
-def _take_overdue_fence(database: Database, run_id: int, patience_seconds: float) -> int | None:
-    """A fence for a late run, as soon as no try of the run's own is at work; None if the run is published."""
+def _take_overdue_fence(resources: Resources, run_id: int) -> tuple[int, bool] | None:
+    """A fence for a late run, and whether the run is prepared; None if the run is published.
+
+    A run that is prepared is waited for, until no try of its own is at work. Raises OverdueError if nothing is prepared.
+    """
+    patience_seconds = PATIENCE_SECONDS + resources.settings.light_seconds
     while True:
-        with database.transaction() as connection:
+        with resources.database.transaction() as connection:
             row = db.one(
                 connection, "pipeline.take_overdue_fence", run_id=run_id, patience_seconds=patience_seconds
             )
@@ -142,20 +154,37 @@ def _take_overdue_fence(database: Database, run_id: int, patience_seconds: float
             raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
         if row["published"]:
             return None
-        if not row["prepared"]:
-            raise InputError(f"run {run_id} has not prepared its articles: it has nothing to publish yet")
+        if not row["prepared"] and not row["begun"]:
+            _keep_page(resources, run_id)
         if row["fence"] is not None:
-            return int(row["fence"])
+            return int(row["fence"]), bool(row["prepared"])
         log.info("run %d is at work on a stage by itself: waiting", run_id)
         sleep(LOOK_SECONDS)
 
 
+def _keep_page(resources: Resources, run_id: int) -> NoReturn:
+    """Have the page before say that a newer page is overdue. Raises OverdueError."""
+    settings, database = resources.settings, resources.database
+    with database.transaction() as connection:
+        is_first = db.execute(connection, "pipeline.note_overdue", run_id=run_id)
+    if is_first:
+        followers.follow(database=database, store=resources.store, settings=settings)
+    raise OverdueError(
+        f"the page of run {run_id} is due, and none of its articles is prepared: readers keep the page that they have, and"
+        " overdue_since tells them so; see what holds up extract and prepare"
+    )
+
+
 def _publish_unscored(resources: Resources, run_id: int, fence: int) -> publish.Published:
-    """Publish with the scores that the ledger has; a run whose recall waits for vectors is frozen without them."""
-    if not get_run(resources, run_id).frozen:
+    """Publish with what is prepared, and the scores that the ledger has; a run whose recall waits is frozen as it is."""
+    run = get_run(resources, run_id)
+    if not run.prepared:
+        prepare.place_prepared(database=resources.database, settings=resources.settings, run=run, fence=fence)
+    if not run.frozen:
         perform_fenced("recall", resources, get_run(resources, run_id), fence)
     missing = perform_fenced("degrade", resources, get_run(resources, run_id), fence).missing
-    log.warning("run %d is late: it is published without %d scores", run_id, missing)
+    rest = "" if run.prepared else ", and without the articles that are not prepared"
+    log.warning("run %d is late: it is published without %d scores%s", run_id, missing, rest)
     published: publish.Published = perform_fenced("publish", resources, get_run(resources, run_id), fence)
     return published
 
@@ -283,10 +312,9 @@ def run_all(
             on_stage(stage, result)
         return result
 
-    began = monotonic()
-    run_next("extract")
-    run_next("prepare")
-    with _page_deadline(resources, run, began):
+    with _page_deadline(resources, run):
+        run_next("extract")
+        run_next("prepare")
         try:
             run_next("embed")
         except Exception as error:
@@ -313,24 +341,30 @@ def _log_failure(error: Exception, message: str) -> None:
 
 
 @contextmanager
-def _page_deadline(resources: Resources, run: Run, began: float) -> Iterator[None]:
+def _page_deadline(resources: Resources, run: Run) -> Iterator[None]:
     """Publish the run from a thread if its page is late; what the body publishes later is the run's next version."""
+    over = Event()
 
     def publish_late() -> None:
-        try:
-            publish_overdue(resources, run_id=run.run_id)
-        except Exception:
-            log.exception("run %d: its page is late, and could not be published", run.run_id)
+        wait = resources.settings.page_deadline_minutes * 60
+        while not over.wait(wait):
+            try:
+                publish_overdue(resources, run_id=run.run_id)
+                return
+            except OverdueError as error:
+                log.warning("%s", error)
+                wait = LATE_LOOK_SECONDS
+            except Exception as error:
+                _log_failure(error, f"run {run.run_id}: its page is late, and could not be published: %s")
+                return
 
-    minutes = resources.settings.page_deadline_minutes
-    if not minutes:
+    if not resources.settings.page_deadline_minutes:
         yield
         return
-    timer = Timer(max(0.0, began + minutes * 60 - monotonic()), publish_late)
-    timer.daemon = True
-    timer.start()
+    thread = Thread(target=publish_late, name="page deadline", daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        over.set()
+        thread.join()

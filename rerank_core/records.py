@@ -117,6 +117,9 @@ class Run:
     claimed: bool  # its articles are claimed
     prepared: bool  # its documents are prepared
     frozen: bool  # members, candidates, topic versions and scorer are fixed
+    early: bool = (
+        False  # they were fixed for a late page, before all was prepared: once it is, they are fixed again
+    )
 
 
 @dataclass(frozen=True)

@@ -2,68 +2,30 @@
 
 import json
 import os
-import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
 from rerank_core.errors import HIDDEN, SettingsError, shown
+from rerank_core.setting_values import (
+    Cron,
+    MilvusUrl,
+    Model,
+    Positive,
+    PositiveFloat,
+    PostgresUrl,
+    RedisUrl,
+    Relation,
+    Slug,
+)
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
 USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
 DEFAULT_SOURCE = "rerank.source_article"
-SLUG = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-# A name in SQL. What a quoted name may hold ends no quotes, is no placeholder, and ends no $-quoted text.
-_NAME = r'[A-Za-z_][A-Za-z0-9_]*|"[\w .-]+"'
-
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _check_cron(value: str) -> str:
-    from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
-
-    try:
-        if len(value.split()) not in {1, 5}:  # with a field of seconds Airflow would start a run each second
-            raise ValueError
-        croniter(value).get_next()  # the 31st of February is read, and never comes
-    except (ValueError, KeyError):
-        raise ValueError("this is no cron expression of five fields, such as 0 * * * *, or @hourly") from None
-    return value
-
-
-def _check_slug(value: str) -> str:
-    if not re.fullmatch(SLUG, value):
-        raise ValueError("this is not 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit")
-    return value
-
-
-def _check_relation(value: str) -> str:
-    if not re.fullmatch(rf"(?:{_NAME})(?:\.(?:{_NAME}))?", value):
-        raise ValueError(
-            "this is not a view's or table's name of letters a-z, digits and _ that begins with no digit, with or"
-            " without its schema and a dot before it; a name with capitals, blanks or other letters needs double"
-            ' quotes, such as public."Feed"'
-        )
-    return value
-
-
-def relation_names(value: str) -> list[str]:
-    """The names of a relation, as Postgres reads them: without quotes, a name is folded to lower case."""
-    return [name[1:-1] if name.startswith('"') else name.lower() for name in re.findall(_NAME, value)]
-
-
-Cron = Annotated[str, AfterValidator(_check_cron)]
-
-ENCODE = "percent-encode signs such as @, #, ? and / in a password"
-_URLS = {
-    "redis_url": ({"redis", "rediss", "unix"}, "redis://user:password@host:6379/0"),
-    "milvus_url": ({"http", "https", "tcp", "unix"}, "http://user:password@host:19530"),
-}
 
 
 class Settings(BaseSettings):
@@ -73,7 +35,7 @@ class Settings(BaseSettings):
         env_prefix="RERANK_", frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: str = Field(
+    database_url: PostgresUrl = Field(
         default="postgresql+psycopg2://postgres:@localhost:5432/news",
         repr=False,
         description="Postgres that holds the `rerank` schema, as a SQLAlchemy URL.",
@@ -83,15 +45,13 @@ class Settings(BaseSettings):
         repr=False,
         description="Folder of the artifacts, shared by all workers: file:///…, s3://…, gs://… or an absolute path.",
     )
-    pipeline: Annotated[str, AfterValidator(_check_slug)] = Field(
-        default="news", description="Name that topics, runs and pages are kept under."
-    )
-    source_url: str | None = Field(
+    pipeline: Slug = Field(default="news", description="Name that topics, runs and pages are kept under.")
+    source_url: PostgresUrl | None = Field(
         default=None,
         repr=False,
         description="Database that holds the article source, when it is not `database_url`.",
     )
-    source_view: Annotated[str, AfterValidator(_check_relation)] = Field(
+    source_view: Relation = Field(
         default=DEFAULT_SOURCE,
         description='View or table that articles are claimed from, with or without its schema; a name with capitals is quoted: public."Feed".',
     )
@@ -128,13 +88,21 @@ class Settings(BaseSettings):
     )
     prepare_workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None,
-        description="Processes that prepare more than 400 revisions side by side; none: one a core, at most 4. 1: the task alone.",
+        description="Helper processes that prepare more than 400 revisions side by side; none: one a core, at most 4.",
+    )
+    prepare_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        default=10.0,
+        description="Processor time that the preparation of one article may take; an article that takes more goes to quarantine.",
+    )
+    prepare_mib: Annotated[int, Field(ge=128, le=65_536)] = Field(
+        default=1024,
+        description="Memory that the preparation of one article may take; an article that takes more goes to quarantine.",
     )
     light_order: Literal["bm25", "embeddings"] = Field(
         default="bm25",
         description="How pairs that stay unscored are ordered: by words, or by a sentence-embedding model on the CPU.",
     )
-    light_model: str = Field(
+    light_model: Model = Field(
         default="sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
         description="Sentence-embedding checkpoint of that light order: a local folder, a hub name, or use-multilingual.",
     )
@@ -161,16 +129,16 @@ class Settings(BaseSettings):
         default="bm25",
         description="How candidates are found: words, vectors in Postgres or Milvus, words and vectors, or all that is eligible.",
     )
-    embedding_model: str = Field(
+    embedding_model: Model = Field(
         default="Qwen/Qwen3-Embedding-0.6B",
         description="Embedding checkpoint of dense recall: a local folder, a hub name, or use-multilingual, which needs no GPU.",
     )
-    milvus_url: str | None = Field(
+    milvus_url: MilvusUrl | None = Field(
         default=None,
         repr=False,
         description="Milvus that holds the vectors: http://user:password@host:19530, or a file that ends in .db for the embedded one.",
     )
-    redis_url: str | None = Field(
+    redis_url: RedisUrl | None = Field(
         default=None,
         repr=False,
         description="Redis that gets a hot copy of the page: redis://, rediss:// or unix://; none means no copy.",
@@ -204,7 +172,7 @@ class Settings(BaseSettings):
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="Scoring tasks that the pairs are cut into, by topic."
     )
-    model: str = Field(
+    model: Model = Field(
         default=str(DEMO_CHECKPOINT),
         description="Reranker checkpoint: a local folder or a hub name; the default is the demonstration one.",
     )
@@ -283,60 +251,6 @@ class Settings(BaseSettings):
     def _unset_where_empty(cls, value: Any) -> Any:
         """An empty value counts as unset only if unset is the default: an empty model must not mean another model's page."""
         return None if value == "" else value
-
-    @field_validator("model", "light_model", "embedding_model")
-    @classmethod
-    def _refuse_url(cls, value: str) -> str:
-        if (
-            "://" in value
-        ):  # with the user and token that it may hold, every message of the model would show it
-            raise ValueError("this is a URL; give a local folder, or a hub name such as owner/name")
-        return value
-
-    @field_validator("database_url", "source_url")
-    @classmethod
-    def _name_the_driver(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        from sqlalchemy import make_url
-        from sqlalchemy.exc import ArgumentError
-
-        # No message may show a part of the value: it can hold a password.
-        scheme, separator, rest = value.partition("://")
-        if not separator or scheme not in {"postgresql+psycopg2", "postgresql", "postgres"}:
-            raise ValueError("this is no Postgres URL; write postgresql+psycopg2://user@host/name")
-        url = f"postgresql+psycopg2://{rest}"
-        try:
-            host = make_url(url).host or ""
-        except (ArgumentError, ValueError):
-            raise ValueError(
-                "its user, host, port or name cannot be read; check the part after ://"
-            ) from None
-        if "@" in host:  # the driver would name the rest of the password as a host
-            raise ValueError(f"its host cannot be read; {ENCODE}")
-        return url
-
-    @field_validator("redis_url", "milvus_url")
-    @classmethod
-    def _read_url(cls, value: str | None, info: ValidationInfo) -> str | None:
-        schemes, form = _URLS[str(info.field_name)]
-        if value is None or (
-            info.field_name == "milvus_url" and value.endswith(".db") and "://" not in value
-        ):
-            return value
-        from urllib.parse import urlsplit
-
-        # No message may show a part of the value: it can hold a password.
-        try:
-            parts = urlsplit(value)
-            there = parts.path if parts.scheme == "unix" else parts.hostname
-            if parts.scheme not in schemes or not there or parts.port == 0:
-                raise ValueError
-        except ValueError:
-            raise ValueError(f"this cannot be read; write {form}, and {ENCODE}") from None
-        if parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment:
-            raise ValueError(f"its host cannot be read; {ENCODE}")
-        return value
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from nursery import Nursery
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.frontends import contract
@@ -77,6 +78,18 @@ def _only_this_machine() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[Nursery]:
+    """Helpers of prepare start at once. A test of how the library starts them puts `watch.start` back."""
+    from rerank_core.prepare import watch
+
+    found = Nursery()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "start", found.start)
+        yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import psutil
 
 
 def running_helpers(owner: int | None = None) -> list[psutil.Process]:
-    """Those that this process, or another one, has started and that have not ended."""
+    """Those that this process, or another one, has started by the library's own command and that have not ended."""
     found = []
     for child in psutil.Process(owner or os.getpid()).children():
         try:
-            if "help_owner" in " ".join(child.cmdline()):
+            if "rerank_core.prepare.helper" in " ".join(child.cmdline()):
                 found.append(child)
         except (psutil.NoSuchProcess, psutil.ZombieProcess):
             continue

@@ -51,6 +51,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "prepare_without",
         "boilerplate_rules",
         "prepare_workers",
+        "prepare_seconds",
+        "prepare_mib",
         "syndication_similarity",
         "syndication_hours",
         "preferred_sources",

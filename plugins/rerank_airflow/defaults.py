@@ -10,6 +10,9 @@ from rerank_airflow.settings import AirflowSettings, settings_of
 from rerank_airflow.signals import metrics, notify
 from rerank_core.errors import PermanentError
 
+DOCTOR_MINUTES = 5.0
+FIRST = 1_000  # priority of the tasks that see to late pages: above any sum of other tasks
+
 # The original exception stays in the log and in the callbacks; the same input is never tried twice.
 NEVER_RETRY_PERMANENT = ExceptionRetryPolicy(
     rules=[
@@ -52,7 +55,7 @@ def _named(name: str, pipeline: str) -> str:
 
 
 def task_args(pipeline: str) -> dict[str, Any]:
-    """default_args of a DAG: retries with a growing pause, and the callbacks of a failed try."""
+    """default_args of a DAG: the time of a try, retries with a growing pause, and the callbacks of a failed try."""
     settings, airflow = settings_of(pipeline), AirflowSettings.load()
     count_error = partial(metrics.count_error, pipeline=pipeline)
     return {
@@ -61,6 +64,7 @@ def task_args(pipeline: str) -> dict[str, Any]:
         "retry_exponential_backoff": 2.0,
         "max_retry_delay": timedelta(minutes=airflow.max_retry_minutes),
         "retry_policy": NEVER_RETRY_PERMANENT,
+        "execution_timeout": timedelta(minutes=airflow.stage_minutes),
         "on_retry_callback": [count_error],
         "on_failure_callback": [count_error, partial(notify.on_failure, pipeline=pipeline)],
     }

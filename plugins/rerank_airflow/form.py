@@ -6,7 +6,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from rerank_core.errors import InputError, or_perhaps
-from rerank_core.settings import SLUG
+from rerank_core.setting_values import SLUG
 
 FORM = {
     "until": Param(

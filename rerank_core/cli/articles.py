@@ -108,12 +108,12 @@ def _print_report(name: str, report: "LoadReport") -> None:
 def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> None:
     """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
     from rerank_core.cli.printing import clean, console, print_table, say
-    from rerank_core.prepare import trace
+    from rerank_core.prepare import show as prepared
     from rerank_core.settings import settings
     from rerank_core.storage import database as db
 
     database, pipeline = db.Database(settings().database_url), settings().pipeline
-    found = trace.show(database=database, settings=settings(), article_id=article)
+    found = prepared.show(database=database, settings=settings(), article_id=article)
     with database.transaction(read_only=True) as connection:
         hidden = db.one(connection, "explain.hidden", pipeline=pipeline, article_id=article)
     say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")

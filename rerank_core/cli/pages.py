@@ -70,6 +70,11 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         )
     page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
+    if page["overdue_since"] is not None:
+        say(
+            f"a newer page has been due since {page['overdue_since']:%Y-%m-%d %H:%M} UTC; see what holds up extract and prepare",
+            style="bold red",
+        )
     if current is not None and current["held"]:
         say("a rollback holds the page here; `rerank publish --release` lets it go on", style="yellow")
     if blocked is not None:

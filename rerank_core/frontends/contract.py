@@ -254,7 +254,11 @@ TOPIC = (
         "Rows of the topic's ranking as it was published, in both blocks. Articles that were hidden since are counted.",
         unit="rows",
     ),
-    Column("page_degraded", "boolean", "At least one topic of the page is `degraded`."),
+    Column(
+        "page_degraded",
+        "boolean",
+        "At least one topic of the page is `degraded`, or the page was due before all its articles were prepared.",
+    ),
     _RUN_ID,
     _VERSION,
     _PUBLICATION_ID,
@@ -267,6 +271,12 @@ TOPIC = (
     ),
     Column("parquet_sha256", "text", "SHA-256 of that file's bytes, 64 lower-case hexadecimal digits."),
     Column("published_at", "timestamp with time zone", "When the publication was committed."),
+    Column(
+        "overdue_since",
+        "timestamp with time zone",
+        "A newer page has been due since then, and could not be made: this page is older than it should be. See `as_of`.",
+        null="no newer page is overdue",
+    ),
 )
 
 # State of a topic → meaning. Of the states from `degraded` on, a topic has the first that applies; else it is `full`.
@@ -274,7 +284,7 @@ STATES = {
     "full": "all pairs that the run asked for are scored",
     "degraded": "some pairs have no score, or the scorer refuses a query of the topic: their articles follow in a second block, with `ranked_by` = `bm25` or `embedding` and `logit` null",
     "stale": "the run was limited to other topics; this topic is carried forward",
-    "partial": "some pairs are over the run's budget, or the scorer before still ranks the topic while the new scorer fills it",
+    "partial": "some pairs are over the run's budget, the scorer before still ranks the topic while the new scorer fills it, or the page was due before all its articles were prepared",
     "abstained": "no row, and rightly so: nothing passed `min_score`, or nothing was recalled",
 }
 
@@ -290,8 +300,8 @@ VIEW_MEANS = {
 
 _FORMAT = Column("format", "integer", "1. Another number means another contract: stop, and say so.")
 _DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
-_PUBLISHED_AT = TOPIC[-1]
-_IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED)
+_PUBLISHED_AT, _OVERDUE_SINCE = TOPIC[-2:]
+_IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED, _OVERDUE_SINCE)
 
 
 def columns(table: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:

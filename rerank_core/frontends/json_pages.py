@@ -198,7 +198,7 @@ def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, T
 
 def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
     """What tells one page from another; in every file."""
-    names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded")
+    names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded", "overdue_since")
     return {"pipeline": pipeline, **{name: page[name] for name in names}}
 
 

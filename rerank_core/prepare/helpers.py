@@ -1,47 +1,58 @@
-"""Helpers: processes that prepare batches beside this process, if there are many batches.
+"""Helpers: processes that prepare articles for this process.
 
-A helper is a Python process that reads batches from its standard input and writes their outcomes to its standard output.
-It knows no database, no setting and no secret. It ends when its input ends, even in the middle of a batch, however this
-process ended.
+What strangers wrote is parsed in a helper (helper.py) alone. A helper gets no secret, no descriptor but its own pipes, and one
+article at a time. So it is known which article is to blame:
 
-- Outcomes come in the order of the batches, and are what this process would have made of them.
-- If a helper dies (out of memory, for example), this process prepares its batch, and a new helper gets the next batch.
+- An article that takes more than its limit of processor time or memory is refused, as `too_slow` or `too_large`.
+- If a helper dies, stands still or breaks the form of answers, it is ended. Its article is tried once more while no other helper
+  works, because it may be innocent. If it fails again, it is refused.
+- The rest of its batch goes on, by a new process.
 """
 
 import contextlib
 import logging
 import os
-import pickle
 import re
-import subprocess
-import sys
-import traceback
+import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
-from typing import IO, Any, cast
+from threading import Lock
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from rerank_core.errors import HelperUnavailable
+from rerank_core.prepare.answers import Form, NoAnswer, Prepared, Ready, Traced
 from rerank_core.prepare.cleaning import Cleaning
-from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.messages import framed
+from rerank_core.prepare.watch import Watched
 from rerank_core.records import Document
 
 log = logging.getLogger(__name__)
 
-MANY = 5  # batches; helpers are worth their start if there are at least as many
 MAX_HELPERS = 4  # unless a setting says how many
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-GIVE_UP = 3  # after so many deaths in a row, a helper is not started again
+START_SECONDS = 20.0  # of processor time, until a helper is ready
+STARTS = 3  # tries to start a helper before the stage fails
+SAVE_SECONDS = 5.0  # what was prepared of a batch waits no longer for the rest
 
-# The environment variables that a helper gets: enough to run Python, and nothing that can be secret.
-_PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|TEMP|TMP|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w*")
+# Chinese needs a dictionary, which takes seconds and hundreds of MiB to load: no article pays for that.
+_HAN = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
 
-# Not multiprocessing: it imports the owner's main module again, which Airflow's main module forbids, as it forbids daemons.
-_COMMAND = [sys.executable, "-P", "-c", "from rerank_core.prepare.helpers import help_owner; help_owner()"]
+Told = TypeVar("Told", bound=Form)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one article may take."""
+
+    seconds: float = 10.0  # of processor time
+    mib: int = 1024  # of memory, beyond what a helper takes by itself
 
 
 @dataclass(frozen=True)
@@ -49,74 +60,65 @@ class Raw:
     """What prepare reads of a revision."""
 
     revision_id: int
+    article_id: str
     title: str | None
     summary: str | None
     body: str | None
     lang: str | None  # as the source claims it
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """What became of a batch. Each revision is in `documents` or in `refused`."""
+    """What became of some revisions. Each revision is in `documents` or in `refused`."""
 
     documents: dict[int, Document] = field(default_factory=dict)  # revision → document
     refused: dict[int, str] = field(default_factory=dict)  # revision → reason
     counts: Counter[str] = field(default_factory=Counter)  # what the steps did
-    failures: dict[int, str] = field(default_factory=dict)  # revision that broke a parser → traceback
+
+    @property
+    def last(self) -> int:
+        """The last of the revisions; 0 if there is none."""
+        return max((*self.documents, *self.refused), default=0)
 
 
-Answer = tuple[Sequence[Raw], Outcome]
-
-
-def outcome(batch: Sequence[Raw], cleaning: Cleaning) -> Outcome:
-    """The outcome of a batch. An article that breaks a parser does not stop the other articles."""
-    made = Outcome()
-    for raw in batch:
-        try:
-            made.documents[raw.revision_id] = to_document(
-                title=raw.title,
-                summary=raw.summary,
-                body=raw.body,
-                lang=raw.lang,
-                cleaning=cleaning,
-                counts=made.counts,
-            )
-        except Unpreparable as reason:
-            made.refused[raw.revision_id] = str(reason)
-        except Exception as error:
-            made.refused[raw.revision_id] = f"unreadable: {type(error).__name__} in its preparation"
-            made.failures[raw.revision_id] = traceback.format_exc()
-    return made
+Parts = SimpleQueue[Outcome | BaseException | None]  # of the outcome of a batch; an error or None is the end
 
 
 def outcomes(
-    batches: Iterator[Sequence[Raw]], *, cleaning: Cleaning, workers: int | None = None
-) -> Generator[Answer]:
-    """Each batch with its outcome, in the order of the batches.
+    batches: Iterator[Sequence[Raw]], *, cleaning: Cleaning, limits: Limits, number: int
+) -> Generator[Outcome]:
+    """What becomes of each batch, in the order of the batches; in parts, if a batch takes long.
 
-    `workers` is the number of helpers; None means one for each core that this process may use, at most MAX_HELPERS.
-    With n helpers, at most n + 1 batches are read ahead. A caller that stops before the end must close the iterator,
-    which ends the helpers.
+    A `number` of helpers prepare side by side, and at most one batch more than that is in memory. A caller that stops before the
+    end must close the iterator, which ends the helpers. Raises HelperUnavailable if no helper can start.
     """
-    first = deque(islice(batches, MANY))
-    helpers = 1 if len(first) < MANY else workers or min(_cores(), MAX_HELPERS)
-    # `popleft` lets go of a batch as soon as it is used.
-    given = chain((first.popleft() for _ in range(len(first))), batches)
-    if helpers == 1:
-        for batch in given:
-            yield batch, outcome(batch, cleaning)
-        return
-    ahead: deque[tuple[Sequence[Raw], Future[Outcome | None]]] = deque()
-    with _Helpers(helpers, cleaning) as ready:
-        for batch in given:
-            ahead.append((batch, ready.prepare(batch)))
-            if len(ahead) > helpers:
-                yield _answered(*ahead.popleft(), cleaning)
+    ahead: deque[Parts] = deque()
+    with Helpers(number, cleaning=cleaning, limits=limits) as ready:
+        for batch in batches:
+            ahead.append(ready.prepare(batch))
+            if len(ahead) > number:
+                yield from _parts(ahead.popleft())
         while ahead:
-            yield _answered(*ahead.popleft(), cleaning)
+            yield from _parts(ahead.popleft())
 
 
-def _cores() -> int:
+def _parts(parts: Parts) -> Iterator[Outcome]:
+    while (part := parts.get()) is not None:
+        if isinstance(part, BaseException):
+            raise part
+        yield part
+
+
+def trace(*, cleaning: Cleaning, limits: Limits, **article: str | None) -> Traced:
+    """What every step does to an article: its `title`, `summary`, `body` and `lang`, as claimed.
+
+    Raises NoAnswer if the article goes over a limit or ends its helper, HelperUnavailable if no helper can start.
+    """
+    with Helpers(1, cleaning=cleaning, limits=limits) as ready:
+        return ready.ask({"trace": article}, Traced, what="the article")
+
+
+def usable_cores() -> int:
     """The number of cores that this process may use, by its affinity and by the quota of its container."""
     cores = len(os.sched_getaffinity(0))
     with contextlib.suppress(OSError, ValueError):  # there is no cgroup of version 2, or no quota
@@ -125,79 +127,146 @@ def _cores() -> int:
     return cores
 
 
-def _answered(batch: Sequence[Raw], asked: Future[Outcome | None], cleaning: Cleaning) -> Answer:
-    answer = asked.result()
-    if answer is None:
-        log.warning("a helper died; this process prepares its %d revisions", len(batch))
-        answer = outcome(batch, cleaning)
-    return batch, answer
+class Helpers:
+    """A number of helpers. Each article or batch goes to the next idle helper."""
 
-
-class _Helpers:
-    """A number of helpers. Each batch goes to the next idle helper."""
-
-    def __init__(self, number: int, cleaning: Cleaning) -> None:
-        self._every = [_Helper(cleaning) for _ in range(number)]
+    def __init__(self, number: int, *, cleaning: Cleaning, limits: Limits) -> None:
+        rules = None if cleaning.rules is None else str(cleaning.rules)
+        begin = framed({"without": sorted(cleaning.without), "rules": rules, "mib": limits.mib})
+        self._every = [_Helper(begin, limits.seconds) for _ in range(number)]
         self._idle: SimpleQueue[_Helper] = SimpleQueue()
         self._threads = ThreadPoolExecutor(number, thread_name_prefix="helper")
+        self._over = False
         for helper in self._every:
             self._idle.put(helper)
 
-    def __enter__(self) -> "_Helpers":
+    def __enter__(self) -> "Helpers":
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._over = True
         for helper in self._every:
             helper.kill()
-        self._threads.shutdown()
+        self._threads.shutdown(cancel_futures=True)
         for helper in self._every:
             helper.end()
 
-    def prepare(self, batch: Sequence[Raw]) -> Future[Outcome | None]:
-        return self._threads.submit(self._prepare, batch)
+    def prepare(self, batch: Sequence[Raw]) -> Parts:
+        """Give a batch away; returns where the parts of its outcome will be."""
+        parts: Parts = SimpleQueue()
+        self._threads.submit(self._prepare, batch, parts)
+        return parts
 
-    def _prepare(self, batch: Sequence[Raw]) -> Outcome | None:
+    def _prepare(self, batch: Sequence[Raw], parts: Parts) -> None:
         helper = self._idle.get()
         try:
-            return helper.prepare(batch)
+            part, due = Outcome(), 0.0
+            for raw in batch:
+                self._add(part, raw, helper)
+                due = due or time.monotonic() + SAVE_SECONDS
+                if time.monotonic() >= due:
+                    parts.put(part)
+                    part, due = Outcome(), 0.0
+            if due:
+                parts.put(part)
+            parts.put(None)
+        except BaseException as error:
+            parts.put(error)
         finally:
             self._idle.put(helper)
 
+    def _add(self, part: Outcome, raw: Raw, helper: "_Helper") -> None:
+        """Prepare one article, and keep what became of it."""
+        what = f"article {raw.article_id!r}, revision {raw.revision_id}"
+        article = {"title": raw.title, "summary": raw.summary, "body": raw.body, "lang": raw.lang}
+        try:
+            answer = self._ask(helper, {"prepare": article}, Prepared, what)
+        except NoAnswer as reason:
+            log.warning("%s goes to quarantine: %s", what, reason)
+            answer = Prepared(refused=str(reason))
+        if answer.failure is not None:
+            log.error("%s cannot be prepared: %s", what, ascii(answer.failure).replace(r"\n", "\n  "))
+        part.counts.update(answer.counts)
+        if answer.document is not None:
+            part.documents[raw.revision_id] = answer.document.to_document()
+        else:
+            part.refused[raw.revision_id] = answer.refused or "unreadable: its helper said nothing of it"
+
+    def ask(self, question: dict[str, Any], form: type[Told], *, what: str) -> Told:
+        """The answer to a question about an article. Raises NoAnswer, HelperUnavailable."""
+        helper = self._idle.get()
+        try:
+            return self._ask(helper, question, form, what)
+        finally:
+            self._idle.put(helper)
+
+    def _ask(self, helper: "_Helper", question: dict[str, Any], form: type[Told], what: str) -> Told:
+        sent = framed(question)
+        try:
+            with helper.turn:
+                return helper.ask(sent, form)
+        except NoAnswer as reason:
+            if reason.is_certain or self._over:
+                raise
+            log.warning("%s: %s; it is tried once more, alone", what, reason)
+        with ExitStack() as turns:
+            for each in self._every:  # in one order, so that no two articles wait for each other
+                turns.enter_context(each.turn)
+            return helper.ask(sent, form)
+
 
 class _Helper:
-    """A helper's process. It starts with the first batch; after a death, it starts again with the next batch."""
+    """The place of a process. The process starts with the first question, and again with the question after its end."""
 
-    def __init__(self, cleaning: Cleaning) -> None:
-        self._cleaning = cleaning
-        self._process: subprocess.Popen[bytes] | None = None
-        self._deaths = 0  # in a row
+    def __init__(self, begin: bytes, seconds: float) -> None:
+        self.turn = Lock()  # held while an article is at work
+        self._begin = begin
+        self._seconds = seconds
+        self._process: Watched | None = None
+        self._knows_chinese = False
         self._over = False  # no process may live any more
 
-    def prepare(self, batch: Sequence[Raw]) -> Outcome | None:
-        """The outcome of a batch; None if the helper died or is given up."""
-        if self._deaths >= GIVE_UP:
-            return None
+    def ask(self, question: bytes, form: type[Told]) -> Told:
+        """The answer to a question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
+        process = self._process or self._started()
+        if not self._knows_chinese and _HAN.search(question):
+            self._told(process, framed({"load": {"sample": "chinese"}}), Ready, START_SECONDS)
+            self._knows_chinese = True
+        return self._told(process, question, form, self._seconds)
+
+    def _told(self, process: Watched, message: bytes, form: type[Told], seconds: float) -> Told:
+        """What the process answers to a message. If that is nothing or breaks its form, the process is ended."""
         try:
-            if self._process is None:
-                self._process = subprocess.Popen(
-                    _COMMAND,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=_environment(),
-                    process_group=0,  # a terminal's Ctrl-C reaches its owner alone, which ends the helper
-                )
-                if self._over:  # `kill` was called before there was a process
-                    self._process.kill()
-                _send(self._cleaning, self._process.stdin)
-            _send(batch, self._process.stdin)
-            made = cast(Outcome, pickle.load(cast(IO[bytes], self._process.stdout)))
-        except Exception:  # unpickling a broken answer can raise anything
+            return form.model_validate_json(process.ask(message, seconds=seconds))
+        except ValidationError as error:
             self.end()
-            self._deaths += 1
-            return None
-        self._deaths = 0
-        return made
+            raise NoAnswer(f"unreadable: its helper's answer has {error.error_count()} faults") from None
+        except BaseException:
+            self.end()
+            raise
+
+    def _started(self) -> Watched:
+        self._knows_chinese = False
+        why = said = ""
+        for _ in range(STARTS):
+            if self._over:
+                break
+            try:
+                self._process = process = Watched()
+            except OSError as error:
+                why = str(error)
+                continue
+            if self._over:  # `kill` was called before there was a process
+                break
+            try:
+                self._told(process, self._begin, Ready, START_SECONDS)
+            except NoAnswer as error:
+                why, said = str(error).split(":")[-1].strip(), process.said
+            else:
+                return process
+        raise HelperUnavailable(
+            f"no helper of prepare can start: {why}; {said}; see whether this host has memory left"
+        )
 
     def kill(self) -> None:
         """Kill the process at once, and any process that starts after this call."""
@@ -206,38 +275,7 @@ class _Helper:
             process.kill()
 
     def end(self) -> None:
-        """Kill the process and let go of it. Only for a helper that no thread is using."""
+        """Kill the process and let go of it. Only for a helper that no thread is asking."""
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            self._process.end()
         self._process = None
-
-
-def _environment() -> dict[str, str]:
-    """The environment of a helper, which reads the texts of strangers and must know no secret."""
-    return {name: value for name, value in os.environ.items() if _PASSED_ON.fullmatch(name)}
-
-
-def _send(message: object, to: IO[bytes] | None) -> None:
-    pickle.dump(message, cast(IO[bytes], to), protocol=pickle.HIGHEST_PROTOCOL)
-    cast(IO[bytes], to).flush()
-
-
-def help_owner() -> None:
-    """The main function of a helper's process; it returns when the owner is gone."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints goes to standard error, so it is not read as an answer
-    questions: SimpleQueue[Any] = SimpleQueue()
-    Thread(target=_read_until_the_owner_is_gone, args=(sys.stdin.buffer, questions), daemon=True).start()
-    cleaning: Cleaning = questions.get()
-    with contextlib.suppress(OSError):  # the owner is gone
-        while True:
-            _send(outcome(questions.get(), cleaning), answers)
-
-
-def _read_until_the_owner_is_gone(stream: IO[bytes], questions: SimpleQueue[Any]) -> None:
-    try:
-        while True:
-            questions.put(pickle.load(stream))
-    finally:
-        os._exit(0)  # at once, because a parser may work on an article for ever

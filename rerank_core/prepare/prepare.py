@@ -1,12 +1,12 @@
 """The stage prepare: raw articles → documents, batch by batch; then the new texts are placed in clusters.
 
-1. Read a batch of revisions that wait (`_batches`).
-2. Clean and describe their texts, by helpers if there are many batches (helpers.py). Equal texts become one document.
-3. Save documents, refusals and counts in one transaction a batch (`_save`), in the order of the batches.
+1. Read a batch of revisions that wait (`_batches`): so many that their texts take a bounded memory.
+2. Have helpers clean and describe their texts (helpers.py): no text of a stranger is parsed in this process.
+3. Save documents, refusals and counts, a batch or a part of one in a transaction (`_save`). Equal texts become one document.
 4. Place the new texts among their near-copies (clusters.py), check that the counts add up, and close the stage.
 
-The raw text is never altered. An article without readable text goes to quarantine with a reason, alone: it cannot take
-the other articles of its batch with it.
+The raw text is never altered. An article without readable text goes to quarantine with a reason, alone, and so does an article
+that takes more time or memory than it may. It cannot take the other articles of its batch with it, and no later run takes it up.
 """
 
 import logging
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -21,7 +22,8 @@ from sqlalchemy import Connection
 from rerank_core.errors import CorruptError
 from rerank_core.prepare import boilerplate, clusters, helpers
 from rerank_core.prepare.cleaning import READ_AHEAD, Cleaning
-from rerank_core.prepare.helpers import Outcome, Raw
+from rerank_core.prepare.helpers import MAX_HELPERS, Limits, Outcome, Raw
+from rerank_core.prepare.near_copies import Joined
 from rerank_core.records import Document, Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -31,7 +33,9 @@ from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 
-BATCH = 100  # revisions that one transaction prepares
+BATCH = 100  # revisions that one transaction prepares, at most
+BATCH_BYTES = 8 << 20  # of their raw texts; a larger article is a batch by itself
+MANY = 400  # revisions; more helpers than one are worth their start if more than this many wait
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Prepared:
 def cleaning_of(settings: Settings) -> Cleaning:
     """The steps and the rules of boilerplate that the settings name."""
     return Cleaning(without=frozenset(settings.prepare_without), rules=settings.boilerplate_rules)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What one article may take, by the settings."""
+    return Limits(seconds=settings.prepare_seconds, mib=settings.prepare_mib)
 
 
 def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> Prepared:
@@ -75,17 +84,18 @@ def _prepare_pending(
     """Prepare and save the revisions that wait after this revision. Returns the last revision."""
     month = run.window.until.date().replace(day=1)
     # Outside of any transaction: a batch of large pages takes longer than a transaction may idle.
-    pending = helpers.outcomes(
-        _batches(database, run, after), cleaning=cleaning, workers=settings.prepare_workers
+    prepared = helpers.outcomes(
+        _batches(database, run, after),
+        cleaning=cleaning,
+        limits=limits_of(settings),
+        number=_helpers(database, settings, run, after),
     )
-    with closing(pending):
-        for batch, made in pending:
+    with closing(prepared):
+        for made in prepared:
             with database.transaction() as connection:
                 runs.hold_fence(connection, run.run_id, fence)
                 _save(connection, _without_forgotten(connection, made), run.run_id, month)
-            after = batch[-1].revision_id
-            for revision, failure in made.failures.items():
-                log.error("revision %d cannot be prepared\n%s", revision, failure)
+            after = max(after, made.last)
             log.info(
                 "prepared up to revision %d: %d documents, %d refused",
                 after,
@@ -95,16 +105,53 @@ def _prepare_pending(
     return after
 
 
+def _helpers(database: Database, settings: Settings, run: Run, after: int) -> int:
+    """How many helpers the revisions that wait are worth."""
+    with database.transaction(read_only=True) as connection:
+        waiting = db.the(connection, "prepare.waiting", **_of(run, after), enough=MANY + 1)["waiting"]
+    return 1 if waiting <= MANY else settings.prepare_workers or min(helpers.usable_cores(), MAX_HELPERS)
+
+
+def place_prepared(*, database: Database, settings: Settings, run: Run, fence: int) -> None:
+    """Place what is prepared so far in clusters, for a page that waits no longer. The stage goes on, and places the rest.
+
+    Raises FencedError if a newer try of the run has begun.
+    """
+    placed = "syndication" in settings.prepare_without
+    while not placed:
+        unplaced, places = _find_places(database, settings, run)
+        with database.transaction() as connection:
+            runs.hold_fence(connection, run.run_id, fence)
+            db.rows(connection, "runs.lock_claims", pipeline=run.pipeline)
+            placed = _keep_places(connection, run, unplaced, places)
+
+
+def _find_places(
+    database: Database, settings: Settings, run: Run
+) -> tuple[clusters.Unplaced | None, Joined | None]:
+    """The texts that have no place in a cluster yet, and their places; None if all have one."""
+    with database.transaction(read_only=True) as connection:
+        unplaced = clusters.find_unplaced(connection, settings=settings, run=run)
+    return unplaced, None if unplaced is None else clusters.place(unplaced, settings=settings)
+
+
+def _keep_places(
+    connection: Connection, run: Run, unplaced: clusters.Unplaced | None, places: Joined | None
+) -> bool:
+    """Write the places; False if the clusters have changed meanwhile. The caller makes claims wait."""
+    if unplaced is None or places is None:
+        return True
+    db.execute(connection, "prepare.hold")
+    return clusters.keep(connection, pipeline=run.pipeline, unplaced=unplaced, joined=places)
+
+
 def _finish(
     database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
 ) -> Prepared | None:
     """Place the prepared texts in clusters, and close the stage; None if there is more to prepare first."""
-    unplaced = None
-    vetoed = corrections = 0
+    unplaced = places = None
     if "syndication" not in cleaning.without:
-        with database.transaction(read_only=True) as connection:
-            unplaced = clusters.find_unplaced(connection, settings=settings, run=run)
-    places = None if unplaced is None else clusters.place(unplaced, settings=settings)
+        unplaced, places = _find_places(database, settings, run)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
         # With this lock no claim is under way while the run says that it has prepared everything claimed. Claims go
@@ -112,11 +159,10 @@ def _finish(
         db.rows(connection, "runs.lock_claims", pipeline=run.pipeline)
         if _pending(connection, run, after):
             return None
-        if unplaced is not None and places is not None:
-            db.execute(connection, "prepare.hold")
-            if not clusters.keep(connection, pipeline=run.pipeline, unplaced=unplaced, joined=places):
-                return None
-            vetoed, corrections = int(places.vetoed.sum()), int(unplaced.is_correction().sum())
+        if not _keep_places(connection, run, unplaced, places):
+            return None
+        vetoed = 0 if places is None else int(places.vetoed.sum())
+        corrections = 0 if unplaced is None else int(unplaced.is_correction().sum())
         if "syndication" not in cleaning.without:
             clusters.begin_again(connection, settings=settings, run=run)
         counts = db.the(connection, "prepare.count", run_id=run.run_id)
@@ -145,14 +191,17 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
     rows = db.rows(
         connection,
         "prepare.pending",
-        pipeline=run.pipeline,
-        run_id=run.run_id,
-        until=run.window.until,
-        after=after,
+        **_of(run, after),
         batch=BATCH,
+        bytes=BATCH_BYTES,
         characters=READ_AHEAD + 1,  # one more says that there was more
     )
     return [Raw(**row) for row in rows]
+
+
+def _of(run: Run, after: int) -> dict[str, Any]:
+    """Which revisions a try of the run's stage prepares: those after this one."""
+    return {"pipeline": run.pipeline, "run_id": run.run_id, "until": run.window.until, "after": after}
 
 
 def _without_forgotten(connection: Connection, made: Outcome) -> Outcome:

@@ -1,23 +1,13 @@
-"""Trace: what each step of prepare does to one article, line by line.
-
-The steps are taken again on the raw text, with the current settings. Nothing is stored. `Preparation.is_stored` says
-whether the steps still make the document that the article has.
-"""
+"""Trace: what each step of prepare does to one article, line by line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from sqlalchemy import RowMapping
-
-from rerank_core.errors import InputError, RerankError
+from rerank_core.errors import RerankError
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
 from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
 from rerank_core.prepare.fragment import letters
-from rerank_core.prepare.prepare import cleaning_of
-from rerank_core.settings import Settings
-from rerank_core.storage import database as db
-from rerank_core.storage.database import Database
 
 MAX_CHANGES = 12  # lines that are shown for one step and field
 CONTEXT = 24  # characters that are shown on either side of a change within a line
@@ -31,75 +21,27 @@ class Step:
     did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """How an article became a document."""
-
-    number: int  # of the latest revision
-    claimed_by: int  # id of the run that claimed the revision
-    raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
-    steps: tuple[Step, ...]  # empty if the raw text is past retention
-    document_id: int | None  # None if the revision is in quarantine, or not prepared yet
-    text: str | None  # of the document
-    is_stored: bool  # the steps make the text that is stored
-
-
-def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
-    """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
-    row = _latest_revision(database, settings, article_id)
-    raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
-    steps, digest = trace(
-        title=row["title"],
-        summary=row["summary"],
-        body=row["body"],
-        lang=row["lang"],
-        cleaning=cleaning_of(settings),
-    )
-    return Preparation(
-        number=row["number"],
-        claimed_by=row["run_id"],
-        raw=raw,
-        steps=steps if row["has_raw"] else (),
-        document_id=row["document_id"],
-        text=row["text"],
-        is_stored=row["document_id"] is not None and bytes(row["digest"]) == digest,
-    )
-
-
-def letters_of(*, database: Database, settings: Settings, article_id: str) -> tuple[str, ...]:
-    """For each field of an article's latest revision, how many letters came in and out, as `show` tells them.
-
-    If the article breaks a parser, how. Empty if the raw text is past retention. Raises InputError if no run has claimed
-    the article, SettingsError if the rules of boilerplate cannot be read.
-    """
-    row = _latest_revision(database, settings, article_id)
-    if not row["has_raw"]:
-        return ()
-    steps, _ = _clean(
-        title=row["title"], summary=row["summary"], body=row["body"], cleaning=cleaning_of(settings)
-    )
-    return steps[-1].did
-
-
-def _latest_revision(database: Database, settings: Settings, article_id: str) -> RowMapping:
-    """The row of the statement trace.steps. Raises InputError if no run has claimed the article."""
-    with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "trace.steps", pipeline=settings.pipeline, article_id=article_id)
-    if row is None:
-        raise InputError(
-            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
-            " next run, which claims new articles"
-        )
-    return row
-
-
 def trace(
     *, title: str | None, summary: str | None, body: str | None, lang: str | None, cleaning: Cleaning
 ) -> tuple[tuple[Step, ...], bytes | None]:
     """What each step does to an article, and the digest of the document; None if the article goes to quarantine."""
-    steps, texts = _clean(title=title, summary=summary, body=body, cleaning=cleaning)
-    if texts is None:
-        return steps, None
+    texts = {"title": title or "", "summary": summary or "", "body": body or ""}
+    tallies = {field: Tally() for field in texts}
+    steps: list[Step] = []
+    for name in STEPS:
+        did: list[str] = []
+        for field, before in texts.items():
+            if field == "title" and name not in TITLE_STEPS:
+                continue
+            try:
+                texts[field] = cleaned(field, before, cleaning=cleaning, tally=tallies[field], steps=(name,))
+            except RerankError:  # a setting is at fault, not the article
+                raise
+            except Exception as error:
+                return (*steps, _unreadable(error, name)), None
+            did += (f"{field}: {line}" for line in _told(name, before, texts[field]))
+        steps.append(Step(name, tuple(did)))
+    steps.append(Step("letters", tuple(_letters(texts, tallies))))
     try:
         document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
     except Unpreparable as reason:
@@ -120,32 +62,6 @@ def trace(
         Step("flags", document.flags),
         Step("digest", (document.digest.hex(),)),
     ), document.digest
-
-
-def _clean(
-    *, title: str | None, summary: str | None, body: str | None, cleaning: Cleaning
-) -> tuple[tuple[Step, ...], dict[str, str] | None]:
-    """The cleaning of each field, step by step, with its letters as the last step; and the clean texts by field.
-
-    If the article breaks a parser, the last step says so, and the texts are None.
-    """
-    texts = {"title": title or "", "summary": summary or "", "body": body or ""}
-    tallies = {field: Tally() for field in texts}
-    steps: list[Step] = []
-    for name in STEPS:
-        did: list[str] = []
-        for field, before in texts.items():
-            if field == "title" and name not in TITLE_STEPS:
-                continue
-            try:
-                texts[field] = cleaned(field, before, cleaning=cleaning, tally=tallies[field], steps=(name,))
-            except RerankError:  # a setting is at fault, not the article
-                raise
-            except Exception as error:
-                return (*steps, _unreadable(error, name)), None
-            did += (f"{field}: {line}" for line in _told(name, before, texts[field]))
-        steps.append(Step(name, tuple(did)))
-    return (*steps, Step("letters", tuple(_letters(texts, tallies)))), texts
 
 
 def _letters(texts: Mapping[str, str], tallies: Mapping[str, Tally]) -> Iterator[str]:

@@ -91,6 +91,8 @@ def _articles_that_came_or_went(
     back = len(shown & {row["article_id"] for row in was_hidden})
     if back:
         reasons.append(f"restored: {back} articles are shown again")
+    if before["early"]:
+        reasons.append("prepared: the version before lacks articles that were not prepared yet")
     if before["trimmed"]:
         reasons.append("filled up: the version before left the places of forgotten articles empty")
     return reasons

@@ -210,7 +210,9 @@ def _settle_fills(connection: Connection, run: Run, page: Standings) -> None:
     unfilled: list[tuple[str, bytes]] = []
     for frozen_topic in page.frozen:
         ranked_topic = page.topics[frozen_topic.topic.slug]
-        is_whole = frozen_topic.selected and ranked_topic.state != "degraded" and not ranked_topic.left_out
+        is_whole = frozen_topic.selected and not (
+            ranked_topic.state == "degraded" or ranked_topic.left_out or run.early
+        )
         key = (frozen_topic.topic.slug, topics.recall_digest(frozen_topic.topic))
         (filled if is_whole else unfilled).append(key)
     values = {"pipeline": run.pipeline, "scorer_id": run.scorer_id, "run_id": run.run_id}

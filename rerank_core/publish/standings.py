@@ -167,7 +167,7 @@ def _rank(
         state = "degraded"
     elif not frozen.selected:
         state = "stale"
-    elif frozen.left_out or scorer_id != run.scorer_id:
+    elif frozen.left_out or run.early or scorer_id != run.scorer_id:
         state = "partial"
     elif not len(rows.places):
         state = "abstained"

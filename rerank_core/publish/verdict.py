@@ -49,6 +49,7 @@ class Verdict:
     spread: gate.Spread  # of the scores that the run made
     blocked: str | None = None  # which checks failed, and by how much; null: the run passes
     distrusted: int = 0  # scores of the run that count for nothing, because it is blocked
+    early: bool = False  # not all that the run claimed is prepared
     moves_pointer: bool = (
         True  # false: the run is blocked, and what is left of its page is too empty for readers
     )
@@ -61,7 +62,7 @@ class Verdict:
     @property
     def degraded(self) -> bool:
         topics = self.standings.topics.values()
-        return self.blocked is not None or any(topic.state == "degraded" for topic in topics)
+        return self.blocked is not None or self.early or any(topic.state == "degraded" for topic in topics)
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,16 @@ def judge(inputs: Inputs) -> Verdict:
     run = inputs.run
     judged = _with_light_order(inputs, _judge_with_scores)
     if judged.standings is not None and not judged.faults:
-        return Verdict(judged.standings, judged.hidden, judged.spread)
+        return Verdict(judged.standings, judged.hidden, judged.spread, early=run.early)
     blocked = "; ".join(judged.faults)
     log.error("run %d is blocked: %s", run.run_id, blocked)
     with inputs.database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, inputs.fence)
         distrusted = gate.block(connection, run, fence=inputs.fence, sentence=blocked)
     page, left_out, is_too_empty = _with_light_order(inputs, _rank_without_scores)
-    return Verdict(page, left_out, judged.spread, blocked, distrusted, moves_pointer=not is_too_empty)
+    return Verdict(
+        page, left_out, judged.spread, blocked, distrusted, early=run.early, moves_pointer=not is_too_empty
+    )
 
 
 def _judge_with_scores(inputs: Inputs) -> _Judged:

@@ -14,7 +14,7 @@ members; its scores are kept with the pairs, for the light order.
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -182,21 +182,28 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             pairs_path=pairs_file.path,
             pairs_sha256=pairs_file.sha256,
             recall=strategy,
+            early=not run.prepared,
         )
-        for part in parts:
-            db.execute(
-                connection,
-                "recall.topic",
-                run_id=run.run_id,
-                slug=part.topic.slug,
-                topic_version_id=part.topic.topic_version_id,
-                selected=part.selected,
-                filling=part.filling,
-                previous_scorer_id=part.previous_scorer_id,
-                left_out=part.left_out,
-                min_score=settings.min_score,
-                **asdict(part.buckets),
-            )
+        _freeze_topics(connection, settings, run, parts)
+
+
+def _freeze_topics(connection: Connection, settings: Settings, run: Run, parts: Sequence[TopicPairs]) -> None:
+    """Freeze the run's topics; those of a run that was frozen early go."""
+    db.execute(connection, "recall.thaw", run_id=run.run_id)
+    for part in parts:
+        db.execute(
+            connection,
+            "recall.topic",
+            run_id=run.run_id,
+            slug=part.topic.slug,
+            topic_version_id=part.topic.topic_version_id,
+            selected=part.selected,
+            filling=part.filling,
+            previous_scorer_id=part.previous_scorer_id,
+            left_out=part.left_out,
+            min_score=settings.min_score,
+            **asdict(part.buckets),
+        )
 
 
 class _TopicSearch:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, fields
 
 from rerank_core.errors import InputError
-from rerank_core.settings import relation_names
+from rerank_core.setting_values import relation_names
 from rerank_core.storage.database import sql_folder
 
 LONGEST_NAME = 63  # bytes; Postgres would cut a longer one without a word

@@ -176,5 +176,6 @@ def _record(row: RowMapping) -> Run:
         light_sha256=row["light_sha256"],
         claimed=row["claimed_at"] is not None,
         prepared=row["prepared_at"] is not None,
-        frozen=row["frozen_at"] is not None,
+        frozen=row["frozen_at"] is not None and not (row["early"] and row["prepared_at"] is not None),
+        early=row["early"],
     )

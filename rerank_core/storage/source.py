@@ -14,7 +14,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import SourceError
 from rerank_core.records import Run
-from rerank_core.settings import DEFAULT_SOURCE, Settings, relation_names
+from rerank_core.setting_values import relation_names
+from rerank_core.settings import DEFAULT_SOURCE, Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
 from rerank_core.storage.copy import copy_in, copy_out

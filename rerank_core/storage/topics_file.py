@@ -18,7 +18,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rerank_core.errors import InputError
 from rerank_core.records import Topic
-from rerank_core.settings import SLUG
+from rerank_core.setting_values import SLUG
 from rerank_core.storage.bounded import read_bounded
 from rerank_core.storage.languages import canonical
 

@@ -180,8 +180,11 @@ CREATE TABLE rerank.run (
     recall         text,                   -- strategy and embedder that the candidates were found by
     busy_since     timestamptz,            -- when the try began that holds the fence; null: it has ended
     gated          boolean NOT NULL DEFAULT true,   -- false: opened before the gate was there
+    early          boolean NOT NULL DEFAULT false,  -- frozen for a late page, before all that it claimed was prepared
+    overdue_at     timestamptz,            -- its page was due, and nothing of it could be published; null: that never was so
     UNIQUE (pipeline, key)
 );
+CREATE INDEX run_overdue ON rerank.run (pipeline, until) WHERE overdue_at IS NOT NULL;
 COMMENT ON TABLE rerank.run IS 'One window''s work and output: its identity, its fence, its frozen artifacts and its counts.';
 
 CREATE FUNCTION rerank.sign_run() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -663,7 +666,9 @@ CREATE VIEW rerank.current_topic AS
 SELECT p.pipeline, t.slug AS topic, v.query, p.as_of, t.state, t.candidates, t.from_ledger, t.scored, t.refused, t.missing,
        t.left_out, t.ranked, p.degraded AS page_degraded,
        p.run_id, p.version, p.publication_id, t.topic_version_id, t.scorer_id,
-       p.parquet_path, p.parquet_sha256, p.published_at
+       p.parquet_path, p.parquet_sha256, p.published_at,
+       (SELECT min(u.overdue_at) FROM rerank.run u
+        WHERE u.pipeline = p.pipeline AND u.overdue_at IS NOT NULL AND u.published_at IS NULL AND u.until > p.as_of) AS overdue_since
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking_topic t USING (publication_id)

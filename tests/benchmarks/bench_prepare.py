@@ -329,15 +329,15 @@ def _speed(sample: Sequence[dict[str, Any]]) -> float:
 def _helped_speed(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     from benchmarks.machine import cores
     from rerank_core.prepare.cleaning import Cleaning
-    from rerank_core.prepare.helpers import Raw, outcomes
+    from rerank_core.prepare.helpers import Limits, Raw, outcomes
     from rerank_core.prepare.prepare import BATCH
 
-    raw = [Raw(number, **article) for number, article in enumerate(found)]
+    raw = [Raw(number, str(number), **article) for number, article in enumerate(found)]
     batches = (raw[first : first + BATCH] for first in range(0, len(raw), BATCH))
     clock, processor = time.perf_counter(), _processor_seconds()
     made = sum(
         len(one.documents) + len(one.refused)
-        for _, one in outcomes(batches, cleaning=Cleaning(), workers=cores())
+        for one in outcomes(batches, cleaning=Cleaning(), limits=Limits(), number=cores())
     )
     clock, processor = time.perf_counter() - clock, _processor_seconds() - processor
     assert made == len(raw)

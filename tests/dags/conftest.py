@@ -13,6 +13,7 @@ import pytest
 from airflow_home import pytest_collection_modifyitems  # noqa: F401
 
 from rerank_core import pipeline
+from rerank_core.errors import OverdueError
 from rerank_core.observe import announcements
 from rerank_core.observe.announcements import Move
 from rerank_core.observe.history_records import CurrentPublication
@@ -37,6 +38,7 @@ class FakeStages:
     publication_id: int = field(default_factory=fresh_publication_id)
     is_current: bool = False  # the pointer moved, which is announced
     is_out: bool = False  # the page of a run that may be late
+    overdue_looks: int = 0  # at a late run, before anything of it is prepared
     blocked: str | None = None  # what the gate says
     approved: list[dict[str, Any]] = field(default_factory=list)
     failing: dict[tuple[str, int | None], Exception] = field(default_factory=dict)
@@ -57,6 +59,9 @@ class FakeStages:
 
     def publish_overdue(self, _resources: object, *, run_id: int) -> dict[str, Any] | None:
         self.ran.append(("overdue", None))
+        if self.overdue_looks:
+            self.overdue_looks -= 1
+            raise OverdueError("none of its articles is prepared")
         return None if self.is_out else {**self.result("publish"), "seconds": 0.1, "run_id": run_id}
 
     def pending(self, _database: object, *, pipeline: str) -> list[Move]:

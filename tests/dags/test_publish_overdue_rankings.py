@@ -1,9 +1,12 @@
 """The DAG that publishes a page which is late, and the task that has it wait for the deadline."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import airflow_home
 import pytest
+
+from rerank_core.errors import EngineError
 
 
 @pytest.fixture
@@ -87,6 +90,24 @@ def test_a_page_that_is_out_leaves_nothing_to_do(stages, overdue_dag, run_dag):
     assert outcome.state == "success"
 
 
+def test_while_nothing_is_prepared_it_looks_again_and_takes_no_slot(stages, overdue_dag, run_dag):
+    stages.overdue_looks = 2
+    outcome = run_dag(overdue_dag, run_id=7)
+    assert outcome.tasks["publish"] == ["success"]
+    assert stages.ran == [("overdue", None)] * 3 + [("observe", None)]
+
+
+def test_it_gives_up_after_a_day(stages, overdue_dag, monkeypatch):
+    from rerank_airflow.operators import overdue
+    from rerank_core.errors import OverdueError
+
+    stages.overdue_looks = 1
+    began = datetime.now(UTC) - overdue.PATIENCE - timedelta(seconds=1)
+    context = {"dag_run": SimpleNamespace(conf={"run_id": 7}, start_date=began)}
+    with pytest.raises(OverdueError):
+        overdue_dag.get_task("publish").execute(context)
+
+
 def test_triggered_without_a_run_it_says_what_to_give(stages, overdue_dag, run_dag, capfd):
     assert run_dag(overdue_dag).tasks["publish"] == ["failed"]
     assert stages.ran == []
@@ -102,6 +123,42 @@ def test_the_deadline_counts_from_the_start_of_the_dag_run(stages, ranking_dag, 
     assert timer.conf == {"run_id": 7, "partition_key": None}
     wait = timer.run_after - datetime.now(UTC)
     assert timedelta(minutes=35) < wait < timedelta(minutes=40)
+
+
+def test_the_deadline_is_set_before_the_run_has_begun(stages, ranking_dag, run_dag):
+    stages.failing = {("extract", None): EngineError("the source hangs")}
+    outcome = run_dag(ranking_dag)
+    assert (outcome.tasks["extract"], outcome.tasks["page_deadline"]) == (["failed"], ["success"])
+    assert ranking_dag.get_task("page_deadline").upstream_task_ids == {"doctor"}
+    assert timers(7)[0].conf["run_id"] == 7
+    key = outcome.run_id
+    assert {asked["key"] for asked in stages.opened} == {key}  # whichever task came first
+
+
+def test_control_a_deadline_after_prepare_is_never_set_for_a_run_that_does_not_get_there(
+    stages, ranking_dag, run_dag
+):
+    ranking_dag.get_task("prepare").set_downstream(ranking_dag.get_task("page_deadline"))
+    stages.failing = {("extract", None): EngineError("the source hangs")}
+    before = len(timers(7))
+    assert run_dag(ranking_dag).tasks["page_deadline"] == ["upstream_failed"]
+    assert len(timers(7)) == before
+
+
+def test_no_crowd_of_other_tasks_comes_before_a_deadline_or_a_late_page(ranking_dag, overdue_dag):
+    # Airflow adds the weights of what comes after a task.
+    highest = sum(task.priority_weight for task in ranking_dag.tasks if task.task_id != "page_deadline")
+    for task in (ranking_dag.get_task("page_deadline"), overdue_dag.get_task("publish")):
+        assert task.priority_weight > highest
+        assert "absolute" in str(task.weight_rule).lower()
+
+
+def test_every_task_of_a_run_has_a_time(ranking_dag, overdue_dag, monkeypatch):
+    for task in (*ranking_dag.tasks, *overdue_dag.tasks):
+        assert task.execution_timeout is not None, task.task_id
+    assert ranking_dag.get_task("prepare").execution_timeout == timedelta(minutes=30)
+    assert ranking_dag.get_task("doctor").execution_timeout == timedelta(minutes=5)
+    assert ranking_dag.get_task("rerank").partial_kwargs["execution_timeout"] == timedelta(minutes=55)
 
 
 def test_without_a_deadline_nothing_waits(stages, ranking_dag, run_dag, monkeypatch):

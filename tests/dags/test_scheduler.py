@@ -3,9 +3,12 @@
 import json
 import os
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
+import psycopg2
 import pytest
+from sqlalchemy import make_url
 from unserved_queue import QUEUE, WORKER
 
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
@@ -203,6 +206,39 @@ def test_no_device_delays_no_page_and_when_it_is_back_the_page_heals_by_itself(a
         assert airflow.wait_run(late, dag_run, timeout_seconds=240) == "success"
         assert [(row.version, row.degraded) for row in publications(news, dag_run)] == [(1, True), (2, False)]
     assert (page_of(news).version, page_of(news).page_degraded, page_of(news).blocks) == (2, False, ["model"])
+
+
+def test_an_extract_that_hangs_has_the_page_before_say_so_and_goes_on_by_itself(airflow, news, load):
+    late = f"{DAG}_late"
+    before = page_of(news)
+    load(84, 90)
+    with closing(psycopg2.connect(**dsn(news))) as other, other.cursor() as cursor:
+        cursor.execute("SELECT rerank.take_turn('claim late')")  # until the connection is closed
+        run_id = airflow.trigger(late)
+        wait_for(airflow, lambda: overdue_since(news))
+        assert page_of(news).run_id == before.run_id
+        states = {task.task_id: task.state for task in airflow.tasks(late, run_id)}
+        assert (states["page_deadline"], states["prepare"]) == ("success", None)
+        assert states["extract"] in {"running", "up_for_retry", "scheduled", "queued"}
+    assert airflow.wait_run(late, run_id, timeout_seconds=240) == "success"
+    assert page_of(news).run_id > before.run_id
+    assert overdue_since(news) is None
+
+
+def overdue_since(news, pipeline="late"):
+    """What readers of a pipeline's page are told."""
+    with news.transaction(read_only=True) as connection:
+        found = connection.exec_driver_sql(
+            "SELECT DISTINCT overdue_since FROM rerank.current_topic WHERE pipeline = %s", (pipeline,)
+        ).all()
+    (row,) = found
+    return row[0]
+
+
+def dsn(database):
+    """How psycopg2 reaches a database."""
+    url = make_url(database.url)
+    return {"dbname": url.database, "user": url.username, "host": url.query["host"]}
 
 
 def test_a_queue_that_nobody_serves_delays_no_page_and_a_worker_heals_it(airflow, news, worker, load):

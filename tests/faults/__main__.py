@@ -23,6 +23,8 @@ CONTROL_KINDS = {
     "watermark": ("nothing", "kill", "topic edit"),
     "no fence": ("freeze in publish",),
     "in place": ("nothing", "overlapping run", "kill"),
+    "no time limit": ("pathological article",),
+    "deadline after prepare": ("pathological article",),
 }
 
 

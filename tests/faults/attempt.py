@@ -15,6 +15,8 @@ from typing import Any
 
 DONE, RETRYABLE, PERMANENT, BUG, TOLD_TO_STOP = 0, 10, 11, 12, 13
 LOCK_TIMEOUT, IDLE_TIMEOUT = "3s", "1500ms"  # the library's own are 60 s and 120 s
+SAVE_SECONDS = 0.3  # the library's own are 5 s
+OVERDUE = "overdue"  # no stage: the late page of a run
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Try:
     settings: dict[str, Any]
     folder: Path  # of the scenario
     control: str | None
+    nursery: Path  # where helpers of prepare are forked
 
     @property
     def result(self) -> Path:
@@ -70,13 +73,18 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _perform(asked: Try) -> dict[str, Any]:
+    from nursery import ForkedHelper
+
     from faults import controls, points, stub
     from rerank_core import pipeline
     from rerank_core.models import scorers
+    from rerank_core.prepare import helpers, watch
     from rerank_core.settings import Settings
     from rerank_core.storage import database
 
     database.LOCK_TIMEOUT, database.IDLE_TIMEOUT = LOCK_TIMEOUT, IDLE_TIMEOUT
+    helpers.SAVE_SECONDS = SAVE_SECONDS
+    watch.start = lambda: ForkedHelper(asked.nursery)
     orders = asked.folder / "orders"
     scorers.identity = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders).identity
     scorers.load = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders)
@@ -86,5 +94,8 @@ def _perform(asked: Try) -> dict[str, Any]:
     points.install(here)
     resources = pipeline.Resources.of(Settings.load(**asked.settings))
     run = pipeline.open_run(resources, key=asked.key)
-    result = pipeline.run_stage(asked.stage, resources=resources, run_id=run.run_id, shard=asked.shard)
+    if asked.stage == OVERDUE:
+        result = pipeline.publish_overdue(resources, run_id=run.run_id) or {}
+    else:
+        result = pipeline.run_stage(asked.stage, resources=resources, run_id=run.run_id, shard=asked.shard)
     return {"result": json.loads(json.dumps(result, default=str)), "points": here.reached}

@@ -72,5 +72,5 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER fire_refrozen AFTER UPDATE OF pairs_path ON rerank.run FOR EACH ROW
-    WHEN (OLD.pairs_path IS NOT NULL AND OLD.pairs_path IS DISTINCT FROM NEW.pairs_path)
+    WHEN (OLD.pairs_path IS NOT NULL AND OLD.pairs_path IS DISTINCT FROM NEW.pairs_path AND NOT OLD.early)
     EXECUTE FUNCTION fire.note_refrozen();

@@ -8,24 +8,29 @@ import json
 import time
 from collections import defaultdict
 from pathlib import Path
+from threading import Event, Thread
 
-from faults import attempt
+from faults import attempt, controls
 from faults.world import Running, World
 from rerank_core.pipeline import STAGES
 
 TRIES = 12  # of a stage, before the run has failed
 PAUSE_SECONDS = 0.1  # between two tries
 HUNG_SECONDS = 90.0
+LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
 
 
 class Conductor:
     """One dag run."""
 
-    def __init__(self, world: World, *, key: str, tries: int = TRIES) -> None:
+    def __init__(
+        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float = HUNG_SECONDS
+    ) -> None:
         self.world = world
         self.key = key
         self.tries = tries
+        self.hung_seconds = hung_seconds
         self.said: list[str] = []  # errors, in order
         self.unexpected: list[str] = []  # errors that are of no class of the library
         self.points: dict[str, list[str]] = {}  # that the last good try of a stage passed
@@ -33,14 +38,34 @@ class Conductor:
         self.fenced = 0
         self.state = "running"
         self._shards: list[int] = []
+        self._over = Event()
+        self._late = Thread(target=self._publish_late, daemon=True)
 
     def play(self) -> str:
-        """Every stage; "success" or "failed"."""
+        """Every stage, and the late page if the run's page is due meanwhile; "success" or "failed"."""
+        self.world.note_deadline(self.key)
+        if self.world.control != controls.DEADLINE_AFTER_PREPARE:
+            self._late.start()
         done = all(self._stage(stage) for stage in STAGES)
         self.state = "success" if done else "failed"
+        self._over.set()
+        if self._late.ident is not None:
+            self._late.join()
         return self.state
 
+    def _publish_late(self) -> None:
+        """What the overdue DAG does: nothing before the deadline; then the late page, as soon as there is something to publish."""
+        wait = self.world.deadline_seconds
+        while wait is not None and not self._over.wait(wait):
+            status = self._wait(running := self.world.begin(attempt.OVERDUE, key=self.key))
+            said = "" if status in (attempt.DONE, None) else _error(running.asked.result)
+            if status == attempt.BUG:
+                self.unexpected.append(f"{attempt.OVERDUE}: {said}")
+            wait = LOOK_SECONDS if said.startswith("OverdueError") or status == attempt.RETRYABLE else None
+
     def _stage(self, stage: str) -> bool:
+        if stage == "embed" and self.world.control == controls.DEADLINE_AFTER_PREPARE:
+            self._late.start()
         if stage == "rerank":
             for shard in self._shards:
                 self._tried(stage, shard)
@@ -75,7 +100,7 @@ class Conductor:
 
     def _wait(self, running: Running) -> int | None:
         """How the try ended; None where it is given up."""
-        deadline = time.monotonic() + HUNG_SECONDS
+        deadline = time.monotonic() + self.hung_seconds
         while (status := running.process.exitcode) is None:
             if running.lost:
                 return None

@@ -1,8 +1,10 @@
-"""Three ways to do it wrong, put into a try's process: the oracle has to find each of them.
+"""Five ways to do it wrong, put into a try's process: the oracle has to find each of them.
 
-watermark  claims what was ingested after the latest claimed article, as most such jobs do
-no fence   a try commits whether or not a newer one has begun
-in place   every publication overwrites one Parquet file
+watermark               claims what was ingested after the latest claimed article, as most such jobs do
+no fence                a try commits whether or not a newer one has begun
+in place                every publication overwrites one Parquet file
+no time limit           nobody watches how long a helper works on an article
+deadline after prepare  the time of the page begins when its articles are prepared; the conductor does that
 """
 
 import time
@@ -10,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CONTROLS = ("watermark", "no fence", "in place")
+DEADLINE_AFTER_PREPARE = "deadline after prepare"
+NO_TIME_LIMIT = "no time limit"
+CONTROLS = ("watermark", "no fence", "in place", NO_TIME_LIMIT, DEADLINE_AFTER_PREPARE)
 AFTER_THE_MARK = (
     "s.ingested_at > COALESCE((SELECT max(r.ingested_at) FROM rerank.revision r WHERE r.pipeline = :pipeline),"
     " '-infinity')"
@@ -32,7 +36,13 @@ RETURNING to_publication_id
 
 def install(name: str) -> None:
     """Break this process in the named way, for good."""
-    {"watermark": _watermark, "no fence": _no_fence, "in place": _in_place}[name]()
+    {
+        "watermark": _watermark,
+        "no fence": _no_fence,
+        "in place": _in_place,
+        NO_TIME_LIMIT: _no_time_limit,
+        DEADLINE_AFTER_PREPARE: lambda: None,
+    }[name]()
 
 
 def _watermark() -> None:
@@ -74,6 +84,12 @@ def _in_place() -> None:
 
     Store.ranking_path = one_path  # type: ignore[method-assign]
     Store.write = overwritten  # type: ignore[method-assign]
+
+
+def _no_time_limit() -> None:
+    from rerank_core.prepare import watch
+
+    watch._Clock.check = lambda clock: None  # type: ignore[method-assign]
 
 
 def _rewrite(name: str, change: Callable[[str], str]) -> None:

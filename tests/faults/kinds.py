@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from faults import attempt
+from faults import attempt, traffic
 from faults.conductor import Conductor
 from faults.points import Order
 from faults.stub import PAIRS_PER_CHUNK
@@ -19,6 +19,11 @@ from rerank_core.storage import database, topics
 
 STRIKES = ("kill", "terminate", "freeze", "cut off", "database crash", "disk full", "topic edit")
 FENCED = ("extract", "prepare", "recall", "degrade", "publish")
+QUARANTINED = "SELECT 1 FROM rerank.quarantine WHERE reason LIKE 'too_slow: %'"
+SICK_ARTICLES = 12
+# One article may take this long, in these scenarios, and a page is due so soon: preparing the sick ones takes longer.
+SICK_SETTINGS = {"prepare_seconds": 0.4}
+SICK_DEADLINE_SECONDS = 1.0
 ARRIVAL_SECONDS = 30.0
 MEETING_SECONDS = 2.0
 
@@ -55,8 +60,10 @@ class Assault:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def begin(self) -> None:
-        """Place every order before the first try starts."""
+        """Place every order, and every article that is one, before the first try starts."""
         for fault in self.faults:
+            if fault.kind == "pathological article":
+                traffic.add(self.world.dsn, Random(0), SICK_ARTICLES, title=f"{traffic.SICK} ")
             order = Order.give(self.world.orders, fault.point) if fault.point else None
             thread = threading.Thread(target=self._deliver, args=(fault, order), daemon=True)
             self._threads.append(thread)
@@ -78,11 +85,18 @@ class Assault:
     def _deliver(self, fault: Fault, order: Order | None) -> None:
         if fault.kind == "engine failure":
             self._poison(fault)
+        elif fault.kind == "pathological article":
+            self.over.wait()
+            fault.delivered = bool(self.world.query(QUARANTINED)) or self.world.control is not None
         elif fault.kind in ("duplicate attempt", "overlapping run"):
             self._rival(fault, order)
         elif order is not None:
             here = order.wait(seconds=ARRIVAL_SECONDS, unless=self.over.is_set)
-            if here is not None:
+            if here is not None and fault.kind == "frozen helper":
+                os.kill(here["helper"], signal.SIGSTOP)
+                fault.delivered = True
+                order.let_go()
+            elif here is not None:
                 victim = next(one for one in self.world.tries if one.process.pid == here["pid"])
                 fault.delivered = self._strike(fault, victim, order.let_go)
                 order.let_go()
@@ -218,6 +232,10 @@ def draw(rng: Random, fire: Fire, kind: str) -> list[Fault]:
         return [Fault(kind, point=_point(rng, fire, ("recall", "publish"), ("write",)))]
     if kind in ("duplicate attempt", "overlapping run"):
         return [Fault(kind, point=_point(rng, fire, ("extract", "prepare", "recall", "rerank", "publish")))]
+    if kind == "pathological article":
+        return [Fault(kind)]
+    if kind == "frozen helper":  # its first article is asked second
+        return [Fault(kind, point=f"prepare/ask/{rng.randint(2, 6)}")]
     if kind == "freeze in publish":  # its file is written, and its successor publishes first
         return [Fault("freeze", point=rng.choice(("publish/rename/1", "publish/written/1")))]
     if kind == "freeze in a copy":  # no timeout of Postgres ends its session

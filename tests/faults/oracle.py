@@ -28,6 +28,7 @@ RANKING_COLUMNS = frozenset(
     " began_at copy_sources scored_document_id scored_article_id".split()
 )
 SHOWN = 5  # violations of one kind that are told one by one
+GRACE_SECONDS = 2.0  # that a late page takes from its deadline on
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Verdict:
     doubled: int = 0  # revisions that more than one run has, or that no claim should have made
     torn: int = 0  # readings of a mix, of half a page, of an unexplained empty one, or of a broken file
     stale: int = 0  # commits of a try that a newer one had overtaken
+    late: int = 0  # runs whose page was not out at its deadline, and nobody was told
     broken: int = 0  # anything else that is not as promised
     engine_pairs: int = 0  # pairs that went into an engine
     rescored: int = 0  # of these, pairs that had been in one before
@@ -60,7 +62,8 @@ class Verdict:
 def examine(dsn: str, *, store: Path, folder: Path, may_rescore: int, at_rest: bool = True) -> Verdict:
     """Look at everything; `may_rescore`: pairs that kills and overlapping runs may have had scored again.
 
-    `at_rest`: writers have ended, and a run that nothing struck came after them. `folder` holds views.log, files.log and engine.log; one that is absent is not looked at.
+    `at_rest`: writers have ended, and a run that nothing struck came after them. `folder` holds views.log, files.log, engine.log and
+    deadlines.log; one that is absent is not looked at.
     """
     verdict = Verdict(allowed=may_rescore)
     with closing(psycopg2.connect(dsn, cursor_factory=psycopg2.extras.RealDictCursor)) as connection:
@@ -85,6 +88,7 @@ def examine(dsn: str, *, store: Path, folder: Path, may_rescore: int, at_rest: b
             verdict.add("broken", _last_page(ask, rankings))
             verdict.add("broken", _hints(ask, rankings, store))
         verdict.add("broken", _gate(ask))
+        verdict.add("late", _late(ask, folder / "deadlines.log"))
         pages = _pages(ask)
         verdict.readings = sum(_count(folder / name) for name in ("views.log", "files.log"))
         verdict.add("torn", _views(pages, folder / "views.log"))
@@ -352,6 +356,28 @@ def _gate(ask: _Asker) -> Iterator[str]:
     """Every engine of a fire scores as it should: there is nothing that the gate may block."""
     for row in ask("SELECT run_id, sentence FROM rerank.gate WHERE verdict = 'blocked' ORDER BY gate_id"):
         yield f"run {row['run_id']} was blocked by the gate: {row['sentence']}"
+
+
+def _late(ask: _Asker, log: Path) -> Iterator[str]:
+    """Each run has a page when that is due, or the page before says that it is overdue.
+
+    A busy machine may take longer than GRACE_SECONDS for a late page; but not until the articles are prepared.
+    """
+    seen: set[str] = set()
+    for told in _lines(log):
+        if told["key"] in seen:  # it was played again
+            continue
+        seen.add(told["key"])
+        run = ask.one(
+            "SELECT run_id, EXTRACT(EPOCH FROM prepared_at)::float8 AS prepared, EXTRACT(EPOCH FROM overdue_at)::float8 AS overdue,"
+            " (SELECT EXTRACT(EPOCH FROM min(p.published_at))::float8 FROM rerank.publication p WHERE p.run_id = r.run_id) AS out"
+            " FROM rerank.run r WHERE r.key = %s",
+            told["key"],
+        )
+        out = min((moment for moment in (run["out"], run["overdue"]) if moment is not None), default=math.inf)
+        late = out - told["due"]
+        if late > GRACE_SECONDS and out > (run["prepared"] or 0):
+            yield f"run {run['run_id']} ({told['key']}) had no page at its deadline; it had one {late:.1f} s later"
 
 
 def _pointer(ask: _Asker) -> Iterator[str]:

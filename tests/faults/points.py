@@ -29,8 +29,8 @@ class Points:
         self.reached: list[str] = []
         self._counts: Counter[str] = Counter()
 
-    def reach(self, kind: str) -> str:
-        """Say that the try is here; returns what the order wants done ("" where there is none)."""
+    def reach(self, kind: str, **told: Any) -> str:
+        """Say that the try is here, and tell what the fire wants to know; returns what the order wants done ("": there is none)."""
         self._counts[kind] += 1
         name = f"{self.stage}/{kind}/{self._counts[kind]}"
         self.reached.append(name)
@@ -42,7 +42,7 @@ class Points:
             return ""
         wanted = json.loads(taken.read_text())
         if wanted["do"] == "hold":
-            here = {"pid": os.getpid(), "parent": os.getppid(), "point": name}
+            here = {"pid": os.getpid(), "parent": os.getppid(), "point": name, **told}
             draft = order.with_suffix(".draft")
             draft.write_text(json.dumps(here))
             draft.rename(order.with_suffix(".here"))
@@ -118,12 +118,13 @@ def install_in_tasks(folder: Path) -> None:
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
     from rerank_core.models import scorers
+    from rerank_core.prepare import watch
     from rerank_core.storage import copy
     from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, scorers.load
-    read = copy._Parts.read
+    read, ask = copy._Parts.read, watch.Watched.ask
 
     @contextmanager
     def pointed_transaction(self: Database, *, read_only: bool = False) -> Iterator[Any]:
@@ -149,6 +150,10 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
         points.reach("copy")  # the server waits for rows, in the middle of a statement
         return read(self, size)
 
+    def pointed_ask(self: Any, *args: Any, **options: Any) -> bytes:
+        points.reach("ask", helper=self._process.pid)  # the first question of a helper is what it begins with
+        return ask(self, *args, **options)
+
     def pointed_load(*args: Any, **options: Any) -> Any:
         scorer = load(*args, **options)
         score = scorer.score
@@ -168,6 +173,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
     Database.transaction = pointed_transaction  # type: ignore[method-assign]
     Store.write = pointed_write  # type: ignore[method-assign, assignment]
     copy._Parts.read = pointed_read  # type: ignore[method-assign]
+    watch.Watched.ask = pointed_ask  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]
     scorers.load = pointed_load
 

@@ -33,6 +33,7 @@ COLUMNS = (
     "doubled",
     "torn",
     "stale",
+    "late",
     "broken",
     "rescored",
     "allowed",
@@ -41,6 +42,7 @@ COLUMNS = (
 HEADINGS = {
     "torn": "torn reads",
     "stale": "stale publications",
+    "late": "late pages",
     "broken": "other violations",
     "rescored": "pairs rescored",
     "allowed": "of at most",
@@ -65,6 +67,7 @@ class Row:
     doubled: int = 0
     torn: int = 0
     stale: int = 0
+    late: int = 0
     broken: int = 0
     rescored: int = 0
     allowed: int = 0
@@ -227,7 +230,7 @@ def page(told: Told) -> str:
     lines += [
         "",
         "lost: versions that a claim saw, or final ones, that no run has · doubled: revisions that two runs have ·",
-        "torn reads: of a mix, of half a page, of an unexplained empty one · stale publications: commits of a try",
+        "late pages: not out at their deadline, and nobody was told · torn reads: of a mix, of half a page, of an unexplained empty one · stale publications: commits of a try",
         "that a newer one had overtaken · pairs rescored: of at most a chunk for each try that was killed, frozen or",
         "failed while it scored, and for each that scored beside another one.",
         "",

@@ -3,9 +3,11 @@
 import time
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from faults import kinds, oracle, traffic
 from faults.conductor import Conductor
+from faults.controls import NO_TIME_LIMIT
 from faults.oracle import Verdict
 from faults.world import Fire
 
@@ -24,6 +26,8 @@ KINDS = (
     "duplicate attempt",
     "overlapping run",
     "topic edit",
+    "pathological article",
+    "frozen helper",
     "several",
 )
 
@@ -56,24 +60,30 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
     rng = Random(f"{kind}/{seed}")
     faults = kinds.draw(rng, fire, kind)
     small = any(fault.kind == "disk full" for fault in faults)
-    with fire.world(small=small, control=control, shards=rng.choice((1, 1, 2))) as world:
+    settings: dict[str, Any] = {"shards": rng.choice((1, 1, 2))}
+    if kind in ("pathological article", "frozen helper"):
+        settings |= kinds.SICK_SETTINGS
+    due = kinds.SICK_DEADLINE_SECONDS if kind == "pathological article" else None
+    # A try that hangs is killed soon: without a limit it would hang for ever.
+    patience: dict[str, Any] = {"tries": 1, "hung_seconds": 4.0} if control == NO_TIME_LIMIT else {}
+    with fire.world(small=small, control=control, deadline_seconds=due, **settings) as world:
         traffic.add(world.dsn, rng, NEW_ARTICLES)
         world.start_traffic(seed)
         time.sleep(rng.uniform(0.1, 0.4))
-        struck = Conductor(world, key="struck")
+        struck = Conductor(world, key="struck", **patience)
         assault = kinds.Assault(world, faults)
         assault.begin()
         struck.play()
         assault.end()
         played = [struck, *assault.rivals]
         for conductor in [one for one in played if one.state != "success"]:
-            played.append(again := Conductor(world, key=conductor.key))
+            played.append(again := Conductor(world, key=conductor.key, **patience))
             again.play()
         if rng.random() < 0.3:  # clear the run: it is published once more
-            played.append(cleared := Conductor(world, key="struck"))
+            played.append(cleared := Conductor(world, key="struck", **patience))
             cleared.play()
         world.quiet()
-        played.append(last := Conductor(world, key="last"))
+        played.append(last := Conductor(world, key="last", **patience))
         last.play()
         time.sleep(0.05)
         world.close()

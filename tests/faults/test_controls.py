@@ -1,5 +1,6 @@
-"""The oracle finds what it is there to find: in three libraries that are broken on purpose, and in doctored tables."""
+"""The oracle finds what it is there to find: in libraries that are broken on purpose, and in doctored tables."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ TRIES = 4  # scenarios of a control; it need not do harm in each
         ("watermark", scenario.CALM, "lost"),
         ("no fence", "freeze in publish", "stale"),
         ("in place", scenario.CALM, "torn"),
+        ("no time limit", "pathological article", "lost"),
+        ("deadline after prepare", "pathological article", "late"),
     ],
 )
 def test_a_broken_library_is_caught(fire: Fire, control: str, kind: str, harm: str) -> None:
@@ -118,6 +121,18 @@ def test_the_oracle_objects_to_a_table_that_was_tampered_with(fire: Fire, name: 
     with fire.world() as world:
         world.query(f"SET session_replication_role = replica; {statement}")
         assert any(objection in sentence for sentence in examined(world)), examined(world)
+
+
+@pytest.mark.parametrize(
+    ("due", "is_late"), [("published_at", False), ("published_at - interval '10 s'", True)]
+)
+def test_the_oracle_objects_to_a_page_that_came_after_its_deadline(
+    fire: Fire, due: str, is_late: bool
+) -> None:
+    with fire.world() as world:
+        ((key, moment),) = world.query(f"SELECT key, EXTRACT(EPOCH FROM {due})::float8 FROM rerank.run")
+        (world.folder / "deadlines.log").write_text(json.dumps({"key": key, "due": moment}) + "\n")
+        assert any("had no page at its deadline" in sentence for sentence in examined(world)) == is_late
 
 
 def overwrite(path: Path) -> None:

@@ -32,6 +32,7 @@ WORDS = (
     " anchor basket cradle dagger ember falcon goblet hammer ivory jacket kernel locket magnet nectar opal"
 ).split()
 SUBJECTS = ("solar", "wind", "rain")
+SICK = "pathological"  # the first word of a title whose article no helper comes to an end with: nobody edits or reprints it
 
 
 def text_of(rng: random.Random, subject: str, *, words: int = 46) -> str:
@@ -113,22 +114,24 @@ def _undo(connection: Any, rng: random.Random, ids: list[str], article_id: str) 
     connection.rollback()
 
 
-def add(dsn: str, rng: random.Random, articles: int) -> None:
-    """New articles, so that there is something to claim and to score."""
+def add(dsn: str, rng: random.Random, articles: int, *, title: str = "") -> None:
+    """New articles, so that there is something to claim and to score; their titles begin with this."""
     with closing(psycopg2.connect(dsn, application_name="fire")) as connection, connection.cursor() as cursor:
         for _ in range(articles):
             subject = rng.choice(SUBJECTS)
             name = f"{subject} {rng.getrandbits(40):x}"
             cursor.execute(
                 "INSERT INTO rerank.article (article_id, title, body, lang) VALUES (%s, %s, %s, 'en')",
-                (name, name, text_of(rng, subject)),
+                (name, title + name, text_of(rng, subject)),
             )
         connection.commit()
 
 
 def _ids(connection: Any) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT article_id FROM rerank.article ORDER BY article_id")
+        cursor.execute(
+            "SELECT article_id FROM rerank.article WHERE title NOT LIKE %s ORDER BY article_id", (f"{SICK}%",)
+        )
         found = [row[0] for row in cursor.fetchall()]
     connection.commit()
     return found

@@ -4,6 +4,7 @@ Tries are forked from a process that has the library imported and nothing open, 
 of milliseconds; they are processes like any other, killed and frozen by their pid.
 """
 
+import json
 import math
 import multiprocessing
 import os
@@ -17,9 +18,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import Any
 
 import psycopg2
+from nursery import Nursery
 
 from faults import attempt, traffic
 from faults.attempt import Try
@@ -71,6 +74,7 @@ class Fire:
         self.folder = Path(tempfile.mkdtemp(prefix="rerank-fire-"))
         self.folder.chmod(0o755)
         self.postgres = CrashingPostgres(folder=self.folder / "postgres")
+        self.nursery = Nursery("faults.pathology")
         self.small = self.folder / "small"
         self.why_no_small = ""
         # Children find this package; the library is imported once, by the process that they are forked from.
@@ -92,11 +96,13 @@ class Fire:
         self.why_no_small = mounted.stderr.strip() if mounted.returncode else ""
         first = self.processes.Process(target=int)  # the imports are not to count as time of a stage
         first.start()
+        self.nursery.open()
         first.join()
         self._make_template()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.nursery.close()
         self.postgres.stop()
         if not self.why_no_small:
             subprocess.run(["umount", "-l", str(self.small)], check=False)
@@ -133,7 +139,14 @@ class Fire:
         self.postgres.create(TEMPLATE, template="draft_fire")
 
     @contextmanager
-    def world(self, *, small: bool = False, control: str | None = None, **settings: Any) -> Iterator["World"]:
+    def world(
+        self,
+        *,
+        small: bool = False,
+        control: str | None = None,
+        deadline_seconds: float | None = None,
+        **settings: Any,
+    ) -> Iterator["World"]:
         """A world of its own for one scenario; gone afterwards."""
         folder = Path(tempfile.mkdtemp(prefix="scenario-", dir=self.folder))
         name = folder.name.replace("-", "_")
@@ -143,7 +156,15 @@ class Fire:
         store = (self.small if small and not self.why_no_small else folder) / "store"
         shutil.copytree(self.folder / "template" / "store", store)
         shutil.copy(self.folder / "template" / "engine.log", folder)
-        world = World(self, folder=folder, name=name, store=store, control=control, settings=settings)
+        world = World(
+            self,
+            folder=folder,
+            name=name,
+            store=store,
+            control=control,
+            deadline_seconds=deadline_seconds,
+            settings=settings,
+        )
         try:
             yield world
         finally:
@@ -177,9 +198,11 @@ class World:
     name: str
     store: Path
     control: str | None = None
+    deadline_seconds: float | None = None  # of the page of a run; None: no deadline
     settings: dict[str, Any] = field(default_factory=dict)
     tries: list[Running] = field(default_factory=list)
     others: list[Any] = field(default_factory=list)
+    _beginning: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         for part in ("orders", "tries"):
@@ -202,12 +225,29 @@ class World:
             "flush_seconds": 0.05,
             **self.settings,
         }
-        asked = Try(len(self.tries) + 1, stage, shard, key, settings, self.folder, self.control)
-        process = self.fire.processes.Process(target=attempt.perform, args=(asked,))
-        running = Running(asked, process, began=time.monotonic())
-        self.tries.append(running)
+        with self._beginning:
+            asked = Try(
+                len(self.tries) + 1,
+                stage,
+                shard,
+                key,
+                settings,
+                self.folder,
+                self.control,
+                self.fire.nursery.address,
+            )
+            process = self.fire.processes.Process(target=attempt.perform, args=(asked,))
+            running = Running(asked, process, began=time.monotonic())
+            self.tries.append(running)
         process.start()
         return running
+
+    def note_deadline(self, key: str) -> None:
+        """A run begins: keep, for the oracle, when its page is due."""
+        if self.deadline_seconds is not None:
+            due = {"key": key, "due": time.time() + self.deadline_seconds}
+            with (self.folder / "deadlines.log").open("a") as log:
+                log.write(json.dumps(due) + "\n")
 
     def start_traffic(self, seed: int, *, writers: int = 2) -> None:
         """Start writers and readers."""

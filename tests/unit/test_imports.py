@@ -11,15 +11,16 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
-GROUND = {"records", "errors", "settings", "airflow_settings", "storage", "__version__"}
+GROUND = {"records", "errors", "setting_values", "settings", "airflow_settings", "storage", "__version__"}
 STAGES = {"extract", "prepare", "recall", "rerank", "publish", "observe"}
 # A room → the rooms that it may import. Every room may import the ground and itself.
 ROOMS = {
     "records": set(),
     "errors": set(),
-    "settings": {"errors"},
-    "airflow_settings": {"errors", "settings"},
-    "storage": {"records", "errors", "settings"},
+    "setting_values": set(),
+    "settings": {"errors", "setting_values"},
+    "airflow_settings": {"errors", "setting_values", "settings"},
+    "storage": {"records", "errors", "setting_values", "settings"},
     "extract": set(),
     "prepare": set(),
     "models": set(),

@@ -3,7 +3,8 @@
 import pytest
 
 from rerank_core.errors import SettingsError
-from rerank_core.settings import Settings, relation_names
+from rerank_core.setting_values import relation_names
+from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
 

@@ -1,8 +1,8 @@
 """A late page is published from outside the scoring pool.
 
-No task waits for the deadline. The task `page_deadline`, beside scoring, starts a dag run of the overdue DAG, and Airflow
+No task waits for the deadline. The task `page_deadline`, beside extract, starts a dag run of the overdue DAG, and Airflow
 holds this dag run back until the deadline. So waiting takes no worker slot and no triggerer, and a dag run ends when its
-own work is done. A pool without slots or a queue without workers cannot hold the page back.
+own work is done. Neither a stage that hangs, nor a pool without slots, nor a queue without workers can hold the page back.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from rerank_airflow.defaults import overdue_dag_id
-from rerank_airflow.operators.stages import ObserveOperator, PublishOperator
+from rerank_airflow.identity import RunIdentity
+from rerank_airflow.operators.stages import ObserveOperator, PublishOperator, open_run
 from rerank_airflow.settings import settings_of
-from rerank_core.errors import InputError
+from rerank_core.errors import InputError, OverdueError
+
+LOOK = timedelta(minutes=1)  # between two looks at a run of which nothing is prepared
+PATIENCE = timedelta(hours=24)
 
 
 class PageDeadlineOperator(TriggerDagRunOperator):
@@ -40,22 +44,40 @@ class PageDeadlineOperator(TriggerDagRunOperator):
             raise AirflowSkipException("pages of this pipeline have no deadline")
         dag_run = context["dag_run"]
         due = (dag_run.start_date or datetime.now(UTC)) + timedelta(minutes=minutes)
-        run_id = context["ti"].xcom_pull(task_ids="prepare")["run_id"]
+        run_id = self.open_run(context).run_id
         self.run_after = due
         self.conf = {"run_id": run_id, "partition_key": context.get("partition_key")}
         self.trigger_run_id = f"run_{run_id}_due_{due:%Y-%m-%dT%H:%M:%S}"
         super().execute(context)
 
+    def open_run(self, context: Mapping[str, Any]) -> Any:
+        """The run of the dag run, opened here if no other task has come so far."""
+        from rerank_core import pipeline
+
+        settings = settings_of(self.pipeline)
+        return open_run(RunIdentity.of(context, schedule=settings.schedule), pipeline.Resources.of(settings))
+
 
 class PublishOverdueOperator(PublishOperator):
-    """Publishes the run that the dag run's conf names; skips itself if the run is published."""
+    """Publishes the run that the dag run's conf names; skips itself if the run is published.
+
+    If nothing of the run is prepared, the page before stays, and says that a newer page is overdue. The task then looks
+    again each minute, and takes no worker slot meanwhile. It fails if that takes longer than PATIENCE.
+    """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core import pipeline
 
         resources = pipeline.Resources.of(settings_of(self.pipeline))
         run = pipeline.get_run(resources, late_run(context))
-        published = pipeline.publish_overdue(resources, run_id=run.run_id)
+        now = datetime.now(UTC)
+        try:
+            published = pipeline.publish_overdue(resources, run_id=run.run_id)
+        except OverdueError as error:
+            if now - (context["dag_run"].start_date or now) > PATIENCE:
+                raise
+            self.log.warning("%s", error)
+            raise AirflowRescheduleException(now + LOOK) from error  # type: ignore[no-untyped-call]
         if published is None:
             raise AirflowSkipException("the page is out")
         published |= {"as_of": run.window.until.isoformat()}

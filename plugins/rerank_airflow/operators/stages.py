@@ -20,6 +20,19 @@ class TaskKilled(BaseException):
     """The task was told to stop. Not an Exception, so that no handler on the way up swallows it."""
 
 
+def open_run(identity: RunIdentity, resources: Any) -> Any:
+    """The run with this identity, opened if it is new; several tasks of a dag run may ask at once."""
+    from rerank_core import pipeline
+
+    return pipeline.open_run(
+        resources,
+        key=identity.key,
+        until=identity.until,
+        topics=identity.topics,
+        rescore=identity.rescore,
+    )
+
+
 class StageOperator(BaseOperator):
     """Runs the stage that the task id names, for the run of its dag run."""
 
@@ -42,16 +55,7 @@ class StageOperator(BaseOperator):
 
     def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
         """The run of the dag run, opened if it is new."""
-        from rerank_core import pipeline
-
-        identity = self.identity(context)
-        return pipeline.open_run(
-            resources,
-            key=identity.key,
-            until=identity.until,
-            topics=identity.topics,
-            rescore=identity.rescore,
-        )
+        return open_run(self.identity(context), resources)
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
         return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)

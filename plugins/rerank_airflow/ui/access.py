@@ -15,7 +15,8 @@ from fastapi import Depends, HTTPException, Query
 
 from rerank_airflow.defaults import dag_id
 from rerank_airflow.settings import pipelines, settings_of
-from rerank_core.settings import SLUG, Settings
+from rerank_core.setting_values import SLUG
+from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
 LOGIN = requires_access_view(AccessView.PLUGINS)

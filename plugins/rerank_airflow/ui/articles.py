@@ -81,14 +81,14 @@ def letters(pipeline: Pipeline, article_id: str, texts: Texts) -> tuple[str, ...
 
     The steps are taken again for that, so a text that takes long is left to the command.
     """
-    from rerank_core.prepare import trace  # only who looks at an article waits for its parsers
+    from rerank_core.prepare import show  # only who looks at an article waits for its libraries
 
     if not texts.has_raw:
         return ()
     if (texts.raw_length or 0) > LONGEST_RAW:
         return ("not counted here, because the body is long: `rerank articles show` does so",)
     try:
-        return trace.letters_of(database=pipeline.database, settings=pipeline.settings, article_id=article_id)
+        return show.letters_of(database=pipeline.database, settings=pipeline.settings, article_id=article_id)
     except RerankError as error:  # the rules of boilerplate, say
         return (str(error),)
 

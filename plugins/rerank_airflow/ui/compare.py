@@ -13,7 +13,7 @@ from rerank_airflow.ui.rankings import PublicationId, choose, clean, nothing
 from rerank_airflow.ui.render import render
 from rerank_core.observe import history
 from rerank_core.observe.history_records import Publication, PublicationChoice, Row, TopicOrder
-from rerank_core.settings import SLUG
+from rerank_core.setting_values import SLUG
 
 DEPTH = 10  # ranks that the overlap is counted over
 

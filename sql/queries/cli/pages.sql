@@ -1,6 +1,6 @@
 -- name: topics
 -- The state of each topic of the current page, or of one topic.
-SELECT topic, query, as_of, state, ranked, missing, refused, left_out, run_id, version, publication_id, parquet_path
+SELECT topic, query, as_of, overdue_since, state, ranked, missing, refused, left_out, run_id, version, publication_id, parquet_path
 FROM rerank.current_topic
 WHERE pipeline = :pipeline AND (CAST(:topic AS text) IS NULL OR topic = :topic)
 ORDER BY topic

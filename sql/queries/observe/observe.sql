@@ -8,7 +8,8 @@ SELECT count(*) AS scored,
        percentile_cont(0.10) WITHIN GROUP (ORDER BY logit) AS logit_p10,
        percentile_cont(0.50) WITHIN GROUP (ORDER BY logit) AS logit_p50,
        percentile_cont(0.90) WITHIN GROUP (ORDER BY logit) AS logit_p90,
-       (SELECT CAST(EXTRACT(EPOCH FROM published_at - until) AS double precision) FROM rerank.run WHERE run_id = :run_id) AS page_age_seconds
+       (SELECT CAST(EXTRACT(EPOCH FROM COALESCE(u.published_at, max(p.published_at)) - u.until) AS double precision)
+        FROM rerank.run u LEFT JOIN rerank.publication p USING (run_id) WHERE u.run_id = :run_id GROUP BY u.run_id) AS page_age_seconds
 FROM (SELECT logit, latency_ms, scored_at FROM rerank.pair_score WHERE run_id = :run_id
       UNION ALL
       SELECT logit, latency_ms, scored_at FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made

@@ -19,19 +19,46 @@ WHERE r.run_id = :run_id
 -- Records that every revision of the run is prepared or in quarantine.
 UPDATE rerank.run SET prepared_at = COALESCE(prepared_at, clock_timestamp()) WHERE run_id = :run_id
 
+-- name: waiting
+-- How many revisions are neither prepared nor in quarantine, as far as it matters: the same revisions as in "pending".
+SELECT count(*) AS waiting
+FROM (
+    SELECT
+    FROM rerank.revision r
+    JOIN rerank.run u USING (run_id)
+    JOIN rerank.revision_text t USING (revision_id)
+    WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL AND u.until <= :until)
+      AND r.revision_id > :after AND r.document_id IS NULL
+      AND NOT EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id)
+    LIMIT :enough
+) w
+
 -- name: pending
 -- The next revisions that are neither prepared nor in quarantine, with their raw text: revisions of the run, and of
--- earlier runs that were never published.
-SELECT r.revision_id, r.lang, left(t.title, :characters) AS title, left(t.summary, :characters) AS summary,
+-- earlier runs that were never published. So many that their texts have a bounded length together, and one at least. A text
+-- is not read for its length.
+WITH next AS (
+    SELECT r.revision_id, r.article_id, r.lang,
+           least(COALESCE(octet_length(t.title), 0), 4 * :characters)
+           + least(COALESCE(octet_length(t.summary), 0), 4 * :characters)
+           + least(COALESCE(octet_length(t.body), 0), 4 * :characters) AS bytes
+    FROM rerank.revision r
+    JOIN rerank.run u USING (run_id)
+    JOIN rerank.revision_text t USING (revision_id)
+    WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL AND u.until <= :until)
+      AND r.revision_id > :after AND r.document_id IS NULL
+      AND NOT EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id)
+    ORDER BY r.revision_id
+    LIMIT :batch
+), summed AS (
+    SELECT next.*, sum(bytes) OVER (ORDER BY revision_id) AS bytes_so_far FROM next
+)
+SELECT s.revision_id, s.article_id, s.lang, left(t.title, :characters) AS title, left(t.summary, :characters) AS summary,
        left(t.body, :characters) AS body
-FROM rerank.revision r
-JOIN rerank.run u USING (run_id)
+FROM summed s
 JOIN rerank.revision_text t USING (revision_id)
-WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL AND u.until <= :until)
-  AND r.revision_id > :after AND r.document_id IS NULL
-  AND NOT EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id)
-ORDER BY r.revision_id
-LIMIT :batch
+WHERE s.bytes_so_far <= :bytes OR s.bytes_so_far = s.bytes
+ORDER BY s.revision_id
 
 -- name: remaining
 -- Which of these revisions still have their raw text: the revisions of an article that was forgotten meanwhile do not.

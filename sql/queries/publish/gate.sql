@@ -34,7 +34,7 @@ SELECT u.sighted, u.claimed, u.unchanged, u.too_late, u.later, u.invalid, COALES
 FROM rerank.run u
 CROSS JOIN LATERAL (
     SELECT count(*) AS revisions,
-           count(*) FILTER (WHERE v.document_id IS NULL AND q.revision_id IS NULL) AS nowhere,
+           count(*) FILTER (WHERE v.document_id IS NULL AND q.revision_id IS NULL AND NOT u.early) AS nowhere,
            count(*) FILTER (WHERE v.document_id IS NOT NULL AND q.revision_id IS NOT NULL) AS twice
     FROM rerank.revision v
     LEFT JOIN (SELECT DISTINCT revision_id FROM rerank.quarantine) q USING (revision_id)

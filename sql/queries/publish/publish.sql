@@ -1,8 +1,10 @@
 -- name: latest
 -- The run's latest version, to tell whether a rerun gives the same rows.
 SELECT p.publication_id, p.pipeline, p.run_id, p.version, p.rows_sha256, p.trimmed, p.blocked, p.withdrawn_at IS NOT NULL AS withdrawn,
-       (SELECT COALESCE(sum(t.missing), 0) FROM rerank.ranking_topic t WHERE t.publication_id = p.publication_id) AS missing
+       (SELECT COALESCE(sum(t.missing), 0) FROM rerank.ranking_topic t WHERE t.publication_id = p.publication_id) AS missing,
+       p.published_at < u.frozen_at AS early   -- made before the run was frozen for good
 FROM rerank.publication p
+JOIN rerank.run u USING (run_id)
 WHERE p.run_id = :run_id
 ORDER BY p.version DESC
 LIMIT 1
@@ -19,8 +21,9 @@ ORDER BY article_id
 SELECT :publication_id AS to_publication_id WHERE rerank.move_pointer(:pipeline, :publication_id)
 
 -- name: done
--- Note on the run that it has a publication.
-UPDATE rerank.run SET published_at = now(), degraded = :degraded WHERE run_id = :run_id
+-- Note on the run that it has a publication. A run that was frozen early still owes what was not prepared: to the pipeline it is
+-- a run that was never published.
+UPDATE rerank.run SET published_at = CASE WHEN NOT early THEN now() END, degraded = :degraded WHERE run_id = :run_id
 
 -- name: rows
 -- The rows of a publication, to name what a rerun changed.

@@ -6,12 +6,17 @@ SELECT count(*) AS topics, COALESCE(sum(left_out), 0) AS left_out, COALESCE(sum(
 FROM rerank.run_topic
 WHERE run_id = :run_id
 
+-- name: thaw
+-- The topics of a run that was frozen early: it is frozen again now.
+DELETE FROM rerank.run_topic WHERE run_id = :run_id
+
 -- name: freeze
--- Freezes the run: from now on every try of it ranks these members and pairs by this scorer.
+-- Freezes the run: from now on every try of it ranks these members and pairs by this scorer. A run that was frozen early, for a
+-- late page, is frozen again once.
 UPDATE rerank.run
 SET scorer_id = :scorer_id, members_path = :members_path, members_sha256 = :members_sha256,
-    pairs_path = :pairs_path, pairs_sha256 = :pairs_sha256, recall = :recall, frozen_at = now()
-WHERE run_id = :run_id AND frozen_at IS NULL
+    pairs_path = :pairs_path, pairs_sha256 = :pairs_sha256, recall = :recall, early = :early, frozen_at = now()
+WHERE run_id = :run_id AND (frozen_at IS NULL OR early)
 
 -- name: topic
 -- Freezes one topic of the run.

@@ -12,7 +12,7 @@ ON CONFLICT (pipeline, key) DO NOTHING
 -- A run by its identity.
 SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, fence, scorer_id,
        members_path, members_sha256, pairs_path, pairs_sha256, light_path, light_sha256,
-       claimed_at, prepared_at, frozen_at
+       claimed_at, prepared_at, frozen_at, early
 FROM rerank.run
 WHERE pipeline = :pipeline AND key = :key
 
@@ -20,7 +20,7 @@ WHERE pipeline = :pipeline AND key = :key
 -- A run by its number.
 SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, fence, scorer_id,
        members_path, members_sha256, pairs_path, pairs_sha256, light_path, light_sha256,
-       claimed_at, prepared_at, frozen_at
+       claimed_at, prepared_at, frozen_at, early
 FROM rerank.run
 WHERE run_id = :run_id
 

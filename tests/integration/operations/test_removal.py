@@ -478,16 +478,16 @@ class TestRace:
 
     def preparing(self, room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """The article is forgotten after prepare has read its text and before it saves."""
-        outcome = helpers.outcome
+        outcomes = helpers.outcomes
         run = room.until("prepare", "k")
 
-        def read_and_then_forgotten(*arguments: Any) -> Any:
-            made = outcome(*arguments)
-            if not room.value("SELECT count(*) FROM rerank.tombstone"):
-                forget(room)
-            return made
+        def prepared_and_then_forgotten(*given: Any, **how: Any) -> Any:
+            for made in outcomes(*given, **how):
+                if not room.value("SELECT count(*) FROM rerank.tombstone"):
+                    forget(room)
+                yield made
 
-        monkeypatch.setattr(helpers, "outcome", read_and_then_forgotten)
+        monkeypatch.setattr(helpers, "outcomes", prepared_and_then_forgotten)
         return room.stage("prepare", run)
 
     def test_what_is_forgotten_while_it_is_prepared_is_not_saved(

@@ -1,15 +1,18 @@
 """Claimed articles become documents; one that cannot goes to quarantine alone."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import Newsroom, statement_replaced
-from helper_processes import running_helpers
+from nursery import Nursery
 
 from rerank_core.errors import CorruptError, FencedError, SettingsError
 from rerank_core.operations.plan import plan
-from rerank_core.prepare import documents, helpers, prepare
+from rerank_core.prepare import helpers, prepare, watch
 from rerank_core.records import Run
 from rerank_core.storage import runs
 
@@ -57,22 +60,18 @@ def test_the_raw_text_is_not_altered(room: Newsroom) -> None:
     assert room.value("SELECT text FROM rerank.document") == "Title & more\n\nspaced\n\nText"
 
 
-def breaks_on(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
-    """A parser that fails on texts with this word."""
-    original = documents.clean
-
-    def fails(raw: str | None, **options: Any) -> str:
-        if raw and word in raw:
-            raise RecursionError(word)
-        return original(raw, **options)
-
-    monkeypatch.setattr(documents, "clean", fails)
+@pytest.fixture
+def broken_parser(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Helpers whose parser fails on texts with the word "poison"."""
+    broken = Nursery("breaking_parser")
+    monkeypatch.setattr(watch, "start", broken.start)
+    yield
+    broken.close()
 
 
 def test_an_article_that_breaks_the_parser_does_not_take_the_others_with_it(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+    room: Newsroom, broken_parser: None
 ) -> None:
-    breaks_on(monkeypatch, "poison")
     room.add("good", "poison", "good too")
     found = room.stage("prepare", room.until("prepare"))
     assert (found["documents"], found["quarantined"]) == (2, 1)
@@ -81,37 +80,135 @@ def test_an_article_that_breaks_the_parser_does_not_take_the_others_with_it(
     )
 
 
+SLOW = "<p><i>x" * 280_000  # seconds of processor time
+BOUNDED = {"prepare_seconds": 0.4}
+
+
+def test_an_article_that_takes_too_long_stops_neither_its_run_nor_a_later_one(
+    room: Newsroom, nursery: Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = room.tuned(**BOUNDED)
+    room.follow("solar")
+    room.add("solar 1", "solar 2")
+    room.add("poison", title="solar poison", body=SLOW)
+    assert room.run("one")["prepare"]["quarantined"] == 1
+    assert {row.article_id for row in room.ranking()} == {"solar 1", "solar 2"}
+    reason = room.value("SELECT reason FROM rerank.quarantine")
+    assert reason == "too_slow: its preparation takes more than 0.4 s of processor time"
+    assert "article 'poison'" in caplog.text
+    started = len(nursery.helpers)
+    room.run("two")
+    assert len(nursery.helpers) == started  # there was nothing to prepare
+
+
+def test_control_an_article_that_is_not_set_aside_is_taken_up_again(
+    room: Newsroom, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement_replaced(
+        monkeypatch, "prepare.quarantine", "SELECT CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])"
+    )
+    room = room.tuned(**BOUNDED)
+    room.add("poison", body=SLOW)
+    for key in ("one", "two"):
+        started = len(nursery.helpers)
+        with suppress(CorruptError):  # the first run's counts do not add up
+            room.stage("prepare", room.until("prepare", key))
+        assert len(nursery.helpers) > started
+
+
+def batches(room: Newsroom, run: Run) -> list[list[str]]:
+    return [[raw.article_id for raw in batch] for batch in prepare._batches(room.database, run, 0)]
+
+
+def test_a_batch_holds_a_bounded_length_of_text_and_one_article_at_least(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "BATCH_BYTES", 1_000)
+    monkeypatch.setattr(prepare, "BATCH", 3)
+    for name, letter, length in (
+        ("a", "x", 600),
+        ("b", "x", 300),
+        ("c", "数", 200),  # 600 bytes
+        ("d", "x", 5_000),
+        ("e", "x", 5_000),
+        ("f", "", 0),
+        ("g", "x", 1),
+        ("h", "x", 1),
+        ("i", "x", 1),
+    ):
+        room.add(name, title=name, body=letter * length)
+    run = room.until("prepare")
+    assert batches(room, run) == [["a", "b"], ["c"], ["d"], ["e"], ["f", "g", "h"], ["i"]]
+    assert room.stage("prepare", run)["documents"] == 9
+
+
+def test_no_text_is_read_beyond_its_bound(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "READ_AHEAD", 10)
+    room.add("a", title="t" * 50, summary="s" * 50, body="数" * 50)
+    run = room.until("prepare")
+    ((raw,),) = prepare._batches(room.database, run, 0)
+    assert [len(text or "") for text in (raw.title, raw.summary, raw.body)] == [11, 11, 11]
+
+
+@pytest.mark.parametrize(("articles", "number"), [(3, 1), (4, 2)])
+def test_more_helpers_than_one_are_started_if_many_revisions_wait(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, articles: int, number: int
+) -> None:
+    monkeypatch.setattr(prepare, "MANY", 3)
+    numbers = []
+    outcomes = helpers.outcomes
+    monkeypatch.setattr(
+        helpers, "outcomes", lambda *given, **how: numbers.append(how["number"]) or outcomes(*given, **how)
+    )
+    room.add(*(f"article {one}" for one in range(articles)))
+    room.tuned(prepare_workers=2).stage("prepare", room.until("prepare"))
+    assert numbers == [number]
+
+
 def test_more_articles_than_a_batch_are_all_prepared(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "BATCH", 3)
     room.add(*(f"article {number}" for number in range(10)))
     assert room.stage("prepare", room.until("prepare"))["documents"] == 10
 
 
+def cut_off_in_its_second_batch(monkeypatch: pytest.MonkeyPatch, room: Newsroom, run: Run) -> list[list[int]]:
+    """A try of the stage that ends while its second batch is prepared; returns what later tries save."""
+    monkeypatch.setattr(prepare, "BATCH", 2)
+    original, saved = prepare._save, []
+
+    def save(connection: Any, made: Any, *given: Any) -> None:
+        if len(saved) == 1:
+            raise KeyboardInterrupt
+        saved.append(sorted(made.documents))
+        original(connection, made, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "_save", save)
+        with pytest.raises(KeyboardInterrupt):
+            room.stage("prepare", run)
+    assert len(saved[0]) == 2
+    later: list[list[int]] = []
+    monkeypatch.setattr(
+        prepare,
+        "_save",
+        lambda connection, made, *given: (
+            later.append(sorted(made.documents)),
+            original(connection, made, *given),
+        ),
+    )
+    return later
+
+
 def test_a_try_that_was_cut_off_is_taken_up_where_it_stopped(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "BATCH", 2)
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
-    prepared: list[str] = []
-    original = helpers.to_document
-
-    def at_most_three(**parts: Any) -> Any:
-        if len(prepared) == 3:
-            raise KeyboardInterrupt
-        prepared.append(parts["title"])
-        return original(**parts)
-
-    monkeypatch.setattr(helpers, "to_document", at_most_three)
-    with pytest.raises(KeyboardInterrupt):
-        room.stage("prepare", run)
-    assert prepared == ["a", "b", "c"]
+    later = cut_off_in_its_second_batch(monkeypatch, room, run)
     assert room.value("SELECT count(document_id) FROM rerank.revision") == 2
-    monkeypatch.setattr(
-        helpers, "to_document", lambda **parts: prepared.append(parts["title"]) or original(**parts)
-    )
     assert room.stage("prepare", run)["documents"] == 5
-    assert prepared[3:] == ["c", "d", "e"]
+    claimed = [row.revision_id for row in room.sql("SELECT revision_id FROM rerank.revision ORDER BY 1")]
+    assert list(chain.from_iterable(later)) == claimed[2:]
     assert room.again(run).prepared
 
 
@@ -201,20 +298,9 @@ def test_what_each_step_did_is_kept_with_the_run(room: Newsroom) -> None:
 def test_a_try_that_was_cut_off_has_its_batches_counted_once(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "BATCH", 2)
     room.add("a", "b", "c", "d", "e")
     run = room.until("prepare")
-    original, titles = helpers.to_document, []
-
-    def at_most_three(**parts: Any) -> Any:
-        titles.append(parts["title"])
-        if len(titles) == 4:
-            raise KeyboardInterrupt
-        return original(**parts)
-
-    monkeypatch.setattr(helpers, "to_document", at_most_three)
-    with pytest.raises(KeyboardInterrupt):
-        room.stage("prepare", run)
+    cut_off_in_its_second_batch(monkeypatch, room, run)
     assert metrics(room) == {"lang_en": 2, "signature_short": 2, "letters_in": 2, "letters_out": 2}
     room.stage("prepare", run)
     room.stage("prepare", run)
@@ -317,7 +403,7 @@ def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
 def helped(monkeypatch: pytest.MonkeyPatch, room: Newsroom, workers: int) -> Newsroom:
     """The newsroom with so many workers, for which three revisions are many."""
     monkeypatch.setattr(prepare, "BATCH", 3)
-    monkeypatch.setattr(helpers, "MANY", 1)
+    monkeypatch.setattr(prepare, "MANY", 1)
     return room.tuned(prepare_workers=workers)
 
 
@@ -347,7 +433,7 @@ def fill(room: Newsroom) -> None:
     room.add("empty", title="")
 
 
-def test_helpers_leave_in_the_tables_what_the_task_alone_leaves(
+def test_several_helpers_leave_in_the_tables_what_one_leaves(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(room)
@@ -363,14 +449,14 @@ def test_helpers_leave_in_the_tables_what_the_task_alone_leaves(
 
 
 def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
-    room: Newsroom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    room: Newsroom, nursery: Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(room)
     killed: list[int] = []
     original = prepare._without_forgotten
 
     def killing(connection: Any, made: Any) -> Any:
-        for helper in running_helpers():
+        for helper in nursery.running():
             if len(killed) < 3:
                 helper.kill()
                 killed.append(helper.pid)
@@ -379,7 +465,6 @@ def test_a_helper_that_is_killed_in_the_middle_loses_and_doubles_no_revision(
     monkeypatch.setattr(prepare, "_without_forgotten", killing)
     counts, rows, tallied = prepared_with(helped(monkeypatch, room, 2), room.until("prepare"))
     assert len(killed) >= 2
-    assert "a helper died" in caplog.text
     assert (counts["revisions"], counts["quarantined"]) == (34, 2)
     assert all((row[2] is None) != (row[-1] is None) for row in rows)
     assert tallied["lang_en"] + tallied["lang_zh"] == 32

@@ -8,7 +8,7 @@ import pytest
 from view_reader import Reader
 
 from rerank_airflow.ui import articles, render
-from rerank_core.prepare import trace
+from rerank_core.prepare import show
 
 
 def test_an_article_says_where_it_stands_and_why(get, news):
@@ -72,9 +72,9 @@ def test_near_copies_are_named_with_the_row_that_stands_for_them(news, get):
 
 
 def test_an_article_tells_the_letters_of_each_field_as_the_command_does(get, news):
-    told = trace.letters_of(database=news.room.database, settings=news.room.settings, article_id="en-0005")
+    told = show.letters_of(database=news.room.database, settings=news.room.settings, article_id="en-0005")
     assert told[2] == "body: 407 in, 363 out"
-    shown = trace.show(database=news.room.database, settings=news.room.settings, article_id="en-0005")
+    shown = show.show(database=news.room.database, settings=news.room.settings, article_id="en-0005")
     assert told == next(step.did for step in shown.steps if step.name == "letters")
     text = re.sub(r"\s+", " ", Reader(get("/article", id="en-0005")).text)
     assert f"Letters: {' · '.join(told)}" in text

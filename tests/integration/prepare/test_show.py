@@ -9,7 +9,7 @@ from factories import Newsroom
 from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.operations import removal
-from rerank_core.prepare import trace
+from rerank_core.prepare import show as prepared
 from rerank_core.settings import settings as process_settings
 
 Show = Callable[[str], tuple[int, str, str]]
@@ -36,8 +36,8 @@ def show(room: Newsroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return shown
 
 
-def look(room: Newsroom, article: str) -> trace.Preparation:
-    return trace.show(database=room.database, settings=room.settings, article_id=article)
+def look(room: Newsroom, article: str) -> prepared.Preparation:
+    return prepared.show(database=room.database, settings=room.settings, article_id=article)
 
 
 def test_the_raw_text_the_steps_and_the_document_are_shown(room: Newsroom, show: Show) -> None:

@@ -1,0 +1,70 @@
+"""What a helper may answer. A text of a stranger may have taken the helper over, so nothing but these forms is believed."""
+
+import hashlib
+from typing import Annotated
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from rerank_core.prepare.documents import MAX_TEXT, MAX_TITLE
+from rerank_core.prepare.near_copies import PLACES
+from rerank_core.records import Document
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # Postgres refuses NUL
+
+
+class NoAnswer(Exception):
+    """A helper has no answer, and is ended. The message is the reason, for the quarantine."""
+
+    def __init__(self, reason: str, *, is_certain: bool = False) -> None:
+        super().__init__(reason)
+        self.is_certain = is_certain  # the article is to blame: another try would end as this one did
+
+
+class Form(BaseModel):
+    """A message of a helper."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Ready(Form):
+    """The helper has loaded what it needs."""
+
+
+class Made(Form):
+    """A document. Its digest is made here, so that no helper can pass one text off as another."""
+
+    title: Annotated[Text, Field(max_length=MAX_TITLE)]
+    text: Annotated[Text, Field(max_length=MAX_TEXT)]
+    lang: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,35}$")]
+    terms: Text
+    lang_confidence: Annotated[float, Field(ge=0, le=1)]
+    flags: tuple[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], ...]
+    signature: Annotated[Base64Bytes, Field(min_length=4 * PLACES, max_length=4 * PLACES)] | None
+
+    def to_document(self) -> Document:
+        return Document(digest=hashlib.sha256(self.text.encode("utf-8")).digest(), **dict(self))
+
+
+class Prepared(Form):
+    """What became of an article: it is a document, or it is refused."""
+
+    document: Made | None = None
+    refused: Annotated[Text, Field(min_length=1, max_length=500)] | None = None  # reason, for the quarantine
+    failure: Annotated[str, Field(max_length=4_000)] | None = None  # traceback of a parser that broke
+    counts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")], Annotated[int, Field(ge=0)]] = {}
+
+
+class Step(Form):
+    """One step of prepare, and what it did to an article."""
+
+    name: str
+    did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
+
+
+class Traced(Form):
+    """What every step did to an article."""
+
+    steps: tuple[Step, ...]
+    digest: (
+        Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    )  # of the document; null: the article is refused

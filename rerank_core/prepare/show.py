@@ -1,0 +1,87 @@
+"""Show how one article was prepared.
+
+A helper takes the steps again on the raw text, with the current settings. Nothing is stored. `Preparation.is_stored` says
+whether the steps still make the document that the article has.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import RowMapping
+
+from rerank_core.errors import InputError
+from rerank_core.prepare import boilerplate, helpers
+from rerank_core.prepare.answers import NoAnswer, Step
+from rerank_core.prepare.prepare import cleaning_of, limits_of
+from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How an article became a document."""
+
+    number: int  # of the latest revision
+    claimed_by: int  # id of the run that claimed the revision
+    raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
+    steps: tuple[Step, ...]  # empty if the raw text is past retention
+    document_id: int | None  # None if the revision is in quarantine, or not prepared yet
+    text: str | None  # of the document
+    is_stored: bool  # the steps make the text that is stored
+
+
+def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
+    """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
+    row = _latest_revision(database, settings, article_id)
+    raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
+    steps, digest = _trace(settings, row)
+    return Preparation(
+        number=row["number"],
+        claimed_by=row["run_id"],
+        raw=raw,
+        steps=steps,
+        document_id=row["document_id"],
+        text=row["text"],
+        is_stored=row["document_id"] is not None and bytes(row["digest"]).hex() == digest,
+    )
+
+
+def letters_of(*, database: Database, settings: Settings, article_id: str) -> tuple[str, ...]:
+    """For each field of an article's latest revision, how many letters came in and out, as `show` tells them.
+
+    If the article cannot be prepared, why. Empty if the raw text is past retention. Raises InputError if no run has
+    claimed the article, SettingsError if the rules of boilerplate cannot be read.
+    """
+    steps, _ = _trace(settings, _latest_revision(database, settings, article_id))
+    return next((step.did for step in steps if step.name in ("letters", "quarantine")), ())
+
+
+def _latest_revision(database: Database, settings: Settings, article_id: str) -> RowMapping:
+    """The row of the statement show.steps. Raises InputError if no run has claimed the article."""
+    with database.transaction(read_only=True) as connection:
+        row = db.one(connection, "show.steps", pipeline=settings.pipeline, article_id=article_id)
+    if row is None:
+        raise InputError(
+            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
+            " next run, which claims new articles"
+        )
+    return row
+
+
+def _trace(settings: Settings, row: RowMapping) -> tuple[tuple[Step, ...], str | None]:
+    """What each step does to a revision, and the digest of the document; None if it goes to quarantine.
+
+    No steps if the raw text is past retention. A helper that has no answer is one step more: `quarantine`.
+    """
+    if not row["has_raw"]:
+        return (), None
+    cleaning = cleaning_of(settings)
+    boilerplate.load(cleaning.rules)  # a fault in the rules is no fault of the article
+    limits = limits_of(settings)
+    limits = replace(limits, seconds=3 * limits.seconds)  # each step is taken alone, then all of them at once
+    article = {name: row[name] for name in ("title", "summary", "body", "lang")}
+    try:
+        traced = helpers.trace(cleaning=cleaning, limits=limits, **article)
+    except NoAnswer as reason:
+        return (Step(name="quarantine", did=(str(reason),)),), None
+    return traced.steps, traced.digest
