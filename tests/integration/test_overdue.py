@@ -85,6 +85,7 @@ def test_a_run_that_waits_for_vectors_is_recalled_without_them(room: Newsroom) -
 
 
 def test_a_run_that_has_prepared_nothing_has_no_page_to_publish(room: Newsroom) -> None:
+    room.add("solar 1")
     run = room.until("prepare", "k")
     with pytest.raises(OverdueError, match="none of its articles is prepared"):
         publish(room, run)

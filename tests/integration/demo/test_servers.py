@@ -33,9 +33,10 @@ time.sleep(300)
 """
 
 SUPERVISED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from rerank_core.demo.servers import Server
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests by nohup has it ignored
 folder = Path(sys.argv[1])
 server = Server(name="fake", command=[sys.executable, "-c", sys.argv[2], str(folder)], log=folder / "log", grace_seconds=1)
 print(server.pid, flush=True)
