@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
     prepare_workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None,
-        description="Helper processes that prepare more than 400 revisions side by side; none: one a core, at most 4.",
+        description="Helper processes that prepare more than four batches (of 100 revisions or 8 MiB) side by side; none: one a core, at most 4.",
     )
     prepare_seconds: Annotated[float, Field(gt=0, le=3_600)] = Field(
         default=10.0,

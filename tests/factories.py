@@ -14,6 +14,7 @@ from sqlalchemy import text
 from rerank_core import pipeline
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.observe.explain import Explanation, explain
 from rerank_core.records import Article, Pair, Run, Score, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import runs, schemas, topics
@@ -196,6 +197,24 @@ class Newsroom:
         """The run's row as it stands now."""
         with self.database.transaction(read_only=True) as connection:
             return runs.get(connection, run.run_id)
+
+    def rest(self, run: Run) -> dict[str, Any]:
+        """What a run does by itself from recall on, to its page."""
+        for shard in self.stage("recall", run)["shards"]:
+            self.stage("rerank", run, shard=shard["shard"])
+        self.stage("degrade", run)
+        return self.stage("publish", run)
+
+    def explained(self, article_id: str, *, topic: str = "solar", run: Run | None = None) -> Explanation:
+        """Why the article stands where it stands, or does not."""
+        return explain(
+            database=self.database,
+            store=self.resources.store,
+            settings=self.settings,
+            topic=topic,
+            article_id=article_id,
+            run_id=None if run is None else run.run_id,
+        )
 
     def page(self, topic: str = "solar") -> list[str]:
         """Article ids of a topic on the current page, in order."""

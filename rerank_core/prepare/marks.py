@@ -1,7 +1,7 @@
-"""Marks: what tells a story from another story in the same words, and a correction from a reprint. Pure functions.
+"""Marks of a text: its figures, its dates and its issue mark (第12期, Vol. 3, Part II). Pure functions.
 
-Marks are figures, dates and issue marks (第12期, Vol. 3, Part II). Two texts whose words are much the same and whose
-marks contradict each other are two stories: a weekly meeting, a daily table.
+A weekly meeting is told in the same words each week, a daily table each day. Their marks differ, so they are two stories.
+A mark of correction (CORRECTED:, 更正：) tells a correction from a reprint.
 """
 
 import re

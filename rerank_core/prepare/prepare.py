@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from itertools import chain, islice
 
 import pyarrow as pa
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100  # revisions that one transaction prepares, at most
 BATCH_BYTES = 8 << 20  # of their raw texts; a larger article is a batch by itself
-MANY = 400  # revisions; more helpers than one are worth their start if more than this many wait
+MANY = 4  # batches; more helpers than one are worth their start if more than this many wait
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,14 @@ def _prepare_pending(
     """Prepare and save the revisions that wait after this revision. Returns the last revision."""
     month = run.window.until.date().replace(day=1)
     # Outside of any transaction: a batch of large pages takes longer than a transaction may idle.
+    batches = _batches(database, run, after)
+    first = list(islice(batches, MANY + 1))
+    workers = settings.prepare_workers or min(helpers.usable_cores(), MAX_HELPERS)
     prepared = helpers.outcomes(
-        _batches(database, run, after),
+        chain(first, batches),
         cleaning=cleaning,
         limits=limits_of(settings),
-        number=_helpers(database, settings, run, after),
+        number=workers if len(first) > MANY else 1,
     )
     with closing(prepared):
         for made in prepared:
@@ -103,13 +106,6 @@ def _prepare_pending(
                 len(made.refused),
             )
     return after
-
-
-def _helpers(database: Database, settings: Settings, run: Run, after: int) -> int:
-    """How many helpers the revisions that wait are worth."""
-    with database.transaction(read_only=True) as connection:
-        waiting = db.the(connection, "prepare.waiting", **_of(run, after), enough=MANY + 1)["waiting"]
-    return 1 if waiting <= MANY else settings.prepare_workers or min(helpers.usable_cores(), MAX_HELPERS)
 
 
 def place_prepared(*, database: Database, settings: Settings, run: Run, fence: int) -> None:
@@ -191,17 +187,15 @@ def _pending(connection: Connection, run: Run, after: int) -> Sequence[Raw]:
     rows = db.rows(
         connection,
         "prepare.pending",
-        **_of(run, after),
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        until=run.window.until,
+        after=after,
         batch=BATCH,
         bytes=BATCH_BYTES,
         characters=READ_AHEAD + 1,  # one more says that there was more
     )
     return [Raw(**row) for row in rows]
-
-
-def _of(run: Run, after: int) -> dict[str, Any]:
-    """Which revisions a try of the run's stage prepares: those after this one."""
-    return {"pipeline": run.pipeline, "run_id": run.run_id, "until": run.window.until, "after": after}
 
 
 def _without_forgotten(connection: Connection, made: Outcome) -> Outcome:

@@ -23,7 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.invented import converted
 from benchmarks.machine import apart, describe
 from benchmarks.reporting import recall
 from rerank_core import pipeline
@@ -71,6 +72,14 @@ DIRECTIONS = [
     *(("en", one) for one in ("zh", "ar", "th", "hi")),
     ("zh", "ar"),
 ]
+# Collection → what OpenCC makes of the Chinese questions, and of the passages: s2t converts characters, s2twp words of Taiwan too.
+SCRIPTS = {
+    "zh-Hant": ("s2t", "s2t"),
+    "zh → zh-Hant": (None, "s2t"),
+    "zh-Hant → zh": ("s2t", None),
+    "zh → zh-TW": (None, "s2twp"),
+    "zh-TW → zh": ("s2twp", None),
+}
 INDEXED = ("en", "zh → en", "sample")  # the collections that are searched by an index, too
 CUTS = (10, 50)
 TOKENS = (16, 32, 64, 128, 256)
@@ -133,6 +142,18 @@ def pooled(asked_in: str) -> Collection:
     )
 
 
+def in_scripts() -> Iterator[Collection]:
+    """The Chinese passages and questions, in both scripts."""
+    chinese = xquad("zh", "zh")
+    for name, (asked_in, found_in) in SCRIPTS.items():
+        yield replace(
+            chinese,
+            name=name,
+            texts=[converted(text, found_in) for text in chinese.texts],
+            queries=[{"": converted(query[""], asked_in)} for query in chinese.queries],
+        )
+
+
 def _folder(lang: str) -> Path:
     return next(DATA / "relevance" / name for name, langs in LANGUAGES.items() if lang in langs)
 
@@ -189,13 +210,15 @@ def _rows(file: Path) -> list[dict[str, Any]]:
 
 def measure_table(embedder: str, only: Sequence[str]) -> dict[str, Any]:
     """Quality and time of each strategy on each collection."""
-    collections = [*(xquad(*one) for one in DIRECTIONS), pooled("zh"), pooled("en")] if DATA.is_dir() else []
-    if not collections:
+    collections = [sample()]
+    if DATA.is_dir():
+        collections += [*(xquad(*one) for one in DIRECTIONS), pooled("zh"), pooled("en"), *in_scripts()]
+    else:
         print(f"{DATA} is absent: only the sample is measured")
     embed, family, name = _embedder(embedder)
     rows = []
     with EmbeddedPostgres(folder=Path(tempfile.mkdtemp(prefix="recall-")) / "postgres") as postgres:
-        for collection in [*collections, sample()]:
+        for collection in collections:
             if only and collection.name not in only:
                 continue
             for row in _strategies(collection, embed, KnownEmbedder(1, "bench", 1, family), postgres):

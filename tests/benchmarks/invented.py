@@ -165,13 +165,18 @@ def _converter(name: str) -> Any:
     return opencc.OpenCC(name)
 
 
+def converted(text: str, configuration: str | None) -> str:
+    """Simplified Chinese as OpenCC writes it otherwise; unchanged without a configuration's name."""
+    return text if configuration is None else str(_converter(configuration).convert(text))
+
+
 def _traditional(text: str) -> str:
-    return str(_converter("s2tw").convert(text))
+    return converted(text, "s2tw")
 
 
 def _taiwanese(text: str) -> str:
     """In traditional characters, and in Taiwan's words for what has another name there."""
-    return str(_converter("s2twp").convert(text))
+    return converted(text, "s2twp")
 
 
 def reprints(lang: str, *, rounds: int = 2, seed: int = 1) -> Iterator[Pair]:

@@ -27,21 +27,13 @@ def publish(room: Newsroom, run: Run) -> dict[str, Any] | None:
     return pipeline.publish_overdue(room.resources, run_id=run.run_id)
 
 
-def score(room: Newsroom, run: Run) -> dict[str, Any]:
-    """What the run does by itself when a device is there."""
-    for shard in room.stage("recall", run)["shards"]:
-        room.stage("rerank", run, shard=shard["shard"])
-    room.stage("degrade", run)
-    return room.stage("publish", run)
-
-
 def test_a_late_page_comes_out_degraded_and_heals_when_the_scores_come(room: Newsroom, waiting: Run) -> None:
     late = publish(room, waiting)
     assert late is not None
     assert (late["version"], late["degraded"], late["is_current"]) == (1, True, True)
     assert {row.ranked_by for row in room.ranking()} == {"bm25"}
     assert room.standing().state == "degraded"
-    healed = score(room, waiting)
+    healed = room.rest(waiting)
     assert (healed["version"], healed["degraded"], healed["is_current"]) == (2, False, True)
     assert healed["difference"].startswith("healed: 6 pairs have a score now")
     assert room.standing().state == "full"
@@ -59,7 +51,7 @@ def test_what_is_scored_by_then_is_ranked_by_the_model(room: Newsroom, waiting: 
 
 
 def test_a_page_that_is_out_is_left_alone(room: Newsroom, waiting: Run) -> None:
-    score(room, waiting)
+    room.rest(waiting)
     fence = room.again(waiting).fence
     assert publish(room, waiting) is None
     assert room.again(waiting).fence == fence
@@ -81,7 +73,7 @@ def test_a_run_that_waits_for_vectors_is_recalled_without_them(room: Newsroom) -
     assert late is not None
     assert late["rows"] == 1
     assert room.again(run).frozen
-    assert score(room, run)["version"] == 2
+    assert room.rest(run)["version"] == 2
 
 
 def test_a_run_that_has_prepared_nothing_has_no_page_to_publish(room: Newsroom) -> None:
@@ -130,7 +122,7 @@ class TestBesideTheRunsOwnTries:
         def look(_seconds: float) -> None:
             looked.append(room.again(waiting).fence)
             if len(looked) == 3:
-                score(room, waiting)
+                room.rest(waiting)
 
         monkeypatch.setattr(pipeline, "sleep", look)
         room.sql(BUSY, run=waiting.run_id, age=0)
@@ -157,7 +149,7 @@ class TestBesideTheRunsOwnTries:
             result = degrade(**values)
             if not own:
                 own.append({})
-                own[0] = score(room, waiting)
+                own[0] = room.rest(waiting)
             return result
 
         monkeypatch.setattr(pipeline.degrade, "degrade", degrade_and_be_overtaken)

@@ -51,10 +51,7 @@ def late(room: Newsroom, run: Run) -> dict[str, Any] | None:
 def rest(room: Newsroom, run: Run) -> dict[str, Any]:
     """What the run does by itself afterwards."""
     room.stage("prepare", run)
-    for shard in room.stage("recall", run)["shards"]:
-        room.stage("rerank", run, shard=shard["shard"])
-    room.stage("degrade", run)
-    return room.stage("publish", run)
+    return room.rest(run)
 
 
 def test_what_is_prepared_is_published_and_says_that_it_is_not_all(room: Newsroom, half: Run) -> None:

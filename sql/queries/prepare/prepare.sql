@@ -19,20 +19,6 @@ WHERE r.run_id = :run_id
 -- Records that every revision of the run is prepared or in quarantine.
 UPDATE rerank.run SET prepared_at = COALESCE(prepared_at, clock_timestamp()) WHERE run_id = :run_id
 
--- name: waiting
--- How many revisions are neither prepared nor in quarantine, as far as it matters: the same revisions as in "pending".
-SELECT count(*) AS waiting
-FROM (
-    SELECT
-    FROM rerank.revision r
-    JOIN rerank.run u USING (run_id)
-    JOIN rerank.revision_text t USING (revision_id)
-    WHERE (u.run_id = :run_id OR u.pipeline = :pipeline AND u.published_at IS NULL AND u.until <= :until)
-      AND r.revision_id > :after AND r.document_id IS NULL
-      AND NOT EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id)
-    LIMIT :enough
-) w
-
 -- name: pending
 -- The next revisions that are neither prepared nor in quarantine, with their raw text: revisions of the run, and of
 -- earlier runs that were never published. So many that their texts have a bounded length together, and one at least. A text

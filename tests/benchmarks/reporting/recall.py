@@ -38,6 +38,7 @@ SHOWN = ("bm25", "dense", "hybrid", "dense, by HNSW", "milvus", "vectors of any 
 def _quality(found: dict[str, Any]) -> list[str]:
     at = {(row["collection"], row["strategy"]): row for row in found["rows"]}
     collections = dict.fromkeys(row["collection"] for row in found["rows"])
+    sample = at["sample", "bm25"]
     strategies = [name for name in SHOWN if any(row["strategy"] == name for row in found["rows"])]
 
     def cells(figure: Callable[[dict[str, Any]], str]) -> list[list[str | None]]:
@@ -57,7 +58,8 @@ def _quality(found: dict[str, Any]) -> list[str]:
         "",
         f"Embedder: {found['embedder']}. xquad has 1,190 questions a language, each with one passage among 240 of its language; "
         "`zh → en` asks the Chinese questions of the English passages, `zh → six` those of six languages together, of which "
-        "six answer each. Sample: 12 topics, 178 articles, with grades. "
+        "six answer each. `zh-Hant` and `zh-TW` are the Chinese questions or passages in traditional characters, by OpenCC's `s2t`, "
+        f"and in the words of Taiwan, by `s2twp`. Sample: {sample['queries']} topics, {sample['documents']} articles, with grades. "
         "`dense` and `hybrid` take words for languages that the embedder does not know; `vectors of any language` does not. "
         "`exhaustive` finds everything.",
         "",

@@ -8,7 +8,6 @@ import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.observe import explain
 from rerank_core.storage.database import statement_texts
 
 AGING = make_topic(slug="solar", query="solar", half_life_hours=24.0, top_k=50)
@@ -131,18 +130,7 @@ def test_explain_says_why_an_old_article_counts_as_new(room: Newsroom) -> None:
     room.follow(AGING)
     put(room, {"solar a": room.ago(days=4_000), "solar b": room.ago(hours=2)})
     room.run()
-    facts = {
-        article_id: dict(
-            explain.explain(
-                database=room.database,
-                store=room.resources.store,
-                settings=room.settings,
-                topic="solar",
-                article_id=article_id,
-            ).facts
-        )
-        for article_id in ("solar a", "solar b")
-    }
+    facts = {article_id: dict(room.explained(article_id).facts) for article_id in ("solar a", "solar b")}
     assert facts["solar a"]["age"] == "counts from ingestion: the source's date is long before it"
     assert "age" not in facts["solar b"]
 

@@ -7,22 +7,10 @@ import pytest
 from factories import Newsroom, make_topic
 
 from rerank_core.errors import InputError
-from rerank_core.observe.explain import Explanation, explain
-
-
-def ask(room: Newsroom, article_id: str, *, topic: str = "solar", run: Any = None) -> Explanation:
-    return explain(
-        database=room.database,
-        store=room.resources.store,
-        settings=room.settings,
-        topic=topic,
-        article_id=article_id,
-        run_id=None if run is None else run.run_id,
-    )
 
 
 def reason(room: Newsroom, article_id: str, **options: Any) -> tuple[str, str]:
-    found = ask(room, article_id, **options)
+    found = room.explained(article_id, **options)
     return found.reason, found.sentence
 
 
@@ -31,7 +19,7 @@ def test_a_ranked_article_is_explained_by_its_score_its_age_and_its_neighbours(r
     room.add("solar power")
     room.add("solar wind", ingested_at=room.ago(hours=24))
     room.run()
-    best, last = ask(room, "solar power"), ask(room, "solar wind")
+    best, last = room.explained("solar power"), room.explained("solar wind")
     assert best.reason == last.reason == "ranked"
     first, second = room.ranking()
     assert best.sentence.startswith(f"Rank 1: its logit {first.logit:+.3f} less 0.00")
@@ -124,8 +112,8 @@ def test_a_copy_names_the_article_that_stands_for_it(room: Newsroom) -> None:
         "copy",
         "It has the very text of article first, which stands at rank 1.",
     )
-    assert dict(ask(room, "first").facts)["cluster"].startswith("2 articles with this text")
-    assert dict(ask(room, "second").facts)["cluster"].endswith("article first stands for them")
+    assert dict(room.explained("first").facts)["cluster"].startswith("2 articles with this text")
+    assert dict(room.explained("second").facts)["cluster"].endswith("article first stands for them")
 
 
 def test_a_near_copy_names_the_article_that_stands_for_it_and_its_rank(room: Newsroom) -> None:
@@ -141,17 +129,17 @@ def test_a_near_copy_names_the_article_that_stands_for_it_and_its_rank(room: New
         r"It is a near-copy of article first, which stands at rank 1; 9\d% of their shingles are the same\.",
         sentence,
     )
-    assert dict(ask(room, "first").facts)["cluster"] == (
+    assert dict(room.explained("first").facts)["cluster"] == (
         "3 articles with this text or a near-copy of it, 3 texts: first, second, third; this one stands for them"
     )
-    assert "scored text" not in dict(ask(room, "first").facts)
+    assert "scored text" not in dict(room.explained("first").facts)
     room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'first', 'libel')")
     assert reason(room, "third")[1].startswith(
         "It is a near-copy of article second, which stands for it: explain that one; each"
     )
     room.run("k")
     assert reason(room, "second")[0] == "ranked"
-    assert dict(ask(room, "second").facts)["scored text"].startswith("that of article first, 9")
+    assert dict(room.explained("second").facts)["scored text"].startswith("that of article first, 9")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +174,7 @@ def test_a_topic_that_the_run_did_not_have_or_was_not_limited_to_is_explained(ro
     room.follow("solar", "wind", "tide")
     assert reason(room, "solar and wind", topic="tide")[0] == "topic_not_in_run"
     with pytest.raises(InputError, match="topic 'sun' does not exist"):
-        ask(room, "solar and wind", topic="sun")
+        room.explained("solar and wind", topic="sun")
 
 
 def test_the_filters_of_a_topic_are_explained(room: Newsroom) -> None:
@@ -218,7 +206,7 @@ def test_what_was_not_among_the_candidates_is_explained_and_is_not_looked_at_aga
     first = narrow.open("a")
     narrow.run("a")
     assert reason(narrow, "solar wind", run=first)[0] == "not_recalled"
-    assert dict(ask(narrow, "solar wind", run=first).facts)["recalled"] == "no"
+    assert dict(narrow.explained("solar wind", run=first).facts)["recalled"] == "no"
     narrow.add("solar power news")
     narrow.run("b")
     assert reason(narrow, "solar wind")[0] == "searched_before"
@@ -268,7 +256,7 @@ def test_what_has_no_score_yet_stands_in_the_second_block_or_below_it(room: News
     room.run()
     assert reason(room, "solar power")[0] == "ranked"
     assert "second block" in reason(room, "solar power")[1]
-    facts = dict(ask(room, "solar power").facts)
+    facts = dict(room.explained("solar power").facts)
     assert facts["block"] == "the second, below it: not scored by the model"
     assert "score" not in facts
     assert reason(room, "solar wind")[0] == "unscored_below_page"
@@ -301,7 +289,7 @@ def test_the_cuts_of_the_page_are_explained(room: Newsroom) -> None:
     assert reason(room, "sunny days")[0] == "below_min_score"
     assert "below the topic's min_score -1" in reason(room, "sunny days")[1]
     below = next(title for title in ("solar power", "solar power and more") if title not in room.page())
-    found = ask(room, below)
+    found = room.explained(below)
     assert found.reason == "below_top_k"
     assert "The page shows the best 1" in found.sentence
     assert "It would stand at 2" in found.sentence
@@ -315,7 +303,7 @@ def test_what_was_hidden_when_the_page_was_published_is_explained(room: Newsroom
     )
     room.run()
     room.sql("DELETE FROM rerank.block")
-    found = ask(room, "solar power")
+    found = room.explained("solar power")
     assert found.reason == "hidden_then"
     assert "the next publication shows it" in found.sentence
 
@@ -325,13 +313,13 @@ def test_a_run_that_is_not_published_or_not_frozen_is_explained(room: Newsroom) 
     room.add("solar")
     run = room.open("a")
     with pytest.raises(InputError, match="is not frozen yet"):
-        ask(room, "solar", run=run)
+        room.explained("solar", run=run)
     room.until("publish", "a")
     assert reason(room, "solar", run=run)[0] == "not_published"
     with pytest.raises(InputError, match="has no page yet"):
-        ask(room, "solar")
+        room.explained("solar")
     with pytest.raises(InputError, match="belongs to pipeline"):
-        ask(room.tuned(pipeline="shadow"), "solar", run=run)
+        room.tuned(pipeline="shadow").explained("solar", run=run)
 
 
 def test_an_article_whose_score_is_distrusted_is_explained_by_the_gates_sentence(room: Newsroom) -> None:
@@ -342,7 +330,7 @@ def test_an_article_whose_score_is_distrusted_is_explained_by_the_gates_sentence
     room.engines.options = {"constant": 3.0, "pairs_per_chunk": 100}
     assert room.stage("publish", room.until("publish", "bad"))["blocked"]
     shown = next(row for row in room.ranking() if row.ranked_by == "bm25")
-    found = ask(room, shown.article_id)
+    found = room.explained(shown.article_id)
     assert found.reason == "ranked"
     assert f"Rank {shown.rank}, in the second block: its score by run" in found.sentence
     assert (

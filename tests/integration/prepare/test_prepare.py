@@ -154,6 +154,7 @@ def test_no_text_is_read_beyond_its_bound(room: Newsroom, monkeypatch: pytest.Mo
 def test_more_helpers_than_one_are_started_if_many_revisions_wait(
     room: Newsroom, monkeypatch: pytest.MonkeyPatch, articles: int, number: int
 ) -> None:
+    monkeypatch.setattr(prepare, "BATCH", 1)
     monkeypatch.setattr(prepare, "MANY", 3)
     numbers = []
     outcomes = helpers.outcomes
@@ -401,7 +402,7 @@ def test_rehearsing_a_run_keeps_no_count(room: Newsroom) -> None:
 
 
 def helped(monkeypatch: pytest.MonkeyPatch, room: Newsroom, workers: int) -> Newsroom:
-    """The newsroom with so many workers, for which three revisions are many."""
+    """The newsroom with so many workers, for which six revisions are many."""
     monkeypatch.setattr(prepare, "BATCH", 3)
     monkeypatch.setattr(prepare, "MANY", 1)
     return room.tuned(prepare_workers=workers)

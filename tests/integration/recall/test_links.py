@@ -7,7 +7,6 @@ from factories import Newsroom
 from sqlalchemy import text
 
 from rerank_core.observe import history
-from rerank_core.observe.explain import explain
 
 LINK = "https://w.example/2026/tram-line"
 
@@ -135,13 +134,7 @@ def test_explain_and_the_article_view_tell_of_the_link(room: Newsroom) -> None:
     sent(room, "guid-1", hours=3)
     sent(room, "guid-2", hours=2)
     room.run()
-    found = explain(
-        database=room.database,
-        store=room.resources.store,
-        settings=room.settings,
-        topic="solar",
-        article_id="guid-1",
-    )
+    found = room.explained("guid-1")
     assert (found.reason, found.sentence) == (
         "same_link",
         "Its source has article guid-2 with the same link, which stands at rank 1: the newest of them stands for all.",

@@ -7,7 +7,6 @@ import pytest
 from factories import Newsroom, make_topic
 
 from rerank_core.errors import FencedError
-from rerank_core.observe.explain import explain
 from rerank_core.rerank import degrade
 from rerank_core.storage import artifacts, runs
 
@@ -208,11 +207,5 @@ class TestNothingRelevant:
         room.follow("solar")
         room.add("cooking with apples")
         room.run()
-        found = explain(
-            database=room.database,
-            store=room.resources.store,
-            settings=room.settings,
-            topic="solar",
-            article_id="cooking with apples",
-        )
+        found = room.explained("cooking with apples")
         assert found.reason == "below_min_score"

@@ -272,15 +272,8 @@ def test_vectors_of_another_embedder_are_not(strike_room: Newsroom, monkeypatch:
 def test_a_page_by_embeddings_is_shown_and_explained_as_that(
     light_room: Newsroom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_core.observe import explain
 
     pretend(monkeypatch)
     light_room.run()
-    found = explain.explain(
-        database=light_room.database,
-        store=light_room.resources.store,
-        settings=light_room.settings,
-        topic="solar",
-        article_id="sun sun",
-    )
+    found = light_room.explained("sun sun")
     assert "by the similarity of sentence embeddings (0.90)" in found.sentence

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core.observe.explain import explain
 from rerank_core.operations.removal import forget
 from rerank_core.storage import ledger
 
@@ -156,13 +155,7 @@ def test_explain_says_who_refused_the_query(room: Newsroom) -> None:
     room.add("solar one")
     room.engines.options = LONG
     room.run()
-    found = explain(
-        database=room.database,
-        store=room.resources.store,
-        settings=room.settings,
-        topic="solar",
-        article_id="solar one",
-    )
+    found = room.explained("solar one")
     assert found.reason == "ranked"
     assert found.sentence.startswith("Rank 1, in the second block, by BM25 (")
     assert found.sentence.endswith("the scorer refused every pair of this query: told to refuse it.")
