@@ -37,6 +37,8 @@ class Document:
     lang_confidence: float = 0.0  # 0..1: how likely the text alone makes this language
     flags: tuple[str, ...] = ()  # what was noticed about the text, in alphabetical order
     signature: bytes | None = None  # what near-copies are found by; None: too short, or not wanted
+    letters_in: int = 0  # letters and digits of the visible text of the revision's title, summary and body
+    letters_out: int = 0  # letters and digits of what was left of them
 
 
 @dataclass(frozen=True)

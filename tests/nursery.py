@@ -5,6 +5,7 @@ A helper that the library starts loads its libraries for a second or two. Most t
 body. `python tests/nursery.py SOCKET [MODULE]` is the process that forks; it calls the module's `install` before that.
 """
 
+import gc
 import importlib
 import os
 import select
@@ -108,7 +109,8 @@ def serve(address: str, module: str) -> None:
 
     if module:
         importlib.import_module(module).install()
-    helper.Helper(without=[], rules=None, mib=1 << 20)  # loads all that an article needs
+    helper.Helper(without=[], rules=None, mib=1 << 20)._load("chinese")  # all that an article needs
+    gc.freeze()  # so that forks share it
     owner = os.getppid()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(address)

@@ -27,7 +27,10 @@ class Executed:
 
 def document(text: str, **other: Any) -> dict[str, Any]:
     made = {"title": text, "text": text, "lang": "en", "terms": text, "lang_confidence": 1.0, "flags": []}
-    return {"document": {**made, "signature": None, **other}, "counts": {"lang_en": 1}}
+    return {
+        "document": {**made, "signature": None, "letters_in": 1, "letters_out": 1, **other},
+        "counts": {"lang_en": 1},
+    }
 
 
 # Answers that are none.
@@ -41,6 +44,7 @@ WRONG: dict[str, Any] = {
     "a number for a text": framed(document("x", title=1))[4:],
     "a confidence of 2": framed(document("x", lang_confidence=2.0))[4:],
     "a short signature": framed(document("x", signature="AAAA"))[4:],
+    "letters below zero": framed(document("x", letters_in=-1))[4:],
     "a count below zero": framed({**document("x"), "counts": {"lang_en": -1}})[4:],
     "a name with a quote": framed({**document("x"), "counts": {"'; DROP": 1}})[4:],
 }

@@ -277,6 +277,8 @@ class Revision:
     lang: str | None  # as the source claims it
     title: str | None  # null: not prepared
     document_id: int | None
+    letters_in: int | None  # of the visible text of title, summary and body; null: not prepared
+    letters_out: int | None  # of what prepare left of them
     document_lang: str | None
     length: int | None
     lang_confidence: float | None

@@ -40,6 +40,8 @@ class Made(Form):
     lang_confidence: Annotated[float, Field(ge=0, le=1)]
     flags: tuple[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], ...]
     signature: Annotated[Base64Bytes, Field(min_length=4 * PLACES, max_length=4 * PLACES)] | None
+    letters_in: Annotated[int, Field(ge=0, lt=1 << 31)]
+    letters_out: Annotated[int, Field(ge=0, lt=1 << 31)]
 
     def to_document(self) -> Document:
         return Document(digest=hashlib.sha256(self.text.encode("utf-8")).digest(), **dict(self))

@@ -79,6 +79,8 @@ def to_document(
         lang_confidence=told.confidence,
         flags=noticed,
         signature=None if sketch is None else sketch.astype("<u4").tobytes(),
+        letters_in=tally.letters_in,
+        letters_out=tally.letters_out,
     )
 
 

@@ -118,6 +118,8 @@ def _plain(document: Document) -> dict[str, Any]:
         "lang_confidence": document.lang_confidence,
         "flags": document.flags,
         "signature": None if document.signature is None else base64.b64encode(document.signature).decode(),
+        "letters_in": document.letters_in,
+        "letters_out": document.letters_out,
     }
 
 

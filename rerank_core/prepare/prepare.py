@@ -256,4 +256,6 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         revision_ids=list(documents),
         digests=[document.digest for document in documents.values()],
         titles=[document.title for document in documents.values()],
+        letters_in=[document.letters_in for document in documents.values()],
+        letters_out=[document.letters_out for document in documents.values()],
     )

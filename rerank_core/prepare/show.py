@@ -32,7 +32,13 @@ class Preparation:
 
 def show(*, database: Database, settings: Settings, article_id: str) -> Preparation:
     """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
-    row = _latest_revision(database, settings, article_id)
+    with database.transaction(read_only=True) as connection:
+        row = db.one(connection, "show.steps", pipeline=settings.pipeline, article_id=article_id)
+    if row is None:
+        raise InputError(
+            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
+            " next run, which claims new articles"
+        )
     raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
     steps, digest = _trace(settings, row)
     return Preparation(
@@ -44,28 +50,6 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
         text=row["text"],
         is_stored=row["document_id"] is not None and bytes(row["digest"]).hex() == digest,
     )
-
-
-def letters_of(*, database: Database, settings: Settings, article_id: str) -> tuple[str, ...]:
-    """For each field of an article's latest revision, how many letters came in and out, as `show` tells them.
-
-    If the article cannot be prepared, why. Empty if the raw text is past retention. Raises InputError if no run has
-    claimed the article, SettingsError if the rules of boilerplate cannot be read.
-    """
-    steps, _ = _trace(settings, _latest_revision(database, settings, article_id))
-    return next((step.did for step in steps if step.name in ("letters", "quarantine")), ())
-
-
-def _latest_revision(database: Database, settings: Settings, article_id: str) -> RowMapping:
-    """The row of the statement show.steps. Raises InputError if no run has claimed the article."""
-    with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "show.steps", pipeline=settings.pipeline, article_id=article_id)
-    if row is None:
-        raise InputError(
-            f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
-            " next run, which claims new articles"
-        )
-    return row
 
 
 def _trace(settings: Settings, row: RowMapping) -> tuple[tuple[Step, ...], str | None]:

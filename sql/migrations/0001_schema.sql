@@ -321,6 +321,8 @@ CREATE TABLE rerank.revision (
     lang              text,   -- as the source claims it
     title             text,   -- cleaned, for display; null until prepared
     document_id       bigint REFERENCES rerank.document,
+    letters_in        integer,                -- of the visible text of title, summary and body; null until prepared
+    letters_out       integer,                -- of what prepare left of them
     link              text GENERATED ALWAYS AS (rerank.link_of(url)) STORED,   -- what its URL names
     UNIQUE (pipeline, article_id, number)
 );

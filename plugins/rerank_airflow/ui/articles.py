@@ -6,16 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
-from rerank_airflow.ui.access import Chosen, Pipeline
+from rerank_airflow.ui.access import Chosen
 from rerank_airflow.ui.paging import ROWS, PartNumber, part
 from rerank_airflow.ui.rankings import PublicationId, choose, clean
 from rerank_airflow.ui.render import logit, render
-from rerank_core.errors import RerankError
 from rerank_core.observe import history
-from rerank_core.observe.history_records import Revision, Standing, Texts
+from rerank_core.observe.history_records import Revision, Standing
 from rerank_core.storage.languages import UNKNOWN, comparable
-
-LONGEST_RAW = 200_000  # characters of a body whose letters a view counts: some tenths of a second
 
 router = APIRouter()
 
@@ -65,7 +62,6 @@ def article(
         revision=revision,
         revisions=revisions,
         texts=texts,
-        letters=letters(pipeline, clean(id), texts),
         copies=copies,
         standings=[
             (standing, why(standing, revision, as_of=shown.as_of))
@@ -74,23 +70,6 @@ def article(
         ],
         part=part(standings, at=page),
     )
-
-
-def letters(pipeline: Pipeline, article_id: str, texts: Texts) -> tuple[str, ...]:
-    """For each field, how many letters came in and out, as `rerank articles show` tells; empty without raw text.
-
-    The steps are taken again for that, so a text that takes long is left to the command.
-    """
-    from rerank_core.prepare import show  # only who looks at an article waits for its libraries
-
-    if not texts.has_raw:
-        return ()
-    if (texts.raw_length or 0) > LONGEST_RAW:
-        return ("not counted here, because the body is long: `rerank articles show` does so",)
-    try:
-        return show.letters_of(database=pipeline.database, settings=pipeline.settings, article_id=article_id)
-    except RerankError as error:  # the rules of boilerplate, say
-        return (str(error),)
 
 
 def why(standing: Standing, revision: Revision, *, as_of: datetime) -> str:

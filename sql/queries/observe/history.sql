@@ -219,7 +219,7 @@ ORDER BY slug, bin
 -- name: article
 -- The latest revisions of an article in a pipeline.
 SELECT v.revision_id, v.number, v.version, v.run_id, v.ingested_at, v.first_ingested_at, v.published_at, v.url, v.source,
-       v.lang, v.title, v.document_id, d.lang AS document_lang, d.length, d.lang_confidence, COALESCE(d.flags, '{}') AS flags,
+       v.lang, v.title, v.document_id, v.letters_in, v.letters_out, d.lang AS document_lang, d.length, d.lang_confidence, COALESCE(d.flags, '{}') AS flags,
        COALESCE(n.leader_document_id, v.document_id) AS scored_document_id,
        COALESCE(l.began_at, v.began_at) AS began_at,
        q.reason AS quarantined, h.hidden

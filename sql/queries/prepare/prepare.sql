@@ -90,9 +90,10 @@ ON CONFLICT (digest) DO UPDATE SET signature = EXCLUDED.signature
 WHERE d.signature IS NULL AND EXCLUDED.signature IS NOT NULL
 
 -- name: revisions
--- Ties each revision to its document, and gives it the cleaned title.
+-- Ties each revision to its document, and gives it the cleaned title and its letters.
 UPDATE rerank.revision r
-SET document_id = d.document_id, title = p.title
-FROM unnest(CAST(:revision_ids AS bigint[]), CAST(:digests AS bytea[]), CAST(:titles AS text[])) AS p (revision_id, digest, title)
+SET document_id = d.document_id, title = p.title, letters_in = p.letters_in, letters_out = p.letters_out
+FROM unnest(CAST(:revision_ids AS bigint[]), CAST(:digests AS bytea[]), CAST(:titles AS text[]),
+            CAST(:letters_in AS integer[]), CAST(:letters_out AS integer[])) AS p (revision_id, digest, title, letters_in, letters_out)
 JOIN rerank.document d ON d.digest = p.digest
 WHERE r.revision_id = p.revision_id

@@ -365,7 +365,15 @@ def test_control_whoever_unpickles_that_answer_runs_it(
 
 def test_a_digest_is_made_here() -> None:
     made = answers.Made(
-        title="t", text="text", lang="en", terms="", lang_confidence=0, flags=(), signature=None
+        title="t",
+        text="text",
+        lang="en",
+        terms="",
+        lang_confidence=0,
+        flags=(),
+        signature=None,
+        letters_in=4,
+        letters_out=4,
     )
     assert made.to_document().digest == to_document(title=None, summary=None, body="text", lang=None).digest
 
