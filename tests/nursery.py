@@ -20,7 +20,6 @@ from threading import Lock
 from typing import Any
 
 TESTS = Path(__file__).parent
-LOOK_SECONDS = 0.02
 
 
 class ForkedHelper:
@@ -148,13 +147,11 @@ def nurse(owner: socket.socket) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     owner.send(str(pid).encode())
-    while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
-        if select.select([owner], [], [], LOOK_SECONDS)[0]:
-            os.kill(pid, signal.SIGKILL)
-            ended = os.waitpid(pid, 0)
-            break
+    if owner in select.select([owner, os.pidfd_open(pid)], [], [])[0]:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
     with suppress(OSError):
-        owner.send(str(os.waitstatus_to_exitcode(ended[1])).encode())
+        owner.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 if __name__ == "__main__":
