@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from rerank_core import pipeline
 from rerank_core.models import scorers
@@ -95,6 +95,11 @@ class FakeEngines:
         return scorer
 
 
+# URL → engine whose connections stay open. A connection for each transaction, as the library has it, takes longer than most
+# tests. What a session keeps that it should not shows sooner here.
+KEPT: dict[str, Engine] = {}
+
+
 class Newsroom:
     """One pipeline with everything that it needs."""
 
@@ -102,6 +107,8 @@ class Newsroom:
         self.settings = settings
         self.engines = engines
         self.resources = pipeline.Resources.of(settings)
+        if settings.database_url in KEPT:
+            self.database._engine = KEPT[settings.database_url]
         self.now = self.value("SELECT now()")  # the database's clock when the test began
 
     @property

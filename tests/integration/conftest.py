@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from factories import FakeEngines, Newsroom
+from factories import KEPT, FakeEngines, Newsroom
 from sqlalchemy import text
 
 from rerank_core.demo.postgres import EmbeddedPostgres
@@ -12,8 +12,11 @@ from rerank_core.storage.database import Database
 
 
 @pytest.fixture(scope="session")
-def _room_url(postgres: EmbeddedPostgres, _migrated_template: str) -> str:
-    return postgres.create("newsrooms", template=_migrated_template)
+def _room_url(postgres: EmbeddedPostgres, _migrated_template: str) -> Iterator[str]:
+    url = postgres.create("newsrooms", template=_migrated_template)
+    KEPT[url] = Database(url, kept=4)._engine
+    yield url
+    KEPT.pop(url).dispose()
 
 
 @pytest.fixture
