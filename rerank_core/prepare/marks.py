@@ -178,7 +178,7 @@ def _figures(folded: str, lang: str, *, is_title: bool) -> Iterator[str]:
 
 def _words(folded: str, lang: str) -> Iterator[tuple[int, str]]:
     """The numbers, months and days that a caseless text writes as words of its language: place and value of each."""
-    values = _every_figure().get(lang)
+    values = _every_figure().get(lang, {})
     for match in _WORD.finditer(folded) if values else ():
         word = match.group().replace("\u2019", "'")
         if value := values.get(word) or values.get(word.rpartition("'")[2]):

@@ -30,7 +30,8 @@ from rerank_core.prepare.story import Place, Story, negations, weight
 
 ONE_FORM = 0.7  # share of the words of two titles that are the same, in the same order
 SHORT = 4  # words, or twice as many characters; what is longer is another sentence rather than another word
-SHORT_NAME = 3  # words of a name in a short title
+SHORT_NAME = 2  # words of a name in a short title, at most
+SHORT_FORM = 1.5  # words beside it, at least
 NAMES = 12  # words of a place in which names may have changed places with those of another place
 CAPITAL = 4  # letters of a word with a capital that tells an outcome: Iran, Iraq
 LONG = 5  # letters of a word that tells an outcome: "guilty", "innocent"
@@ -83,7 +84,7 @@ def _veto_of_short_titles(one: Story, other: Story, changed: Sequence[tuple[Plac
     ]
     for story, place in told:
         own = weight(story.words[slice(*place)])
-        if own > SHORT_NAME or weight(story.words[slice(*story.title)]) - own < SHORT_NAME / 2:
+        if own > SHORT_NAME or weight(story.words[slice(*story.title)]) - own < SHORT_FORM:
             return None
     mine, theirs = (story.title_names(place) for story, place in told)
     return "titles" if other.lacks(mine) and one.lacks(theirs) else None
