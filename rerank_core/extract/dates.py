@@ -35,10 +35,15 @@ _NULL = re.compile(r"0000-?00-?00(?:[T ]?00:?00:?00.*)?")  # MySQL's zero
 _MIDNIGHT = re.compile(r"(?<=[T ])24(?=:?00(?::?00(?:[.,]0+)?)?(?:Z|[ +-].*)?$)")
 _ZONE_NAME = re.compile(r"(?<=\d) ?(?:UTC|GMT)$")
 _RFC_822 = re.compile(
-    r"(?:[A-Z]{3,9},? +)?\d{1,2}[ -][A-Z]{3,9}[ -]\d{2,4} +\d\d?:\d\d(?::\d\d)?"
+    r"(?:[A-Z]{3,9}(?:, *| +))?\d{1,2}[ -][A-Z]{3,9}[ -]\d{2,4} +\d\d?:\d\d(?::\d\d)?"
     r"(?: *(?P<zone>[+-]\d\d:?\d\d|[A-Z]{1,5}))?(?: *\([^()]*\))?",
     re.IGNORECASE,
 )
+# As the C function ctime and some interfaces write a time: Sun Nov 22 16:00:00 +0000 2026.
+_CTIME = re.compile(
+    r"(?:[A-Z]{3} )?([A-Z]{3}) (\d{1,2}) (\d\d:\d\d:\d\d)((?: [A-Z]{1,5}| [+-]\d{4})?) (\d{4})", re.IGNORECASE
+)
+_LEAP_SECOND = re.compile(r"(?<=:\d\d):60(?!\d)")
 _FORMS = (
     "write ISO 8601 such as 2026-11-22T16:00:00Z, RFC 822 such as Sun, 22 Nov 2026 16:00:00 +0000, or seconds"
     " (9 to 11 digits) or milliseconds (12 or 13) since 1970"
@@ -89,12 +94,15 @@ def _read(text: str) -> datetime:
     digits = len(number["digits"]) if number else 0
     if digits and (digits not in (8, 14) or text[0] == "-"):  # these are a date, and a date with its time
         return _since_1970(Decimal(text), digits)
+    if _CTIME.fullmatch(text):
+        text = _CTIME.sub(r"\2 \1 \5 \3\4", text)
     if mail := _RFC_822.fullmatch(text):
         return _of_mail(text, mail["zone"])
     iso = f"{text[:8]}T{text[8:]}" if digits == 14 else _ZONE_NAME.sub("+00:00", text.upper())
     iso, days = _MIDNIGHT.subn("00", iso)
+    iso, seconds = _LEAP_SECOND.subn(":59", iso)
     try:
-        return datetime.fromisoformat(iso) + timedelta(days=days)
+        return datetime.fromisoformat(iso) + timedelta(days=days, seconds=seconds)
     except ValueError:
         raise ValueError(_FORMS) from None
 
@@ -110,9 +118,9 @@ def _since_1970(number: Decimal, digits: int) -> datetime:
 
 def _of_mail(text: str, zone: str | None) -> datetime:
     """A time as mails and RSS write it."""
-    plain = re.sub(r"([+-]\d\d):(?=\d\d)", r"\1", text)
+    plain, days = _MIDNIGHT.subn("00", re.sub(r"([+-]\d\d):(?=\d\d)", r"\1", text))
     try:
-        time = parsedate_to_datetime(plain)
+        time = parsedate_to_datetime(plain) + timedelta(days=days)
     except (ValueError, TypeError, IndexError):
         raise ValueError(_FORMS) from None
     if time.tzinfo is None and zone in {"-0000", "-00:00"}:

@@ -39,6 +39,7 @@ _INVISIBLE = re.compile(
     "\u202a-\u202e\u2066-\u2069]"  # overrides of the reading direction
 )
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres and UTF-8 refuse them
+_SEPARATORS = re.compile("[\x0b\x1c-\x1f]")  # ftfy drops them, and what they part would become one word
 _SPACE = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\s*\n\s*")
 _FIX = ftfy.TextFixerConfig(
@@ -142,7 +143,8 @@ def _unwrapped(text: str) -> str:
 
 
 def _repair(text: str, cleaning: Cleaning, tally: Tally) -> str:
-    return ftfy.fix_text(_CAPITALS_END.sub(r"\1 ", markup.resolved_again(text)), _FIX)
+    text = _SEPARATORS.sub(" ", markup.resolved_again(text))
+    return ftfy.fix_text(_CAPITALS_END.sub(r"\1 ", text), _FIX)
 
 
 def _normalise(text: str, cleaning: Cleaning, tally: Tally) -> str:

@@ -31,6 +31,7 @@ _EMPTY_LINE = re.compile(r"\n[ \t\r\f]*\n\s*")
 _SPACES = re.compile(r"[^\S\n]+")
 _EDGES = re.compile(r"\s*\n\s*")
 _NO_LETTER = re.compile(r"[\W_]+")
+_NUMBER = re.compile(r"\s*[-−+]?\d")
 _BULLET, _END_OF_ITEM = "\x01", "\x02"
 _START_OF_ITEM = re.compile("\x01[\\s\x01]*+(\x02|\\Z)?")
 _MARKS = re.compile("[\x00-\x02]")
@@ -179,7 +180,8 @@ class _Writer:
         if not text:
             return
         # 10 to the power of 6 is not 106, and a footnote is no part of a word.
-        if self._script and text[0].isdigit() and self._last.isalnum():
+        if self._script and self._last.isalnum() and _NUMBER.match(text):
+            text = text.lstrip()
             if self._script == "sup":
                 self._put("^")
             elif self._last.isdigit():

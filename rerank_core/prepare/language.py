@@ -27,6 +27,9 @@ PLAIN_DOUBT = 0.02  # the claimed language is at most this likely
 SCRIPT_SHARE = 0.3  # a script with at least this share of the letters is the script of the text
 SPOKEN_SHARE = 0.1  # a claimed language whose script has this share of the letters keeps its claim
 KANA_SHARE = 0.1  # Chinese characters with at least this share of kana among them are Japanese
+SENTENCE = (
+    4  # Latin words in small letters are no names: a claim of a language without Latin letters is wrong
+)
 NAME_WEIGHT = (
     0.1  # a letter of a Latin word with a capital, which may be a name, beside one letter of another script
 )
@@ -75,6 +78,7 @@ _SCRIPT_OF = {
 }
 _ASIDE = regex.compile(r"[(（\[【][^()（）\[\]【】]{0,100}[)）\]】]")
 _LATIN_WORD = regex.compile(r"\p{Latin}[\p{Latin}\p{M}]*")
+_SMALL_WORD = regex.compile(r"(?<!\p{L})[\p{Latin}&&\p{Ll}]{2,}(?!\p{L})", regex.VERSION1)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def language(text: str, *, claimed: str | None) -> Language:
         return Language(code, confidence)
     if script and code not in LANGUAGES_OF[script]:
         return Language(guess, likeliest, overruled=True)
+    is_sentence = script is None and len(_SMALL_WORD.findall(sample)) >= SENTENCE
+    if code in _NEVER_LATIN and is_sentence and likeliest >= TOLD:
+        return Language(best, likeliest, overruled=True)
     letters = sum(map(str.isalpha, sample))
     if letters >= PLAIN_LETTERS and confidence <= PLAIN_DOUBT and likeliest >= PLAIN_CONFIDENCE:
         return Language(best, likeliest, overruled=True)

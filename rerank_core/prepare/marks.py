@@ -7,20 +7,32 @@ A mark of correction (CORRECTED:, 更正：) tells a correction from a reprint.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import regex
 
 from rerank_core.prepare.terms import caseless
 
+FIGURES = Path(__file__).parent / "rules" / "figures.txt"
 MAX_TITLE = 300  # characters; a longer first line is no title
 
 _DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _TENS = {"十": 10, "百": 100, "千": 1_000}
 _HAN_NUMBER = "[零〇一二两三四五六七八九十百千]+"
+_ONES = "zero one two three four five six seven eight nine".split()
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_TWENTIES = {
+    word: value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+# Longer words first: a pattern of them takes the first that fits.
 _ENGLISH = {
-    word: str(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-        " seventeen eighteen nineteen twenty".split()
-    )
+    **{
+        f"{tens}-{_ONES[one]}": str(10 * ten + one) for tens, ten in _TWENTIES.items() for one in range(1, 10)
+    },
+    **{tens: str(10 * ten) for tens, ten in _TWENTIES.items()},
+    **{word: str(value) for value, word in enumerate(_ONES + _TEENS)},
 }
 _MONTHS = {
     name: str(number)
@@ -65,6 +77,7 @@ _KINDS = {
     "ep": "episode",
     "instalment": "installment",
 }
+_WORD = regex.compile(r"[\p{L}\p{M}]++(?:['\u2019][\p{L}\p{M}]++)*+")
 _ISSUE = re.compile(
     rf"第\s?(?P<han>\d+|{_HAN_NUMBER})"
     rf"|[(\[【]\s?(?P<bracket>[上中下终完续末]|\d{{1,3}}|[ivx]+|{_HAN_NUMBER}|\d{{1,2}}/\d{{1,2}})\s?[)\]】]"
@@ -80,14 +93,15 @@ _ISSUE = re.compile(
 
 # "CORRECTED: …", "(Correction) …", "… – korrigiert", "更正：…"; "Correction in the stock market" is none.
 _CORRECTED = (
-    r"corrected|correct(?:ion|s)|clarification|berichtigung|berichtigt|korrektur|korrigiert|correctie|gecorrigeerd"
-    r"|correcci[oó]n|corregid[oa]|fe de erratas|rectificaci[oó]n|rectificatif|rectifi[eé]|correctif|correzione|rettifica"
+    r"corrected|correct(?:ion|s)|clarification|erratum|errata|berichtigung|berichtigt|korrektur|korrigiert(?:e (?:fassung|version))?|correctie|gecorrigeerd"
+    r"|correcci[oó]n|corregid[oa]|fe de err(?:at|or)as|fe de errores|versi[oó]n corregida|rectificaci[oó]n|rectificatif|version corrig[eé]e|rectifi[eé]|correctif|correzione|rettifica"
     r"|corre[cç][aã]o|corrigid[oa]|rettelse|rettet|r[aä]ttelse|r[aä]ttad|oikaisu|sprostowanie|korekta|oprava|исправление"
     r"|исправлено|уточнение|поправка|виправлення|виправлено|d[uü]zeltme|ralat|koreksi|đính chính|تصحيح|تصویب|اصلاحیه|תיקון"
-    r"|सुधार|संशोधन|भूल सुधार|সংশোধনী|திருத்தம்|แก้ไข|(?:更正|勘误|勘誤|訂正)(?:启事|啟事|声明|聲明|通知)?|정정"
+    r"|सुधार|संशोधन|भूल सुधार|সংশোধনী|திருத்தம்|แก้ไข|(?:更正|勘误|勘誤|訂正)(?:启事|啟事|声明|聲明|通知)?|정정(?:\s?보도)?"
 )
 _CORRECTION = re.compile(
-    rf"\W*(?:(?:update|refile|urgent)\s*\d*\s?[-–—:]\s?)?(?:{_CORRECTED})\W*[:：\-–—|/)\]】）〕」](?!\w*\))"
+    r"[(\[]corrects\b[^()\[\]]{0,100}[)\]]"  # (Corrects name in headline)
+    rf"|\W*(?:(?:update|refile|urgent)\s*\d*\s?[-–—:]\s?)?(?:{_CORRECTED})\W*[:：\-–—|/)\]】）〕」](?!\w*\))"
     rf"|.{{0,{MAX_TITLE}}}(?:[(\[（【]\s?|\s[-–—|]\s?)(?:{_CORRECTED})\s?[)\]）】]?$",
 )
 _CORRECTS = re.compile(rf"\n+[(\[（【](?:{_CORRECTED})\b")  # a note above the body
@@ -123,16 +137,19 @@ def _within(some: Sequence[str], others: Sequence[str]) -> bool:
     return all(mark in rest for mark in some)
 
 
-def marks(text: str) -> Marks:
-    """The marks of a document's text. Its first line is its title, unless it is longer than MAX_TITLE."""
+def marks(text: str, *, lang: str = "en") -> Marks:
+    """The marks of a document's text. Its first line is its title, unless it is longer than MAX_TITLE.
+
+    `lang` is its language, ISO 639-1. A language that rules/figures.txt lacks is read as English and Chinese are.
+    """
     folded = caseless(text)
     title = folded.partition("\n")[0]
     if len(title) > MAX_TITLE:
         title = ""
     return Marks(
         issue=frozenset(_issue_marks(title)),
-        title=tuple(_figures(title, is_title=True)),
-        figures=frozenset(_figures(folded, is_title=False)),
+        title=tuple(_figures(title, lang, is_title=True)),
+        figures=frozenset(_figures(folded, lang, is_title=False)),
     )
 
 
@@ -146,23 +163,57 @@ def is_correction(text: str) -> bool:
     )
 
 
-def _figures(folded: str, *, is_title: bool) -> Iterator[str]:
-    """The figures and dates of a caseless text, as values.
+def _figures(folded: str, lang: str, *, is_title: bool) -> Iterator[str]:
+    """The figures of a caseless text in their order, then its dates, as values.
 
     A date is marked as one: the same number elsewhere in a text does not hide that the day is another.
     """
+    words = list(_words(folded, lang))
+    numbers = list(_numbers(folded, is_title=is_title, is_english=lang not in _every_figure()))
+    numbers += ((at, value) for at, value in words if value.isdecimal())
+    yield from (value for _, value in sorted(numbers))
+    yield from _dates(folded)
+    yield from (value for _, value in words if not value.isdecimal())
+
+
+def _words(folded: str, lang: str) -> Iterator[tuple[int, str]]:
+    """The numbers, months and days that a caseless text writes as words of its language: place and value of each."""
+    values = _every_figure().get(lang, {})
+    for match in _WORD.finditer(folded) if values else ():
+        word = match.group().replace("\u2019", "'")
+        if value := values.get(word) or values.get(word.rpartition("'")[2]):
+            yield match.start(), value
+
+
+@cache
+def _every_figure() -> dict[str, dict[str, str]]:
+    """Language → its word → its value."""
+    found: dict[str, dict[str, str]] = {}
+    for line in FIGURES.read_text(encoding="utf-8").splitlines():
+        lang, colon, listed = line.partition(":")
+        if colon and not line.startswith("//"):
+            forms = (value.split() for value in listed.split(","))
+            found[lang] = {caseless(word): value for value, *words in forms for word in words}
+    return found
+
+
+def _numbers(folded: str, *, is_title: bool, is_english: bool) -> Iterator[tuple[int, str]]:
+    """The numbers in digits, in English and in Chinese: place and value of each."""
     for match in _FIGURE.finditer(folded):
         part = match.groupdict()
         if part["digits"] is not None:
-            yield _plain(part["digits"]) + _SCALES.get(part["scale"] or "", "")
+            yield match.start(), _plain(part["digits"]) + _SCALES.get(part["scale"] or "", "")
         elif part["word"] is not None:
-            if is_title or part["word"] != "one":
-                yield _ENGLISH[part["word"]] + _SCALES.get(part["wordscale"] or "", "")
+            if is_english and (is_title or part["word"] != "one"):
+                yield match.start(), _ENGLISH[part["word"]] + _SCALES.get(part["wordscale"] or "", "")
         elif part["ordinal"] or (
             # In running text, 一 and 两 are as often articles as numbers.
             (part["hanscale"] or part["unit"]) and (is_title or part["han"] not in ("一", "两"))
         ):
-            yield _han_value(part["han"]) + _SCALES.get(part["hanscale"] or "", "")
+            yield match.start(), _han_value(part["han"]) + _SCALES.get(part["hanscale"] or "", "")
+
+
+def _dates(folded: str) -> Iterator[str]:
     for match in _DATE.finditer(folded):
         part = match.groupdict()
         if part["month"] or part["month2"]:

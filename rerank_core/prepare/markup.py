@@ -47,8 +47,13 @@ _FURNITURE = re.compile(
 )
 _NESTED_ESCAPE = re.compile(r"&(?:amp;)+(?=#?\w{1,32};)")
 _ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,32};")
-_DATA_URI = re.compile(r"data:[\w/+.;=-]{0,100};base64,[A-Za-z0-9+/=\s%]*+", re.IGNORECASE)
-_PAYLOAD = re.compile(r"<(script|style|svg)(?=[\s/>])", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[|\]\]>", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:[\w/+.;=-]{0,100};base64,[A-Za-z0-9+/=\s%_-]*+", re.IGNORECASE)
+_LONG_VALUE = re.compile(  # of an attribute: no text of an article
+    r"""=\s*+(?:(["'])data:.*?\1|data:[^\s>"']*+|"[^"<]{2000,}+"|'[^'<]{2000,}+')""",
+    re.IGNORECASE | re.DOTALL,
+)
+_PAYLOAD = re.compile(r"<(?:(script|style|svg|template|noscript)(?=[\s/>])|!--)", re.IGNORECASE)
 
 
 def is_markup(text: str) -> bool:
@@ -107,7 +112,7 @@ def is_page(markup: str) -> bool:
 
 def without_marks(text: str) -> str:
     """The text without the marks of CDATA sections; what is between them stays."""
-    return text.replace("<![CDATA[", "").replace("]]>", "")
+    return _CDATA.sub("", text) if "]" in text or "[" in text else text
 
 
 def resolved(text: str) -> str:
@@ -128,20 +133,22 @@ def resolved_again(text: str) -> str:
 def readable(text: str, characters: int) -> tuple[str, bool]:
     """The part of a raw text that is read, at most so many characters; and whether text was cut off.
 
-    A text that is longer loses inline images, scripts, styles and drawings first, because the article may be behind them.
+    A text that is longer loses inline images, long values of attributes, comments, scripts, styles and drawings first,
+    because the article may be behind them.
     """
     if len(text) <= characters:
         return text, False
-    text = "".join(_without_payloads(_DATA_URI.sub("", text)))
+    text = "".join(_without_payloads(_DATA_URI.sub("", _LONG_VALUE.sub("=''", text))))
     return text[:characters], len(text) > characters
 
 
 def _without_payloads(text: str) -> Iterator[str]:
-    """The pieces of a text outside of scripts, styles and drawings. One that never ends ends the text."""
+    """The pieces of a text outside of comments, scripts, styles and drawings. One that never ends ends the text."""
     at = 0
     while opened := _PAYLOAD.search(text, at):
         yield text[at : opened.start()]
-        closed = re.compile(rf"</{opened[1]}\s*>", re.IGNORECASE).search(text, opened.end())
+        end = rf"</{opened[1]}\s*>" if opened[1] else "-->"
+        closed = re.compile(end, re.IGNORECASE).search(text, opened.end())
         if closed is None:
             return
         at = closed.end()

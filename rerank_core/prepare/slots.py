@@ -134,7 +134,7 @@ _DAYS = (
 )
 _AROUND = r"(?:[ap]\.?m\b\.?|uhr|hrs?|h|gmt|utc|ces?t|e[sd]?t|p[sd]?t|bst|ist|jst|at|um|à|a las|le|el|de|del|on|the|of)\b"
 _PART = (
-    rf"\d{{1,4}}(?:st|nd|rd|th|er|º)?(?!\d)|{_MONTHS}|{_DAYS}|{_AROUND}"
+    rf"\d{{1,2}}h\d{{2}}\b|\d{{1,4}}(?:st|nd|rd|th|er|º)?(?!\d)|{_MONTHS}|{_DAYS}|{_AROUND}"
     r"|[年月日时時分秒点點号號]|上午|下午|晚间|凌晨|午前|午後|[昨今][天日]|(?:星期|周|週)[一二三四五六日天]|[月火水木金土日](?=\))"
 )
 _TIME = re.compile(rf"(?:{_PART})(?:[\s,.:/|()t·+-]*+(?:{_PART})){{1,15}}\)?")

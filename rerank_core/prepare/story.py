@@ -52,7 +52,7 @@ _TIME = regex.compile("[今昨明前后当][天日晚晨早]|[上下中]午|凌�
 _ACCENTS = regex.compile(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\u0300-\u036f]+")
 _HAN = regex.compile(f"[{HAN}]+", regex.VERSION1)
 _HARMLESS = frozenset("不断 不少 不仅 不久 不过 不同 不但 不管 不一 非常 无论 无数 未来".split())
-_GRAMMAR = regex.compile(r"[\p{Hiragana}的了是在和与也都就而及为被把这那吗呢着过]+")
+_GRAMMAR = regex.compile(r"[\p{Hiragana}的了是在和与也都就而及为被把这那吗呢着过은는이가을를의에도로와과]+")
 
 
 class Story:
@@ -62,7 +62,7 @@ class Story:
         self.lang = lang
         self.corrects = is_correction(text)
         text = shingles.comparable(text, lang=lang)
-        self.marks = marks(text)
+        self.marks = marks(text, lang=lang)
         found = shingles.places(text)
         cased = [word for word, _ in found]
         self.words = shingles.fold(cased)
@@ -164,6 +164,18 @@ class Story:
         words = {self.forms[at] for at in self._told(place) if _says_something(self.words[at])}
         return words | (self._chinese(place) if self.lang == "zh" else self._pairs(place))
 
+    def long_forms(self, place: Place, letters: int, capital: int) -> set[str]:
+        """The stems of the words at a place that have so many letters before they are stemmed; fewer with a capital."""
+        return {
+            self.forms[at]
+            for at in range(*place)
+            if len(self.words[at]) >= (capital if self._is_cased and self._capital[at] else letters)
+        }
+
+    def capital_forms(self, place: Place) -> set[str]:
+        """The stems of the words at a place that have a capital; none in a text of capitals or without them."""
+        return {self.forms[at] for at in range(*place) if self._is_cased and self._capital[at]}
+
     def names(self, place: Place) -> set[str]:
         """The names at a place, as stems."""
         if self.lang == "zh":
@@ -227,9 +239,25 @@ class Story:
         return {self.forms[at] for at in capital if not self._opens[at]}
 
     def _pairs(self, place: Place) -> set[str]:
-        """Pairs of neighbouring characters at a place, in scripts that are compared by characters."""
+        """Pairs of neighbouring characters that reach into a place, in scripts that are compared by characters."""
         pairs = _pairs(self.words[at] for at in self._told(place))
-        return {pair for pair in pairs if not _GRAMMAR.fullmatch(pair)}
+        return {pair for pair in pairs if not _GRAMMAR.fullmatch(pair)} | self._edge_pairs(place)
+
+    def _edge_pairs(self, place: Place) -> set[str]:
+        """The pairs of which one character is at the edge of a place: names may differ in one character alone."""
+        first, behind = place
+        edges = {(first - 1, first), (behind - 1, behind)} if first < behind else set()
+        pairs = {
+            self.words[one] + self.words[other]
+            for one, other in edges
+            if one >= 0
+            and other < len(self.words)
+            and not self._gaps[other]
+            and is_sign(self.words[one])
+            and is_sign(self.words[other])
+            and not self._credits & {one, other}
+        }
+        return {pair for pair in pairs if not _GRAMMAR.search(pair)}
 
     def _chinese(self, place: Place) -> set[str]:
         """The Chinese words of two or more characters that reach into a place, without times of day."""
@@ -311,6 +339,13 @@ class Negations:
 
     words: frozenset[str] = frozenset()
     beginnings: tuple[str, ...] = ()  # of words that are the opposite of the word without it
+    opposites: frozenset[tuple[str, str]] = frozenset()  # each pair in both orders
+
+    def are_opposite(self, word: str, other: str) -> bool:
+        """Whether one word says the opposite of the other."""
+        return (word, other) in self.opposites or any(
+            word == beginning + other or other == beginning + word for beginning in self.beginnings
+        )
 
 
 def negations(lang: str) -> Negations:
@@ -325,8 +360,10 @@ def _every_negation() -> dict[str, Negations]:
         lang, colon, listed = line.partition(":")
         if colon and not line.startswith("//"):
             words = [shingles.fold([word])[0] for word in listed.split()]
+            pairs = [tuple(word.split("/")) for word in words if "/" in word]
             found[lang] = Negations(
-                frozenset(word for word in words if not word.endswith("-")),
+                frozenset(word for word in words if not word.endswith("-") and "/" not in word),
                 tuple(word[:-1] for word in words if word.endswith("-")),
+                frozenset((one, other) for pair in pairs for one, other in (pair, pair[::-1])),
             )
     return found

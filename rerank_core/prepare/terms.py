@@ -27,27 +27,46 @@ _RUNS = regex.compile(
     rf"[{HAN}]+|[{KANA}][{KANA}{HAN}]*|[{HANGUL}]+|[[{UNSPACED}]&&[\p{{L}}\p{{M}}\p{{N}}]]+"
     rf"|\p{{L}}(?:\+\+(?!\+)|\#)(?!\p{{L}})"  # C++, C#
     rf"|[a-z](?:\.[a-z])+(?![\p{{L}}\p{{M}}\p{{N}}])\.?"  # U.S.
-    rf"|{_LETTERS}(?:{_NUMBER_GOES_ON})*+(?:(?<=\p{{L}})-\p{{N}}[\p{{L}}\p{{M}}\p{{N}}]*+(?:{_NUMBER_GOES_ON})*+)?(?:'\p{{L}}++)?",
+    rf"|{_LETTERS}(?:{_NUMBER_GOES_ON})*+(?:(?<=\p{{L}})-\p{{N}}[\p{{L}}\p{{M}}\p{{N}}]*+(?:{_NUMBER_GOES_ON})*+)?"
+    rf"(?:(?:'\p{{L}}++)++|\"\p{{Hebrew}}(?![\p{{L}}\p{{M}}]))?",
     regex.VERSION1,
 )
 _HAN_RUN, _BIGRAM_RUN, _UNSPACED_RUN = (
     regex.compile(start, regex.VERSION1) for start in (f"[{HAN}]", f"[{KANA}{HANGUL}]", f"[{UNSPACED}]")
 )
 _PARTS = regex.compile("[^-']+")
+_APOSTROPHE_WITHIN = frozenset(("be", "he", "uk", "uz", "yi"))  # languages in which it parts no words: п'ять
 _DIGIT = regex.compile(r"\p{N}")
+
+
+def _digits() -> Iterator[str]:
+    """The decimal digits of all scripts but those of ASCII."""
+    return (sign for sign in map(chr, range(128, 0x20000)) if sign.isdecimal())
+
 
 _DROPPED = regex.compile(
     r"(?<=i)\u0307"  # of İ
+    r"|\u093c"  # nukta of Devanagari
     r"|[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"  # Hebrew points
     r"|[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"  # harakat, tatweel
     r"|[\u00ad\u200b\u200d-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # of no width
     r"|(?<!\p{Arabic})\u200c|\u200c(?!\p{Arabic})"  # between Arabic letters it parts a word
 )
+_CHILLU = regex.compile("([ക-ള])\u0d4d\u200d")  # of Malayalam: a letter, its virama and a joiner
+_CHILLUS = dict(zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True))
+_AM = regex.compile(
+    "([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb])(?=[\u0e32\u0eb2])"
+)  # น้ำ typed in another order
+# A nasal before a stop of its row is also written as anusvara: हिन्दी, हिंदी.
+_NASAL = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])")
 _SAME = str.maketrans(
     {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\u2032\u00b4\u0060", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63", "-"),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bb\u02bc\u02b9\u2032\u05f3\u0060", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u05f4", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u05be\ufe63", "-"),
+        **{digit: str(unicodedata.decimal(digit)) for digit in _digits()},
+        "œ": "oe",
+        "\u0901": "\u0902",  # candrabindu and anusvara of Devanagari
         "\u06cc": "\u064a",  # letters that keyboards, or writers of Arabic in a hurry, take for one another
         "\u0649": "\u064a",
         "\u06a9": "\u0643",
@@ -96,13 +115,20 @@ _STEMMERS = {
     "yi": "yiddish",
 }
 _PLURALS = {
+    "calves": "calf",
     "children": "child",
     "feet": "foot",
     "geese": "goose",
+    "halves": "half",
+    "knives": "knife",
+    "loaves": "loaf",
     "men": "man",
     "mice": "mouse",
+    "shelves": "shelf",
     "teeth": "tooth",
+    "thieves": "thief",
     "wives": "wife",
+    "wolves": "wolf",
     "women": "woman",
 }
 
@@ -114,15 +140,22 @@ def caseless(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """The form in which words are compared: caseless, with one kind of quote and hyphen.
+    """The form in which words are compared: caseless, with one kind of quote, hyphen and digit.
 
     Vowel points of Arabic and Hebrew, tatweel, the dot of `İ` and characters of no width are dropped. A zero-width
     non-joiner stays between Arabic letters, because it parts a word there.
     """
-    text = caseless(text)
+    text = caseless(text.replace("\u00b4", "'"))  # NFKC makes an accent of it
     if text.isascii():
-        return text
-    return str(_DROPPED.sub("", unicodedata.normalize("NFC", text))).translate(_SAME)
+        return text.replace("`", "'")
+    text = unicodedata.normalize("NFC", text)
+    if "\u0d4d\u200d" in text:
+        text = str(_CHILLU.sub(lambda found: _CHILLUS.get(found[1], found[0]), text))
+    if "\u094d" in text:
+        text = str(_NASAL.sub("\u0902", text))
+    if "\u0e32" in text or "\u0eb2" in text:
+        text = str(_AM.sub(r"\2\1", text))
+    return str(_DROPPED.sub("", text)).translate(_SAME)
 
 
 @lru_cache(maxsize=1)
@@ -143,7 +176,7 @@ def terms(text: str, *, lang: str) -> Iterator[str]:
 
     | script | terms |
     |---|---|
-    | an alphabet | words, with their combining marks; `C++`, `3.6.3` and `u.s.` are words |
+    | an alphabet | words, with their combining marks; `C++`, `3.6.3`, `u.s.` and `צה"ל` are words |
     | Chinese | search words of jieba, then pairs of neighbouring characters; all in simplified characters |
     | Japanese, Korean | pairs of neighbouring characters |
     | Thai, Lao, Khmer, Burmese | pairs of neighbouring graphemes |
@@ -188,6 +221,10 @@ def _words(run: str, lang: str) -> Iterator[str]:
         yield from (_stem(part, lang) for part in run.split("\u200c"))
     elif "." in run and not _DIGIT.search(run):  # U.S., with or without its last point
         yield run.rstrip(".") + "."
+    elif '"' in run:  # an abbreviation in Hebrew
+        yield run.replace('"', "")
+    elif "'" in run and lang in _APOSTROPHE_WITHIN and "-" not in run:
+        yield _stem(run.replace("'", ""), lang)
     elif lang == "en" and "-" not in run:
         if run not in _STOP_WORDS:
             yield _stem(run, lang)
@@ -201,10 +238,13 @@ def _words(run: str, lang: str) -> Iterator[str]:
 
 @lru_cache(maxsize=50_000)
 def _stem(word: str, lang: str) -> str:
-    """The stem that the forms of a word share; the word itself if its language has no algorithm, or if nothing is left."""
-    if lang not in _STEMMERS:
-        return word
-    return (lang == "en" and _PLURALS.get(word)) or str(_stemmer(lang).stemWord(word)) or word
+    """The stem that the forms of a word share; the word itself if its language has no algorithm, or if nothing is left.
+
+    `ı` becomes `i`, because both have the capital I in texts of any language.
+    """
+    if lang in _STEMMERS:
+        word = (lang == "en" and _PLURALS.get(word)) or str(_stemmer(lang).stemWord(word)) or word
+    return word.replace("ı", "i")
 
 
 @cache

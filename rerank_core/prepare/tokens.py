@@ -97,6 +97,8 @@ class _Ends:
 def _token(tag: re.Match[str], ends: _Ends) -> Token | None:
     """The start or end of an element; None if the tag is text."""
     name, attributes = tag["name"].lower(), tag["attributes"]
+    if name.endswith(":"):  # <https://example.org>
+        return None
     if tag["close"]:
         return Token("end", name)
     if not attributes and name not in ELEMENTS and not ends.closes(name):

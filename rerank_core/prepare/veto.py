@@ -9,7 +9,7 @@ two stories if one of these holds:
 | `titles` | each title has a word of its own body that the other text lacks; or, in two titles of one form, a name |
 | `names` | at one place, each text has a name that the other text lacks |
 | `swap` | two names have changed places |
-| `negation` | at one place, or in two titles of one form, one text alone has a negation |
+| `negation` | at one place, or in two titles of one form, one text alone has a negation, or the opposite of the other's word |
 | `outcome` | the bodies differ at one place only, and there each has a word that the other text lacks |
 
 What one text alone tells is no veto: a credit, a byline, a paragraph that the other text leaves out. Bylines and datelines
@@ -20,7 +20,7 @@ there, each paper names itself.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import product
+from itertools import islice, product, takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,10 @@ from rerank_core.prepare.story import Place, Story, negations, weight
 
 ONE_FORM = 0.7  # share of the words of two titles that are the same, in the same order
 SHORT = 4  # words, or twice as many characters; what is longer is another sentence rather than another word
+SHORT_NAME = 2  # words of a name in a short title, at most
+SHORT_FORM = 1.5  # words beside it, at least
 NAMES = 12  # words of a place in which names may have changed places with those of another place
+CAPITAL = 4  # letters of a word with a capital that tells an outcome: Iran, Iraq
 LONG = 5  # letters of a word that tells an outcome: "guilty", "innocent"
 SPELLING = 0.8  # likeness of the letters of one word in two spellings
 
@@ -54,7 +57,8 @@ def veto(one: Story, other: Story) -> str | None:
     if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
         return "titles"
     changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
-    return (_veto_of_titles(one, other, changed) if same_form else None) or _veto_of_places(one, other)
+    told = _veto_of_titles(one, other, changed) if same_form else _veto_of_short_titles(one, other, changed)
+    return told or _veto_of_places(one, other)
 
 
 def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Place]]) -> str | None:
@@ -70,15 +74,33 @@ def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Pla
     return "negation" if bool(denied) != bool(affirmed) and is_else_the_same else None
 
 
+def _veto_of_short_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Place]]) -> str | None:
+    """The veto of two titles that differ in a name alone, and are too short for one form: Quake hits Peru."""
+    if not changed:
+        return None
+    told = [
+        (story, (places[0][0], places[-1][1]))
+        for story, places in zip((one, other), zip(*changed, strict=True), strict=True)
+    ]
+    for story, place in told:
+        own = weight(story.words[slice(*place)])
+        if own > SHORT_NAME or weight(story.words[slice(*story.title)]) - own < SHORT_FORM:
+            return None
+    mine, theirs = (story.title_names(place) for story, place in told)
+    return "titles" if other.lacks(mine) and one.lacks(theirs) else None
+
+
 def _veto_of_places(one: Story, other: Story) -> str | None:
     moved: set[tuple[str, str]] = set()
     told = set()
     has_outcome = False
     for here, there in _places(one, other):
+        size = max(weight(one.words[slice(*here)]), weight(other.words[slice(*there)]))
+        if size <= SHORT and _turns_round(one, here, other, there):
+            return "negation"
         if _have_other_names(one, here, other, there):
             return "names"
         told.add((tuple(one.forms[slice(*here)]), tuple(other.forms[slice(*there)])))
-        size = max(weight(one.words[slice(*here)]), weight(other.words[slice(*there)]))
         if size > NAMES:
             continue
         mine, theirs = one.names(here), other.names(there)
@@ -88,8 +110,6 @@ def _veto_of_places(one: Story, other: Story) -> str | None:
         moved |= pairs
         if size > SHORT:
             continue
-        if _turns_round(one, here, other, there):
-            return "negation"
         has_outcome = _has_another_outcome(one, here, other, there)
     return "outcome" if has_outcome and len(told) == 1 else None
 
@@ -106,13 +126,8 @@ def _turns_round(one: Story, here: Place, other: Story, there: Place) -> bool:
     """Whether one text alone has a negation at this place, or the opposite of a word of the other text."""
     if bool(one.negations(here)) != bool(other.negations(there)):
         return True
-    beginnings = negations(one.lang).beginnings
-    return any(
-        opposite == beginning + word
-        for mine, theirs in product(one.words[slice(*here)], other.words[slice(*there)])
-        for word, opposite in ((mine, theirs), (theirs, mine))
-        for beginning in beginnings
-    )
+    words = product(one.words[slice(*here)], other.words[slice(*there)])
+    return any(negations(one.lang).are_opposite(mine, theirs) for mine, theirs in words)
 
 
 def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) -> bool:
@@ -121,12 +136,19 @@ def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) ->
     Short words of an alphabet do not count: most are of grammar.
     """
     mine, theirs = (
-        {word for word in words if len(word) >= LONG or is_sign(word)}
-        for words in (other.lacks(one.contents(here)), one.lacks(other.contents(there)))
+        {word for word in words if is_sign(word) or word in story.long_forms(place, LONG, CAPITAL)}
+        for story, place, words in (
+            (one, here, other.lacks(one.contents(here))),
+            (other, there, one.lacks(other.contents(there))),
+        )
     )
     days = _DAYS.intersection(one.words[slice(*here)] + other.words[slice(*there)])
-    is_spelling = bool(days) or any(
-        SequenceMatcher(None, word, instead).ratio() >= SPELLING for word, instead in product(mine, theirs)
+    is_spelling = bool(days) or (
+        not one.capital_forms(here) & mine
+        and any(
+            SequenceMatcher(None, word, instead).ratio() >= SPELLING
+            for word, instead in product(mine, theirs)
+        )
     )
     return bool(mine and theirs) and not is_spelling
 
@@ -141,7 +163,8 @@ def _places(one: Story, other: Story) -> Iterator[tuple[Place, Place]]:
     them, only the rest of their sentence counts.
     """
     mine, theirs = one.words[one.body :], other.words[other.body :]
-    first = start = 0  # behind the last words that both have, in each body
+    first = _common_length(mine, theirs, 0, 0)  # behind the last words that both have, in each body
+    start = first
     for at, to in _anchors(one.body_shingles, other.body_shingles):
         if at < first or to < start:
             continue
@@ -150,13 +173,18 @@ def _places(one: Story, other: Story) -> Iterator[tuple[Place, Place]]:
             behind, end = behind - 1, end - 1
         if behind > first or end > start:
             yield (first + one.body, behind + one.body), (start + other.body, end + other.body)
-        first, start = at, to
-        while first < len(mine) and start < len(theirs) and mine[first] == theirs[start]:
-            first, start = first + 1, start + 1
+        common = _common_length(mine, theirs, at, to)
+        first, start = at + common, to + common
     if first:
         here, there = one.rest_of_sentence(first + one.body), other.rest_of_sentence(start + other.body)
         if here[1] > here[0] and there[1] > there[0]:
             yield here, there
+
+
+def _common_length(mine: Sequence[str], theirs: Sequence[str], at: int, to: int) -> int:
+    """How many words both have from these places on."""
+    pairs = zip(islice(mine, at, None), islice(theirs, to, None), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _anchors(mine: Hashes, theirs: Hashes) -> list[tuple[int, int]]:

@@ -53,8 +53,8 @@ class Finder:
 
 
 def _comparable(text: str) -> str:
-    """The form in which terms and texts are compared: folded, with one space for any white space."""
-    return str(_SPACES.sub(" ", folded(text)))
+    """The form in which terms and texts are compared: folded, with one space for any white space, and `i` for `ı`."""
+    return str(_SPACES.sub(" ", folded(text))).replace("ı", "i")
 
 
 def has_term(text: str, term: str) -> bool:

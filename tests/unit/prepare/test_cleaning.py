@@ -40,6 +40,8 @@ def test_a_fragment_keeps_every_block_on_a_line_of_its_own() -> None:
         ("<b>bold</b> tail", "bold tail"),
         ("  many   spaces \t and\r\n\r\n\r\nlines  ", "many spaces and\nlines"),
         ("nul\x00 bell\x07 gone", "nul bell gone"),
+        ("one\x0btwo\x1fthree", "one two three"),
+        ("<![cdata[<p>A & B</p>]]>", "A & B"),
         ("cafe\u0301", "café"),
         ("it’s “quoted”", "it’s “quoted”"),
         ("voilÃ  l’Ã©tÃ©", "voilà l’été"),

@@ -134,6 +134,7 @@ def test_an_element_that_closes_itself_hides_nothing_else(element: str) -> None:
     [
         ("<p>She said <q>we will not pay</q> and left.</p>", 'She said "we will not pay" and left.'),
         ("<p>10<sup>6</sup> and 10<sub>2</sub></p>", "10^6 and 10_2"),
+        ("<p>10<sup>-6</sup>, 10<sup>−9</sup> and 10<sup><b> 3</b></sup></p>", "10^-6, 10^−9 and 10^3"),
         ("<p>H<sub>2</sub>O on the 1<sup>st</sup></p>", "H2O on the 1st"),
         ("<p>a word<sup>1</sup> with a note</p>", "a word^1 with a note"),
         ("<ruby>東京<rt>とうきょう</rt></ruby>で地震", "東京で地震"),
@@ -148,6 +149,7 @@ def test_an_element_that_closes_itself_hides_nothing_else(element: str) -> None:
         ("<p>oil<o:p></o:p> rises</p>", "oil rises"),
         ("<p>STANDARD OIL <SRD> TO FORM</p>", "STANDARD OIL <SRD> TO FORM"),
         ("<p>write to <ann@example.com></p>", "write to <ann@example.com>"),
+        ("<p>see <https://example.com/a> now</p>", "see <https://example.com/a> now"),
         ("<p>Using <script> tags safely</p>", "Using <script> tags safely"),
         ("<p>Inside <!-- all is safe</p>", "Inside <!-- all is safe"),
         ('<a title="5" tall" href="x">A link</a> stays', "A link stays"),

@@ -90,6 +90,8 @@ def test_a_text_without_letters_has_no_language() -> None:
         ("کتاب‌های تازه در تهران", "en", "fa"),
         ("Ο πρωθυπουργός", "en", "el"),
         ("衆院選、自民党圧勝", "en", "ja"),
+        ("Oil prices rise as talks stall in Geneva", "zh", "en"),
+        ("Le maire de Paris inaugure une nouvelle ligne de tram", "ar", "fr"),
     ],
 )
 def test_the_script_overrules_a_claim_at_any_length(text: str, claimed: str, lang: str) -> None:
@@ -106,6 +108,9 @@ def test_the_script_overrules_a_claim_at_any_length(text: str, claimed: str, lan
         ("市議會通過新電車路線", None, "zh"),
         ("市議會通過新電車路線", "cmn-Hant", "zh"),
         ("Apple iPhone 17 Pro Max", "zh", "zh"),
+        ("Apple iPhone 17 Pro Max review", "zh", "zh"),
+        ("Dilli mein aaj bhari barish hui aur sadkon par pani bhar gaya", "hi", "hi"),
+        ("Beograd danas otvara novi most na reci", "sr", "sr"),
         ("What is Hangul (한글)?", "en", "en"),
         ("Regjeringen la fram budsjett", "nb-NO", "no"),
         ("Presiden tinjau banjir Jakarta", "in_ID", "id"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.prepare.marks import is_correction, marks
+from rerank_core.prepare.marks import FIGURES, is_correction, marks
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,57 @@ def test_marks_that_differ_in_the_title_keep_texts_apart(one: str, other: str) -
     assert first.contradict(second)
     assert second.contradict(first)
     assert not first.contradict(first)
+
+
+@pytest.mark.parametrize(
+    ("lang", "one", "other"),
+    [
+        ("en", "Twenty-one people died in the fire.", "Twenty-two people died in the fire."),
+        ("en", "Thirty people died in the fire.", "Forty people died in the fire."),
+        ("de", "Drei Menschen starben bei dem Brand.", "Vier Menschen starben bei dem Brand."),
+        ("fr", "L'incendie a fait trois morts.", "L'incendie a fait onze morts."),
+        ("es", "La reunión es en marzo.", "La reunión es en abril."),
+        ("it", "Tre persone sono morte d'agosto.", "Quattro persone sono morte d'agosto."),
+        ("ru", "Встреча пройдёт в марте.", "Встреча пройдёт в апреле."),
+        ("uk", "П’ять людей загинули.", "Дев'ять людей загинули."),
+        ("pl", "Trzy osoby zginęły w pożarze.", "Cztery osoby zginęły w pożarze."),
+        ("tr", "Yangında üç kişi öldü.", "Yangında beş kişi öldü."),
+        ("hi", "आग में पाँच लोग मरे।", "आग में सात लोग मरे।"),
+        ("ko", "화재로 세 명이 숨졌다.", "화재로 네 명이 숨졌다."),
+    ],
+)
+def test_numbers_and_months_in_words_of_any_language_keep_texts_apart(
+    lang: str, one: str, other: str
+) -> None:
+    first, second = marks(one, lang=lang), marks(other, lang=lang)
+    assert first.contradict(second)
+    assert second.contradict(first)
+
+
+@pytest.mark.parametrize(
+    ("lang", "one", "other"),
+    [
+        ("de", "Drei Tote, 4 Verletzte", "3 Tote, vier Verletzte"),
+        ("fr", "Onze morts le 3 mai", "11 morts le 3 mai"),
+        ("fr", "Six morts", "6 morts"),
+        ("es", "Once muertos", "11 muertos"),
+        ("nl", "De brand ten oosten van de stad", "De brand bij de stad"),
+    ],
+)
+def test_a_number_in_words_of_any_language_is_its_digits(lang: str, one: str, other: str) -> None:
+    assert not marks(one, lang=lang).contradict(marks(other, lang=lang))
+
+
+def test_every_line_of_figures_has_values_and_no_word_of_two_values() -> None:
+    lines = [
+        line
+        for line in FIGURES.read_text(encoding="utf-8").splitlines()
+        if ":" in line and not line.startswith("//")
+    ]
+    assert len(lines) > 20
+    for line in lines:
+        words = [word for value in line.partition(":")[2].split(",") for word in value.split()[1:]]
+        assert len(words) == len(set(words)), line
 
 
 @pytest.mark.parametrize(
@@ -82,6 +133,11 @@ def test_other_ways_of_writing_a_number_keep_nothing_apart(one: str, other: str)
         "Corrección: banquero no culpable",
         "Исправление: банкир невиновен",
         "सुधार: बैंकर निर्दोष",
+        "(Corrects verdict) Jury finds banker not guilty",
+        "Erratum: Jury finds banker not guilty",
+        "Korrigierte Fassung: Bankier nicht schuldig",
+        "Fe de errores: banquero no culpable",
+        "정정보도: 전 은행가에 무죄 평결",
         "Jury finds banker not guilty\n\n(Corrects verdict in headline and first paragraph)",
     ],
 )
@@ -94,6 +150,8 @@ def test_a_correction_says_so_in_its_title_or_above_its_body(title: str) -> None
     [
         "Correction in the stock market deepens",
         "Corrected forecasts lift shares",
+        "Correcto: el árbitro acierta",
+        "Rettet die Bienen: Volksbegehren beginnt",
         "Prisons: corrections officer held",
         "Korrektur der Prognose erwartet",
         "正式更正的消息让市场回升",

@@ -107,8 +107,17 @@ IMAGE = "<p><img src='data:image/png;base64," + "A" * 1_100_000 + "'></p>"
         f"<svg><path d='{'M 1 2 ' * 366_000}'/></svg>",
         f"<style>{'p {color: red} ' * 140_000}</style>",
         f"<SCRIPT type='x'>{'x = 1; ' * 300_000}</script >",
+        f"<!-- {'x = 1; ' * 300_000}-->",
+        f"<template>{'<b>x</b>' * 300_000}</template>",
+        f"<img src='data:image/svg+xml;utf8,{'<path/>' * 300_000}'>",
+        f"<img src=data:image/svg+xml,{'%3Cpath' * 300_000}>",
+        f'<img src="data:image/png;base64,{"A-_=" * 20 * 26_000}">',
+        f'<div data-state="{"{x: 1}, " * 270_000}">',
     ],
-    ids=["an image", "two images", "a drawing", "a style", "a script"],
+    ids=[
+        *("an image", "two images", "a drawing", "a style", "a script", "a comment", "a template"),
+        *("a drawing in a link", "an escaped drawing", "an image in letters of links", "a long attribute"),
+    ],
 )
 def test_the_text_behind_an_inline_image_script_or_style_is_read(before: str) -> None:
     counts: Counter[str] = Counter()

@@ -9,6 +9,10 @@ SHIPPED = boilerplate.load()
 
 GOES = {
     "zh": """
+文 | 王小明
+图：王小明/新华社
+记者 | 王小明 编辑 | 李红
+关注我们的微信公众号
 用微信扫码二维码
 目前没有热门跟贴
 责任编辑：王小明
@@ -45,6 +49,8 @@ GOES = {
 缩小字体 放大字体 收藏 微博 微信 分享
 """,
     "en": """
+Jump to navigation
+Enable JavaScript to view comments.
 Subscribe now
 SUBSCRIBE NOW!
 Already a subscriber? Log in
@@ -72,6 +78,11 @@ We use cookies to improve your experience.
 Facebook Twitter WhatsApp Email Print
 """,
     "ja": """
+写真=ロイター
+メルマガ登録はこちら
+会員登録して続きを読む
+公開日 2026年5月3日
+Xでフォローする
 この記事は有料会員限定です。残り1234文字
 有料会員に登録すると続きをお読みいただけます。
 ログインして続きを読む
@@ -107,6 +118,7 @@ Te puede interesar
 Todos los derechos reservados.
 """,
     "fr": """
+Mis à jour le 3 mai 2026 à 12h30
 Cet article est réservé aux abonnés.
 Déjà abonné ? Connectez-vous
 Lire aussi : Le tramway, cent ans d’histoire
@@ -120,6 +132,7 @@ Tous droits réservés.
 }
 STAYS = {
     "en": """
+Enable the young to vote, minister says
 Updated: The minister on Sunday tried to clarify his remark.
 Photo: a minister who never smiles
 Log in to vote: Estonia's election goes online
@@ -190,6 +203,9 @@ Home
 Yesterday
 """,
     "zh": """
+关注我们的孩子
+文 | 一座城的三年
+图：洪水退去
 对此，外交部尚未发表评论。
 该公司未经许可擅自转载新闻，被判赔偿十万元。
 订阅用户增长放缓，公司股价下跌。
@@ -256,6 +272,8 @@ ICP备案新规下月实施
 联系我们的邻居
 """,
     "ja": """
+写真=笑わない大臣、会見で
+公開日が決まった新作映画
 写真：笑わない大臣
 写真：一度も笑わない大臣の素顔
 出典：不明

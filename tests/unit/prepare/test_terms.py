@@ -83,6 +83,20 @@ def test_scripts_without_spaces_are_cut_into_pairs_of_graphemes(text: str, lang:
         ("children", "child", "en"),
         ("Moody’s", "Moody's", "en"),
         ("發展計畫", "发展计划", "zh"),
+        ("wolves", "wolf", "en"),
+        ("\u00b4Tis `tis ’tis", "'tis 'tis 'tis", "en"),
+        ("ISPARTA IŞIK", "ısparta ışık", "tr"),
+        ("cœur", "coeur", "fr"),
+        ("n’ayez", "n'ayez", "fr"),
+        ("п’ять", "п'ять", "uk"),
+        ("oʻzbek", "o'zbek", "uz"),
+        ("צה״ל", 'צה"ל', "he"),
+        ("צה״ל", "צהל", "he"),
+        ("בית־ספר", "בית ספר", "he"),
+        ("हिन्दी पाँच क़ानून", "हिंदी पांच कानून", "hi"),
+        ("ന്\u200d", "ൻ", "ml"),
+        ("นํ้า", "น้ำ", "th"),
+        *((digits, "2026", "en") for digits in ("٢٠٢٦", "۲۰۲۶", "२०२६", "২০২৬", "๒๐๒๖", "၂၀၂၆", "២០២៦")),
     ],
 )
 def test_spellings_of_one_word_are_one_term(one: str, other: str, lang: str) -> None:
@@ -107,6 +121,7 @@ def test_a_word_with_a_zero_width_non_joiner_meets_each_of_its_spellings() -> No
         ("GPT-5.4", ["gpt-5.4", "gpt", "5.4"]),
         ("COVID‑19", ["covid-19", "covid", "19"]),
         ("The U.S. vote", ["u.s.", "vote"]),
+        ("rock'n'roll", ["rock'n'rol"]),
         ("5,000 trees.", ["5,000", "tree"]),
         ("2026. 11", ["2026", "11"]),
         ("a well-known man", ["well", "known", "man"]),
@@ -114,6 +129,18 @@ def test_a_word_with_a_zero_width_non_joiner_meets_each_of_its_spellings() -> No
 )
 def test_names_with_signs_are_words(text: str, expected: list[str]) -> None:
     assert list(terms(text, lang="en")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "expected"),
+    [
+        ("п'ять комп’ютерів", "be", ["пять", "компютерів"]),
+        ('ב"הארץ" נכתב', "he", ["ב", "הארץ", "נכתב"]),
+        ("l'élysée", "gl", ["l", "élysée"]),
+    ],
+)
+def test_an_apostrophe_parts_words_in_some_languages_alone(text: str, lang: str, expected: list[str]) -> None:
+    assert list(terms(text, lang=lang)) == expected
 
 
 def test_an_english_query_meets_other_forms_of_its_words() -> None:

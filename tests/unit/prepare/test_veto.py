@@ -189,6 +189,68 @@ def test_a_negation_of_one_text_alone_keeps_texts_apart(lang: str, one: str, oth
     assert said(lang, one, other) == "negation"
 
 
+@pytest.mark.parametrize(
+    ("lang", "one", "other"),
+    [
+        ("en", "Shares rose after the report of the bank.", "Shares fell after the report of the bank."),
+        ("en", "He was found dead on Monday.", "He was found alive on Monday."),
+        ("en", "Voters in the eastern district choose.", "Voters in the western district choose."),
+        ("en", "Police have identified the victim.", "Police have yet to identify the victim."),
+        ("de", "Es war der erste Sieg der Saison hier.", "Es war der zweite Sieg der Saison hier."),
+        ("es", "La bolsa sube con fuerza el lunes.", "La bolsa baja con fuerza el lunes."),
+        ("ru", "Курс рубля вырос после отчёта банка.", "Курс рубля упал после отчёта банка."),
+    ],
+)
+def test_the_opposite_of_a_word_keeps_texts_apart(lang: str, one: str, other: str) -> None:
+    assert said(lang, one, other) == "negation"
+    assert (
+        said(lang, f"{one} {words_of(lang)['fill'][6]}", f"{other} {words_of(lang)['fill'][6]}") == "negation"
+    )
+
+
+def test_a_negation_near_the_beginning_keeps_texts_apart_whatever_comes_before() -> None:
+    one = "Der Rat hat das Gesetz am Abend beschlossen."
+    assert said("de", one, one.replace("am", "nicht am")) == "negation"
+
+
+@pytest.mark.parametrize(
+    ("lang", "one", "other"),
+    [
+        ("ja", "経済産業省の検査は陽性だったと発表した。", "経済産業省の検査は陰性だったと発表した。"),
+        ("ja", "月曜日、青林市に大雨警報が出たと発表した。", "月曜日、緑林市に大雨警報が出たと発表した。"),
+        (
+            "ko",
+            "이사회는 월요일 김영수 씨를 사장으로 임명했다.",
+            "이사회는 월요일 김영호 씨를 사장으로 임명했다.",
+        ),
+    ],
+)
+def test_one_character_of_a_name_keeps_texts_apart(lang: str, one: str, other: str) -> None:
+    assert said(lang, one, other) is not None
+
+
+def test_another_particle_keeps_nothing_apart() -> None:
+    one = "市長は月曜日、新しい橋の開通を市民と祝った。"
+    assert said("ja", one, one.replace("市長は", "市長が")) is None
+    one = "시장은 월요일 새 다리의 개통을 시민들과 축하했다."
+    assert said("ko", one, one.replace("시장은", "시장이")) is None
+
+
+@pytest.mark.parametrize(
+    ("lang", "one", "other"),
+    [
+        ("en", "Quake hits Nepal", "Quake hits Peru"),
+        ("de", "Erdbeben erschüttert ganz Nepal", "Erdbeben erschüttert ganz Peru"),
+        ("zh", "智利发生地震", "秘鲁发生地震"),
+        ("ja", "ペルーで地震", "ネパールで地震"),
+        ("hi", "नेपाल में भूकंप", "चिली में भूकंप"),
+    ],
+)
+def test_short_titles_that_differ_in_a_name_keep_texts_apart(lang: str, one: str, other: str) -> None:
+    sentence = words_of(lang)["fill"][5]
+    assert between(lang, text(lang, one, sentence), text(lang, other, sentence)) == "titles"
+
+
 def test_a_negation_in_one_of_two_titles_of_one_form_keeps_texts_apart() -> None:
     sentence = "The jury spoke on Monday."
     one, other = "Jury finds former banker guilty", "Jury finds former banker not guilty"
@@ -197,8 +259,10 @@ def test_a_negation_in_one_of_two_titles_of_one_form_keeps_texts_apart() -> None
 
 def test_the_only_word_that_differs_keeps_texts_apart_but_not_one_of_several() -> None:
     one = "The council approved the new tram line after a debate of four hours."
-    assert said("en", one, one.replace("approved", "rejected")) == "outcome"
+    assert said("en", one, one.replace("approved", "delayed")) == "outcome"
     assert said("en", one, one.replace("approved", "endorsed").replace("debate", "discussion")) is None
+    name = "Iran has recalled its ambassador for talks, the ministry said."
+    assert said("en", name, name.replace("Iran", "Iraq")) == "outcome", "a name at the start of a sentence"
 
 
 @pytest.mark.parametrize(
@@ -291,13 +355,17 @@ def test_credits_at_the_end_keep_nothing_apart() -> None:
         ("Bridge over the Lys opens at last", "New bridge eases traffic"),
         ("Bridge over the Lys opens at last", "Bridge over the Lys unveiled at last"),
         ("New bridge opens, says agency", "New bridge opens, says courier"),
+        ("Mayor opens bridge", "Official opens bridge"),
+        ("Bridge over Lys opens", "Bridge over Lys unveiled"),
         ("BRIDGE OVER THE LYS OPENS AT LAST", "MAYOR SHUTS FERRY, HAILS NEW ERA"),
         ("Bridge Over the Lys Opens at Last", "Lys Bridge Finally Opened by Mayor"),
         ("No Ferry From Monday as Bridge Opens", "Bridge Opens on Monday, Ferry Ends"),
     ],
 )
 def test_another_headline_keeps_nothing_apart(one: str, other: str) -> None:
-    sentence = "The bridge over the Lys opened on Monday, and the ferry made its last trip."
+    sentence = (
+        "An official said that the mayor opened the bridge over the Lys, and the ferry made its last trip."
+    )
     assert between("en", text("en", one, sentence), text("en", other, sentence)) is None
 
 

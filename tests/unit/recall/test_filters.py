@@ -73,6 +73,15 @@ def test_a_letter_of_any_script_and_a_mark_belong_to_the_word(term: str, text: s
         ("محمد", "مُحَمَّد"),
         ("น้ำท่วม", "กรุงเทพน้ำท่วมหนัก"),
         ("한국", "한국은"),
+        ("Moody's", "Moody´s and Moody`s"),
+        ("ısparta", "ISPARTA"),
+        ('צה"ל', "צה״ל הודיע"),
+        ("o'zbek", "oʻzbek tili"),
+        ("2026", "२०२६ में"),
+        ("coeur", "Cœur de ville"),
+        ("हिंदी", "हिन्दी में"),
+        ("น้ำ", "นํ้าท่วม"),
+        ("ൻ", "ന്\u200d"),
     ],
 )
 def test_spellings_of_a_term_are_the_same(term: str, text: str) -> None:
