@@ -85,8 +85,10 @@ def test_the_runs_own_try_of_prepare_is_not_overtaken(
     """The late page comes out while the stage is at work."""
     room.follow("solar")
     room.add("solar 1", "solar 2", "solar 3", "solar 4", "solar 5", "solar 6")
+    room = room.tuned(prepare_workers=1)
     run = room.until("prepare", "k")
     monkeypatch.setattr(prepare, "BATCH", 2)
+    monkeypatch.setattr(prepare, "MANY", 0)
     reading, published = prepare._batches, []
 
     def batches(*given: Any) -> Any:
@@ -248,6 +250,7 @@ class TestWithoutAirflow:
         room.follow("solar")
         room.add("solar 1", "solar 2", "solar 3", "solar 4", "solar 5", "solar 6")
         monkeypatch.setattr(prepare, "BATCH", 2)
+        monkeypatch.setattr(prepare, "MANY", 0)
         reading = prepare._batches
 
         def batches(*given: Any) -> Any:
@@ -257,7 +260,7 @@ class TestWithoutAirflow:
                 yield batch
 
         monkeypatch.setattr(prepare, "_batches", batches)
-        room.tuned(page_deadline_minutes=0.001).run("k")
+        room.tuned(page_deadline_minutes=0.001, prepare_workers=1).run("k")
         found = room.sql("SELECT version, degraded, row_count FROM rerank.publication ORDER BY version")
         assert [tuple(row) for row in found] == [(1, True, 2), (2, False, 6)]
 

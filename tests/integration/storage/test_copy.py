@@ -91,7 +91,9 @@ def test_many_rows_go_in_part_by_part_in_their_order(
     chunks = [words[:0], words[:2], words[2:]]
     data = pa.table({"t": pa.chunked_array([pa.array(chunk, pa.string()) for chunk in chunks])})
     with room.database.transaction() as connection:
-        connection.execute(text("CREATE TEMP TABLE many (n int GENERATED ALWAYS AS IDENTITY, t text)"))
+        connection.execute(
+            text("CREATE TEMP TABLE many (n int GENERATED ALWAYS AS IDENTITY, t text) ON COMMIT DROP")
+        )
         assert copy.copy_in(connection, "many", data) == rows
         assert list(connection.execute(text("SELECT t FROM many ORDER BY n")).scalars()) == words
 
