@@ -33,6 +33,9 @@ SHORT = 4  # words, or twice as many characters; what is longer is another sente
 NAMES = 12  # words of a place in which names may have changed places with those of another place
 LONG = 5  # letters of a word that tells an outcome: "guilty", "innocent"
 SPELLING = 0.8  # likeness of the letters of one word in two spellings
+MAX_SPELLED = (
+    60  # letters; the work of a comparison grows with the square of its words, and no longer word is written
+)
 
 # Another day for the same day: a later print writes "Monday" for "today". Dates that contradict each other are marks.
 _DAYS = frozenset(
@@ -48,13 +51,17 @@ def veto(one: Story, other: Story) -> str | None:
     """Why the two similar texts are two stories; None: they print one story."""
     here_form, there_form = (story.forms[slice(*story.title)] for story in (one, other))
     matcher = SequenceMatcher(None, here_form, there_form, autojunk=False)
-    same_form = matcher.ratio() >= ONE_FORM
+    # The quick ratio is never less, and most titles that repeat a word end with it: see MAX_SPELLED.
+    same_form = matcher.quick_ratio() >= ONE_FORM and matcher.ratio() >= ONE_FORM
     if one.marks.contradict(other.marks, same_form=same_form):
         return "marks"
     if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
         return "titles"
-    changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
-    return (_veto_of_titles(one, other, changed) if same_form else None) or _veto_of_places(one, other)
+    if same_form:
+        changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+        if why := _veto_of_titles(one, other, changed):
+            return why
+    return _veto_of_places(one, other)
 
 
 def _veto_of_titles(one: Story, other: Story, changed: Sequence[tuple[Place, Place]]) -> str | None:
@@ -125,10 +132,15 @@ def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) ->
         for words in (other.lacks(one.contents(here)), one.lacks(other.contents(there)))
     )
     days = _DAYS.intersection(one.words[slice(*here)] + other.words[slice(*there)])
-    is_spelling = bool(days) or any(
-        SequenceMatcher(None, word, instead).ratio() >= SPELLING for word, instead in product(mine, theirs)
-    )
+    is_spelling = bool(days) or any(_are_spellings(word, instead) for word, instead in product(mine, theirs))
     return bool(mine and theirs) and not is_spelling
+
+
+def _are_spellings(word: str, instead: str) -> bool:
+    """Whether two words are one word in two spellings."""
+    if max(len(word), len(instead)) > MAX_SPELLED:
+        return False
+    return SequenceMatcher(None, word, instead).ratio() >= SPELLING
 
 
 # ── Places ──────────────────────────────────────────────────────────────────────────────────────

@@ -173,6 +173,10 @@ def test_a_name_is_used_once_even_where_a_restored_database_counts_the_same_numb
     assert store.pages_folder(**page) != store.pages_folder(**page)
 
 
+def test_a_name_with_a_number_that_no_run_has_is_none_of_a_store(store: Store) -> None:
+    assert store.parse(f"news/runs/{'1' * 5_000}/members-3.parquet") is None
+
+
 def test_every_name_says_what_it_is_of(store: Store) -> None:
     numbers: dict[str, Any] = {"pipeline": "news", "run_id": 12, "fence": 3}
     assert store.parse(store.members_path(**numbers)) == Name("members", 12, 3)
