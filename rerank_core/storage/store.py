@@ -200,12 +200,11 @@ class Store:
         content = self._checked(path, sha256)
         try:
             table = pq.read_table(pa.BufferReader(content))
-        except (pa.ArrowInvalid, OSError) as error:
+            names = table.schema.names  # decodes them
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
         if not table.schema.equals(schema):
-            raise CorruptError(
-                f"artifact {path}: expected columns {schema.names}, found {table.schema.names}"
-            )
+            raise CorruptError(f"artifact {path}: expected columns {schema.names}, found {names}")
         return table
 
     def verify(self, path: str, *, sha256: str) -> None:

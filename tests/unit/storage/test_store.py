@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,18 @@ def test_a_file_that_is_no_parquet_is_refused(store: Store, tmp_path: Path, keep
     (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:keep])
     with pytest.raises(CorruptError, match="a is not Parquet"):
         store.read("a", schema=TABLE.schema)
+
+
+def test_any_byte_that_is_damaged_is_refused_or_does_no_harm(store: Store, tmp_path: Path) -> None:
+    # Names that are no UTF-8, numbers of 80 bits: Arrow has an error of its own for each.
+    store.write("a", TABLE)
+    content = (tmp_path / "a").read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        (tmp_path / "a").write_bytes(damaged)
+        with suppress(CorruptError):
+            store.read("a", schema=TABLE.schema)
 
 
 def test_a_damaged_footer_is_refused(store: Store, tmp_path: Path) -> None:
