@@ -262,6 +262,21 @@ _TOPIC_FIELDS = (
 )
 
 
+# Values that a field may have, at the ends of what it takes.
+_LIKELY: dict[str, tuple[Any, ...]] = {
+    "half_life_hours": (1, 12.5, 1e-320, 5e-324, 1e-3, 1e308),
+    "min_score": (None, -1, 0.5, 1e308, -1e308),
+    "candidate_limit": (1, 1000),
+    "top_k": (1, 1000),
+    "languages": (["en", "zh"], ["no", "iw"], ["zh-Hant"], []),
+    "queries": ({"en": "solar"}, {"zh": "电力", "no": "sol"}, {}),
+    "must": (["C++"], ["AI", "电力"], ["کتاب‌ها", "x" * 200], ["(", "[a", "\\"]),
+    "must_not": (["C#"], ["'"], ["\u200c"], ["İ"]),
+    "active": (True, False),
+    "instruction": ("judge", "電" * 2000),
+}
+
+
 def _many(random: Random, unit: bytes) -> bytes:
     return unit * min(int(10 ** random.uniform(0, 5)), LARGE // max(1, len(unit)))
 
@@ -274,10 +289,12 @@ def draw_topics(random: Random) -> bytes:
         for number in range(random.randint(0, 5)):
             topic: dict[str, Any] = {
                 "slug": f"topic-{number}",
-                "query": drawn.text(random, ("solar", "power"), most=5) or "a",
+                "query": "solar" if random.random() < 0.7 else drawn.text(random, ("solar", "power"), most=5),
             }
-            for name in random.sample(_TOPIC_FIELDS, random.randint(0, 5)):
-                topic[name] = _value(random)
+            names = _TOPIC_FIELDS if random.random() < 0.2 else tuple(_LIKELY)
+            for name in random.sample(names, random.randint(0, 5)):
+                likely = _LIKELY.get(name)
+                topic[name] = random.choice(likely) if likely and random.random() < 0.9 else _value(random)
             made.append(topic)
         try:
             return yaml.safe_dump({"topics": made}, allow_unicode=random.random() < 0.5).encode(
