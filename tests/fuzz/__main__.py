@@ -14,6 +14,7 @@ are findings.
 """
 
 import argparse
+import ctypes
 import hashlib
 import importlib.util
 import json
@@ -33,6 +34,7 @@ from typing import Any
 
 NAMES = ("prepare", "topics", "articles", "pages", "near", "ui")
 MEMORY = 1 << 30  # bytes
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 GRACE = 4.0  # times the bound of a target after which its process is ended
 KEPT = 3  # inputs of one kind of finding
 SLOW_SECONDS = 2.0  # an input that takes longer is told, though it is within its bound
@@ -106,6 +108,7 @@ def _kind(error: BaseException) -> str:
 
 def work(name: str, *, folder: Path, out: Path, minutes: float, seed: int, first: int) -> None:
     """Draw inputs for one target, beginning with this number, until so much processor time is spent."""
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     guide = importlib.util.find_spec("atheris") is not None and name not in ("ui",)
     if guide:
         import atheris

@@ -134,7 +134,7 @@ class Views:
             query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in asked["query"])
             target = f"{PREFIX}{asked['path']}{'?' if query else ''}{query}".encode("ascii")
             url = self.client.base_url.copy_with(raw_path=target)
-            headers = dict(asked["headers"])
+            headers = {name: value.encode() for name, value in asked["headers"].items()}
             method = str(asked["method"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return
