@@ -4,11 +4,13 @@ SHELL := /bin/bash
 
 MODEL ?=
 PORT ?=
+M ?=
+T ?=
 ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui check unit-slower unit-rest test faults bench bench-gpu bench-scale contract lint format lock clean
+.PHONY: help setup demo ui check unit-slower unit-rest test faults fuzz bench bench-gpu bench-scale contract lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ test: setup ## Run the tests, in two processes (ARGS=--long adds long variants, 
 
 faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)
 	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: setup ## Fuzz prepare, the readers, near-copies and the UI for M minutes of processor time each (M=12 SEED=1 T="prepare ui")
+	@PYTHONPATH=tests:plugins$(if $(PYTHONPATH),:$(PYTHONPATH)) exec $(run) fuzz --minutes $(or $(M),12) $(if $(SEED),--seed $(SEED)) $(T) $(ARGS)
 
 bench: setup ## Measure the scorer beside vLLM, CrossEncoder and transformers (ARGS="speed --mixed 20x50")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring $(ARGS)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
@@ -179,6 +180,17 @@ def hostile_room(room: Newsroom, strings: Iterable[str] = ()) -> Newsroom:
     return hostile
 
 
+def every_room(database_url: str, store_url: str) -> SimpleNamespace:
+    """Four pipelines with a history in one database: room, shadow, hostile and gated."""
+    engines, undo = installed_engines()
+    room = sample_room(database_url, store_url, engines)
+    found = SimpleNamespace(
+        room=room, shadow=shadow_room(room), hostile=hostile_room(room), gated=gated_room(room)
+    )
+    undo()
+    return found
+
+
 def wide_room(room: Newsroom, *, topics_wanted: int = 200, rows: int = 50) -> Newsroom:
     """A pipeline with one publication of many rows, copied from nowhere: made by SQL, not ranked."""
     wide = room.tuned(pipeline="wide")
@@ -245,6 +257,7 @@ __all__ = [
     "KEYS",
     "SAMPLE",
     "adversarial_strings",
+    "every_room",
     "gated_room",
     "hostile_room",
     "installed_engines",

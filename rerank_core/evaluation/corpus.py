@@ -7,13 +7,12 @@
 The candidates of a query are the best documents of its language by BM25; each scorer orders these.
 """
 
-import json
+import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +24,10 @@ from rerank_core.models.embedding import Embedder
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair
+from rerank_core.storage import json_lines
 from rerank_core.storage.bounded import read_bounded
 
-LARGEST = 1 << 30  # bytes of a file
+LARGEST = 128 << 20  # bytes of a file
 SAY_PAIRS = 200  # between two reports of progress
 
 
@@ -149,20 +149,21 @@ def order(name: str, corpus: Corpus, scores: Scores) -> Order:
 
 
 def _texts(file: Path) -> list[Text]:
-    try:
-        lines = read_bounded(file, most=LARGEST, what=str(file)).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    content = io.BytesIO(read_bounded(file, most=LARGEST, what=str(file)))
     found = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content, start=1):
         if not line.strip():
             continue
         try:
-            row: Mapping[str, Any] = json.loads(line)
+            row = json_lines.read_object(line)
             parts = [str(row[name]) for name in ("title", "text") if row.get(name)]
-            found.append(Text(str(row["id"]), "\n\n".join(parts), str(row["lang"])))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{file}, line {number}: not an object with id, text and lang") from None
+            text = Text(str(row["id"]), "\n\n".join(parts), str(row["lang"]))
+            for part in (text.id, text.text, text.lang):
+                part.encode()
+        except (ValueError, KeyError) as error:
+            why = "" if isinstance(error, KeyError) else f": {error}"
+            raise InputError(f"{file}, line {number}: not an object with id, text and lang{why}") from None
+        found.append(text)
     if len({text.id for text in found}) != len(found):
         raise InputError(f"{file}: an id occurs twice")
     return found

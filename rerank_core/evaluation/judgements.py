@@ -3,8 +3,9 @@
 A grade of 1 or more is relevant. Two judgements of one pair with different grades are an error, never a choice.
 """
 
+import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from rerank_core.storage import database as db
 from rerank_core.storage.bounded import read_bounded
 
 RELEVANT = 1  # least grade that counts as relevant
-LARGEST = 64 << 20  # bytes of a file: millions of judgements
+LARGEST = 32 << 20  # bytes of a file: a million judgements
 
 Judgements = Mapping[str, Mapping[str, int]]  # topic → article → grade
 
@@ -37,12 +38,16 @@ def read_file(file: Path) -> Judgements:
     Tabs separate the columns if a line has tabs, else spaces do. The unused column may be missing. A first line that
     names the columns is skipped. Raises InputError, which names the wrong line.
     """
+    content = io.BytesIO(read_bounded(file, most=LARGEST, what=f"qrels {file}"))
     try:
-        text = read_bounded(file, most=LARGEST, what=f"qrels {file}").decode("utf-8-sig")
+        return _gather(str(file), _read_lines(file, io.TextIOWrapper(content, encoding="utf-8-sig")))
     except UnicodeDecodeError as error:
         raise InputError(f"qrels {file} cannot be read: {error}") from error
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+
+
+def _read_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, str, str, int]]:
+    """(line, topic, article, grade) of each judgement. A file of short lines would take many times its size as a list."""
+    for number, line in enumerate(lines, start=1):
         cells = [cell.strip() for cell in (line.strip("\r\n").split("\t") if "\t" in line else line.split())]
         if not any(cells) or (number == 1 and cells[-1:] == ["relevance"]):
             continue
@@ -50,8 +55,7 @@ def read_file(file: Path) -> Judgements:
             raise InputError(
                 f"qrels {file}, line {number}: {line[:80]!r} is not `topic 0 article grade`; correct it"
             )
-        found.append((f"line {number}", cells[0], cells[-2], int(cells[-1])))
-    return _gather(str(file), found)
+        yield f"line {number}", cells[0], cells[-2], int(cells[-1])
 
 
 def read_table(table: str, connection: Connection) -> Judgements:

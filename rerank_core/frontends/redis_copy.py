@@ -167,14 +167,20 @@ def read_copy(content: bytes | None) -> Mapping[str, Any] | None:
     """What the page key says; None if there is no such key, or it is not of this format."""
     try:
         found = json.loads(content or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    is_ours = (
-        isinstance(found, dict)
-        and found.get("format") == json_pages.FORMAT
-        and {"publication_id", "topics"} <= set(found)
+    return found if _is_ours(found) else None
+
+
+def _is_ours(found: Any) -> bool:
+    if not isinstance(found, dict) or found.get("format") != json_pages.FORMAT:
+        return False
+    topics = found.get("topics")
+    return (
+        "publication_id" in found
+        and isinstance(topics, dict)
+        and all(isinstance(topic, dict) and "ranked" in topic for topic in topics.values())
     )
-    return found if is_ours else None
 
 
 def _keys_of(keys: Keys, copy: Mapping[str, Any] | None) -> list[str]:

@@ -13,11 +13,16 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from math import inf, log
-from typing import Any
+from typing import Any, Literal
 
-REMEMBERED = 20_000  # results kept in each of two caches, because news repeat their words
+REMEMBERED = 20_000  # results kept in each of three caches, because news repeat their words
+# Single characters side by side that are joined together: jieba's model needs time with the square of their number. A text
+# has some tens of them, unless it repeats a character.
+MAX_ALONE = 300
 
 _PROPER = ("nr", "ns", "nt", "nz")  # the tags of persons, places, organisations and other proper nouns
+
+_Written = Callable[[str], tuple[str, ...]]
 
 # To jieba, any other character is a word by itself.
 _HAN = re.compile("([\u4e00-\u9fd5]+)")
@@ -33,10 +38,7 @@ def search_words(han: str) -> list[str]:
 
 def words(han: str) -> list[str]:
     """The words of a run of Chinese characters, one behind the other, as jieba's `cut` gives them."""
-    import jieba
-
-    _words()
-    return list(jieba.cut(han))
+    return _words().cut(han)
 
 
 def is_name(word: str) -> bool:
@@ -78,30 +80,41 @@ class Words:
         self._join_characters: Callable[[str], Iterator[str]] = finalseg.cut  # the hidden Markov model
         self._joined = lru_cache(REMEMBERED)(self._uncached_joined)
         self._searched = lru_cache(REMEMBERED)(self._uncached_searched)
+        self._joined_and_searched = lru_cache(REMEMBERED)(self._uncached_joined_and_searched)
 
     def __call__(self, han: str) -> list[str]:
         """What `search_words` returns."""
+        return self._found(han, self._joined_and_searched, self._searched)
+
+    def cut(self, han: str) -> list[str]:
+        """What `words` returns."""
+        return self._found(han, self._joined, lambda word: (word,))
+
+    def _found(self, han: str, of_alone: _Written, of_word: _Written) -> list[str]:
+        """The words of a text, as these functions write single characters that stand side by side, and long words."""
         words: list[str] = []
         for part in _HAN.split(han):
             if _HAN.match(part):
-                self._append_words(part, words)
+                for written, found in self._pieces(part):
+                    words += of_alone(found) if written == "alone" else of_word(found)
             else:
                 words += part
         return words
 
-    def _append_words(self, han: str, words: list[str]) -> None:
+    def _pieces(self, han: str) -> Iterator[tuple[Literal["alone", "word"], str]]:
+        """The long words of a text, and the single characters between them."""
         ends = self._likeliest(han)
         start = alone = 0  # where the next word begins; where the single characters before it begin
         while start < len(han):
             end = ends[start]
             if end > start + 1:
                 if alone < start:
-                    words += self._joined(han[alone:start])
-                words += self._searched(han[start:end])
+                    yield "alone", han[alone:start]
+                yield "word", han[start:end]
                 alone = end
             start = end
         if alone < start:
-            words += self._joined(han[alone:])
+            yield "alone", han[alone:]
 
     def _likeliest(self, han: str) -> list[int]:
         """For each place: where the word that begins there ends, on the likeliest way from there to the end."""
@@ -125,9 +138,14 @@ class Words:
         """The words that single characters make which stand side by side."""
         if len(alone) < 2 or self._has(alone):
             return tuple(alone)
-        return tuple(
-            word for joined in self._join_characters(alone) for word in self._uncached_searched(joined)
-        )
+        pieces = (alone[at : at + MAX_ALONE] for at in range(0, len(alone), MAX_ALONE))
+        return tuple(word for piece in pieces for word in self._join_characters(piece))
+
+    def _uncached_joined_and_searched(self, alone: str) -> tuple[str, ...]:
+        joined = self._joined(alone)
+        if len(joined) == len(alone):
+            return joined
+        return tuple(word for found in joined for word in self._uncached_searched(found))
 
     def _uncached_searched(self, word: str) -> tuple[str, ...]:
         """The shorter words within a word, then the word itself."""

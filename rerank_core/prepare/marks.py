@@ -19,7 +19,8 @@ MAX_TITLE = 300  # characters; a longer first line is no title
 
 _DIGITS = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _TENS = {"十": 10, "百": 100, "千": 1_000}
-_HAN_NUMBER = "[零〇一二两三四五六七八九十百千]+"
+_HAN_DIGIT = "[零〇一二两三四五六七八九十百千]"
+_HAN_NUMBER = f"{_HAN_DIGIT}+"
 _ONES = "zero one two three four five six seven eight nine".split()
 _TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 _TWENTIES = {
@@ -65,7 +66,8 @@ _DATE = re.compile(
     rf"|(?<!\d)(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month2>{_MONTH_NAMES})\b"
     rf"|\b(?P<alone>{'|'.join(name for name in _MONTHS if len(name) > 4 and name != 'march')})\b"
     rf"|\b(?P<weekday>{'|'.join(_DAYS)})s?\b"
-    rf"|(?P<number>\d+|{_HAN_NUMBER})\s?(?P<part>[年月日])"
+    # The bound of the number keeps a text that is one long number from being read again from each of its digits.
+    rf"|(?P<number>\d{{1,20}}+|{_HAN_DIGIT}{{1,20}}+)\s?(?P<part>[年月日])"
     r"|(?:星期|礼拜|(?<![一两三四五六七八九十\d])周)(?P<hanweekday>[一二三四五六日天])(?![年次周])"
 )
 _KINDS = {

@@ -19,6 +19,7 @@ from rerank_core.prepare.terms import HAN, HANGUL, KANA, UNSPACED, folded, simpl
 
 CHARACTERS = 5  # of a shingle in scripts that put no spaces between words, and in Korean
 WORDS = 3  # of a shingle in other scripts
+GROWTH = 2  # times that a text may grow when it is made comparable
 
 Hashes = npt.NDArray[np.uint32]
 
@@ -36,8 +37,11 @@ _SIGN = regex.compile(f"[{_SIGNS}]", regex.VERSION1)
 
 
 def comparable(text: str, *, lang: str) -> str:
-    """The text in NFKC and in one Chinese script. It keeps its case."""
-    return one_script(unicodedata.normalize("NFKC", text), lang=lang)
+    """The text in NFKC and in one Chinese script. It keeps its case.
+
+    NFKC makes up to 18 characters of one. What makes a text longer than GROWTH times is cut off.
+    """
+    return one_script(unicodedata.normalize("NFKC", text)[: GROWTH * len(text)], lang=lang)
 
 
 def one_script(text: str, *, lang: str) -> str:

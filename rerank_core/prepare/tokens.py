@@ -17,7 +17,16 @@ HIDDEN = frozenset(
 )
 RUBY = frozenset(("rb", "rp", "rt", "rtc"))  # each ends the one before it
 
-_INVISIBLE = re.compile(r"\shidden(?=[\s=/]|\Z)|display\s*:\s*none", re.IGNORECASE)
+# A paragraph ends where one of these begins, as in HTML: its end tag may be left out.
+ENDS_PARAGRAPH = frozenset(
+    "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer form h1 h2"
+    " h3 h4 h5 h6 header hgroup hr li listing main menu nav ol p plaintext pre search section summary table ul xmp".split()
+)
+
+_MAY_HIDE = re.compile(r"hidden|display\s*+:", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"([^\s/=]++)(?:\s*+=\s*+(\"[^\"]*+\"|'[^']*+'|[^\s\"']\S*+))?+")
+_NOT_DISPLAYED = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
+_EMPTY_COMMENT, _END_OF_COMMENT = re.compile("<!---?>"), re.compile("--!?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +73,28 @@ class _Ends:
         self._lowered: str | None = None
         self._lacking: set[str] = set()
         self._closed: set[str] | None = None
+        self._has_comments = True  # the rest of the markup may have the end of a comment
 
     def of_comment(self, start: int) -> int | None:
-        """The position behind the end of a comment; None if the comment never ends."""
-        at = self._find(self._markup, "-->", start)
-        return None if at is None else at + len("-->")
+        """The position behind the end of a comment that begins at `start`; None if the comment never ends."""
+        if empty := _EMPTY_COMMENT.match(self._markup, start):
+            return empty.end()
+        if self._has_comments:
+            end = _END_OF_COMMENT.search(self._markup, start + len("<!--"))
+            self._has_comments = end is not None
+            return None if end is None else end.end()
+        return None
 
     def of_element(self, name: str, start: int) -> int | None:
         """The position before the next closing tag of an element; None if there is none."""
         if self._lowered is None:
-            lowered = self._markup.lower()
-            # Of some letters the small form is longer; then positions would not hold.
-            self._lowered = lowered if len(lowered) == len(self._markup) else self._markup
-        return self._find(self._lowered, f"</{name}", start)
-
-    def _find(self, text: str, mark: str, start: int) -> int | None:
-        if mark in self._lacking:
+            # Of İ alone the small form is longer; then positions would not hold.
+            self._lowered = self._markup.replace("İ", "I").lower()
+        if name in self._lacking:
             return None
-        at = text.find(mark, start)
+        at = self._lowered.find(f"</{name}", start)
         if at < 0:
-            self._lacking.add(mark)
+            self._lacking.add(name)
             return None
         return at
 
@@ -114,7 +125,7 @@ _OTHER = re.compile(rf"<![a-zA-Z\[][^<>]*+>|<\?[^<>]*+>|{CUT_TAG.pattern}|</[a-z
 def _end_of_other(markup: str, at: int, ends: _Ends) -> int | None:
     """Where a comment, a declaration, or a tag that was cut ends; None if it is text."""
     if markup.startswith("<!--", at):
-        return ends.of_comment(at + 4)
+        return ends.of_comment(at)
     other = _OTHER.match(markup, at)
     return None if other is None else other.end()
 
@@ -137,7 +148,13 @@ def visible(found: list[Token]) -> Iterator[Token]:
 
 
 def _is_invisible(attributes: str) -> bool:
-    return bool(attributes) and _INVISIBLE.search(attributes) is not None
+    """Whether an attribute hides its element: `hidden`, or a style. Words in a title or in a list of classes do not."""
+    if not attributes or _MAY_HIDE.search(attributes) is None:
+        return False
+    return any(
+        name.lower() == "hidden" or (name.lower() == "style" and _NOT_DISPLAYED.search(value) is not None)
+        for name, value in _ATTRIBUTE.findall(attributes)
+    )
 
 
 def _hidden_spans(found: list[Token], names: set[str]) -> dict[int, int]:
@@ -157,6 +174,8 @@ def _hidden_spans(found: list[Token], names: set[str]) -> dict[int, int]:
         if token.value == "ruby" or (token.value in RUBY and token.kind == "start"):
             for name in RUBY:
                 close(name, at)
+        if token.kind == "start" and token.value in ENDS_PARAGRAPH:
+            close("p", at)
         if token.kind == "end":
             close(token.value, at + 1)
         elif token.attributes.endswith("/") and token.value in HIDDEN:

@@ -32,10 +32,14 @@ ONE_FORM = 0.7  # share of the words of two titles that are the same, in the sam
 SHORT = 4  # words, or twice as many characters; what is longer is another sentence rather than another word
 SHORT_NAME = 2  # words of a name in a short title, at most
 SHORT_FORM = 1.5  # words beside it, at least
+SHORT_TITLE = 8  # words of such a title, at most: of a longer one, the rest makes one form
 NAMES = 12  # words of a place in which names may have changed places with those of another place
 CAPITAL = 4  # letters of a word with a capital that tells an outcome: Iran, Iraq
 LONG = 5  # letters of a word that tells an outcome: "guilty", "innocent"
 SPELLING = 0.8  # likeness of the letters of one word in two spellings
+MAX_SPELLED = (
+    60  # letters; the work of a comparison grows with the square of its words, and no longer word is written
+)
 
 # Another day for the same day: a later print writes "Monday" for "today". Dates that contradict each other are marks.
 _DAYS = frozenset(
@@ -51,13 +55,17 @@ def veto(one: Story, other: Story) -> str | None:
     """Why the two similar texts are two stories; None: they print one story."""
     here_form, there_form = (story.forms[slice(*story.title)] for story in (one, other))
     matcher = SequenceMatcher(None, here_form, there_form, autojunk=False)
-    same_form = matcher.ratio() >= ONE_FORM
+    # The quick ratio is never less, and most titles that repeat a word end with it: see MAX_SPELLED.
+    same_form = matcher.quick_ratio() >= ONE_FORM and matcher.ratio() >= ONE_FORM
     if one.marks.contradict(other.marks, same_form=same_form):
         return "marks"
     if other.lacks(one.told_title_words) and one.lacks(other.told_title_words):
         return "titles"
-    changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
-    told = _veto_of_titles(one, other, changed) if same_form else _veto_of_short_titles(one, other, changed)
+    is_short = all(weight(story.words[slice(*story.title)]) <= SHORT_TITLE for story in (one, other))
+    told = None
+    if same_form or is_short:
+        changed = [((a, b), (c, d)) for tag, a, b, c, d in matcher.get_opcodes() if tag != "equal"]
+        told = (_veto_of_titles if same_form else _veto_of_short_titles)(one, other, changed)
     return told or _veto_of_places(one, other)
 
 
@@ -145,12 +153,16 @@ def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) ->
     days = _DAYS.intersection(one.words[slice(*here)] + other.words[slice(*there)])
     is_spelling = bool(days) or (
         not one.capital_forms(here) & mine
-        and any(
-            SequenceMatcher(None, word, instead).ratio() >= SPELLING
-            for word, instead in product(mine, theirs)
-        )
+        and any(_are_spellings(word, instead) for word, instead in product(mine, theirs))
     )
     return bool(mine and theirs) and not is_spelling
+
+
+def _are_spellings(word: str, instead: str) -> bool:
+    """Whether two words are one word in two spellings."""
+    if max(len(word), len(instead)) > MAX_SPELLED:
+        return False
+    return SequenceMatcher(None, word, instead).ratio() >= SPELLING
 
 
 # ── Places ──────────────────────────────────────────────────────────────────────────────────────

@@ -38,8 +38,8 @@ _PATH = re.compile(rf"{_PART}(?:/{_PART})*/?")
 _NAMES = re.compile(
     rf"""(?x)
     [a-z0-9][a-z0-9_-]*/(?:
-        runs/(?P<run>\d+)/(?P<artifact>members|pairs|light)-(?P<fence>\d+)(?:-[0-9a-f]+)?\.parquet
-      | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d+)-v\d+-(?P<ranking_fence>\d+)(?:-[0-9a-f]+)?\.parquet
+        runs/(?P<run>\d{{1,18}})/(?P<artifact>members|pairs|light)-(?P<fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
+      | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d{{1,18}})-v\d+-(?P<ranking_fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
       | (?P<page>pages/\d+-[0-9a-f]+/)(?:[a-z0-9][a-z0-9_-]*\.json)?
       | (?P<latest>latest\.json)
       | (?P<draft>(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
@@ -200,12 +200,11 @@ class Store:
         content = self._checked(path, sha256)
         try:
             table = pq.read_table(pa.BufferReader(content))
-        except (pa.ArrowInvalid, OSError) as error:
+            names = table.schema.names  # decodes them
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
         if not table.schema.equals(schema):
-            raise CorruptError(
-                f"artifact {path}: expected columns {schema.names}, found {table.schema.names}"
-            )
+            raise CorruptError(f"artifact {path}: expected columns {schema.names}, found {names}")
         return table
 
     def verify(self, path: str, *, sha256: str) -> None:

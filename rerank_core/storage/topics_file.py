@@ -24,13 +24,19 @@ from rerank_core.storage.languages import canonical
 
 MOST = 1_000  # candidate_limit and top_k
 LONGEST_QUERY = 2_000  # characters; also of an instruction
+LEAST_HALF_LIFE = 0.001  # hours; with less, no number can hold the rank score of an old article
 LONGEST_TERM = 200  # characters of a must or must_not term
 LARGEST = 8 << 20  # bytes of a file
 MOST_TOPICS = 10_000
+MOST_NODES = 300_000  # names, values, lists and mappings of a file
+DEEPEST = 50  # lists and mappings within one another
 MOST_FIELDS = 100  # of one mapping, with all that it merges
 MOST_ITEMS = 1_000  # of a list
 MOST_PROBLEMS = 100  # that one error tells
 COUNTRIES = {"cn": "zh", "jp": "ja", "us": "en", "gb": "en", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk"}
+
+# The parser in C is ten times as quick. It is a part of most builds of PyYAML.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Wrong(Exception):
@@ -50,19 +56,17 @@ def load_topics(path: Path | str) -> list[Topic]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from error
     try:
-        reader = _Reader(path=str(path), loader=yaml.SafeLoader(text))
+        _check_size(text, str(path))
+        reader = _Reader(path=str(path), loader=_Loader(text))
         topics = reader.read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
         raise InputError(f"{place}: not YAML: {error.problem or error.context}; correct it there") from error
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        # The parser in C tells the place in bytes.
+        line = text.encode()[: error.position].count(b"\n") + 1
         raise InputError(f"{path}, line {line}: a control character; take it out") from error
-    except RecursionError as error:
-        raise InputError(
-            f"{path}: lists or mappings are nested too deep to be topics; write a flat list of topics"
-        ) from error
     if reader.problems:
         several = [f"{path} has {len(reader.problems):,} errors:"] if len(reader.problems) > 1 else []
         more = ["…"] if len(reader.problems) > MOST_PROBLEMS else []
@@ -70,10 +74,27 @@ def load_topics(path: Path | str) -> list[Topic]:
     return topics
 
 
+def _check_size(text: str, path: str) -> None:
+    """Raise InputError if a file is nested too deep, or says more than topics need. Its nodes are counted before they are made."""
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise InputError(
+                f"{path}: lists or mappings are nested too deep to be topics; write a flat list of topics"
+            )
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MOST_NODES:
+            raise InputError(f"{path} has more than {MOST_NODES:,} names and values; split it over pipelines")
+
+
 class _Reader:
     """Reads one file; what is wrong with it gathers in `problems`."""
 
-    def __init__(self, *, path: str, loader: yaml.SafeLoader) -> None:
+    def __init__(self, *, path: str, loader: Any) -> None:
         self.problems: list[str] = []
         self._path = path
         self._loader = loader
@@ -161,7 +182,9 @@ class _Reader:
             with self._noting():
                 name = key.value if isinstance(key, ScalarNode) else ""
                 if name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
+                    # A hint takes a while, and of so many errors it is not told.
+                    is_told = len(self.problems) < MOST_PROBLEMS
+                    near = difflib.get_close_matches(name, known, n=1) if is_told else []
                     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
                     raise _Wrong(key, f"unknown field {_shown(key)}; {hint}")
                 found[name] = value
@@ -294,6 +317,8 @@ def _hours(node: Node, name: str) -> float:
     value = _number(node, name)
     if value <= 0:
         raise _Wrong(node, f"{name} {_shown(node)} is not more than 0")
+    if value < LEAST_HALF_LIFE:
+        raise _Wrong(node, f"{name} {_shown(node)} is under {LEAST_HALF_LIFE}, the least")
     return value
 
 

@@ -16,13 +16,8 @@ def news(postgres, _migrated_template, tmp_path_factory) -> Iterator[Any]:
     """Four pipelines with a history."""
     store = tmp_path_factory.mktemp("store")
     url = postgres.create("news_of_test_ui", template=_migrated_template)
-    engines, undo = newsrooms.installed_engines()
-    room = newsrooms.sample_room(url, store.as_uri(), engines)
-    shadow = newsrooms.shadow_room(room)
-    hostile = newsrooms.hostile_room(room)
-    gated = newsrooms.gated_room(room)
-    undo()
-    yield SimpleNamespace(room=room, shadow=shadow, hostile=hostile, gated=gated, url=url, store=store)
+    rooms = newsrooms.every_room(url, store.as_uri())
+    yield SimpleNamespace(**vars(rooms), url=url, store=store)
     postgres.drop("news_of_test_ui")
 
 

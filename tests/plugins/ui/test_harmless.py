@@ -5,37 +5,9 @@ from urllib.parse import urlencode
 
 import pytest
 from fastapi.testclient import TestClient
-from view_reader import PREFIX, Reader
+from view_reader import PREFIX, Reader, offences
 
 from rerank_airflow.ui import render
-
-OUR_TAGS = set(
-    "html head meta title link script body a header nav div form input select option button main h1 h2 h3 section span time b"
-    " p ul ol li table thead tbody tr th td abbr bdi label dl dt dd code pre figure figcaption svg line text rect polyline"
-    " circle polygon details summary fieldset legend".split()
-)
-
-
-def offences(text: str) -> list[str]:
-    """What a page has that ours never have."""
-    wrong = []
-    for tag, attributes in Reader(text).tags:
-        if tag not in OUR_TAGS:
-            wrong.append(f"<{tag}>")
-        wrong += [
-            f"{tag} {name}" for name in attributes if name.startswith("on") or name in {"style", "srcdoc"}
-        ]
-        if tag == "script" and not (attributes.get("src") or "").startswith(f"{PREFIX}/static/"):
-            wrong.append("script of its own")
-        for name in ("href", "src", "action"):
-            address = attributes.get(name)
-            if address and not address.startswith(("/", "http://", "https://", "#")):
-                wrong.append(f"{tag} {name}={address}")
-        if attributes.get("target") == "_blank" and "noopener" not in (attributes.get("rel") or ""):
-            wrong.append("a window with an opener")
-        if tag == "a" and (attributes.get("href") or "").startswith("http") and not attributes.get("rel"):
-            wrong.append("a link out without rel")
-    return wrong
 
 
 def every_page(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:

@@ -115,3 +115,19 @@ def test_bm25_finds_the_paragraphs_of_a_multilingual_set() -> None:
     assert set(found.languages) == {"ar", "de", "en", "es", "ru", "zh"}
     assert found.languages["en"][0]["nDCG@10"].value > 0.9
     assert found.languages["zh"][0]["nDCG@10"].value > 0.8
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"id": "a", "text": "\\ud800", "lang": "en"}', "surrogates not allowed"),
+        ('{"id": ' + "1" * 5_000 + "}", "too many digits"),
+        ('{"id": "a", "text": "b"}', "not an object with id, text and lang$"),
+        ("[]", "not an object but a list"),
+    ],
+)
+def test_a_line_that_is_no_text_is_named(folder: Path, line: str, why: str) -> None:
+    (folder / "corpus.jsonl").write_text(json.dumps(DOCUMENTS[0]) + "\n\n" + line + "\n")
+    with pytest.raises(InputError, match=rf"corpus.jsonl, line 3: .*{why}"):
+        corpus.read(folder)

@@ -2,7 +2,7 @@
 
 import gzip
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,13 +46,13 @@ def test_a_gigabyte_in_a_megabyte_is_never_unpacked(tmp_path: Path) -> None:
         for _ in range(1024):
             stream.write(bytes(1 << 20))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError, match="holds more than 64 MB when it is unpacked"):
+    with pytest.raises(InputError, match="holds more than 32 MB when it is unpacked"):
         judgements.read_file(file)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024  # KiB
 
 
 def test_a_file_without_an_end_is_refused() -> None:
-    with pytest.raises(InputError, match="holds more than 64 MB"):
+    with pytest.raises(InputError, match="holds more than 32 MB"):
         judgements.read_file(Path("/dev/zero"))
 
 
@@ -82,3 +82,14 @@ def test_a_line_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> 
 
 def test_a_judgement_said_twice_with_one_grade_is_one(tmp_path: Path) -> None:
     assert judgements.read_file(write(tmp_path, "t 0 a 1\nt 0 a 1\n")) == {"t": {"a": 1}}
+
+
+def test_judgements_are_gathered_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A list of a million short lines takes a hundred times what the file takes.
+    seen: list[object] = []
+    gather = judgements._gather
+    monkeypatch.setattr(
+        judgements, "_gather", lambda source, found: seen.append(found) or gather(source, found)
+    )
+    assert judgements.read_file(write(tmp_path, "rates 0 a1 3\n" * 1_000)) == {"rates": {"a1": 3}}
+    assert isinstance(seen[0], Iterator)

@@ -101,3 +101,31 @@ def test_words_of_real_news_are_jiebas() -> None:
     assert len(runs) > 5_000
     for run in runs:
         assert search_words(run) == jieba.lcut_for_search(run)
+
+
+@given(seed=st.integers(0, 2**32))
+def test_words_one_behind_the_other_are_jiebas(seed: int, dictionary: list[str]) -> None:
+    rng = random.Random(seed)
+    parts = [
+        rng.choice(dictionary) if rng.random() < 0.6 else chr(rng.randrange(0x4E00, 0xA000))
+        for _ in range(12)
+    ]
+    text = "".join(character for part in parts for character in part if "\u3400" <= character <= "\u9fff")
+    assert chinese.words(text) == jieba.lcut(text)
+
+
+def test_a_character_that_is_repeated_is_joined_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The model of jieba needs time with the square of what it is given at once.
+    given: list[int] = []
+    words = chinese.Words(jieba.dt)
+    join = words._join_characters
+
+    def counted(alone: str) -> Iterator[str]:
+        given.append(len(alone))
+        return join(alone)
+
+    monkeypatch.setattr(words, "_join_characters", counted)
+    text = "中" * 19_000
+    assert "".join(words.cut(text)) == text
+    assert sum(given) == len(text)
+    assert max(given) <= chinese.MAX_ALONE

@@ -1,5 +1,7 @@
 """Marks keep stories in the same words apart, however a number is written; corrections say so. All texts are invented."""
 
+import time
+
 import pytest
 
 from rerank_core.prepare.marks import FIGURES, is_correction, marks
@@ -160,3 +162,15 @@ def test_a_correction_says_so_in_its_title_or_above_its_body(title: str) -> None
 )
 def test_a_title_that_speaks_of_a_correction_is_none(title: str) -> None:
     assert not is_correction(title + "\n\nNobody on the quay could say more.")
+
+
+@pytest.mark.parametrize("sign", ["1", "五", "㊿"])
+def test_a_text_that_is_one_long_number_is_read_once(sign: str) -> None:
+    # Read again from each of its digits, it took ten seconds or more.
+    begun = time.process_time()
+    marks(sign * 19_000)
+    assert time.process_time() - begun < 2
+
+
+def test_a_number_before_its_date_may_have_twenty_digits() -> None:
+    assert "99999999999999999999日" in marks("title\n\nbody 99999999999999999999日").figures

@@ -1,9 +1,11 @@
 """Two texts in the same words are two stories if they differ in a name, a negation or the outcome. All texts are invented."""
 
+from difflib import SequenceMatcher
+
 import pytest
 from benchmarks.invented import words_of
 
-from rerank_core.prepare import story, veto
+from rerank_core.prepare import shingles, story, veto
 from rerank_core.prepare.story import Story
 
 
@@ -397,3 +399,31 @@ def test_every_language_of_the_list_has_negations_in_the_form_in_which_words_are
         assert story.negations(code).words, code
     assert "نيست" in story.negations("fa").words, "folded as texts are"
     assert not story.negations("xx").words
+
+
+def test_words_that_nobody_writes_are_not_compared_letter_by_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    class Counted(SequenceMatcher[str]):
+        def __init__(self, isjunk: None, one: str, other: str, autojunk: bool = True) -> None:
+            compared.append(len(one) * len(other))
+            super().__init__(isjunk, one, other, autojunk)
+
+    monkeypatch.setattr(veto, "SequenceMatcher", Counted)
+    form = "A court found the former banker {} on Monday after a trial in the spring."
+    assert said("en", form.format("guilty" * 500), form.format("innocent" * 500)) == "outcome"
+    assert max(compared) <= veto.MAX_SPELLED**2
+
+
+def test_titles_that_can_have_no_form_in_common_are_not_laid_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # 300 signs of two kinds cost a third of a second; a text is compared with thirty leaders.
+    monkeypatch.setattr(SequenceMatcher, "ratio", None)
+    first, second = (f"{title[:300]}\n\n{'市' * 200}" for title in ("甲" * 300, "乙甲" * 150))
+    assert veto.veto(Story(first, lang="zh"), Story(second, lang="zh")) is None
+
+
+def test_a_character_that_stands_for_many_makes_no_long_text() -> None:
+    assert len(shingles.comparable("\ufdfa" * 1_000, lang="ar")) == 2_000
+    assert shingles.comparable("The bridge is ½ ㎞ long…", lang="en") == "The bridge is 1⁄2 km long..."

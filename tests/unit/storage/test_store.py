@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_a_file_that_is_no_parquet_is_refused(store: Store, tmp_path: Path, keep
         store.read("a", schema=TABLE.schema)
 
 
+def test_any_byte_that_is_damaged_is_refused_or_does_no_harm(store: Store, tmp_path: Path) -> None:
+    # Names that are no UTF-8, numbers of 80 bits: Arrow has an error of its own for each.
+    store.write("a", TABLE)
+    content = (tmp_path / "a").read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        (tmp_path / "a").write_bytes(damaged)
+        with suppress(CorruptError):
+            store.read("a", schema=TABLE.schema)
+
+
 def test_a_damaged_footer_is_refused(store: Store, tmp_path: Path) -> None:
     store.write("a", TABLE)
     content = (tmp_path / "a").read_bytes()
@@ -171,6 +184,10 @@ def test_a_name_is_used_once_even_where_a_restored_database_counts_the_same_numb
     assert store.ranking_path(**ranking) != store.ranking_path(**ranking)
     page = {"pipeline": "news", "publication_id": 1}
     assert store.pages_folder(**page) != store.pages_folder(**page)
+
+
+def test_a_name_with_a_number_that_no_run_has_is_none_of_a_store(store: Store) -> None:
+    assert store.parse(f"news/runs/{'1' * 5_000}/members-3.parquet") is None
 
 
 def test_every_name_says_what_it_is_of(store: Store) -> None:

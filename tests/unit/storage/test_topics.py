@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -137,7 +138,6 @@ def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
         ("  instruction: 2024-10-01", "instruction 2024-10-01 is a date, not text; put it in quotes"),
         ("  instruction: [a]", "instruction is a list, not text"),
         (r'  instruction: "a\0b"', r"instruction 'a\x00b' holds a NUL character; take it out"),
-        (r'  instruction: "\ud800"', "instruction holds half a character, U+D800; write the whole one"),
         ("  languages: zh", "languages is text, not a list; write it in square brackets"),
         ("  languages: [jp]", "languages 'jp' is not a language code of BCP 47; did you mean 'ja'?"),
         ("  languages: [nb, no]", "languages has 'no' twice; keep one of them"),
@@ -205,7 +205,7 @@ def test_a_slug_is_a_short_plain_name(errors_of: ErrorsOf, slug: str) -> None:
         ),
         (
             "topics: [\n",
-            "topics.yaml, line 2: not YAML: expected the node content, but found '<stream end>'; correct it there",
+            "topics.yaml, line 2: not YAML: did not find expected node content; correct it there",
         ),
         (
             "topics: []\n---\na: b",
@@ -288,6 +288,19 @@ def test_the_recall_digest_covers_what_is_recalled_and_scored_and_nothing_else()
     assert recall_digest(topic) not in {recall_digest(other) for other in others}
 
 
+def test_half_a_character_is_refused_by_either_parser(
+    errors_of: ErrorsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = one(r'  instruction: "\ud800"')
+    assert errors_of(half).startswith("topics.yaml, line 4: not YAML: ")
+    monkeypatch.setattr(topics_file, "_Loader", yaml.SafeLoader)
+    assert "instruction holds half a character, U+D800; write the whole one" in errors_of(half)
+
+
+def test_a_half_life_whose_rank_scores_no_number_can_hold_is_refused(errors_of: ErrorsOf) -> None:
+    assert "half_life_hours '1e-320' is under 0.001, the least" in errors_of(one("  half_life_hours: 1e-320"))
+
+
 class TestBombs:
     """A small file takes neither memory nor time that only a large one may take."""
 
@@ -312,18 +325,48 @@ class TestBombs:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made: list[int] = []
-        flatten = yaml.SafeLoader.flatten_mapping
+        flatten = topics_file._Loader.flatten_mapping
 
-        def counted(self: yaml.SafeLoader, node: yaml.MappingNode) -> None:
+        def counted(self: Any, node: yaml.MappingNode) -> None:
             flatten(self, node)
             made.append(len(node.value))
 
         file = tmp_path / "topics.yaml"
         file.write_text(self.laughs(5))
-        monkeypatch.setattr(yaml.SafeLoader, "flatten_mapping", counted)
+        monkeypatch.setattr(topics_file._Loader, "flatten_mapping", counted)
         monkeypatch.setattr(topics_file, "MOST_FIELDS", 10**9)
         load_topics(file)
         assert max(made) > 10**4
+
+    @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+    def test_a_deep_file_is_refused_before_it_is_read_into_its_depth(
+        self, opening: str, errors_of: ErrorsOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(topics_file._Loader, "get_single_node", None)  # whoever asks for nodes fails
+        assert "nested too deep to be topics" in errors_of(opening * 100_000)
+
+    def test_names_and_values_are_counted_before_they_are_made(
+        self, errors_of: ErrorsOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(topics_file._Loader, "get_single_node", None)
+        text = "topics: [{slug: a, query: b, must: [" + "a, " * 300_000 + "]}]"
+        assert "has more than 300,000 names and values" in errors_of(text)
+
+    def test_no_hint_is_looked_for_beyond_the_errors_that_are_told(
+        self, errors_of: ErrorsOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        monkeypatch.setattr(
+            topics_file.difflib, "get_close_matches", lambda name, known, n: asked.append(name) or []
+        )
+        assert "has 4,500 errors" in errors_of(
+            "topics:\n"
+            + "".join(
+                f"- {{slug: t{topic}, query: q, " + ", ".join(f"x{name}: 1" for name in range(90)) + "}\n"
+                for topic in range(50)
+            )
+        )
+        assert len(asked) == topics_file.MOST_PROBLEMS
 
     def test_merges_that_people_write_are_taken(self, tmp_path: Path) -> None:
         file = tmp_path / "topics.yaml"

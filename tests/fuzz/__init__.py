@@ -1,0 +1,1 @@
+"""Fuzzing: drawn inputs, mutated inputs, and what must hold of each."""

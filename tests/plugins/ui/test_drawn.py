@@ -1,0 +1,71 @@
+"""Drawn addresses of the views: none is answered with an error of the server, and none shows markup of its own."""
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from fuzz import addresses
+from fuzz.targets import READ_SECONDS, Finding, Target
+
+from rerank_airflow.ui import rankings, render
+
+
+@pytest.fixture
+def views(client: TestClient, news: Any) -> Target:
+    found = addresses.Views(client, addresses.known(news.room))
+    return Target("ui", found.draw, found.ask, READ_SECONDS)
+
+
+def test_drawn_addresses_are_answered(views: Target) -> None:
+    for number in range(200):
+        views.run(views.draw(Random(f"1:{number}")))
+
+
+def test_every_route_is_drawn(views: Target) -> None:
+    drawn = {json.loads(views.draw(Random(number)))["path"].partition("/static/")[0] for number in range(300)}
+    assert drawn >= {
+        "/",
+        "/article",
+        "/compare",
+        "/dag-run",
+        "/health",
+        "/parquet",
+        "/rankings",
+        "/run",
+        "/runs",
+        "/topic",
+    }
+
+
+def first_finding(views: Target) -> BaseException | None:
+    for number in range(300):
+        try:
+            views.run(views.draw(Random(f"1:{number}")))
+        except Exception as error:
+            return error
+    return None
+
+
+def test_control_a_parameter_that_postgres_refuses_is_found(
+    views: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rankings, "clean", str.strip)  # keeps NUL characters
+    error = first_finding(views)
+    assert error is not None
+    assert "NUL" in str(error) or "503" in str(error)
+
+
+def test_control_text_that_becomes_markup_is_found(views: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render.environment(), "autoescape", False)
+    render.environment().cache.clear()  # type: ignore[union-attr]
+    try:
+        with pytest.raises(Finding, match="it shows"):
+            views.run(
+                json.dumps(
+                    {"method": "GET", "path": "/rankings", "query": [["q", "<img src=x>"]], "headers": {}}
+                ).encode()
+            )
+    finally:
+        render.environment().cache.clear()  # type: ignore[union-attr]
