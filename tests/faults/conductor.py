@@ -18,6 +18,7 @@ TRIES = 12  # of a stage, before the run has failed
 PAUSE_SECONDS = 0.1  # between two tries
 HUNG_SECONDS = 90.0
 LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
+LATE_SECONDS = 40.0  # a late page that does not come out is given up
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
 
 
@@ -44,19 +45,23 @@ class Conductor:
     def play(self) -> str:
         """Every stage, and the late page if the run's page is due meanwhile; "success" or "failed"."""
         self.world.note_deadline(self.key)
-        if self.world.control != controls.DEADLINE_AFTER_PREPARE:
+        if self.world.control not in (controls.DEADLINE_AFTER_PREPARE, controls.NO_LATE_PAGE):
             self._late.start()
         done = all(self._stage(stage) for stage in STAGES)
         self.state = "success" if done else "failed"
-        self._over.set()
+        if done:  # the late page of a run that has failed comes out all the same
+            self._over.set()
         if self._late.ident is not None:
             self._late.join()
         return self.state
 
     def _publish_late(self) -> None:
         """What the overdue DAG does: nothing before the deadline; then the late page, as soon as there is something to publish."""
-        wait = self.world.deadline_seconds
-        while wait is not None and not self._over.wait(wait):
+        wait: float | None = self.world.deadline_seconds
+        give_up = time.monotonic() + self.world.deadline_seconds + LATE_SECONDS
+        while wait is not None and not self._over.wait(wait) and time.monotonic() < give_up:
+            if self.world.is_out(self.key):
+                return
             status = self._wait(running := self.world.begin(attempt.OVERDUE, key=self.key))
             said = "" if status in (attempt.DONE, None) else _error(running.asked.result)
             if status == attempt.BUG:
