@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from faults import network
+from faults import clocks, network
 
 DONE, RETRYABLE, PERMANENT, BUG, TOLD_TO_STOP = 0, 10, 11, 12, 13
 # The times of this tier are a twentieth of the library's own; an idle transaction is ended sooner still.
@@ -37,6 +37,7 @@ class Try:
     control: str | None
     nursery: Path  # where helpers of prepare are forked
     namespace: Path | None = None  # the network that it is in; None: this machine's
+    clock: Path | None = None  # how far its host's clock is ahead; None: it is right
 
     @property
     def result(self) -> Path:
@@ -56,6 +57,8 @@ def perform(asked: Try) -> None:
     try:
         if asked.namespace is not None:
             network.enter(asked.namespace)
+        if asked.clock is not None:
+            clocks.follow(asked.clock)
         told = _perform(asked)
         status = DONE
     except ToldToStop:

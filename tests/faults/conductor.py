@@ -112,6 +112,7 @@ class Conductor:
             if time.monotonic() > deadline:
                 self.unexpected.append(f"{running.asked.stage}: a try hangs")
                 running.process.kill()
+                running.process.join()
             time.sleep(0.003)
         running.ended = time.monotonic()
         return int(status)

@@ -3,7 +3,8 @@
 import os
 import signal
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from faults.clocks import Clocks
@@ -31,7 +32,7 @@ class CrashingPostgres(EmbeddedPostgres):
         return found
 
     def start(self) -> None:
-        with self._clocks.of("database") if self._clocks else nullcontext():
+        with self._clocks.of_database() if self._clocks else nullcontext():
             super().start()
         self._run("ALTER ROLE postgres SET synchronous_commit = on")
         rules = self.folder / "pg_hba.conf"
@@ -51,6 +52,20 @@ class CrashingPostgres(EmbeddedPostgres):
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.005)
         self.stop()
+
+    @contextmanager
+    def with_clock(self, clocks: Clocks) -> Iterator[None]:
+        """Meanwhile its clock can jump: it is started again for that, and afterwards."""
+        self._restart(clocks)
+        try:
+            yield
+        finally:
+            self._restart(None)
+
+    def _restart(self, clocks: Clocks | None) -> None:
+        self.stop()
+        self._clocks = clocks
+        self.start()
 
     def checkpoint(self) -> None:
         """Everything so far survives a crash."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from faults import kinds, oracle, traffic
 from faults.assault import Assault
+from faults.attempt import MINUTE
 from faults.conductor import Conductor
 from faults.controls import CONTROLS
 from faults.oracle import Verdict
@@ -46,7 +47,9 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
     rng = Random(f"{kind}/{seed}")
     faults = kinds.draw(rng, fire, kind)
     settings: dict[str, Any] = {"shards": rng.choice((1, 1, 2)), **asked.settings}
-    patience: dict[str, Any] = {} if asked.hung_seconds is None else {"hung_seconds": asked.hung_seconds}
+    patience: dict[str, Any] = {}
+    if not asked.may_hang:
+        patience["hung_seconds"] = fire.deadline_seconds + 4 * MINUTE
     if control is not None:
         patience |= CONTROLS[control].patience
     with fire.world(

@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -66,21 +66,18 @@ class Fire:
             [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         ).rstrip(os.pathsep)
         self.processes = multiprocessing.get_context("forkserver")
-        self.processes.set_forkserver_preload(["faults.sleeping", "faults.warm"])
+        self.processes.set_forkserver_preload(["faults.warm"])
 
     def __enter__(self) -> "Fire":
         keep_to_itself()
         self.network.open()
-        self.postgres = CrashingPostgres(
-            folder=self.folder / "postgres", network=self.network, clocks=self.clocks
-        )
+        self.postgres = CrashingPostgres(folder=self.folder / "postgres", network=self.network)
         self.postgres.start()
         self.small.open()
         self.tables.open()
         self.why_no_remote_store = why_no_remote_store(self.folder)
         first = self.processes.Process(target=int)  # the imports are not to count as time of a stage
-        with self.clocks.of("workers"):
-            first.start()
+        first.start()
         self.nursery.open()
         first.join()
         self._make_template()
@@ -196,7 +193,8 @@ class Fire:
             settings=settings,
         )
         try:
-            yield world
+            with self.postgres.with_clock(self.clocks) if "clocks" in needs else nullcontext():
+                yield world
         finally:
             world.end()
             self.postgres.drop(name)
@@ -281,6 +279,7 @@ class World:
                 self.control,
                 self.fire.nursery.address,
                 self.fire.network.namespace if apart else None,
+                self.fire.clocks.file("workers") if "clocks" in self.needs else None,
             )
             process = self.fire.processes.Process(target=attempt.perform, args=(asked,))
             running = Running(asked, process, began=time.monotonic())
