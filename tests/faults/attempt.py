@@ -3,6 +3,7 @@
 The process says how it ended by its exit status, and by a file: the stage's result, or the error.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -54,6 +55,7 @@ def perform(asked: Try) -> None:
     log = os.open(asked.folder / "tries.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    faulthandler.register(signal.SIGUSR1)  # a try that hangs says where
     try:
         if asked.namespace is not None:
             network.enter(asked.namespace)

@@ -5,8 +5,11 @@ scoring that fails for good leaves its pairs to the light order.
 """
 
 import json
+import os
+import signal
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -103,6 +106,18 @@ class Conductor:
                     return False
         return False
 
+    def _where(self, running: Running) -> str:
+        """Where the process is: the ends of its threads' stacks."""
+        log = self.world.folder / "tries.log"
+        before = log.stat().st_size
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGUSR1)
+        time.sleep(0.5)
+        with log.open("rb") as stream:
+            stream.seek(before)
+            told = stream.read().decode(errors="replace")
+        return " < ".join(line.strip() for line in told.splitlines() if "File" in line)[:900]
+
     def _wait(self, running: Running) -> int | None:
         """How the try ended; None where it is given up."""
         deadline = time.monotonic() + self.hung_seconds
@@ -111,6 +126,7 @@ class Conductor:
                 return None
             if time.monotonic() > deadline:
                 self.unexpected.append(f"{running.asked.stage}: a try hangs")
+                self.said.append(f"{running.asked.stage}: it hangs at {self._where(running)}")
                 running.process.kill()
                 running.process.join()
             time.sleep(0.003)

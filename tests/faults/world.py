@@ -40,7 +40,7 @@ AUDIT = Path(__file__).with_name("audit.sql")
 TEMPLATE = "template_fire"
 TABLE_SPACE = "fire_tables"
 SMALL_BYTES = 6 << 20  # of the filesystem of the store that gets full
-TABLES_BYTES = 48 << 20  # of that of the database
+TABLES_BYTES = 128 << 20  # of that of the database
 LATE_PAGE = ("recall", "degrade", "publish")  # what a late page takes
 TOPICS = tuple(
     Topic(slug=subject, query=f"{subject} energy", candidate_limit=500, top_k=25)
