@@ -87,13 +87,13 @@ class Assault:
             raise
 
     def _await_arrival(self, order: Order) -> Running | None:
-        here = order.wait(seconds=ARRIVAL_SECONDS, unless=self.over.is_set)
+        here = order.wait(seconds=ARRIVAL_SECONDS + self.world.deadline_seconds, unless=self.over.is_set)
         if here is None:
             return None
         return next(one for one in self.world.tries if one.process.pid == here["pid"])
 
     def _await_try(self, stage: str) -> Running | None:
-        deadline = time.monotonic() + ARRIVAL_SECONDS
+        deadline = time.monotonic() + ARRIVAL_SECONDS + self.world.deadline_seconds
         while time.monotonic() < deadline and not self.over.is_set():
             for one in self.world.tries:
                 if one.asked.stage == stage and one.asked.key == "struck" and one.process.pid:

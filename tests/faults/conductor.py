@@ -19,7 +19,7 @@ from rerank_core.pipeline import STAGES
 
 TRIES = 12  # of a stage, before the run has failed
 PAUSE_SECONDS = 0.1  # between two tries
-HUNG_SECONDS = 90.0
+HUNG_SECONDS = 90.0  # and twice as long as an ordinary run takes here
 LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
 LATE_SECONDS = 40.0  # a late page that does not come out is given up
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
@@ -29,12 +29,12 @@ class Conductor:
     """One dag run."""
 
     def __init__(
-        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float = HUNG_SECONDS
+        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float | None = None
     ) -> None:
         self.world = world
         self.key = key
         self.tries = tries
-        self.hung_seconds = hung_seconds
+        self.hung_seconds = HUNG_SECONDS + world.deadline_seconds if hung_seconds is None else hung_seconds
         self.said: list[str] = []  # errors, in order
         self.unexpected: list[str] = []  # errors that are of no class of the library
         self.points: dict[str, list[str]] = {}  # that the last good try of a stage passed

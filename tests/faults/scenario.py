@@ -49,7 +49,7 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
     settings: dict[str, Any] = {"shards": rng.choice((1, 1, 2)), **asked.settings}
     patience: dict[str, Any] = {}
     if not asked.may_hang:
-        patience["hung_seconds"] = fire.deadline_seconds + 4 * MINUTE
+        patience["hung_seconds"] = 2 * fire.deadline_seconds + 4 * MINUTE
     if control is not None:
         patience |= CONTROLS[control].patience
     with fire.world(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from faults.assault import Assault
 
 QUARANTINED = "SELECT 1 FROM rerank.quarantine WHERE reason LIKE 'too_slow: %'"
-ARRIVAL_SECONDS = 30.0
+ARRIVAL_SECONDS = 30.0  # and twice as long as an ordinary run takes here
 MEETING_SECONDS = 2.0
 FULL_SECONDS = 2.5  # a disk is full for so long, or until some try has met it
 # The folders of the store that a stage's first files go to; later ones are topic files, in FILES_OF_TOPICS.
@@ -267,7 +267,7 @@ def be_pathological(assault: "Assault", fault: Fault, order: Order | None) -> No
 
 def freeze_helper(assault: "Assault", fault: Fault, order: Order | None) -> None:
     assert order is not None
-    here = order.wait(seconds=ARRIVAL_SECONDS, unless=assault.over.is_set)
+    here = order.wait(seconds=ARRIVAL_SECONDS + assault.world.deadline_seconds, unless=assault.over.is_set)
     if here is not None:
         os.kill(here["helper"], signal.SIGSTOP)
         fault.delivered = True
@@ -278,7 +278,7 @@ def rival(assault: "Assault", fault: Fault, order: Order | None) -> None:
     """Another play of the same run, or another run, from the moment that the first one is at the point."""
     assert order is not None
     world = assault.world
-    if order.wait(seconds=ARRIVAL_SECONDS, unless=assault.over.is_set) is None:
+    if order.wait(seconds=ARRIVAL_SECONDS + world.deadline_seconds, unless=assault.over.is_set) is None:
         return
     key = "struck" if fault.kind == "duplicate attempt" else "overlapping"
     other = Conductor(world, key=key)
