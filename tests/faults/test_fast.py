@@ -8,7 +8,16 @@ from faults.world import Fire
 
 pytestmark = pytest.mark.timeout(120)
 
-LONG = ("terminate", "freeze in publish", "freeze in a copy", "cut off", "disk full")
+LONG = (
+    "terminate",
+    "freeze in publish",
+    "freeze in a copy",
+    "cut off",
+    "disk full",
+    "database's disk full",
+    "link in the store",
+    "partition from Redis",
+)
 SEEDS: dict[str, int] = {}  # of another draw than the seventh
 DRAWN = [
     pytest.param(kind, SEEDS.get(kind, 7), marks=pytest.mark.long if kind in LONG else [])

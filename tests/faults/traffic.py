@@ -201,7 +201,7 @@ def watch_runs(dsn: str, folder: Path) -> None:
                         if has and (key, what) not in seen:
                             seen.add((key, what))
                             _say(log, key=key, what=what, moment=time.monotonic())
-                time.sleep(PAUSE)
+                time.sleep(5 * PAUSE)
 
         _connected(dsn, ended, look)
 
