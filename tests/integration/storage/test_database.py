@@ -49,7 +49,9 @@ def test_a_server_that_acknowledges_nothing_is_given_up_after_a_minute(room: New
         driver: Any = connection.connection.driver_connection
         told = driver.info.dsn_parameters
     assert told["tcp_user_timeout"] == "60000"
-    assert int(told["keepalives_idle"]) + int(told["keepalives_interval"]) * int(told["keepalives_count"]) == 60
+    assert (
+        int(told["keepalives_idle"]) + int(told["keepalives_interval"]) * int(told["keepalives_count"]) == 60
+    )
 
 
 def end_session(room: Newsroom, pid: int) -> None:
