@@ -129,6 +129,8 @@ class Views:
 
     def ask(self, content: bytes) -> None:
         """Ask for an address. An answer of 500 and above, and markup that is not ours, are findings."""
+        from rerank_airflow.ui.app import HEADERS
+
         try:
             asked = json.loads(content)
             query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in asked["query"])
@@ -141,7 +143,9 @@ class Views:
         answer = self.client.request(method, url, headers=headers)
         if answer.status_code >= 500:
             raise Finding(f"{answer.status_code}: {method} {target[:300]!r}: {answer.text[-300:]}")
-        if "html" in answer.headers.get("content-type", "") and (wrong := offences(answer.text)):
+        # An address with a line break in its path is Airflow's own: our headers tell what is ours.
+        is_ours = answer.headers.get("content-security-policy") == HEADERS["Content-Security-Policy"]
+        if is_ours and "html" in answer.headers.get("content-type", "") and (wrong := offences(answer.text)):
             raise Finding(f"it shows {wrong}: {method} {target[:300]!r}")
 
 
