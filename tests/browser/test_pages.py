@@ -94,7 +94,7 @@ def test_a_topic_is_followed_to_an_article(visit, site, shots):
     title.click()
     expect(inside.locator("h1")).to_have_text(said)
     expect(inside.get_by_text("As the model reads it")).to_be_visible()
-    letters = inside.get_by_text(re.compile(r"Letters of title, summary and body: \d+ in, \d+ out"))
+    letters = inside.get_by_text(re.compile(r"Letters of title, summary and body: [\d,]+ in, [\d,]+ out"))
     letters.scroll_into_view_if_needed()
     expect(letters).to_be_visible()
     page.screenshot(path=shots / "airflow-article.png")
