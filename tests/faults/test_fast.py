@@ -7,7 +7,14 @@ from faults.world import Fire
 
 pytestmark = pytest.mark.timeout(120)
 
-LONG = ("terminate", "freeze in publish", "freeze in a copy", "cut off", "disk full")
+LONG = (
+    "terminate",
+    "freeze in publish",
+    "freeze in a copy",
+    "cut off",
+    "disk full",
+    "pathological article",  # its page has two seconds: a busy machine takes longer
+)
 DRAWN = [
     pytest.param(kind, 7, marks=pytest.mark.long if kind in LONG else [])
     for kind in (scenario.CALM, *scenario.KINDS)
