@@ -112,7 +112,7 @@ def is_page(markup: str) -> bool:
 
 def without_marks(text: str) -> str:
     """The text without the marks of CDATA sections; what is between them stays."""
-    return _CDATA.sub("", text) if "]" in text or "[" in text else text
+    return _CDATA.sub("", text) if "<![" in text or "]]>" in text else text
 
 
 def resolved(text: str) -> str:

@@ -144,7 +144,7 @@ def _has_another_outcome(one: Story, here: Place, other: Story, there: Place) ->
     Short words of an alphabet do not count: most are of grammar.
     """
     mine, theirs = (
-        {word for word in words if is_sign(word) or word in story.long_forms(place, LONG, CAPITAL)}
+        set(filter(is_sign, words)) | (words & story.long_forms(place, LONG, CAPITAL))
         for story, place, words in (
             (one, here, other.lacks(one.contents(here))),
             (other, there, one.lacks(other.contents(there))),
