@@ -3,6 +3,19 @@
 from html.parser import HTMLParser
 
 PREFIX = "/news-rerank"
+ROUTES = (
+    "/",
+    "/article",
+    "/compare",
+    "/dag-run",
+    "/health",
+    "/parquet",
+    "/rankings",
+    "/run",
+    "/runs",
+    "/static/ui.css",
+    "/topic",
+)
 OUR_TAGS = set(
     "html head meta title link script body a header nav div form input select option button main h1 h2 h3 section span time b"
     " p ul ol li table thead tbody tr th td abbr bdi label dl dt dd code pre figure figcaption svg line text rect polyline"

@@ -5,7 +5,7 @@ import re
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from view_reader import PREFIX
+from view_reader import PREFIX, ROUTES
 
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.app import build
@@ -31,21 +31,6 @@ def unguarded(app: FastAPI) -> list[str]:
         or LOGIN not in {each.call for each in route.dependant.dependencies}
     }
     return sorted(open_to_all | without)
-
-
-ROUTES = (
-    "/",
-    "/article",
-    "/compare",
-    "/dag-run",
-    "/health",
-    "/parquet",
-    "/rankings",
-    "/run",
-    "/runs",
-    "/static/ui.css",
-    "/topic",
-)
 
 
 def test_every_route_asks_for_the_login(airflow, settings):

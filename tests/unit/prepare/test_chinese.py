@@ -56,14 +56,19 @@ def dictionary() -> list[str]:
     return sorted(jieba.dt.FREQ)
 
 
-@given(seed=st.integers(0, 2**32))
-def test_words_of_any_run_of_words_and_characters_are_jiebas(seed: int, dictionary: list[str]) -> None:
+def mixed(seed: int, dictionary: list[str]) -> str:
+    """Words and characters of any kind, one behind the other."""
     rng = random.Random(seed)
     parts = [
         rng.choice(dictionary) if rng.random() < 0.6 else chr(rng.randrange(0x4E00, 0xA000))
         for _ in range(12)
     ]
-    text = "".join(character for part in parts for character in part if "\u3400" <= character <= "\u9fff")
+    return "".join(character for part in parts for character in part if "\u3400" <= character <= "\u9fff")
+
+
+@given(seed=st.integers(0, 2**32))
+def test_words_of_any_run_of_words_and_characters_are_jiebas(seed: int, dictionary: list[str]) -> None:
+    text = mixed(seed, dictionary)
     assert search_words(text) == jieba.lcut_for_search(text)
 
 
@@ -105,12 +110,7 @@ def test_words_of_real_news_are_jiebas() -> None:
 
 @given(seed=st.integers(0, 2**32))
 def test_words_one_behind_the_other_are_jiebas(seed: int, dictionary: list[str]) -> None:
-    rng = random.Random(seed)
-    parts = [
-        rng.choice(dictionary) if rng.random() < 0.6 else chr(rng.randrange(0x4E00, 0xA000))
-        for _ in range(12)
-    ]
-    text = "".join(character for part in parts for character in part if "\u3400" <= character <= "\u9fff")
+    text = mixed(seed, dictionary)
     assert chinese.words(text) == jieba.lcut(text)
 
 
