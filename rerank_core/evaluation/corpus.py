@@ -80,7 +80,7 @@ def by_bm25(corpus: Corpus, *, candidates: int) -> Order:
     scores: dict[str, dict[str, float]] = {query.id: {} for query in corpus.queries}
     for lang in sorted({query.lang for query in corpus.queries}):
         documents = [document for document in corpus.documents if document.lang == lang]
-        index = Bm25([list(terms(document.text, lang=lang)) for document in documents])
+        index = Bm25([terms(document.text, lang=lang) for document in documents])
         for query in (query for query in corpus.queries if query.lang == lang):
             found = index.scores(terms(query.text, lang=lang))
             best = np.argsort(-found, kind="stable")[:candidates]

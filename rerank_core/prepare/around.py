@@ -33,9 +33,9 @@ _NEWS_IN = ("ul", "ol", "div", "section")
 _NOW = r"刚刚|\bjust now\b|\byesterday\b"
 _AGO = re.compile(f"{AGO.pattern}|{_NOW}")
 _WHEN = re.compile(f"{AGO.pattern}|{DATE.pattern}|{_NOW}")
-_MAY_TELL = re.compile(
-    r"\d\s?[-/.年月秒分小天周个時时日smhdwyj]|\d{4}|\bago\b|\bnow\b|yesterday|刚", re.IGNORECASE
-)
+# What every time has, in small letters: a quick look at every text of the tree.
+_MAY_TELL = re.compile(r"\d(?:\s?[-/.年月秒分小天周个時时日smhdwyj]|\d{3})")
+_MAY_TELL_IN_WORDS = ("ago", "now", "yesterday", "刚")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _OF_READERS = re.compile(
     r"comment|opinion|repl(?:y|ies)|discuss|disqus|feedback|reader|leser|kommentar|coment|评论|跟贴",
@@ -59,17 +59,21 @@ def drop_around(tree: Any) -> None:
 def _dated(tree: Any) -> Items:
     dated: Items = {}
     for element in tree.iter():
-        if isinstance(element.tag, str) and element.tag not in HIDDEN and _tells(element.text):
+        text, tail = element.text, element.tail
+        if text and _tells(text) and isinstance(element.tag, str) and element.tag not in HIDDEN:
             _note(dated, element)
-        if _tells(element.tail) and (parent := element.getparent()) is not None:
+        if tail and _tells(tail) and (parent := element.getparent()) is not None:
             _note(dated, parent)
     return dated
 
 
-def _tells(text: str | None) -> bool:
-    if text is None or _MAY_TELL.search(text, 0, NEAR) is None:
+def _tells(text: str) -> bool:
+    if text.isspace():
         return False
-    return _WHEN.search(caseless(" ".join(text[:NEAR].split()))) is not None
+    near = text[:NEAR].lower()
+    if not _MAY_TELL.search(near) and not any(word in near for word in _MAY_TELL_IN_WORDS):
+        return False
+    return _WHEN.search(caseless(" ".join(near.split()))) is not None
 
 
 def _note(dated: Items, element: Any) -> None:

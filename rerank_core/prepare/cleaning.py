@@ -100,7 +100,7 @@ def clean(
 
 
 def _decode(text: str, cleaning: Cleaning, tally: Tally) -> str:
-    if _MISREAD.search(text):
+    if not text.isascii() and _MISREAD.search(text):
         text = ftfy.fix_encoding(_CAPITALS_END.sub(r"\1 ", text))
     text = markup.without_marks(text)
     if "&" in text and not markup.is_markup(text):

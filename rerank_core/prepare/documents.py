@@ -54,7 +54,7 @@ def to_document(
     text = assembled(clean_title, clean_summary, clean_body)
     _refuse_unreadable(text, tally)
     told = _language(text, lang, cleaning)
-    words = list(terms(text, lang=told.code))
+    words = terms(text, lang=told.code)
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
     sketch = None if "syndication" in cleaning.without else signature(text, lang=told.code)
     if counts is not None:

@@ -185,12 +185,12 @@ def _likelihoods(sample: str, script: str | None, shares: Mapping[str, float]) -
 def _han(sample: str) -> dict[str, float]:
     """How likely Chinese characters without kana are Chinese or Japanese: by characters that one of them alone uses."""
     chinese = japanese = count = 0
-    for character in sample:
+    for character, times in Counter(sample).items():
         if "\u4e00" <= character <= "\u9fff":
-            count += 1
+            count += times
             old, new = _encodable(character)
-            chinese += old and not new
-            japanese += new and not old
+            chinese += times * (old and not new)
+            japanese += times * (new and not old)
     if chinese > japanese:
         return {"zh": 1.0, "ja": 0.0}
     if japanese > chinese:

@@ -47,7 +47,7 @@ _FURNITURE = re.compile(
 )
 _NESTED_ESCAPE = re.compile(r"&(?:amp;)+(?=#?\w{1,32};)")
 _ENTITY = re.compile(r"&#?[0-9A-Za-z]{1,32};")
-_CDATA = re.compile(r"<!\[CDATA\[|\]\]>", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[(?i:CDATA)\[")
 _DATA_URI = re.compile(r"data:[\w/+.;=-]{0,100};base64,[A-Za-z0-9+/=\s%_-]*+", re.IGNORECASE)
 _LONG_VALUE = re.compile(  # of an attribute: no text of an article
     r"""=\s*+(?:(["'])data:.*?\1|data:[^\s>"']*+|"[^"<]{2000,}+"|'[^'<]{2000,}+')""",
@@ -112,7 +112,8 @@ def is_page(markup: str) -> bool:
 
 def without_marks(text: str) -> str:
     """The text without the marks of CDATA sections; what is between them stays."""
-    return _CDATA.sub("", text) if "<![" in text or "]]>" in text else text
+    text = text.replace("]]>", "")
+    return _CDATA.sub("", text) if "<![" in text else text
 
 
 def resolved(text: str) -> str:

@@ -81,7 +81,7 @@ def _is_sign(character: str) -> bool:
 def length_of(words: Sequence[str]) -> int:
     """The words of a shingle of this text."""
     signs = set(filter(is_sign, set(words)))
-    return CHARACTERS if 2 * sum(word in signs for word in words) > len(words) else WORDS
+    return CHARACTERS if 2 * sum(map(signs.__contains__, words)) > len(words) else WORDS
 
 
 def shingles(words: Sequence[str], length: int) -> Hashes:

@@ -5,8 +5,9 @@ words (Snowball), and jieba cuts Chinese (chinese.py).
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import regex
@@ -44,14 +45,17 @@ def _digits() -> Iterator[str]:
     return (sign for sign in map(chr, range(128, 0x20000)) if sign.isdecimal())
 
 
+_MARKS = (
+    r"\u093c"  # nukta of Devanagari
+    r"\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"  # Hebrew points
+    r"\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed"  # harakat, tatweel
+    r"\u00ad\u200b\u200d-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef"  # of no width
+)
 _DROPPED = regex.compile(
-    r"(?<=i)\u0307"  # of İ
-    r"|\u093c"  # nukta of Devanagari
-    r"|[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"  # Hebrew points
-    r"|[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"  # harakat, tatweel
-    r"|[\u00ad\u200b\u200d-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]"  # of no width
+    rf"[{_MARKS}]|(?<=i)\u0307"  # of İ
     r"|(?<!\p{Arabic})\u200c|\u200c(?!\p{Arabic})"  # between Arabic letters it parts a word
 )
+_MAY_DROP = regex.compile(rf"[{_MARKS}\u0307\u200c]")
 _CHILLU = regex.compile("([ക-ള])\u0d4d\u200d")  # of Malayalam: a letter, its virama and a joiner
 _CHILLUS = dict(zip("ണനരലളക", "ൺൻർൽൾൿ", strict=True))
 _AM = regex.compile(
@@ -59,24 +63,22 @@ _AM = regex.compile(
 )  # น้ำ typed in another order
 # A nasal before a stop of its row is also written as anusvara: हिन्दी, हिंदी.
 _NASAL = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])")
-_SAME = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bb\u02bc\u02b9\u2032\u05f3\u0060", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u05f4", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u05be\ufe63", "-"),
-        **{digit: str(unicodedata.decimal(digit)) for digit in _digits()},
-        "œ": "oe",
-        "\u0901": "\u0902",  # candrabindu and anusvara of Devanagari
-        "\u06cc": "\u064a",  # letters that keyboards, or writers of Arabic in a hurry, take for one another
-        "\u0649": "\u064a",
-        "\u06a9": "\u0643",
-        "\u0629": "\u0647",
-        **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
-    }
-)
+_SAME = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bb\u02bc\u02b9\u2032\u05f3\u0060", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u05f4", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u05be\ufe63", "-"),
+    **{digit: str(unicodedata.decimal(digit)) for digit in _digits()},
+    "œ": "oe",
+    "\u0901": "\u0902",  # candrabindu and anusvara of Devanagari
+    "\u06cc": "\u064a",  # letters that keyboards, or writers of Arabic in a hurry, take for one another
+    "\u0649": "\u064a",
+    "\u06a9": "\u0643",
+    "\u0629": "\u0647",
+    **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),
+}
 
 # A pair of Chinese characters with one of these is of grammar, not of the story.
-_GRAMMAR = regex.compile("[的了是在和与也都就而及为被把这那哪什么吗呢一]")
+_GRAMMAR = frozenset("的了是在和与也都就而及为被把这那哪什么吗呢一")
 # The stop words of Lucene: words that no query is about.
 _STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this"
@@ -155,7 +157,12 @@ def folded(text: str) -> str:
         text = str(_NASAL.sub("\u0902", text))
     if "\u0e32" in text or "\u0eb2" in text:
         text = str(_AM.sub(r"\2\1", text))
-    return str(_DROPPED.sub("", text)).translate(_SAME)
+    used = set(text)  # few characters, looked at once, instead of all of a text
+    if _MAY_DROP.search("".join(used)):
+        text = str(_DROPPED.sub("", text))
+    for character in _SAME.keys() & used:
+        text = text.replace(character, _SAME[character])
+    return text
 
 
 @lru_cache(maxsize=1)
@@ -171,7 +178,7 @@ def _converter() -> Any:
     return opencc.OpenCC("t2s")
 
 
-def terms(text: str, *, lang: str) -> Iterator[str]:
+def terms(text: str, *, lang: str) -> list[str]:
     """The BM25 terms of a text, folded, in the order of the text.
 
     | script | terms |
@@ -189,29 +196,31 @@ def terms(text: str, *, lang: str) -> Iterator[str]:
     text = folded(text)
     if lang != "ja":
         text = simplified(text)
+    found: list[str] = []
     for run in _RUNS.findall(text):
         if run.isascii():
-            yield from _words(run, lang)
+            found += _words(run, lang)
         elif _BIGRAM_RUN.search(run) or (lang == "ja" and _HAN_RUN.match(run)):
-            yield from _pairs(run)
+            found += _pairs(run)
         elif _HAN_RUN.match(run):
-            yield from _chinese(run)
+            found += _chinese(run)
         elif _UNSPACED_RUN.match(run):
-            yield from _pairs(regex.findall(r"\X", run))
+            found += _pairs(regex.findall(r"\X", run))
         else:
-            yield from _words(run, lang)
+            found += _words(run, lang)
+    return found
 
 
-def _pairs(characters: Any) -> Iterator[str]:
-    return ("".join(characters[at : at + 2]) for at in range(max(1, len(characters) - 1)))
+def _pairs(characters: Sequence[str]) -> list[str]:
+    return list(map("".join, pairwise(characters))) or ["".join(characters)]
 
 
-def _chinese(run: str) -> Iterator[str]:
+def _chinese(run: str) -> list[str]:
     words = search_words(run)
-    yield from words
-    if len(run) > 2:
-        known = set(words)
-        yield from (pair for pair in _pairs(run) if pair not in known and not _GRAMMAR.search(pair))
+    if len(run) <= 2:
+        return list(words)
+    known = set(words)
+    return [*words, *(pair for pair in _pairs(run) if pair not in known and _GRAMMAR.isdisjoint(pair))]
 
 
 def _words(run: str, lang: str) -> Iterator[str]:
