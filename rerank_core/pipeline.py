@@ -17,9 +17,9 @@ from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any, NoReturn, Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
-from rerank_core.errors import BlockedError, FencedError, InputError, OverdueError, RerankError
+from rerank_core.errors import BlockedError, FencedError, InputError, Locked, OverdueError, RerankError
 from rerank_core.extract import extract
 from rerank_core.frontends import followers
 from rerank_core.observe import observe
@@ -38,9 +38,10 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
-# A try of a stage that is longer at work than this, and the time for a light order, counts as dead.
-PATIENCE_SECONDS = 600.0
-LOOK_SECONDS = 2.0  # between two looks at a run that is at work by itself
+PATIENCE_SECONDS = (
+    20.0  # a late page waits so long for a try of the run's own that is at work, or holds its lock
+)
+LOOK_SECONDS = 2.0  # between two looks at a run that is at work by itself, and of a wait for its lock
 LATE_LOOK_SECONDS = 10.0  # between two looks at a late run of which nothing is prepared
 
 OnStage = Callable[[str, Mapping[str, Any]], None]
@@ -114,8 +115,8 @@ def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | No
 
     The page may be late because a task of the run never starts, waits, hangs or is slow. So this asks nothing of that task:
 
-    - A run that is prepared is published with the scores that the ledger has. While a try of a stage of its own is at work,
-      that try is waited for.
+    - A run that is prepared is published with the scores that the ledger has. A try of a stage of its own that is at work is
+      waited for, but not for long: it is overtaken then.
     - A run that is still being prepared is published with what is prepared; its own try goes on.
     - If nothing of it is prepared, the page before stays, and says that a newer page is overdue. Ask again later.
 
@@ -142,14 +143,17 @@ def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | No
 def _take_overdue_fence(resources: Resources, run_id: int) -> tuple[int, bool] | None:
     """A fence for a late run, and whether the run is prepared; None if the run is published.
 
-    A run that is prepared is waited for, until no try of its own is at work. Raises OverdueError if nothing is prepared.
+    A try of the run's own is waited for, if it is at work on what is prepared, or holds the run's lock. After PATIENCE_SECONDS it is
+    overtaken: it may stand still, or be dead. Raises OverdueError if nothing is prepared.
     """
-    patience_seconds = PATIENCE_SECONDS + resources.settings.light_seconds
+    began = monotonic()
     while True:
-        with resources.database.transaction() as connection:
-            row = db.one(
-                connection, "pipeline.take_overdue_fence", run_id=run_id, patience_seconds=patience_seconds
-            )
+        overtake = monotonic() - began >= PATIENCE_SECONDS
+        try:
+            row = _ask_for_fence(resources.database, run_id, overtake=overtake)
+        except Locked:
+            log.info("run %d is locked by a try of its own: waiting", run_id)
+            continue
         if row is None:
             raise InputError(f"run {run_id} does not exist; `rerank runs` lists those that do")
         if row["published"]:
@@ -160,6 +164,21 @@ def _take_overdue_fence(resources: Resources, run_id: int) -> tuple[int, bool] |
             return int(row["fence"]), bool(row["prepared"])
         log.info("run %d is at work on a stage by itself: waiting", run_id)
         sleep(LOOK_SECONDS)
+
+
+def _ask_for_fence(database: Database, run_id: int, *, overtake: bool) -> RowMapping | None:
+    """One look at a late run; with `overtake`, a try that is at work loses the run's lock and fence. Raises Locked."""
+    if overtake:
+        with database.transaction() as connection:
+            ended = db.rows(
+                connection, "pipeline.end_holder", run_id=run_id, patience_seconds=PATIENCE_SECONDS
+            )
+        if ended:
+            log.warning("run %d was locked by a try that stands still; its session is ended now", run_id)
+    with database.transaction() as connection:
+        db.execute(connection, "pipeline.wait_shortly", lock=f"{int(LOOK_SECONDS * 1000)}ms")
+        db.one(connection, "runs.hold_fence", run_id=run_id)
+        return db.one(connection, "pipeline.take_overdue_fence", run_id=run_id, overtake=overtake)
 
 
 def _keep_page(resources: Resources, run_id: int) -> NoReturn:

@@ -72,24 +72,17 @@ class EmbeddedPostgres:
         _check_version(binaries, self.folder)
         pid_file = self.folder / "postmaster.pid"
         _await_predecessor(pid_file)
-        settings = {
-            "listen_addresses": "",
-            "unix_socket_directories": str(self._socket),
-            "unix_socket_permissions": "0700",
-            "fsync": "off",
-            "full_page_writes": "off",
-            "synchronous_commit": "off",
-            "shared_buffers": "64MB",
-            "max_connections": "100",
-            "timezone": "UTC",
-        }
         self._server = Server(
             name="postgres",
             command=[
                 str(binaries / "postgres"),
                 "-D",
                 str(self.folder),
-                *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+                *(
+                    part
+                    for name, value in self.server_settings().items()
+                    for part in ("-c", f"{name}={value}")
+                ),
             ],
             log=self.log,
             stop_signal=signal.SIGINT,  # "fast": ends open sessions
@@ -102,6 +95,20 @@ class EmbeddedPostgres:
                 self.stop()
                 raise RetryableError(f"Postgres did not start in {self.folder} ({self.log}):\n{tail}")
             time.sleep(0.02)
+
+    def server_settings(self) -> dict[str, str]:
+        """The settings that Postgres starts with."""
+        return {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self._socket),
+            "unix_socket_permissions": "0700",
+            "fsync": "off",
+            "full_page_writes": "off",
+            "synchronous_commit": "off",
+            "shared_buffers": "64MB",
+            "max_connections": "100",
+            "timezone": "UTC",
+        }
 
     def stop(self) -> None:
         """Stop it; does nothing when it is not running."""

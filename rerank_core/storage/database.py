@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 LOCK_TIMEOUT = "60s"
 IDLE_TIMEOUT = "120s"
 WORK_TIMEOUT = "1h"  # of a transaction whose caller computes between two statements
+CONNECT_SECONDS = 10  # of a try to connect
+SILENCE_SECONDS = (
+    60  # a server that acknowledges nothing for so long is gone, whatever TCP itself still hopes for
+)
 COPY_LOOK_SECONDS = 10.0  # between two looks at a session that seems frozen, after the first minute
 LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"  # SQLSTATE
 
@@ -82,11 +86,13 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "application_name": "news-rerank",
-                "connect_timeout": 10,
+                "connect_timeout": CONNECT_SECONDS,
+                # Of a connection that waits for an answer; probes alone would not end one that has something to send.
                 "keepalives": 1,
-                "keepalives_idle": 30,
-                "keepalives_interval": 10,
+                "keepalives_idle": max(1, int(SILENCE_SECONDS // 2)),
+                "keepalives_interval": max(1, int(SILENCE_SECONDS // 6)),
                 "keepalives_count": 3,
+                "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
             },
         )
         event.listen(self._engine, "handle_error", _hide_rows)

@@ -16,16 +16,8 @@ from random import Random
 from typing import Any
 
 from faults import report
+from faults.controls import CONTROLS
 from faults.report import Results, Told
-
-# What brings each control to light.
-CONTROL_KINDS = {
-    "watermark": ("nothing", "kill", "topic edit"),
-    "no fence": ("freeze in publish",),
-    "in place": ("nothing", "overlapping run", "kill"),
-    "no time limit": ("pathological article",),
-    "deadline after prepare": ("pathological article",),
-}
 
 
 class Long:
@@ -47,12 +39,20 @@ class Long:
 
         with Fire() as fire:
             with self.results.change() as told:
-                told.facts["small filesystem"] = fire.why_no_small or "a tmpfs"
-            while not self.over() and self.results.read().count("faults", "fast") < number:
+                told.facts["small filesystem"] = fire.small.why_none or "a tmpfs"
+            kinds, left_out = self._possible(fire, kinds)
+            with self.results.change() as told:
+                told.facts["left out"] = left_out
+            while kinds and not self.over() and self.results.read().count("faults", "fast") < number:
                 self._one(fire, kinds, "")
             for control in controls:
-                while not self.over() and self.results.read().count("scenarios", "fast", control) < each:
-                    self._one(fire, CONTROL_KINDS[control], control)
+                possible, _ = self._possible(fire, CONTROLS[control].kinds)
+                while (
+                    possible
+                    and not self.over()
+                    and self.results.read().count("scenarios", "fast", control) < each
+                ):
+                    self._one(fire, possible, control)
         told = self.results.read()
         for control in controls:
             if (
@@ -63,6 +63,14 @@ class Long:
             ):
                 print(f"!! the control {control!r} was not caught")
                 self.failed = True
+
+    def _possible(self, fire: Any, kinds: Sequence[str]) -> tuple[list[str], str]:
+        """The kinds that can be played on this machine, and why the others cannot."""
+        from faults.kinds import KINDS
+
+        reasons = {kind: fire.why_not(KINDS[kind].needs) for kind in kinds}
+        left_out = [f"{kind} ({reason})" for kind, reason in reasons.items() if reason]
+        return [kind for kind, reason in reasons.items() if not reason], "; ".join(left_out)
 
     def _one(self, fire: Any, kinds: Sequence[str], control: str) -> None:
         """Play the next scenario."""
@@ -105,9 +113,9 @@ class Long:
             }
         )
 
-    def real(self, number: int) -> None:
+    def real(self, number: int, kinds: Sequence[str] = ()) -> None:
         """The real tier: until `number` faults were struck, one at each of a dag run's stages."""
-        from faults import real
+        from faults import real, real_strikes
 
         with self.results.change() as told:
             if told.count("faults", "real") >= number or self.over():
@@ -125,8 +133,8 @@ class Long:
                 # A dag run takes as long as the longest one so far, and a last one without faults follows.
                 if self.over(ahead=1.6 * longest):
                     break
-                kinds = self._next(told, fire.rng, real.KINDS)[: min(len(real.STAGES), missing)]
-                outcome = fire.play(fire.draw(kinds))
+                drawn = self._next(told, fire.rng, kinds or real_strikes.KINDS)
+                outcome = fire.play(fire.draw(drawn[: min(len(real.STAGES), missing)]))
                 longest = max(longest, outcome.seconds)
                 self._told(outcome, before, part)
             self._told(fire.close(), before, part)
@@ -165,8 +173,8 @@ def main() -> int:
     parser.add_argument("--continue", dest="go_on", action="store_true", help="go on with the fire in --out")
     parser.add_argument("--minutes", type=float, default=1e6, help="end this part of the fire after so long")
     parser.add_argument("--tier", choices=("fast", "real"), help="this tier alone in this part")
-    parser.add_argument("--kind", help="one kind of fault of the fast tier alone, and no control")
-    parser.add_argument("--only", choices=sorted(CONTROL_KINDS), help="one control alone, N scenarios of it")
+    parser.add_argument("--kind", help="kinds of one tier alone, with commas between them, and no control")
+    parser.add_argument("--only", choices=sorted(CONTROLS), help="one control alone, N scenarios of it")
     parser.add_argument("--out", type=Path, default=report.FOLDER, help="folder of faults.json and faults.md")
     asked = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("RERANK_", "AIRFLOW_"))]:
@@ -183,11 +191,13 @@ def main() -> int:
         print(f"seed {fire.seed}", flush=True)
         if asked.only:
             fire.fast((), 0, (asked.only,), asked.number)
+        elif asked.kind and asked.tier == "real":
+            fire.real(asked.number, asked.kind.split(","))
         elif asked.kind:
-            fire.fast((asked.kind,), asked.number, (), 0)
+            fire.fast(asked.kind.split(","), asked.number, (), 0)
         else:
             if asked.tier != "real":
-                fire.fast(KINDS, asked.number - asked.real, tuple(CONTROL_KINDS), asked.control)
+                fire.fast(KINDS, asked.number - asked.real, tuple(CONTROLS), asked.control)
             if asked.tier != "fast":
                 fire.real(asked.real)
         for title, mine in report.groups(results.read()):

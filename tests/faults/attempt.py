@@ -3,6 +3,7 @@
 The process says how it ended by its exit status, and by a file: the stage's result, or the error.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -13,9 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from faults import clocks, network
+
 DONE, RETRYABLE, PERMANENT, BUG, TOLD_TO_STOP = 0, 10, 11, 12, 13
-LOCK_TIMEOUT, IDLE_TIMEOUT = "3s", "1500ms"  # the library's own are 60 s and 120 s
-SAVE_SECONDS = 0.3  # the library's own are 5 s
+# The times of this tier are a twentieth of the library's own; an idle transaction is ended sooner still.
+TIMES = 20
+MINUTE = 60 / TIMES  # seconds
+LOCK_TIMEOUT, IDLE_TIMEOUT = f"{MINUTE:g}s", "1500ms"  # the library's own are 60 s and 120 s
+CONNECT_SECONDS = 2  # of 10: libpq knows no shorter time
 OVERDUE = "overdue"  # no stage: the late page of a run
 
 
@@ -31,6 +37,8 @@ class Try:
     folder: Path  # of the scenario
     control: str | None
     nursery: Path  # where helpers of prepare are forked
+    namespace: Path | None = None  # the network that it is in; None: this machine's
+    clock: Path | None = None  # how far its host's clock is ahead; None: it is right
 
     @property
     def result(self) -> Path:
@@ -47,7 +55,12 @@ def perform(asked: Try) -> None:
     log = os.open(asked.folder / "tries.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    faulthandler.register(signal.SIGUSR1)  # a try that hangs says where
     try:
+        if asked.namespace is not None:
+            network.enter(asked.namespace)
+        if asked.clock is not None:
+            clocks.follow(asked.clock)
         told = _perform(asked)
         status = DONE
     except ToldToStop:
@@ -78,12 +91,10 @@ def _perform(asked: Try) -> dict[str, Any]:
     from faults import controls, points, stub
     from rerank_core import pipeline
     from rerank_core.models import scorers
-    from rerank_core.prepare import helpers, watch
+    from rerank_core.prepare import watch
     from rerank_core.settings import Settings
-    from rerank_core.storage import database
 
-    database.LOCK_TIMEOUT, database.IDLE_TIMEOUT = LOCK_TIMEOUT, IDLE_TIMEOUT
-    helpers.SAVE_SECONDS = SAVE_SECONDS
+    _hasten()
     watch.start = lambda: ForkedHelper(asked.nursery)
     orders = asked.folder / "orders"
     scorers.identity = lambda settings, **_: stub.LoggedScorer(asked.folder / "engine.log", orders).identity
@@ -99,3 +110,42 @@ def _perform(asked: Try) -> dict[str, Any]:
     else:
         result = pipeline.run_stage(asked.stage, resources=resources, run_id=run.run_id, shard=asked.shard)
     return {"result": json.loads(json.dumps(result, default=str)), "points": here.reached}
+
+
+def _hasten() -> None:
+    """Let this process have the times of this tier."""
+    from rerank_core import pipeline
+    from rerank_core.prepare import helpers
+    from rerank_core.storage import database
+
+    database.LOCK_TIMEOUT, database.IDLE_TIMEOUT = LOCK_TIMEOUT, IDLE_TIMEOUT
+    database.CONNECT_SECONDS = CONNECT_SECONDS
+    for module, name in (
+        (database, "SILENCE_SECONDS"),
+        (database, "COPY_LOOK_SECONDS"),
+        (helpers, "SAVE_SECONDS"),
+        (pipeline, "LOOK_SECONDS"),
+        (pipeline, "PATIENCE_SECONDS"),
+    ):
+        setattr(module, name, getattr(module, name) / TIMES)
+
+
+def upgrade(url: str, control: str | None, folder: Path) -> None:
+    """The body of a process that does what `rerank db upgrade` does; ends it with DONE or BUG."""
+    log = os.open(folder / "tries.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        from faults import controls
+        from rerank_core.frontends import contract
+        from rerank_core.storage import migrations
+
+        if control is not None:
+            controls.install(control)
+        before, after = migrations.upgrade(url, comments=contract.comments())
+        assert before == after
+        os._exit(DONE)
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(BUG)

@@ -5,8 +5,11 @@ scoring that fails for good leaves its pairs to the light order.
 """
 
 import json
+import os
+import signal
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -16,8 +19,9 @@ from rerank_core.pipeline import STAGES
 
 TRIES = 12  # of a stage, before the run has failed
 PAUSE_SECONDS = 0.1  # between two tries
-HUNG_SECONDS = 90.0
+HUNG_SECONDS = 90.0  # and twice as long as an ordinary run takes here
 LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
+LATE_SECONDS = 40.0  # a late page that does not come out is given up
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
 
 
@@ -25,12 +29,12 @@ class Conductor:
     """One dag run."""
 
     def __init__(
-        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float = HUNG_SECONDS
+        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float | None = None
     ) -> None:
         self.world = world
         self.key = key
         self.tries = tries
-        self.hung_seconds = hung_seconds
+        self.hung_seconds = HUNG_SECONDS + world.deadline_seconds if hung_seconds is None else hung_seconds
         self.said: list[str] = []  # errors, in order
         self.unexpected: list[str] = []  # errors that are of no class of the library
         self.points: dict[str, list[str]] = {}  # that the last good try of a stage passed
@@ -44,19 +48,23 @@ class Conductor:
     def play(self) -> str:
         """Every stage, and the late page if the run's page is due meanwhile; "success" or "failed"."""
         self.world.note_deadline(self.key)
-        if self.world.control != controls.DEADLINE_AFTER_PREPARE:
+        if self.world.control not in (controls.DEADLINE_AFTER_PREPARE, controls.NO_LATE_PAGE):
             self._late.start()
         done = all(self._stage(stage) for stage in STAGES)
         self.state = "success" if done else "failed"
-        self._over.set()
+        if done:  # the late page of a run that has failed comes out all the same
+            self._over.set()
         if self._late.ident is not None:
             self._late.join()
         return self.state
 
     def _publish_late(self) -> None:
         """What the overdue DAG does: nothing before the deadline; then the late page, as soon as there is something to publish."""
-        wait = self.world.deadline_seconds
-        while wait is not None and not self._over.wait(wait):
+        wait: float | None = self.world.deadline_seconds
+        give_up = time.monotonic() + self.world.deadline_seconds + LATE_SECONDS
+        while wait is not None and not self._over.wait(wait) and time.monotonic() < give_up:
+            if self.world.is_out(self.key):
+                return
             status = self._wait(running := self.world.begin(attempt.OVERDUE, key=self.key))
             said = "" if status in (attempt.DONE, None) else _error(running.asked.result)
             if status == attempt.BUG:
@@ -98,6 +106,18 @@ class Conductor:
                     return False
         return False
 
+    def _where(self, running: Running) -> str:
+        """Where the process is: the ends of its threads' stacks."""
+        log = self.world.folder / "tries.log"
+        before = log.stat().st_size
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGUSR1)
+        time.sleep(0.5)
+        with log.open("rb") as stream:
+            stream.seek(before)
+            told = stream.read().decode(errors="replace")
+        return " < ".join(line.strip() for line in told.splitlines() if "File" in line)[:900]
+
     def _wait(self, running: Running) -> int | None:
         """How the try ended; None where it is given up."""
         deadline = time.monotonic() + self.hung_seconds
@@ -106,7 +126,9 @@ class Conductor:
                 return None
             if time.monotonic() > deadline:
                 self.unexpected.append(f"{running.asked.stage}: a try hangs")
+                self.said.append(f"{running.asked.stage}: it hangs at {self._where(running)}")
                 running.process.kill()
+                running.process.join()
             time.sleep(0.003)
         running.ended = time.monotonic()
         return int(status)

@@ -1,20 +1,15 @@
-"""Five ways to do it wrong, put into a try's process: the oracle has to find each of them.
-
-watermark               claims what was ingested after the latest claimed article, as most such jobs do
-no fence                a try commits whether or not a newer one has begun
-in place                every publication overwrites one Parquet file
-no time limit           nobody watches how long a helper works on an article
-deadline after prepare  the time of the page begins when its articles are prepared; the conductor does that
-"""
+"""Ways to do it wrong, put into a try's process: the oracle has to find each of them. CONTROLS is the table."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# The conductor does these two.
 DEADLINE_AFTER_PREPARE = "deadline after prepare"
-NO_TIME_LIMIT = "no time limit"
-CONTROLS = ("watermark", "no fence", "in place", NO_TIME_LIMIT, DEADLINE_AFTER_PREPARE)
+NO_LATE_PAGE = "no late page"
 AFTER_THE_MARK = (
     "s.ingested_at > COALESCE((SELECT max(r.ingested_at) FROM rerank.revision r WHERE r.pipeline = :pipeline),"
     " '-infinity')"
@@ -34,15 +29,23 @@ RETURNING to_publication_id
 """
 
 
+@dataclass(frozen=True)
+class Control:
+    """One way to do it wrong."""
+
+    does: str
+    harm: str  # what the oracle must find: a name of Verdict
+    kinds: tuple[str, ...]  # of scenarios that bring it to light
+    patience: Mapping[str, Any] = field(default_factory=dict)  # of the conductor, with tries that hang
+
+
 def install(name: str) -> None:
     """Break this process in the named way, for good."""
-    {
-        "watermark": _watermark,
-        "no fence": _no_fence,
-        "in place": _in_place,
-        NO_TIME_LIMIT: _no_time_limit,
-        DEADLINE_AFTER_PREPARE: lambda: None,
-    }[name]()
+    _BREAKERS[name]()
+
+
+def _nothing() -> None:
+    """The conductor does it."""
 
 
 def _watermark() -> None:
@@ -92,6 +95,108 @@ def _no_time_limit() -> None:
     watch._Clock.check = lambda clock: None  # type: ignore[method-assign]
 
 
+def _endless_patience() -> None:
+    from rerank_core import pipeline
+
+    pipeline.PATIENCE_SECONDS = 3600.0
+
+
+def _path_unchecked() -> None:
+    from rerank_core.storage import local_files
+
+    local_files.write = lambda root, path, content: local_files.replace(Path(root) / path, content)
+
+
+def _write_unchecked() -> None:
+    """Half a file counts, and so does none."""
+    from rerank_core.storage import local_files
+
+    def hopeful(root: str, path: str, content: Any) -> None:
+        target = Path(root) / path
+        with suppress(OSError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
+    local_files.write = hopeful
+
+
+def _claim_unchecked() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    from rerank_core.storage import database
+
+    original = database.the
+
+    def hopeful(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
+        if name != "extract.claim":
+            return original(connection, name, *arguments, **values)
+        try:
+            with connection.begin_nested():
+                return original(connection, name, *arguments, **values)
+        except OperationalError:
+            buckets = "sighted invalid later forgotten unchanged too_late claimed dates_ignored"
+            return dict.fromkeys(buckets.split(), 0)
+
+    database.the = hopeful
+
+
+def _no_network_limit() -> None:
+    """TCP's own patience: a quarter of an hour."""
+    from rerank_core.storage import database
+
+    database.SILENCE_SECONDS = 0
+    database.CONNECT_SECONDS = 0
+
+
+def _no_redis_limit() -> None:
+    from rerank_core.frontends import redis_server
+    from rerank_core.settings import Settings
+
+    redis_server.Server._in_time = lambda server, work: work()  # type: ignore[method-assign]
+    load = Settings.load.__func__  # type: ignore[attr-defined]
+
+    def patient(cls: Any, **given: Any) -> Any:
+        return load(cls, **given | {"redis_timeout_seconds": 600.0})
+
+    Settings.load = classmethod(patient)  # type: ignore[method-assign, assignment]
+
+
+def _own_clock() -> None:
+    """A run ends at what the worker's clock says."""
+    from datetime import UTC, datetime
+
+    from rerank_core.storage import database
+
+    original = database.the
+
+    def told(connection: Any, name: str, *arguments: Any, **values: Any) -> Any:
+        return (
+            {"now": datetime.now(UTC)}
+            if name == "runs.now"
+            else original(connection, name, *arguments, **values)
+        )
+
+    database.the = told
+
+
+def _upgrade_from_nothing() -> None:
+    """An upgrade that forgets what it has done before."""
+    _rewrite(
+        "migrations.lock",
+        lambda sql: (
+            "WITH gone AS (DELETE FROM rerank.alembic_version RETURNING 1)"
+            " SELECT pg_advisory_xact_lock(CAST(:key AS bigint)), count(*) FROM gone"
+        ),
+    )
+
+
+def _uncounted() -> None:
+    """An article that cannot be prepared is passed over in silence."""
+    _rewrite(
+        "prepare.quarantine", lambda sql: "SELECT CAST(:revision_ids AS bigint[]), CAST(:reasons AS text[])"
+    )
+
+
 def _rewrite(name: str, change: Callable[[str], str]) -> None:
     from sqlalchemy import text
 
@@ -110,3 +215,61 @@ def _replaced(sql: str, old: str, new: str) -> str:
     if old not in sql:
         raise AssertionError(f"this control no longer fits: {old!r} is not in the statement")
     return sql.replace(old, new)
+
+
+_BREAKERS: dict[str, Callable[[], None]] = {
+    "watermark": _watermark,
+    "no fence": _no_fence,
+    "in place": _in_place,
+    "no time limit": _no_time_limit,
+    DEADLINE_AFTER_PREPARE: _nothing,
+    NO_LATE_PAGE: _nothing,
+    "endless patience": _endless_patience,
+    "uncounted": _uncounted,
+    "path unchecked": _path_unchecked,
+    "write unchecked": _write_unchecked,
+    "claim unchecked": _claim_unchecked,
+    "no network limit": _no_network_limit,
+    "no Redis limit": _no_redis_limit,
+    "own clock": _own_clock,
+    "upgrade from nothing": _upgrade_from_nothing,
+}
+# A try that hangs is killed soon: without a limit it would hang for ever.
+_SOON = {"tries": 1, "hung_seconds": 4.0}
+CONTROLS: dict[str, Control] = {
+    "watermark": Control(
+        "claims what was ingested after the latest claimed article, as most such jobs do",
+        "lost",
+        ("nothing", "kill", "topic edit"),
+    ),
+    "no fence": Control(
+        "a try commits whether or not a newer one has begun", "stale", ("freeze in publish",)
+    ),
+    "in place": Control(
+        "every publication overwrites one Parquet file", "torn", ("nothing", "overlapping run", "kill")
+    ),
+    "no time limit": Control(
+        "nobody watches how long a helper works on an article", "lost", ("pathological article",), _SOON
+    ),
+    "uncounted": Control(
+        "an article that cannot be prepared is in no bucket", "lost", ("pathological article",), {"tries": 1}
+    ),
+    DEADLINE_AFTER_PREPARE: Control(
+        "the time of the page begins when its articles are prepared", "late", ("pathological article",)
+    ),
+    NO_LATE_PAGE: Control("nobody publishes a page that is late", "late", ("stalled task",)),
+    "endless patience": Control("a late page waits for a try that stands still", "late", ("stalled task",)),
+    "path unchecked": Control("a write follows a link out of the store", "broken", ("link in the store",)),
+    "write unchecked": Control(
+        "a file that could not be written is named all the same", "broken", ("disk full", "store unreachable")
+    ),
+    "claim unchecked": Control("a claim that failed counts", "doubled", ("database's disk full",)),
+    "no network limit": Control(
+        "a try waits for the database as long as TCP does", "broken", ("partition from the database",)
+    ),
+    "no Redis limit": Control(
+        "a try waits for Redis as long as TCP does", "broken", ("partition from Redis",)
+    ),
+    "own clock": Control("a run ends at the time that its worker's clock shows", "broken", ("clock jump",)),
+    "upgrade from nothing": Control("an upgrade forgets which steps it has done", "broken", ("upgrade",)),
+}

@@ -124,7 +124,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
     from rerank_core.storage.store import Store
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, scorers.load
-    read, ask = copy._Parts.read, watch.Watched.ask
+    put, read, ask = Store._put, copy._Parts.read, watch.Watched.ask
 
     @contextmanager
     def pointed_transaction(self: Database, *, read_only: bool = False) -> Iterator[Any]:
@@ -141,6 +141,10 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
         written = write(self, *args, **options)
         points.reach("written")
         return written
+
+    def pointed_put(self: Store, *args: Any, **options: Any) -> None:
+        points.reach("put")  # every file of the store, Parquet or JSON
+        put(self, *args, **options)
 
     def pointed_replace(*args: Any, **options: Any) -> None:
         points.reach("rename")
@@ -172,6 +176,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
 
     Database.transaction = pointed_transaction  # type: ignore[method-assign]
     Store.write = pointed_write  # type: ignore[method-assign, assignment]
+    Store._put = pointed_put  # type: ignore[method-assign]
     copy._Parts.read = pointed_read  # type: ignore[method-assign]
     watch.Watched.ask = pointed_ask  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]

@@ -5,13 +5,14 @@ faults, each at another stage, since the start of the engine is what a dag run c
 that are lowered, so that a lost task is noticed in seconds, are LOWERED.
 """
 
+import json
 import os
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
@@ -20,19 +21,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import psycopg2
-
 from faults import oracle, traffic
 from faults.oracle import Verdict
 from faults.points import Order
-from faults.world import AUDIT, TOPICS, CrashingPostgres
-from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
-from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.demo.servers import Server
+from faults.postgres import CrashingPostgres
+from faults.real_strikes import DAG, STRIKES, Blow, RealFault, await_end
+from faults.sandbox import FireSandbox
+from faults.world import AUDIT, TOPICS
+from rerank_core.demo.airflow import REPOSITORY
 from rerank_core.errors import RetryableError
 from rerank_core.storage import database, migrations, topics
 
-DAG = "rank_new_articles"
+DEADLINE_MINUTES = 5.0  # of a page
+GRACE_SECONDS = 60.0  # that a late page may take
 LOWERED = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
@@ -42,19 +43,6 @@ LOWERED = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "5",
 }
-KINDS = (
-    "task killed",
-    "supervisor killed",
-    "scheduler killed",
-    "cleared",
-    "marked failed",
-    "task and supervisor frozen",
-    "cut off",
-    "database crash",
-    "engine killed mid-chunk",
-    "duplicate trigger",
-    "topic edit",
-)
 STAGES = ("extract", "prepare", "recall", "rerank", "publish")
 # The first two commits of a task open its run and take its fence; the third one is the stage's own.
 POINTS = {
@@ -76,18 +64,6 @@ exec(compile(Path({file!r}).read_text(), {file!r}, "exec"))
 
 
 @dataclass
-class RealFault:
-    """One thing that goes wrong in a dag run."""
-
-    kind: str
-    point: str
-    delivered: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind} at {self.point}"
-
-
-@dataclass
 class RealOutcome:
     """What a dag run with its faults came to."""
 
@@ -96,25 +72,6 @@ class RealOutcome:
     news: list[str]  # violations that were not there before it
     seconds: float
     notes: list[str] = field(default_factory=list)
-
-
-class FireSandbox(AirflowSandbox):
-    """An Airflow whose scheduler can be killed and started again."""
-
-    def server(self, name: str) -> Server:
-        return next(one for one in self._servers if one.name == name)
-
-    def kill_scheduler(self) -> None:
-        """SIGKILL; what ran below it is killed with it, as in a container."""
-        server = self.server("scheduler")
-        children = map(int, Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split())
-        os.kill(min(children), signal.SIGKILL)  # later ones are tasks whose supervisor was killed
-        server.stop()
-        self._servers.remove(server)
-        self.start(("scheduler",))
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self._call(method, path, body)
 
 
 class RealFire:
@@ -128,11 +85,11 @@ class RealFire:
         self.seed = seed
         self.say = say
         self.news = CrashingPostgres(folder=self.folder / "news")
-        self.metadata = EmbeddedPostgres(folder=self.folder / "metadata")
+        self.metadata = CrashingPostgres(folder=self.folder / "metadata")
         self.airflow: FireSandbox
         self.interruptions = 0
         self._known: set[str] = set()
-        self._partitions = count(1)
+        self.numbers = count(1)
         self._others: list[Any] = []
         self._open = ExitStack()
 
@@ -173,6 +130,7 @@ class RealFire:
                 "RERANK_RETRY_SECONDS": "1",
                 "RERANK_AIRFLOW_MAX_RETRY_MINUTES": "0.05",
                 "RERANK_FLUSH_SECONDS": "0.5",
+                "RERANK_PAGE_DEADLINE_MINUTES": f"{DEADLINE_MINUTES:g}",
                 "HF_HUB_OFFLINE": "1",
                 "VLLM_NO_USAGE_STATS": "1",
                 "DO_NOT_TRACK": "1",
@@ -202,6 +160,7 @@ class RealFire:
             (traffic.write, (dsn, self.seed, self.folder, 2.5)),
             (traffic.read_views, (dsn, self.folder)),
             (traffic.read_files, (dsn, self.store, self.folder)),
+            (traffic.watch_runs, (dsn, self.folder)),
         ]
         for body, arguments in bodies:
             process = processes.Process(target=body, args=arguments)
@@ -251,24 +210,29 @@ class RealFire:
         orders = [Order.give(self.folder / "orders", fault.point) for fault in faults]
         key = None
         if any(fault.kind == "duplicate trigger" for fault in faults):
-            hour = datetime.now(UTC) + timedelta(hours=next(self._partitions))
+            hour = datetime.now(UTC) + timedelta(hours=next(self.numbers))
             key = hour.strftime("%Y-%m-%dT%H:00:00")
         runs = [self.airflow.trigger(DAG, partition_key=key)]
+        due = time.monotonic() + 60 * DEADLINE_MINUTES
+        self._note("deadlines.log", key=f"{key}Z" if key else runs[0], due=due, grace=GRACE_SECONDS)
         frozen: list[int] = []
         for fault, order in zip(faults, orders, strict=True):
             here = order.wait(seconds=300, unless=lambda: self._over(runs[0]))
             if here is None:
                 continue
             self.say(f"  {fault}")
-            self._strike(fault, here, order, runs, frozen, key)
+            blow = Blow(self, fault, here, order, runs, frozen, key)
+            self.interruptions += blow.stage == "rerank"
+            STRIKES[fault.kind](blow)
             fault.delivered = True
             order.let_go()
         notes = [self.finish(run) for run in runs]
+        self.airflow.remove_scheduler()
         for pid in frozen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         if frozen:
-            _await_end(frozen, seconds=20)
+            await_end(frozen, seconds=20)
         for order in (self.folder / "orders").iterdir():
             order.unlink()
         verdict = self.examine(last=last)
@@ -277,77 +241,6 @@ class RealFire:
         return RealOutcome(
             list(faults), verdict, news, time.monotonic() - started, [one for one in notes if one]
         )
-
-    def _strike(
-        self,
-        fault: RealFault,
-        here: dict[str, Any],
-        order: Order,
-        runs: list[str],
-        frozen: list[int],
-        key: str | None,
-    ) -> None:
-        stage, pid, supervisor = fault.point.split("/")[0], here["pid"], here["parent"]
-        self.interruptions += stage == "rerank"
-        match fault.kind:
-            case "task killed":
-                os.kill(pid, signal.SIGKILL)
-            case "engine killed mid-chunk":
-                order.let_go()
-                time.sleep(self.rng.uniform(0.0, 0.2))
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            case "supervisor killed":
-                os.kill(supervisor, signal.SIGKILL)
-            case "scheduler killed":
-                self.airflow.kill_scheduler()
-            case "cleared":
-                asked = {
-                    "dry_run": False,
-                    "dag_run_id": runs[0],
-                    "task_ids": [stage],
-                    "include_downstream": True,
-                    "only_failed": False,
-                    "reset_dag_runs": True,
-                }
-                self.airflow.call("POST", f"/dags/{DAG}/clearTaskInstances", asked)
-                _await_end([pid], seconds=20)
-            case "marked failed":
-                task = f"{stage}/0" if stage == "rerank" else stage
-                self.airflow.call(
-                    "PATCH", f"/dags/{DAG}/dagRuns/{runs[0]}/taskInstances/{task}", {"new_state": "failed"}
-                )
-                _await_end([pid], seconds=20)
-            case "task and supervisor frozen":
-                for one in (supervisor, pid):
-                    os.kill(one, signal.SIGSTOP)
-                    frozen.append(one)
-            case "cut off":
-                with closing(psycopg2.connect(self.news.dsn("news"))) as connection:
-                    with connection.cursor() as cursor:
-                        cursor.execute(
-                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                            " WHERE datname = 'news' AND application_name = 'news-rerank'"
-                        )
-            case "database crash":
-                self.news.crash()
-                order.let_go()
-                time.sleep(self.rng.uniform(0.0, 1.0))
-                self.news.start()
-            case "duplicate trigger":
-                runs.append(self.airflow.trigger(DAG, partition_key=key))
-            case "topic edit":
-                self._edit_topic()
-
-    def _edit_topic(self) -> None:
-        edited = [topic for topic in TOPICS if topic.slug != "wind"]
-        wind = next(topic for topic in TOPICS if topic.slug == "wind")
-        number = next(self._partitions)
-        changed = type(wind)(
-            slug="wind", query=f"wind energy {number}", candidate_limit=500, top_k=10 + number % 10
-        )
-        with database.Database(self.news.url("news")).transaction() as connection:
-            topics.apply(connection, "news", [*edited, changed])
 
     def _over(self, run: str) -> bool:
         """Whether the dag run has ended well; one that failed is cleared, so that it gets to the other faults."""
@@ -359,6 +252,19 @@ class RealFire:
         except (OSError, HTTPException, RetryableError):
             return False
         return bool(state == "success")
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Keep, for the oracle, that no page could come out meanwhile."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._note("outages.log", began=began, ended=time.monotonic())
+
+    def _note(self, name: str, **values: Any) -> None:
+        with (self.folder / name).open("a") as log:
+            log.write(json.dumps(values) + "\n")
 
     def finish(self, run: str) -> str:
         """Bring a dag run to success, clearing it where it failed; says how it went, "" where it went well."""
@@ -387,9 +293,3 @@ class RealFire:
         (self.folder / "quiet").touch()
         self._others[0].join(20)
         return self.play([], last=True)
-
-
-def _await_end(pids: Sequence[int], *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in pids):
-        time.sleep(0.05)

@@ -34,6 +34,7 @@ COLUMNS = (
     "torn",
     "stale",
     "late",
+    "excused",
     "broken",
     "rescored",
     "allowed",
@@ -43,6 +44,7 @@ HEADINGS = {
     "torn": "torn reads",
     "stale": "stale publications",
     "late": "late pages",
+    "excused": "late, all down",
     "broken": "other violations",
     "rescored": "pairs rescored",
     "allowed": "of at most",
@@ -68,6 +70,7 @@ class Row:
     torn: int = 0
     stale: int = 0
     late: int = 0
+    excused: int = 0
     broken: int = 0
     rescored: int = 0
     allowed: int = 0
@@ -230,7 +233,8 @@ def page(told: Told) -> str:
     lines += [
         "",
         "lost: versions that a claim saw, or final ones, that no run has · doubled: revisions that two runs have ·",
-        "late pages: not out at their deadline, and nobody was told · torn reads: of a mix, of half a page, of an unexplained empty one · stale publications: commits of a try",
+        "late pages: not out at their deadline and a minute more, and nobody was told · late, all down: the database or the store was down",
+        "meanwhile, so that none could come out · torn reads: of a mix, of half a page, of an unexplained empty one · stale publications: commits of a try",
         "that a newer one had overtaken · pairs rescored: of at most a chunk for each try that was killed, frozen or",
         "failed while it scored, and for each that scored beside another one.",
         "",

@@ -6,30 +6,16 @@ from random import Random
 from typing import Any
 
 from faults import kinds, oracle, traffic
+from faults.assault import Assault
+from faults.attempt import MINUTE
 from faults.conductor import Conductor
-from faults.controls import NO_TIME_LIMIT
+from faults.controls import CONTROLS
 from faults.oracle import Verdict
-from faults.world import Fire
+from faults.world import Fire, World
 
 NEW_ARTICLES = 12  # in the source when the run begins; writers add more
-CALM = "nothing"  # no fault at all: what the oracle says of an ordinary day
-KINDS = (
-    "kill",
-    "terminate",
-    "freeze",
-    "freeze in publish",
-    "freeze in a copy",
-    "cut off",
-    "database crash",
-    "disk full",
-    "engine failure",
-    "duplicate attempt",
-    "overlapping run",
-    "topic edit",
-    "pathological article",
-    "frozen helper",
-    "several",
-)
+CALM = kinds.CALM
+KINDS = tuple(kind for kind in kinds.KINDS if kind != CALM)
 
 
 @dataclass
@@ -57,21 +43,23 @@ class Outcome:
 def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Outcome:
     """Play one scenario. The same seed draws the same faults; their timing is the machine's."""
     started = time.monotonic()
+    asked = kinds.KINDS[kind]
     rng = Random(f"{kind}/{seed}")
     faults = kinds.draw(rng, fire, kind)
-    small = any(fault.kind == "disk full" for fault in faults)
-    settings: dict[str, Any] = {"shards": rng.choice((1, 1, 2))}
-    if kind in ("pathological article", "frozen helper"):
-        settings |= kinds.SICK_SETTINGS
-    due = kinds.SICK_DEADLINE_SECONDS if kind == "pathological article" else None
-    # A try that hangs is killed soon: without a limit it would hang for ever.
-    patience: dict[str, Any] = {"tries": 1, "hung_seconds": 4.0} if control == NO_TIME_LIMIT else {}
-    with fire.world(small=small, control=control, deadline_seconds=due, **settings) as world:
+    settings: dict[str, Any] = {"shards": rng.choice((1, 1, 2)), **asked.settings}
+    patience: dict[str, Any] = {}
+    if not asked.may_hang:
+        patience["hung_seconds"] = 2 * fire.deadline_seconds + 4 * MINUTE
+    if control is not None:
+        patience |= CONTROLS[control].patience
+    with fire.world(
+        needs=asked.needs, control=control, deadline_seconds=asked.deadline_seconds, **settings
+    ) as world:
         traffic.add(world.dsn, rng, NEW_ARTICLES)
         world.start_traffic(seed)
         time.sleep(rng.uniform(0.1, 0.4))
         struck = Conductor(world, key="struck", **patience)
-        assault = kinds.Assault(world, faults)
+        assault = Assault(world, faults)
         assault.begin()
         struck.play()
         assault.end()
@@ -83,6 +71,7 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
             played.append(cleared := Conductor(world, key="struck", **patience))
             cleared.play()
         world.quiet()
+        _await_time(world)
         played.append(last := Conductor(world, key="last", **patience))
         last.play()
         time.sleep(0.05)
@@ -92,8 +81,10 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
             store=world.store,
             folder=world.folder,
             may_rescore=kinds.may_rescore(world),
+            redis_url=fire.redis.url if "redis" in asked.needs else None,
         )
         verdict.add("broken", (f"a try ended with {error}" for one in played for error in one.unexpected))
+        verdict.add("broken", iter(assault.unexpected))
         if last.state != "success":
             verdict.add("broken", iter([f"the last run failed: {last.said[-1:]}"]))
         notes = [said for one in played for said in one.said]
@@ -106,3 +97,9 @@ def play(fire: Fire, kind: str, seed: int, *, control: str | None = None) -> Out
         seconds=time.monotonic() - started,
         notes=notes,
     )
+
+
+def _await_time(world: World) -> None:
+    """Wait until no run is of the future: one was opened while the database's clock was ahead."""
+    while world.query("SELECT 1 FROM rerank.run WHERE until >= now()"):
+        time.sleep(0.05)

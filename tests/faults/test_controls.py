@@ -5,28 +5,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis_servers
 
 from faults import oracle, scenario
+from faults.controls import CONTROLS
+from faults.kinds import KINDS
 from faults.world import Fire, World
 
 pytestmark = pytest.mark.timeout(120)
 
 TRIES = 4  # scenarios of a control; it need not do harm in each
+SHORT = (
+    "watermark",
+    "no fence",
+    "in place",
+    "no time limit",
+    "no late page",
+    "no network limit",
+    "uncounted",
+)
 
 
 @pytest.mark.parametrize(
-    ("control", "kind", "harm"),
-    [
-        ("watermark", scenario.CALM, "lost"),
-        ("no fence", "freeze in publish", "stale"),
-        ("in place", scenario.CALM, "torn"),
-        ("no time limit", "pathological article", "lost"),
-        ("deadline after prepare", "pathological article", "late"),
-    ],
+    "control", [pytest.param(name, marks=[] if name in SHORT else pytest.mark.long) for name in CONTROLS]
 )
-def test_a_broken_library_is_caught(fire: Fire, control: str, kind: str, harm: str) -> None:
+def test_a_broken_library_is_caught(fire: Fire, control: str) -> None:
+    broken = CONTROLS[control]
+    kind = broken.kinds[0]
+    if reason := fire.why_not(KINDS[kind].needs):
+        pytest.skip(reason)
     verdicts = (scenario.play(fire, kind, seed, control=control).verdict for seed in range(TRIES))
-    assert any(getattr(verdict, harm) for verdict in verdicts)
+    assert any(getattr(verdict, broken.harm) for verdict in verdicts)
+
+
+def test_every_kind_that_brings_a_control_to_light_exists() -> None:
+    assert {kind for control in CONTROLS.values() for kind in control.kinds} <= set(KINDS)
 
 
 def examined(world: World) -> list[str]:
@@ -83,6 +96,26 @@ SPOILT: dict[str, tuple[str, str]] = {
         "UPDATE rerank.ranking_topic SET scored = scored + 1",
         "candidates are not",
     ),
+    "rows of the source that nobody tells of": (
+        "UPDATE rerank.run SET too_late = too_late - 1",
+        "rows and tells of",
+    ),
+    "a claim that is not counted": (
+        "UPDATE rerank.run SET claimed = claimed - 1, unchanged = unchanged + 1",
+        "has claimed",
+    ),
+    "a text that nobody tells of": (
+        "UPDATE rerank.run_metric SET value = value - 1 WHERE stage = 'prepare' AND name = 'documents'",
+        "has prepared",
+    ),
+    "two buckets": (
+        "INSERT INTO rerank.quarantine (revision_id, stage, reason) SELECT min(revision_id), 'prepare', 'x' FROM rerank.revision",
+        "is a document, and in quarantine",
+    ),
+    "a text that a topic does not tell of": (
+        "UPDATE rerank.run_topic SET not_recalled = not_recalled + 1 WHERE slug = 'solar'",
+        "documents of one window",
+    ),
     "a page that lacks an article": (
         "DELETE FROM rerank.ranking WHERE article_id = 'a3'",
         "the last page shows",
@@ -123,16 +156,57 @@ def test_the_oracle_objects_to_a_table_that_was_tampered_with(fire: Fire, name: 
         assert any(objection in sentence for sentence in examined(world)), examined(world)
 
 
+def note(world: World, name: str, **values: object) -> None:
+    with (world.folder / name).open("a") as log:
+        log.write(json.dumps(values) + "\n")
+
+
 @pytest.mark.parametrize(
-    ("due", "is_late"), [("published_at", False), ("published_at - interval '10 s'", True)]
+    ("page_at", "prepared_at", "outage", "found"),
+    [
+        (109.0, 90.0, None, "nothing"),
+        (111.0, 90.0, None, "late"),
+        (111.0, 150.0, None, "nothing"),  # a busy machine, and not prepared yet
+        (151.0, 150.0, None, "late"),
+        (None, 90.0, None, "late"),
+        (130.0, 90.0, (95.0, 125.0), "excused"),
+        (140.0, 90.0, (95.0, 125.0), "late"),
+        (111.0, 90.0, (120.0, 125.0), "late"),  # the outage came after it
+    ],
 )
 def test_the_oracle_objects_to_a_page_that_came_after_its_deadline(
-    fire: Fire, due: str, is_late: bool
+    fire: Fire, page_at: float | None, prepared_at: float, outage: tuple[float, float] | None, found: str
 ) -> None:
     with fire.world() as world:
-        ((key, moment),) = world.query(f"SELECT key, EXTRACT(EPOCH FROM {due})::float8 FROM rerank.run")
-        (world.folder / "deadlines.log").write_text(json.dumps({"key": key, "due": moment}) + "\n")
-        assert any("had no page at its deadline" in sentence for sentence in examined(world)) == is_late
+        note(world, "deadlines.log", key="first", due=100.0, grace=10.0)
+        note(world, "runs.log", key="first", what="prepared", moment=prepared_at)
+        if page_at is not None:
+            note(world, "runs.log", key="first", what="page", moment=page_at)
+        if outage is not None:
+            note(world, "outages.log", began=outage[0], ended=outage[1])
+        verdict = oracle.examine(world.dsn, store=world.store, folder=world.folder, may_rescore=0)
+        assert bool(verdict.late) == (found == "late")
+        assert bool(verdict.excused) == (found == "excused")
+        assert any("had no page at its deadline" in one for one in verdict.violations) == (found == "late")
+
+
+def test_the_oracle_objects_to_a_file_outside_of_the_store(fire: Fire) -> None:
+    with fire.world() as world:
+        note(world, "strays.log", path="/elsewhere/pairs.parquet")
+        assert any("outside of the store" in sentence for sentence in examined(world))
+
+
+@redis_servers.needs_redis
+def test_the_oracle_objects_to_a_copy_in_redis_that_is_not_the_page(fire: Fire, tmp_path: Path) -> None:
+    server = redis_servers.RedisServer(tmp_path)
+    try:
+        with fire.world() as world:
+            verdict = oracle.examine(
+                world.dsn, store=world.store, folder=world.folder, may_rescore=0, redis_url=server.url
+            )
+    finally:
+        server.stop()
+    assert any("Redis shows publication None" in sentence for sentence in verdict.violations)
 
 
 def overwrite(path: Path) -> None:

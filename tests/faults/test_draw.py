@@ -3,7 +3,8 @@
 from random import Random
 from types import SimpleNamespace
 
-from faults.real import KINDS, STAGES, RealFire
+from faults.real import STAGES, RealFire
+from faults.real_strikes import KINDS
 
 
 def test_each_fault_of_a_dag_run_strikes_another_stage_and_nobody_is_frozen_where_it_scores() -> None:

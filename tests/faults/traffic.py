@@ -24,6 +24,11 @@ POINTED = (
     " FROM rerank.current_topic WHERE pipeline = 'news'"
 )
 LOST = "57P02"  # the server goes down; a connection that is lost already has no code at all
+PASSING = (LOST[:2], "53")  # classes of errors that pass: the server goes down, or its disk is full
+OUT = (
+    "SELECT r.key, r.prepared_at IS NOT NULL AS prepared, r.overdue_at IS NOT NULL AS overdue,"
+    " EXISTS (SELECT FROM rerank.publication p WHERE p.run_id = r.run_id) AS page FROM rerank.run r"
+)
 PAUSE = 0.02  # seconds between two looks
 WORDS = (
     "harbour ledger meadow copper signal garden winter canvas thread market engine valley silver bridge paper"
@@ -176,6 +181,31 @@ def read_files(dsn: str, store: Path, folder: Path) -> None:
         _connected(dsn, ended, look)
 
 
+def watch_runs(dsn: str, folder: Path) -> None:
+    """Note in runs.log when each run was first seen to be prepared, said to be overdue, and to have a page.
+
+    No clock of the library or of the database counts, but that of this machine which no fault can set.
+    """
+    ended = _until(folder / "closed")
+    seen: set[tuple[str, str]] = set()
+    with (folder / "runs.log").open("a") as log:
+
+        def look(connection: Any) -> None:
+            connection.autocommit = True
+            while not ended():
+                with connection.cursor() as cursor:
+                    cursor.execute(OUT)
+                    rows = cursor.fetchall()
+                for key, *reached in rows:
+                    for what, has in zip(("prepared", "overdue", "page"), reached, strict=True):
+                        if has and (key, what) not in seen:
+                            seen.add((key, what))
+                            _say(log, key=key, what=what, moment=time.monotonic())
+                time.sleep(5 * PAUSE)
+
+        _connected(dsn, ended, look)
+
+
 def _look_at_hint(log: Any, hint: Path) -> None:
     try:
         json.loads(hint.read_text())
@@ -217,7 +247,7 @@ def _connected(dsn: str, ended: Callable[[], bool], work: Callable[[Any], None])
                 try:
                     work(connection)
                 except psycopg2.Error as error:
-                    if (error.pgcode or LOST)[:2] != LOST[:2]:
+                    if (error.pgcode or LOST)[:2] not in PASSING:
                         raise
         except psycopg2.OperationalError:
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What a scenario stands on: a Postgres of the fire's own, a database and a store, tries, orders, writers and readers.
+"""What a scenario stands on: a database and a store, tries, orders, writers and readers; and what all scenarios share.
 
 Tries are forked from a process that has the library imported and nothing open, so that one costs some tens
 of milliseconds; they are processes like any other, killed and frozen by their pid.
@@ -8,75 +8,59 @@ import json
 import math
 import multiprocessing
 import os
+import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from nursery import Nursery
 
 from faults import attempt, traffic
-from faults.attempt import Try
-from rerank_core.demo.postgres import EmbeddedPostgres
+from faults.attempt import MINUTE, TIMES, Try
+from faults.clocks import Clocks
+from faults.mounts import RemoteStore, SmallFilesystem, keep_to_itself, why_no_remote_store
+from faults.network import Network
+from faults.postgres import CrashingPostgres
 from rerank_core.records import Topic
 from rerank_core.storage import database, migrations, topics
 
+if TYPE_CHECKING:
+    from redis_servers import RedisServer
+
 AUDIT = Path(__file__).with_name("audit.sql")
 TEMPLATE = "template_fire"
-SMALL_BYTES = 6 << 20  # of the filesystem that gets full
+TABLE_SPACE = "fire_tables"
+SMALL_BYTES = 6 << 20  # of the filesystem of the store that gets full
+TABLES_BYTES = 128 << 20  # of that of the database
+LATE_PAGE = ("recall", "degrade", "publish")  # what a late page takes
 TOPICS = tuple(
     Topic(slug=subject, query=f"{subject} energy", candidate_limit=500, top_k=25)
     for subject in traffic.SUBJECTS
 )
 
 
-class CrashingPostgres(EmbeddedPostgres):
-    """A Postgres that can be cut off like a machine: an immediate stop, then recovery at the start.
-
-    Commits wait for their log here, as on a real server: the embedded one's default would lose some.
-    """
-
-    def start(self) -> None:
-        super().start()
-        self._run("ALTER ROLE postgres SET synchronous_commit = on")
-
-    def crash(self) -> None:
-        """`pg_ctl stop -m immediate`; returns when it is gone."""
-        pid = int((self.folder / "postmaster.pid").read_text().split("\n", 1)[0])
-        os.kill(pid, signal.SIGQUIT)
-        deadline = time.monotonic() + 20
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        self.stop()
-
-    def checkpoint(self) -> None:
-        """Everything so far survives a crash."""
-        self._run("CHECKPOINT")
-
-    def dsn(self, name: str) -> str:
-        """How psycopg2 reaches one of its databases."""
-        return f"dbname={name} user=postgres host={self._socket}"
-
-
 class Fire:
-    """What all scenarios share: the Postgres, a template with a published page, a small filesystem."""
+    """What all scenarios share: the Postgres, a template with a published page, and what faults are made with."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rerank-fire-"))
         self.folder.chmod(0o755)
-        self.postgres = CrashingPostgres(folder=self.folder / "postgres")
+        self.network = Network()
+        self.clocks = Clocks(self.folder)
+        self.small = SmallFilesystem(self.folder / "small", SMALL_BYTES)
+        self.tables = SmallFilesystem(self.folder / "tables", TABLES_BYTES)
         self.nursery = Nursery("faults.pathology")
-        self.small = self.folder / "small"
-        self.why_no_small = ""
+        self.postgres: CrashingPostgres
+        self._redis: RedisServer | None = None
         # Children find this package; the library is imported once, by the process that they are forked from.
         os.environ["PYTHONPATH"] = os.pathsep.join(
             [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -85,15 +69,13 @@ class Fire:
         self.processes.set_forkserver_preload(["faults.warm"])
 
     def __enter__(self) -> "Fire":
+        keep_to_itself()
+        self.network.open()
+        self.postgres = CrashingPostgres(folder=self.folder / "postgres", network=self.network)
         self.postgres.start()
-        self.small.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SMALL_BYTES}", "tmpfs", str(self.small)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.why_no_small = mounted.stderr.strip() if mounted.returncode else ""
+        self.small.open()
+        self.tables.open()
+        self.why_no_remote_store = why_no_remote_store(self.folder)
         first = self.processes.Process(target=int)  # the imports are not to count as time of a stage
         first.start()
         self.nursery.open()
@@ -103,10 +85,47 @@ class Fire:
 
     def __exit__(self, *_: object) -> None:
         self.nursery.close()
+        if self._redis is not None:
+            self._redis.stop()
         self.postgres.stop()
-        if not self.why_no_small:
-            subprocess.run(["umount", "-l", str(self.small)], check=False)
+        self.network.close()
+        self.small.close()
+        self.tables.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def why_not(self, needs: frozenset[str]) -> str:
+        """Why a scenario that needs this cannot be played here; "" if it can."""
+        from redis_servers import BINARY
+
+        reasons = {
+            "network": self.network.why_none,
+            "clocks": self.clocks.why_none,
+            "tables": self.tables.why_none,
+            "remote store": self.why_no_remote_store,
+            "redis": "" if BINARY else "redis-server is not installed here (apt-get install redis-server)",
+        }
+        return "; ".join(reason for name in sorted(needs) if (reason := reasons.get(name, "")))
+
+    @property
+    def redis(self) -> "RedisServer":
+        """A Redis that this machine reaches, and the workers' host by its wire."""
+        if self._redis is None:
+            from redis_servers import RedisServer
+
+            (self.folder / "redis").mkdir()
+            bound = ("--bind", "127.0.0.1", self.network.address("redis"))
+            self._redis = RedisServer(self.folder / "redis", *bound, password=secrets.token_hex(8))
+        return self._redis
+
+    @property
+    def deadline_seconds(self) -> float:
+        """When a page is due: after twice the time that an ordinary run takes on this machine."""
+        return 1 + 2 * sum(self.seconds.values())
+
+    @property
+    def grace_seconds(self) -> float:
+        """How late a late page may be: a minute of this tier, and what this machine takes for making one."""
+        return MINUTE + 2 * sum(self.seconds[stage] for stage in LATE_PAGE)
 
     def _make_template(self) -> None:
         """A database whose first run is published, with the oracle's triggers, and its store."""
@@ -128,9 +147,8 @@ class Fire:
                     (f"a{number}", f"{subject} a{number}", traffic.text_of(rng, subject)),
                 )
             source.commit()
-        world = World(
-            self, folder=self.folder / "template", name="draft_fire", store=self.folder / "template" / "store"
-        )
+        folder = self.folder / "template"
+        world = World(self, folder, "draft_fire", folder / "store", deadline_seconds=600, grace_seconds=0)
         first = Conductor(world, key="first")
         first.play()
         assert not first.said, first.said
@@ -142,34 +160,47 @@ class Fire:
     def world(
         self,
         *,
-        small: bool = False,
+        needs: frozenset[str] = frozenset(),
         control: str | None = None,
         deadline_seconds: float | None = None,
+        grace_seconds: float | None = None,
         **settings: Any,
     ) -> Iterator["World"]:
         """A world of its own for one scenario; gone afterwards."""
         folder = Path(tempfile.mkdtemp(prefix="scenario-", dir=self.folder))
         name = folder.name.replace("-", "_")
-        self.postgres.create(name, template=TEMPLATE)
+        in_space = "tables" in needs
+        if in_space:
+            self.postgres.make_space(TABLE_SPACE, self.tables.folder)
+        self.postgres.copy(name, template=TEMPLATE, space=TABLE_SPACE if in_space else "pg_default")
         # A sequence that was copied logs its next values only after a checkpoint; a crash would take them back.
         self.postgres.checkpoint()
-        store = (self.small if small and not self.why_no_small else folder) / "store"
+        small = "small store" in needs and not self.small.why_none
+        store = (self.small.folder if small else folder) / "store"
         shutil.copytree(self.folder / "template" / "store", store)
         shutil.copy(self.folder / "template" / "engine.log", folder)
+        if "redis" in needs:
+            self.redis.client().flushall()
         world = World(
             self,
-            folder=folder,
-            name=name,
-            store=store,
+            folder,
+            name,
+            store,
+            needs=needs,
             control=control,
-            deadline_seconds=deadline_seconds,
+            deadline_seconds=self.deadline_seconds if deadline_seconds is None else deadline_seconds,
+            grace_seconds=self.grace_seconds if grace_seconds is None else grace_seconds,
             settings=settings,
         )
         try:
-            yield world
+            with self.postgres.with_clock(self.clocks) if "clocks" in needs else nullcontext():
+                yield world
         finally:
             world.end()
             self.postgres.drop(name)
+            if in_space:
+                self.postgres.drop_space(TABLE_SPACE)
+                shutil.rmtree(self.tables.folder / "space", ignore_errors=True)
             shutil.rmtree(store, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -183,6 +214,7 @@ class Running:
     began: float = 0.0  # by time.monotonic()
     ended: float = math.inf  # the same; of one that was frozen, when that was
     lost: bool = False  # frozen: the scheduler has given it up
+    stalled: bool = False  # it stood still, and nobody noticed
 
     @property
     def pid(self) -> int:
@@ -197,8 +229,10 @@ class World:
     folder: Path
     name: str
     store: Path
+    deadline_seconds: float  # of the page of a run
+    grace_seconds: float  # that a late page may take
+    needs: frozenset[str] = frozenset()
     control: str | None = None
-    deadline_seconds: float | None = None  # of the page of a run; None: no deadline
     settings: dict[str, Any] = field(default_factory=dict)
     tries: list[Running] = field(default_factory=list)
     others: list[Any] = field(default_factory=list)
@@ -208,6 +242,9 @@ class World:
         for part in ("orders", "tries"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self.store.mkdir(parents=True, exist_ok=True)
+        self.remote_store = (
+            RemoteStore(self.store, self.folder / "mount") if "remote store" in self.needs else None
+        )
 
     @property
     def dsn(self) -> str:
@@ -219,9 +256,15 @@ class World:
 
     def begin(self, stage: str, *, key: str, shard: int | None = None) -> Running:
         """Start a try of a stage."""
+        # What is late is published by another host than the one that a wire leads to.
+        apart = "network" in self.needs and stage != attempt.OVERDUE and self.fire.network.whole
+        store = self.store if self.remote_store is None else self.remote_store.mount
         settings = {
-            "database_url": self.fire.postgres.url(self.name),
-            "store_url": self.store.as_uri(),
+            "database_url": (self.fire.postgres.remote_url if apart else self.fire.postgres.url)(self.name),
+            "store_url": store.as_uri(),
+            "redis_url": self._redis_url(apart) if "redis" in self.needs else None,
+            "redis_timeout_seconds": 8 / TIMES,
+            "light_seconds": 120 / TIMES,
             "flush_seconds": 0.05,
             **self.settings,
         }
@@ -235,6 +278,8 @@ class World:
                 self.folder,
                 self.control,
                 self.fire.nursery.address,
+                self.fire.network.namespace if apart else None,
+                self.fire.clocks.file("workers") if "clocks" in self.needs else None,
             )
             process = self.fire.processes.Process(target=attempt.perform, args=(asked,))
             running = Running(asked, process, began=time.monotonic())
@@ -242,12 +287,34 @@ class World:
         process.start()
         return running
 
+    def _redis_url(self, apart: bool) -> str:
+        url = self.fire.redis.url
+        return url.replace("127.0.0.1", self.fire.network.address("redis")) if apart else url
+
     def note_deadline(self, key: str) -> None:
         """A run begins: keep, for the oracle, when its page is due."""
-        if self.deadline_seconds is not None:
-            due = {"key": key, "due": time.time() + self.deadline_seconds}
-            with (self.folder / "deadlines.log").open("a") as log:
-                log.write(json.dumps(due) + "\n")
+        self._note(
+            "deadlines.log", key=key, due=time.monotonic() + self.deadline_seconds, grace=self.grace_seconds
+        )
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Keep, for the oracle, that no page could come out meanwhile: the database or the store was down."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._note("outages.log", began=began, ended=time.monotonic())
+
+    def _note(self, name: str, **values: Any) -> None:
+        with (self.folder / name).open("a") as log:
+            log.write(json.dumps(values) + "\n")
+
+    def is_out(self, key: str) -> bool:
+        """Whether the run has a page, as somebody who looks has seen."""
+        log = self.folder / "runs.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return any((told["key"], told["what"]) == (key, "page") for told in map(json.loads, lines))
 
     def start_traffic(self, seed: int, *, writers: int = 2) -> None:
         """Start writers and readers."""
@@ -255,6 +322,7 @@ class World:
         bodies += [
             (traffic.read_views, (self.dsn, self.folder)),
             (traffic.read_files, (self.dsn, self.store, self.folder)),
+            (traffic.watch_runs, (self.dsn, self.folder)),
         ]
         for body, arguments in bodies:
             process = self.fire.processes.Process(target=body, args=arguments)
@@ -264,7 +332,7 @@ class World:
     def quiet(self) -> None:
         """End the writers."""
         (self.folder / "quiet").touch()
-        for process in self.others[:-2]:
+        for process in self.others[:-3]:
             process.join(10)
 
     def close(self) -> None:
@@ -281,6 +349,8 @@ class World:
             if process.is_alive():
                 os.kill(process.pid, signal.SIGKILL)
                 process.join(10)
+        if self.remote_store is not None:
+            self.remote_store.close()
 
     def query(self, statement: str, *values: Any) -> list[Any]:
         """Rows of a statement, on a connection of its own."""

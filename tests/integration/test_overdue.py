@@ -1,13 +1,14 @@
 """A page that is late is published as it is, by another process; the run's own tries are left alone, and heal it."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
 from factories import Newsroom, statement_replaced
 
 from rerank_core import pipeline
-from rerank_core.errors import FencedError, InputError, OverdueError
+from rerank_core.errors import DatabaseUnavailable, FencedError, InputError, OverdueError
 from rerank_core.records import Run
 from rerank_core.storage import runs
 
@@ -131,13 +132,70 @@ class TestBesideTheRunsOwnTries:
         assert len(set(looked)) == 1  # waiting takes no fence
         assert room.value("SELECT count(*) FROM rerank.publication") == 1
 
-    def test_a_try_that_was_killed_is_waited_for_no_longer_than_any_try_takes(
-        self, room: Newsroom, waiting: Run
+    @pytest.mark.parametrize("age", [0, 3_600])
+    def test_a_try_that_was_killed_is_waited_for_and_then_overtaken(
+        self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch, age: int
     ) -> None:
-        room.sql(BUSY, run=waiting.run_id, age=pipeline.PATIENCE_SECONDS + room.settings.light_seconds + 1)
+        monkeypatch.setattr(pipeline, "PATIENCE_SECONDS", 0.2)
+        room.sql(BUSY, run=waiting.run_id, age=age)
+        began = time.monotonic()
         late = publish(room, waiting)
         assert late is not None
         assert late["version"] == 1
+        assert time.monotonic() - began >= 0.2
+
+    def test_control_a_try_that_is_dead_would_be_waited_for_without_end(
+        self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked = []
+
+        def look(_seconds: float) -> None:
+            looked.append(1)
+            if len(looked) == 50:
+                raise TimeoutError
+
+        monkeypatch.setattr(pipeline, "sleep", look)
+        room.sql(BUSY, run=waiting.run_id, age=3_600)
+        with pytest.raises(TimeoutError):
+            publish(room, waiting)
+
+    @pytest.mark.parametrize("stage", ["prepare", "recall"])
+    def test_a_try_that_stands_still_with_the_runs_lock_loses_its_session(
+        self, room: Newsroom, monkeypatch: pytest.MonkeyPatch, stage: str
+    ) -> None:
+        monkeypatch.setattr(pipeline, "PATIENCE_SECONDS", 0.2)
+        room.follow("solar")
+        room.add("solar 1")
+        run = room.until("recall", "k")
+        if stage == "prepare":  # of which something is prepared
+            room.sql("UPDATE rerank.run SET prepared_at = NULL")
+        with pytest.raises(DatabaseUnavailable), room.database.transaction() as frozen:
+            runs.hold_fence(frozen, run.run_id, run.fence)
+            late = publish(room, run)
+            assert late is not None
+            runs.hold_fence(frozen, run.run_id, run.fence)
+        assert (late["version"], late["rows"]) == (1, 1)
+
+    def test_a_try_that_works_with_the_runs_lock_is_waited_for(
+        self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pipeline, "PATIENCE_SECONDS", 1.0)
+        over = threading.Event()
+
+        def work() -> None:
+            with room.database.transaction() as connection:
+                runs.hold_fence(connection, waiting.run_id, waiting.fence)
+                while not over.wait(0.02):  # a session that gives signs
+                    runs.hold_fence(connection, waiting.run_id, waiting.fence)
+
+        thread = threading.Thread(target=work)
+        timer = threading.Timer(1.5, over.set)
+        thread.start()
+        timer.start()
+        late = publish(room, waiting)
+        thread.join()
+        assert late is not None
+        assert over.is_set()
 
     def test_a_try_of_the_runs_own_that_begins_meanwhile_overtakes_it(
         self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch
@@ -163,7 +221,7 @@ class TestBesideTheRunsOwnTries:
         statement_replaced(
             monkeypatch,
             "pipeline.take_overdue_fence",
-            "UPDATE rerank.run SET fence = fence + 1, busy_since = now() WHERE run_id = :run_id AND :patience_seconds > 0"
+            "UPDATE rerank.run SET fence = fence + 1, busy_since = now() WHERE run_id = :run_id AND :overtake IS NOT NULL"
             " RETURNING false AS published, true AS prepared, fence",
         )
         for shard in room.stage("recall", waiting)["shards"]:

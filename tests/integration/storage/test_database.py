@@ -43,6 +43,17 @@ def test_a_server_that_is_away_is_unavailable_and_its_password_not_shown() -> No
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_server_that_acknowledges_nothing_is_given_up_after_a_minute(room: Newsroom) -> None:
+    """`make faults` has the network itself; TCP alone would wait for a quarter of an hour."""
+    with room.database.transaction(read_only=True) as connection:
+        driver: Any = connection.connection.driver_connection
+        told = driver.info.dsn_parameters
+    assert told["tcp_user_timeout"] == "60000"
+    assert (
+        int(told["keepalives_idle"]) + int(told["keepalives_interval"]) * int(told["keepalives_count"]) == 60
+    )
+
+
 def end_session(room: Newsroom, pid: int) -> None:
     room.sql("SELECT pg_terminate_backend(:pid)", pid=pid)
 
