@@ -99,6 +99,8 @@ class Conductor:
             if status > 0:
                 error = _error(running.asked.result)
                 self.said.append(f"{stage}: {error}")
+                if error.startswith(controls.Misfit.__name__):
+                    raise controls.Misfit(error)
                 if status == attempt.BUG:
                     self.unexpected.append(f"{stage}: {error}")
                 if status == attempt.PERMANENT:
