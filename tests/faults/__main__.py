@@ -78,7 +78,8 @@ class Long:
 
         with self.results.change() as told:
             number = told.count("begun", "fast", control)
-            kind, seed = kinds[number % len(kinds)], self.seed + number
+            kind = kinds[number % len(kinds)]
+            seed = number + (CONTROLS[control].first_seed if control else self.seed)
             told.row("fast", control, kind).begun += 1
         outcome = scenario.play(fire, kind, seed, control=control or None)
         with self.results.change(faults=0 if control else int(outcome.delivered)) as told:

@@ -29,12 +29,19 @@ class Conductor:
     """One dag run."""
 
     def __init__(
-        self, world: World, *, key: str, tries: int = TRIES, hung_seconds: float | None = None
+        self,
+        world: World,
+        *,
+        key: str,
+        tries: int = TRIES,
+        hung_seconds: float | None = None,
+        late_seconds: float = LATE_SECONDS,
     ) -> None:
         self.world = world
         self.key = key
         self.tries = tries
         self.hung_seconds = HUNG_SECONDS + world.deadline_seconds if hung_seconds is None else hung_seconds
+        self.late_seconds = late_seconds
         self.said: list[str] = []  # errors, in order
         self.unexpected: list[str] = []  # errors that are of no class of the library
         self.points: dict[str, list[str]] = {}  # that the last good try of a stage passed
@@ -61,7 +68,7 @@ class Conductor:
     def _publish_late(self) -> None:
         """What the overdue DAG does: nothing before the deadline; then the late page, as soon as there is something to publish."""
         wait: float | None = self.world.deadline_seconds
-        give_up = time.monotonic() + self.world.deadline_seconds + LATE_SECONDS
+        give_up = time.monotonic() + self.world.deadline_seconds + self.late_seconds
         while wait is not None and not self._over.wait(wait) and time.monotonic() < give_up:
             if self.world.is_out(self.key):
                 return

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faults.attempt import MINUTE
+
 # The conductor does these two.
 DEADLINE_AFTER_PREPARE = "deadline after prepare"
 NO_LATE_PAGE = "no late page"
@@ -41,6 +43,7 @@ class Control:
     harm: str  # what the oracle must find: a name of Verdict
     kinds: tuple[str, ...]  # of scenarios that bring it to light
     patience: Mapping[str, Any] = field(default_factory=dict)  # of the conductor, with tries that hang
+    first_seed: int = 0  # whose scenario is sure to bring it to light
 
 
 def install(name: str) -> None:
@@ -238,8 +241,9 @@ _BREAKERS: dict[str, Callable[[], None]] = {
     "own clock": _own_clock,
     "upgrade from nothing": _upgrade_from_nothing,
 }
-# A try that hangs is killed soon: without a limit it would hang for ever.
-_SOON = {"tries": 1, "hung_seconds": 4.0}
+# A run that fails is given up soon; so is a try that hangs: without a limit it would hang for ever.
+_ONCE = {"tries": 1, "late_seconds": 3.0}
+_SOON = {**_ONCE, "hung_seconds": 4.0}
 CONTROLS: dict[str, Control] = {
     "watermark": Control(
         "claims what was ingested after the latest claimed article, as most such jobs do",
@@ -256,7 +260,7 @@ CONTROLS: dict[str, Control] = {
         "nobody watches how long a helper works on an article", "lost", ("pathological article",), _SOON
     ),
     "uncounted": Control(
-        "an article that cannot be prepared is in no bucket", "lost", ("pathological article",), {"tries": 1}
+        "an article that cannot be prepared is in no bucket", "lost", ("pathological article",), _ONCE
     ),
     DEADLINE_AFTER_PREPARE: Control(
         "the time of the page begins when its articles are prepared", "late", ("pathological article",)
@@ -269,7 +273,11 @@ CONTROLS: dict[str, Control] = {
     ),
     "claim unchecked": Control("a claim that failed counts", "doubled", ("database's disk full",)),
     "no network limit": Control(
-        "a try waits for the database as long as TCP does", "broken", ("partition from the database",)
+        "a try waits for the database as long as TCP does",
+        "broken",
+        ("partition from the database",),
+        {"hung_seconds": 4 * MINUTE},
+        first_seed=6,  # it cuts a COPY off for good
     ),
     "no Redis limit": Control(
         "a try waits for Redis as long as TCP does", "broken", ("partition from Redis",)

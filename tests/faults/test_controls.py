@@ -34,7 +34,10 @@ def test_a_broken_library_is_caught(fire: Fire, control: str) -> None:
     kind = broken.kinds[0]
     if reason := fire.why_not(KINDS[kind].needs):
         pytest.skip(reason)
-    verdicts = (scenario.play(fire, kind, seed, control=control).verdict for seed in range(TRIES))
+    first = broken.first_seed
+    verdicts = (
+        scenario.play(fire, kind, seed, control=control).verdict for seed in range(first, first + TRIES)
+    )
     assert any(getattr(verdict, broken.harm) for verdict in verdicts)
 
 
