@@ -19,36 +19,34 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write(root: str, path: str, content: pa.Buffer) -> None:
-    """Write a file below the root, whole or not at all; it is there after a power cut, too.
+    """Write a file below the root, whole or not at all; it is there after a power cut, too. The folders above it are made.
 
     Raises SettingsError if a link is in the way.
     """
-    above = Path(root)
-    for part in path.split("/")[:-1]:
-        above /= part
-        if above.is_symlink():
-            raise _link(root, str(above))
-    replace(Path(root) / path, content)
-
-
-def replace(target: Path, content: pa.Buffer) -> None:
-    """Write a file and the folders above it; a file of that name is replaced in one step."""
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    *folders, name = path.split("/")
+    _make_folder(Path(root))
     try:
-        try:
-            _make_folder(target.parent)
-            stream = draft.open("xb")
-        except FileNotFoundError:  # a clean-up has just removed the folder, which was empty
-            _make_folder(target.parent)
-            stream = draft.open("xb")
-        with stream:
+        with _opened(root, folders, make=True) as handles:
+            replace(handles[-1], name, content)
+    except FileNotFoundError:  # a clean-up has just removed a folder, which was empty
+        with _opened(root, folders, make=True) as handles:
+            replace(handles[-1], name, content)
+
+
+def replace(folder: int, name: str, content: pa.Buffer) -> None:
+    """Write a file into the folder of a handle; a file of that name is replaced in one step."""
+    draft = f".{name}.{secrets.token_hex(4)}.tmp"
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(target)
+            os.fsync(handle)
+        os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        draft.unlink(missing_ok=True)
-    flush_names(target.parent)
+        with suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+    os.fsync(folder)
 
 
 def _make_folder(folder: Path) -> None:
@@ -108,15 +106,17 @@ def remove(root: str, path: str) -> None:
 
 
 @contextmanager
-def _opened(root: str, parts: Sequence[str]) -> Iterator[list[int]]:
+def _opened(root: str, parts: Sequence[str], *, make: bool = False) -> Iterator[list[int]]:
     """Handles of the root and of each folder on the way down, which stay right whatever becomes of their names.
 
-    Raises FileNotFoundError if one is not there, SettingsError if one below the root is a link.
+    Raises FileNotFoundError if one is not there and not to be made, SettingsError if one below the root is a link.
     """
     handles: list[int] = []
     try:
         handles.append(os.open(root or "/", _FOLDER))
         for place, part in enumerate(parts, start=1):
+            if make:
+                _make_within(handles[-1], part)
             try:
                 handles.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=handles[-1]))
             except NotADirectoryError:  # so Linux says of a link, too
@@ -125,6 +125,13 @@ def _opened(root: str, parts: Sequence[str]) -> Iterator[list[int]]:
     finally:
         for handle in handles:
             os.close(handle)
+
+
+def _make_within(folder: int, name: str) -> None:
+    """Make a folder in the folder of a handle, unless it is there."""
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+        os.fsync(folder)
 
 
 def _link(root: str, path: str) -> SettingsError:

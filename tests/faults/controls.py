@@ -1,5 +1,6 @@
 """Ways to do it wrong, put into a try's process: the oracle has to find each of them. CONTROLS is the table."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -111,7 +112,14 @@ def _endless_patience() -> None:
 def _path_unchecked() -> None:
     from rerank_core.storage import local_files
 
-    local_files.write = lambda root, path, content: local_files.replace(Path(root) / path, content)
+    def through_links(root: str, path: str, content: Any) -> None:
+        target = Path(root) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(target.parent, os.O_RDONLY)
+        local_files.replace(folder, target.name, content)
+        os.close(folder)
+
+    local_files.write = through_links
 
 
 def _write_unchecked() -> None:

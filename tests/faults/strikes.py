@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -206,12 +207,13 @@ def edit_topics(assault: "Assault", fault: Fault, victim: Running, let_go: LetGo
 
 
 def link_out(assault: "Assault", fault: Fault, victim: Running, let_go: LetGo) -> bool:
-    """A folder of the store becomes a link to a folder outside, with the same files; what is written there later is a stray."""
+    """A link to a folder outside, with the same files, takes the place of a folder of the store; what is written there is a stray."""
     world = assault.world
     stage, _, number = fault.point.split("/")
     inside = world.store / "news" / dict(enumerate(FOLDERS[stage], start=1)).get(int(number), FILES_OF_TOPICS)
-    outside = world.folder / "outside"
-    inside.rename(outside)
+    outside, aside = world.folder / "outside", world.folder / "aside"
+    shutil.copytree(inside, outside)
+    inside.rename(aside)
     before = set(outside.rglob("*"))
     inside.symlink_to(outside)
     with world.outage():
@@ -219,7 +221,7 @@ def link_out(assault: "Assault", fault: Fault, victim: Running, let_go: LetGo) -
         victim.process.join(10)
         inside.unlink()
         strays = sorted(str(path) for path in set(outside.rglob("*")) - before)
-        outside.rename(inside)
+        aside.rename(inside)
     (world.folder / "strays.log").write_text("".join(f'{{"path": "{path}"}}\n' for path in strays))
     return True
 

@@ -7,7 +7,7 @@ import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pytest
@@ -72,11 +72,16 @@ def test_a_write_that_is_cut_off_leaves_no_file_under_the_name(
     assert files(tmp_path) == []
 
 
+def opened(folder: int, name: str) -> IO[bytes]:
+    """A file in the folder of a handle, to be written in its place."""
+    return os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, dir_fd=folder), "wb")
+
+
 def test_control_a_write_straight_to_the_name_leaves_a_file_when_it_is_cut_off(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def straight(target: Path, content: pa.Buffer) -> None:
-        with target.open("wb") as stream:
+    def straight(folder: int, name: str, content: pa.Buffer) -> None:
+        with opened(folder, name) as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -265,17 +270,17 @@ def test_a_folder_is_removed_with_its_files_and_leaves_its_neighbours(store: Sto
 def test_a_folder_that_a_clean_up_removes_just_before_the_write_is_made_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, made = Path.mkdir, []
+    replace, removed = local_files.replace, []
 
-    def made_and_removed(self: Path, **options: Any) -> None:
-        make(self, **options)
-        if self.name == "pages" and not made:
-            made.append(self)
-            self.rmdir()
+    def removed_first(folder: int, name: str, content: pa.Buffer) -> None:
+        if not removed:
+            removed.append(name)
+            (tmp_path / "pages").rmdir()
+        replace(folder, name, content)
 
-    monkeypatch.setattr(Path, "mkdir", made_and_removed)
+    monkeypatch.setattr(local_files, "replace", removed_first)
     store.write_json("pages/a.json", b"{}")
-    assert made == [tmp_path / "pages"]
+    assert removed == ["a.json"]
     assert files(tmp_path) == ["pages/a.json"]
 
 
@@ -341,8 +346,8 @@ def test_readers_of_a_file_that_is_replaced_see_one_version_or_the_next(
 def test_control_readers_of_a_file_that_is_written_in_place_see_half_of_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_place(target: Path, content: pa.Buffer) -> None:
-        with target.open("wb") as stream:
+    def in_place(folder: int, name: str, content: pa.Buffer) -> None:
+        with opened(folder, name) as stream:
             for start in range(0, content.size, 4096):
                 stream.write(content.slice(start, min(4096, content.size - start)))
                 stream.flush()
@@ -468,10 +473,20 @@ class TestLinks:
             method(linked)
         assert files(tmp_path / "outside") == ["7-ab/solar.json"]
 
+    @pytest.mark.parametrize(
+        ("method", "left"),
+        [
+            (lambda store: store.remove("news/pages/7-ab/solar.json"), []),
+            (
+                lambda store: store.write_json("news/pages/7-ab/wind.json", b"{}"),
+                ["solar.json", "wind.json"],
+            ),
+        ],
+    )
     def test_a_link_that_comes_in_between_is_not_followed_either(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, method: Any, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whoever can write into the store swaps a folder for a link after the clean-up has looked at it."""
+        """Whoever can write into the store swaps a folder for a link after it was looked at."""
         store = Store((tmp_path / "store").as_uri())
         for folder in ("store/news/pages/7-ab", "outside"):
             (tmp_path / folder).mkdir(parents=True)
@@ -486,9 +501,9 @@ class TestLinks:
             return handle
 
         monkeypatch.setattr(os, "open", swapping)
-        assert store.remove("news/pages/7-ab/solar.json")
+        method(store)
         assert files(tmp_path / "outside") == ["solar.json"]
-        assert files(tmp_path / "away") == []
+        assert files(tmp_path / "away") == left
 
     def test_a_file_that_is_replaced_is_not_written_through_a_link(
         self, linked: Store, tmp_path: Path
