@@ -288,8 +288,17 @@ CONTROLS: dict[str, Control] = {
         first_seed=6,  # it cuts a COPY off for good
     ),
     "no Redis limit": Control(
-        "a try waits for Redis as long as TCP does", "broken", ("partition from Redis",)
+        "a try waits for Redis as long as TCP does",
+        "broken",
+        ("partition from Redis",),
+        {"hung_seconds": 4 * MINUTE},
+        first_seed=1,
     ),
-    "own clock": Control("a run ends at the time that its worker's clock shows", "broken", ("clock jump",)),
+    "own clock": Control(
+        "a run ends at the time that its worker's clock shows",
+        "broken",
+        ("clock jump",),
+        first_seed=69,  # the worker's clock jumps ahead when the run begins
+    ),
     "upgrade from nothing": Control("an upgrade forgets which steps it has done", "broken", ("upgrade",)),
 }

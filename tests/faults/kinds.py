@@ -19,6 +19,7 @@ BEAR_EACH_OTHER = ("kill", "terminate", "cut off", "topic edit", "database crash
 SICK = {"prepare_seconds": 0.4}
 SICK_DEADLINE_SECONDS = 1.0
 HOURS = 3600.0
+AHEAD_SECONDS = 2.0  # of the database's clock when a run begins
 
 Draw = Callable[[Random, Fire, str], list[Fault]]
 
@@ -93,8 +94,8 @@ def _database_disk(rng: Random, fire: Fire, kind: str) -> list[Fault]:
 def _partition(rng: Random, fire: Fire, kind: str) -> list[Fault]:
     """Before a connection is made, before a commit, in the middle of a COPY; of Redis: before it is asked."""
     if kind == "partition from Redis":
-        points = [point for point in fire.points["publish"] if point.split("/")[1] == "committed"]
-        return [Fault("partition", point=rng.choice(points), what="redis", seconds=MINUTE)]
+        point, seconds = f"publish/redis/{rng.randint(1, 2)}", rng.choice((1, 5)) * MINUTE
+        return [Fault("partition", point=point, what="redis", seconds=seconds)]
     point = _point(rng, fire, ANYWHERE, ("begin", "commit", "copy", "committed"))
     return [Fault("partition", point=point, what="database", seconds=MINUTE, for_good=rng.random() < 0.5)]
 
@@ -104,7 +105,7 @@ def _jump(rng: Random, fire: Fire, kind: str) -> list[Fault]:
     stage = rng.choice(STAGES)
     point = "extract/begin/1" if stage == "extract" else _point(rng, fire, (stage,), ("begin", "commit"))
     # A run that is opened while the database's clock is ahead is the page until that time has come.
-    ahead = 2.0 if host == "database" and stage == "extract" else 2 * HOURS
+    ahead = AHEAD_SECONDS if host == "database" and stage == "extract" else 2 * HOURS
     return [Fault(kind, point=point, what=host, seconds=rng.choice((ahead, -2 * HOURS)))]
 
 

@@ -117,6 +117,7 @@ def install_in_tasks(folder: Path) -> None:
 
 def install(points: Points, *, engine_log: Path | None = None) -> None:
     """Put the points into this process, for good; `engine_log` gets a line for each chunk that comes out of an engine."""
+    from rerank_core.frontends import redis_server
     from rerank_core.models import scorers
     from rerank_core.prepare import watch
     from rerank_core.storage import copy
@@ -125,6 +126,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
 
     transaction, write, replace, load = Database.transaction, Store.write, os.replace, scorers.load
     put, read, ask = Store._put, copy._Parts.read, watch.Watched.ask
+    ask_redis = redis_server.Server.ask
 
     @contextmanager
     def pointed_transaction(self: Database, *, read_only: bool = False) -> Iterator[Any]:
@@ -154,6 +156,10 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
         points.reach("copy")  # the server waits for rows, in the middle of a statement
         return read(self, size)
 
+    def pointed_redis(self: Any, *args: Any, **options: Any) -> Any:
+        points.reach("redis")
+        return ask_redis(self, *args, **options)
+
     def pointed_ask(self: Any, *args: Any, **options: Any) -> bytes:
         points.reach("ask", helper=self._process.pid)  # the first question of a helper is what it begins with
         return ask(self, *args, **options)
@@ -179,6 +185,7 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
     Store._put = pointed_put  # type: ignore[method-assign]
     copy._Parts.read = pointed_read  # type: ignore[method-assign]
     watch.Watched.ask = pointed_ask  # type: ignore[method-assign]
+    redis_server.Server.ask = pointed_redis  # type: ignore[method-assign]
     os.replace = pointed_replace  # type: ignore[assignment]
     scorers.load = pointed_load
 

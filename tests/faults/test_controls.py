@@ -20,9 +20,7 @@ SHORT = (
     "no fence",
     "in place",
     "no time limit",
-    "no late page",
     "no network limit",
-    "uncounted",
 )
 
 

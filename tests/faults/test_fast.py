@@ -18,6 +18,7 @@ LONG = (
     "database's disk full",
     "link in the store",
     "partition from Redis",
+    "stalled task",
 )
 SEEDS: dict[str, int] = {}  # of another draw than the seventh
 DRAWN = [

@@ -14,6 +14,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_a_killed_engine_and_a_zombie_of_publish_break_no_promise() -> None:
     with RealFire(seed=7) as fire:
         struck = fire.play(
