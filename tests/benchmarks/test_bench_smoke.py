@@ -123,6 +123,7 @@ def test_sizes_come_from_the_command_line() -> None:
         bench_scoring.arguments(["no-such-part"])
 
 
+@pytest.mark.long
 def test_all_contenders_read_the_same_tokens_after_the_cut() -> None:
     prompter = Prompter(DEMO_CHECKPOINT / "tokenizer.json", max_document_tokens=20)
     texts = [document.text for document in workloads._documents(at_least=5, long=0)[:5]]
@@ -177,6 +178,7 @@ def test_a_page_is_published_and_copied_with_all_its_rows(postgres: EmbeddedPost
     assert found["copied_rows"] == [60]
 
 
+@pytest.mark.long
 def test_runs_over_both_histories_have_the_same_new_work(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
     found = scaled("history", postgres, tmp_path)
     assert found["revisions"] == [310, 610]
@@ -192,6 +194,7 @@ def test_readers_are_timed_idle_and_while_pages_are_published(
     assert min(found["queries"]) > 0
 
 
+@pytest.mark.long
 def test_a_rerun_is_timed_task_by_task_and_asks_for_no_engine(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

@@ -90,7 +90,12 @@ def test_a_page_that_is_out_leaves_nothing_to_do(stages, overdue_dag, run_dag):
     assert outcome.state == "success"
 
 
-def test_while_nothing_is_prepared_it_looks_again_and_takes_no_slot(stages, overdue_dag, run_dag):
+def test_while_nothing_is_prepared_it_looks_again_and_takes_no_slot(
+    stages, overdue_dag, run_dag, monkeypatch
+):
+    from rerank_airflow.operators import overdue
+
+    monkeypatch.setattr(overdue, "LOOK", timedelta(seconds=2))
     stages.overdue_looks = 2
     outcome = run_dag(overdue_dag, run_id=7)
     assert outcome.tasks["publish"] == ["success"]

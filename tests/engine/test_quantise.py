@@ -34,6 +34,7 @@ def test_int8_logits_are_near_those_of_the_source_and_keep_their_order(engines: 
     assert np.corrcoef(narrow, wide)[0, 1] > 0.99
 
 
+@pytest.mark.long
 def test_int8_runs_in_every_precision_that_the_rest_may_have(engines: Engines, int8: Path) -> None:
     logits = {
         precision: np.array([score.logit for score in engines.scores(int8, precision=precision)])
