@@ -2,7 +2,7 @@
 
 | task | what it does | what it leaves |
 |---|---|---|
-| **publish** | publishes the run with what is prepared and scored; pairs without a score follow in BM25 order; skipped if the run is published; while nothing of it is prepared, the page before says that it is overdue, and this task looks again each minute | the page, asset `rankings` |
+| **publish** | publishes the run with what is prepared and scored; pairs without a score follow in the light order; skipped if the run is published; while nothing of it is prepared, the page before says that it is overdue, and this task looks again each minute | the page, asset `rankings` |
 | **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records the age of the page and what was scored so far | metrics |
 | **verdict** | does nothing; its state makes the dag run red if the gate made `publish` red | |

@@ -9,7 +9,7 @@
 | **embed** | makes the vectors that dense recall compares, in pool `gpu` if the embedder needs a device; does nothing for other strategies | vectors |
 | **recall** | picks each topic's best candidates, and cuts the pairs into shards | pairs |
 | **rerank** | scores the pairs that the ledger lacks, one task a shard, in pool `gpu` | scores |
-| **degrade** | orders the unscored pairs by BM25; skipped if every pair has a score | light order |
+| **degrade** | orders the unscored pairs without the model; skipped if every pair has a score | light order |
 | **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, if the gate finds the scores wrong | the page, asset `rankings` |
 | **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records latency, errors and score drift | metrics |

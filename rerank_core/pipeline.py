@@ -2,7 +2,7 @@
 
     extract → prepare → embed → recall → rerank (one task a shard) → degrade → publish → observe
 
-A stage never calls another stage. Each reads what the stage before left in Postgres and the store, so any of
+A stage never starts another stage. Each reads what the stage before left in Postgres and the store, so any of
 them can be run again by itself. `run_stage` gives a try its fence, times it and keeps its counts.
 
 A page that is late is published by another process than the one that should score: `publish_overdue`.

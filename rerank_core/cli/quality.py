@@ -54,7 +54,9 @@ def evaluate(
     if (qrels is None) == (corpus is None):
         raise InputError("give either --qrels or --corpus")
     if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise InputError(f"plot {plot.name!r}: its ending is none of {', '.join(FORMATS)}")
+        raise InputError(
+            f"plot {plot.name!r}: its ending is none of {', '.join(FORMATS)}; name it eval.svg, say"
+        )
     other = None if against == "none" else against
     orders = (
         _of_corpus(corpus, other, queries=queries, candidates=candidates)

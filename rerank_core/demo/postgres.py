@@ -125,6 +125,8 @@ class EmbeddedPostgres:
         """The SQLAlchemy address of one of its databases."""
         return f"postgresql+psycopg2://postgres:@/{database}?host={self._socket}"
 
+    # These three statements are in no file of queries: they are of the server, before there is a schema.
+
     def exists(self, database: str) -> bool:
         return bool(self._run("SELECT 1 FROM pg_database WHERE datname = %s", database))
 

@@ -371,7 +371,9 @@ def _run_of(database: Database, against: str) -> int:
 
 def _some(scores: Scores, name: str) -> Scores:
     if not scores:
-        raise InputError(f"{name} has not scored any of these pairs")
+        raise InputError(
+            f"{name} has not scored any of these pairs; choose one of `rerank scorer list`, or another run"
+        )
     return scores
 
 

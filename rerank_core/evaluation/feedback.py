@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerank_core.errors import InputError
+from rerank_core.errors import CorruptError, InputError
 from rerank_core.storage import database as db
 from rerank_core.storage import json_lines, schemas
 from rerank_core.storage.copy import copy_in
@@ -93,7 +93,9 @@ def load(
         counts.update(_merge(database, pipeline, batch))
     buckets = {name: counts[name] for name in ("added", "repeated", "unknown", "bad", "blank")}
     if sum(buckets.values()) != lines:
-        raise RuntimeError(f"{lines} lines were read, but {buckets} were counted")
+        raise CorruptError(
+            f"{lines} lines were read, but {buckets} were counted; load them again, and report it"
+        )
     log.info("feedback loaded: %s", buckets)
     return FeedbackReport(lines=lines, complete=complete, **buckets)
 

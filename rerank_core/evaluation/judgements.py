@@ -68,7 +68,7 @@ def read_table(table: str, connection: Connection) -> Judgements:
     if not columns:
         raise InputError(f"qrels {table!r} is neither a file here nor a table of the database")
     if missing:
-        raise InputError(f"qrels table {table} lacks {', '.join(missing)}")
+        raise InputError(f"qrels table {table} lacks {', '.join(missing)}; it needs {', '.join(_COLUMNS)}")
     found = []
     for row in db.rows(connection, "judgements.rows", (("table", table),)):
         if any(row[name] is None for name in _COLUMNS) or row["relevance"] != int(row["relevance"]):
@@ -92,5 +92,5 @@ def _gather(source: str, found: Iterable[tuple[str, str, str, int]]) -> Judgemen
                 f" {known} before; keep one"
             )
     if not judgements:
-        raise InputError(f"qrels {source} holds no judgement")
+        raise InputError(f"qrels {source} holds no judgement; write lines like `topic 0 article 1`")
     return judgements

@@ -160,7 +160,9 @@ class Playground:
             raise InputError("there is nothing to ask; choose a topic or type a query")
         found = next((topic for topic in self.topics() if topic.slug == slug), None)
         if found is None:
-            raise InputError(f"topic {slug!r} is not active in pipeline {self.settings.pipeline}")
+            raise InputError(
+                f"topic {slug!r} is not active in pipeline {self.settings.pipeline}; `rerank topics list` shows those that are"
+            )
         if not instruction.strip():
             return found
         return Topic(slug=slug, query=found.query, queries=found.queries, instruction=told)
@@ -178,7 +180,8 @@ class Playground:
             )
         if row is None:
             raise InputError(
-                f"text {number}: article {article_id!r} has no prepared text in pipeline {self.settings.pipeline}"
+                f"text {number}: article {article_id!r} has no prepared text in pipeline {self.settings.pipeline}; check"
+                " the id, or wait for the next run"
             )
         return Entry(number, row["text"], row["lang"])
 

@@ -18,7 +18,9 @@ def draw(report: Report, file: Path) -> None:
     Raises InputError for another ending or a missing folder, SettingsError if matplotlib is not installed.
     """
     if file.suffix.lower() not in FORMATS:
-        raise InputError(f"plot {file.name!r}: its ending is none of {', '.join(FORMATS)}")
+        raise InputError(
+            f"plot {file.name!r}: its ending is none of {', '.join(FORMATS)}; name it eval.svg, say"
+        )
     if not file.parent.is_dir():
         raise InputError(f"plot {file}: the folder {file.parent} does not exist")
     try:

@@ -220,9 +220,9 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
             return found
     except urllib.error.HTTPError as error:
         reason = error.read(2_000).decode(errors="replace")
-        raise EngineError(f"{url}: {error.code} {reason}") from error
+        raise EngineError(f"{url}: {error.code} {reason}; see what the server printed") from error
     except OSError as error:
-        raise EngineError(f"{url}: {error}") from error
+        raise EngineError(f"{url}: {error}; see what the server printed") from error
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rerank_core.errors import InputError
+from rerank_core.errors import CorruptError, InputError
 from rerank_core.extract.articles_file import NAMES, Line, read_lines
 from rerank_core.storage import database as db
 from rerank_core.storage.copy import copy_in
@@ -169,7 +169,9 @@ class _Load:
         """The counts, once everything is written."""
         buckets = {name: self._counts[name] for name in ("inserted", "updated", "unchanged", "bad", "blank")}
         if sum(buckets.values()) != self.lines:
-            raise RuntimeError(f"{self.lines} lines were read, but {buckets} were counted")
+            raise CorruptError(
+                f"{self.lines} lines were read, but {buckets} were counted; load them again, and report it"
+            )
         return LoadReport(
             lines=self.lines,
             complete=self._complete,

@@ -127,7 +127,9 @@ class Encoder:
     def _checked(self, ids: list[int]) -> list[int]:
         if self.has_control(ids):
             found = sorted(self._forbidden.intersection(ids))
-            raise InputError(f"a text was encoded to control tokens {found}; the pair is not scored")
+            raise InputError(
+                f"a text was encoded to control tokens {found}; the pair is refused, and the page comes out without it"
+            )
         return ids
 
 

@@ -76,7 +76,8 @@ class NumpyEmbedder:
         except Exception as error:
             self.close()
             raise EngineError(
-                f"{len(texts)} texts could not be embedded ({type(error).__name__}: {error})"
+                f"{len(texts)} texts could not be embedded ({type(error).__name__}: {error}); try again, with more"
+                " memory if it fails again"
             ) from error
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(vectors).all() or (lengths == 0).any():

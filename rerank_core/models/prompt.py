@@ -184,7 +184,9 @@ class Prompter:
         front, neutralised = self._query_part(instruction if self._form.instructed else "", query)
         text = self._encode("document", document)
         if self._encoder.has_control(text.ids):
-            raise InputError("a document was encoded to control tokens; the pair is not scored")
+            raise InputError(
+                "a document was encoded to control tokens; the pair is refused, and the page comes out without it"
+            )
         first, *further = ([*front, *window, *self._tail] for window in self._windows(text.ids))
         return Prompt(first, text.truncated, neutralised or text.neutralised, tuple(further))
 

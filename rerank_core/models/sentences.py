@@ -73,7 +73,8 @@ def vectors(
                 raise ModelError(lines[-1])
             raise EngineError(
                 f"light model {model!r} failed with exit code {done.returncode}:"
-                f" {lines[-1][:300] if lines else 'it printed nothing'}"
+                f" {lines[-1][:300] if lines else 'it printed nothing'}; correct RERANK_LIGHT_MODEL, or set"
+                " RERANK_LIGHT_ORDER=bm25"
             )
         with np.load(folder / "vectors.npz") as file:
             found = file["queries"], file["documents"]

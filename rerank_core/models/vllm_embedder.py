@@ -93,7 +93,8 @@ class VllmEmbedder:
             self.close()  # requests may be left inside the engine
             if isinstance(error, Exception):
                 raise EngineError(
-                    f"{len(prompts)} texts could not be embedded ({type(error).__name__}: {error})"
+                    f"{len(prompts)} texts could not be embedded ({type(error).__name__}: {error}); try again, with more"
+                    " memory if it fails again"
                 ) from error
             raise
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

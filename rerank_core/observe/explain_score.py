@@ -146,7 +146,7 @@ def _why_not_shown(case: Case, order: Order) -> Answer:
     if place is not None and place < top_k:
         return Answer(
             "hidden_then",
-            f"It would stand at {place + 1}, with {order[place][1]:+.3f}, but was blocked or deleted when this page was"
+            f"It would stand at {place + 1}, with {order[place][1]:+.3f}, but was hidden or deleted when this page was"
             " published; the next publication shows it.",
         )
     where = "" if place is None else f" It would stand at {place + 1}, with {order[place][1]:+.3f}."

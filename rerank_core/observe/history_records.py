@@ -188,8 +188,6 @@ class ShardScores:
     shard: int
     scored: int
     distrusted: int  # of these: the gate blocks the run
-    first_at: datetime
-    last_at: datetime
     engine: str
     device: str
 
@@ -201,7 +199,6 @@ class Unfinished:
     shard: int
     failures: int
     alone_times: int
-    begun_at: datetime
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ def _check(result: Maintained) -> None:
     for whole in ("publications", "months", "files"):
         parts = sum(value for name, value in values.items() if name.startswith(f"{whole}_"))
         if parts != values[whole]:
-            raise CorruptError(f"clean-up: {whole} do not add up: {values[whole]} looked at, {parts} counted")
+            raise CorruptError(
+                f"clean-up: {whole} do not add up: {values[whole]} looked at, {parts} counted; repeat it, and report it"
+            )
 
 
 def _repair_topic_files(work: Work) -> dict[str, int]:

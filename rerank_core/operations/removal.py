@@ -74,7 +74,9 @@ def unblock(*, database: Database, store: Store, settings: Settings, article_id:
     pipeline = settings.pipeline
     with database.transaction() as connection:
         if not db.execute(connection, "removal.unblock", pipeline=pipeline, article_id=article_id):
-            raise InputError(f"article {article_id!r} is not hidden in pipeline {pipeline}")
+            raise InputError(
+                f"article {article_id!r} is not hidden in pipeline {pipeline}, so no block of it can end"
+            )
         found = _blocked(connection, pipeline, article_id)
     followers.follow(database=database, store=store, settings=settings)
     return found

@@ -167,7 +167,7 @@ def _finish(
         if result.revisions != accounted:
             raise CorruptError(
                 f"run {run.run_id}: prepared revisions do not add up: expected {result.revisions} ="
-                f" documents + copies + quarantined, found {accounted}: {result}"
+                f" documents + copies + quarantined, found {accounted}: {result}; start a new run, and report it"
             )
         db.execute(connection, "prepare.done", run_id=run.run_id)
         return result

@@ -53,6 +53,7 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
         fresh_since=run.window.fresh_since,
         until=run.window.until,
         preferred=list(preferred_sources),
+        prepared=run.prepared,
     )
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schemas.MEMBERS)
 
@@ -177,7 +178,8 @@ def tally(
     )
     if sum(asdict(buckets).values()) != len(window):
         raise CorruptError(
-            f"topic {asked.topic.slug!r}: documents do not add up: expected {len(window)}, found {buckets}"
+            f"topic {asked.topic.slug!r}: documents do not add up: expected {len(window)}, found {buckets}; start a new"
+            " run, and report it"
         )
     return buckets
 

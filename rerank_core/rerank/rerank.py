@@ -135,7 +135,9 @@ def _score_with_one_engine(task: _Shard) -> Reranked | ChunkFailed:
             raise
     mark.remove()
     if result.pairs != result.scored + result.refused + result.unscored + result.elsewhere:
-        raise CorruptError(f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}")
+        raise CorruptError(
+            f"run {run.run_id}: the pairs of shard {shard} do not add up: {result}; start a new run, and report it"
+        )
     return replace(result, pairs=result.pairs + len(poison), refused=result.refused + len(poison))
 
 

@@ -44,6 +44,7 @@ def copy_in(connection: Connection, table: str, data: pa.Table) -> int:
     names = ", ".join(f'"{name}"' for name in data.column_names)
     parts = (to_csv(rows.slice(start, COPY_ROWS)) for start in range(0, rows.num_rows, COPY_ROWS))
     with driver_cursor(connection) as cursor:
+        # In no file of queries: table and columns are given.
         cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)", _Parts(parts), COPY_BYTES)
     return int(data.num_rows)
 

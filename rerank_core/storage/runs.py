@@ -155,7 +155,9 @@ def hold_fence(connection: Connection, run_id: int, fence: int) -> None:
     row = db.one(connection, "runs.hold_fence", run_id=run_id)
     found = None if row is None else row["fence"]
     if found != fence:
-        raise FencedError(f"run {run_id}: expected fence {fence}, found {found}; a newer try has taken over")
+        raise FencedError(
+            f"run {run_id}: expected fence {fence}, found {found}; a newer try has taken over and goes on"
+        )
 
 
 def _record(row: RowMapping) -> Run:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core.errors import InputError, or_perhaps
+from rerank_core.errors import CorruptError, InputError, or_perhaps
 from rerank_core.records import Topic
 from rerank_core.storage import database as db
 from rerank_core.storage.languages import comparable, same_language
@@ -159,7 +159,9 @@ def apply(connection: Connection, pipeline: str, topics: Sequence[Topic]) -> Top
         versions=json.dumps(versions, ensure_ascii=False),
     )
     if written != len(versions):
-        raise RuntimeError(f"{written} of {len(versions)} topic versions were written; nothing is kept")
+        raise CorruptError(
+            f"{written} of {len(versions)} topic versions were written, and none is kept; try again, and report it"
+        )
     return done
 
 

@@ -129,7 +129,10 @@ class _Reader:
                         self._topic = f"topic '{_cut(name)}'"
                         with self._noting():
                             if name in lines:
-                                raise _Wrong(node, f"slug '{_cut(name)}' is on line {lines[name]} already")
+                                raise _Wrong(
+                                    node,
+                                    f"slug '{_cut(name)}' is on line {lines[name]} already; give each topic its own",
+                                )
                             lines[name] = node.start_mark.line + 1
                     found += self._read_topic(node)
         return found

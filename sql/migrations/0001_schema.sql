@@ -116,7 +116,7 @@ CREATE TABLE rerank.scorer (
     registered_at       timestamptz NOT NULL DEFAULT now(),
     passages            text NOT NULL    -- what it reads of a long document
 );
-COMMENT ON TABLE rerank.scorer IS 'A scorer: weights, prompt, precision and token limit as one id. Scores of two scorers are never mixed.';
+COMMENT ON TABLE rerank.scorer IS 'A scorer: weights, prompt, precision, token limit and passages mode as one id. Scores of two scorers are never mixed.';
 
 CREATE TABLE rerank.embedder (
     embedder_id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -193,7 +193,7 @@ def test_the_theme_is_airflows(visit, site):
     [
         pytest.param("light", {}, id="light"),
         pytest.param("dark", {}, id="dark", marks=pytest.mark.long),
-        pytest.param("light", PHONE, id="phone"),
+        pytest.param("light", PHONE, id="phone", marks=pytest.mark.long),
     ],
 )
 def test_anybody_can_read_them(visit, site, shots, theme, options):

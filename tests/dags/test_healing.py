@@ -47,13 +47,18 @@ def raising(error):
 @pytest.mark.parametrize(
     "failure",
     [
-        RuntimeError("Found no NVIDIA driver on your system"),
-        ImportError("libcuda.so.1: cannot open shared object file"),
-        EngineError("the engine is finished"),
-        ModelError("the canary sings another song"),
-        {"fail_at_chunk": 0},
+        pytest.param(RuntimeError("Found no NVIDIA driver on your system"), id="no device"),
+        pytest.param(
+            ImportError("libcuda.so.1: cannot open shared object file"),
+            id="no driver",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            EngineError("the engine is finished"), id="engine does not start", marks=pytest.mark.long
+        ),
+        pytest.param(ModelError("the canary sings another song"), id="canary fails", marks=pytest.mark.long),
+        pytest.param({"fail_at_chunk": 0}, id="engine fails in a step"),
     ],
-    ids=["no device", "no driver", "engine does not start", "canary fails", "engine fails in a step"],
 )
 def test_the_page_is_up_when_every_shard_fails_and_the_next_good_run_heals_it(
     room, engines, parse, run_dag, monkeypatch, failure

@@ -241,6 +241,7 @@ def dsn(database):
     return {"dbname": url.database, "user": url.username, "host": url.query["host"]}
 
 
+@pytest.mark.long
 def test_a_queue_that_nobody_serves_delays_no_page_and_a_worker_heals_it(airflow, news, worker, load):
     unserved = f"{DAG}_unserved"
     load(78, 84)  # of which the ledger has no score

@@ -18,6 +18,7 @@ from rerank_core.settings import DEMO_CHECKPOINT, Settings
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_compiled_engine_gives_the_logits_of_an_eager_one(
     engines: Engines, monkeypatch: pytest.MonkeyPatch

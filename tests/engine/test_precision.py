@@ -90,6 +90,7 @@ def test_company_and_cache_move_a_logit_no_further_than_the_precision_does(
         assert np.abs(other - half.together).max() <= 2 * own_error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", HALVES)
 def test_the_canary_of_the_demonstration_checkpoint_passes_in_half_precision(
     build: Callable[..., VllmScorer], precision: str

@@ -45,6 +45,7 @@ def test_int8_runs_in_every_precision_that_the_rest_may_have(engines: Engines, i
     assert np.abs(logits["float16"] - logits["float32"]).max() < 0.5 * spread
 
 
+@pytest.mark.long
 def test_the_demonstration_checkpoint_keeps_the_order_of_its_canary_in_int8(
     build: Callable[..., VllmScorer], tmp_path: Path
 ) -> None:

@@ -126,6 +126,37 @@ def test_control_a_late_page_that_counts_as_the_runs_own_loses_what_was_not_prep
     assert room.value("SELECT count(*) FROM rerank.revision WHERE document_id IS NULL") == 2
 
 
+def test_a_text_that_is_prepared_while_a_late_page_is_made_is_not_on_it(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a near-copy of another text, and only the end of the stage finds that out."""
+    words = " ".join(f"word{number}" for number in range(60))
+    room.follow("solar")
+    room.add("a", title="solar plant", body=words)
+    room.add("b", title="solar plant", body="")
+    room.add("c", title="solar plant", body=words + " again")
+    run = room.until("prepare", "k")
+    prepare_half(room, run, monkeypatch)
+    place = prepare.place_prepared
+
+    def ends(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def placed_and_prepared(*, run: Run, fence: int, **given: Any) -> None:
+        place(run=run, fence=fence, **given)
+        with monkeypatch.context() as patch:
+            patch.setattr(prepare, "_finish", ends)
+            with pytest.raises(KeyboardInterrupt):
+                pipeline.perform_fenced("prepare", room.resources, run, fence)
+
+    monkeypatch.setattr(prepare, "place_prepared", placed_and_prepared)
+    late(room, run)
+    assert room.value("SELECT count(*) FROM rerank.revision WHERE document_id IS NULL") == 0
+    assert sorted(room.page()) == ["a", "b"]
+    assert rest(room, run)["version"] == 2
+    assert sorted(room.page()) == ["a", "b"]
+
+
 def test_near_copies_share_a_row_of_a_late_page_too(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
     words = " ".join(f"word{number}" for number in range(60))
     room.follow("solar")

@@ -67,5 +67,5 @@ def test_what_the_recipes_name_is_in_the_file_that_they_name(file: str, names: l
 def test_the_tests_of_the_views_have_what_the_recipe_names() -> None:
     files = [ROOT / "tests/view_reader.py", *(ROOT / "tests/plugins").rglob("*.py")]
     source = "".join(file.read_text(encoding="utf-8") for file in files)
-    for name in ("ROUTES = (", "def every_page("):
+    for name in ("ROUTES = (", "def every_view("):
         assert name in source

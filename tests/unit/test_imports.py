@@ -15,6 +15,7 @@ GROUND = {"records", "errors", "setting_values", "settings", "airflow_settings",
 STAGES = {"extract", "prepare", "recall", "rerank", "publish", "observe"}
 # A room → the rooms that it may import. Every room may import the ground and itself.
 ROOMS = {
+    "__version__": set(),
     "records": set(),
     "errors": set(),
     "setting_values": set(),
@@ -57,7 +58,7 @@ def imported(source: str) -> set[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute"
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
@@ -89,10 +90,9 @@ def offences(here: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_imports_follow_the_rule_of_the_rooms(module: str) -> None:
-    here = room(module)
-    if here:
-        assert here in ROOMS or here in ABOVE, f"{here} is no room; add it to ROOMS"
-        assert offences(here, modules()[module].read_text(encoding="utf-8")) == []
+    here = room(module) or "__version__"  # the library's own head, which imports nothing
+    assert here in ROOMS or here in ABOVE, f"{here} is no room; add it to ROOMS"
+    assert offences(here, modules()[module].read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ PLAIN = [
         "rerank_core/recall/README.md",
         "rerank_core/models/README.md",
         "rerank_core/evaluation/README.md",
+        "rerank_core/frontends/README.md",
     )
 ]
 MOST_LINES, MOST_WORDS, LONG, MOST_LONG = 270, 3_200, 30, 0.03

@@ -27,7 +27,10 @@ def parquet(
     with history.reading(pipeline.database) as connection:
         found = history.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
     if found is None:
-        raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
+        raise HTTPException(
+            404,
+            f"The pipeline {pipeline.name} has no publication {publication}. The view Runs shows those that it has.",
+        )
     if found.withdrawn:
         raise HTTPException(404, "The file is withdrawn: it holds an article that was forgotten since.")
     stream = Store(pipeline.settings.store_url).open_file(found.parquet_path)

@@ -178,7 +178,10 @@ def choose(
             raise HTTPException(404, f"Nothing was published yet at {at} UTC.")
     found = history.find_publication(connection, pipeline=pipeline.name, publication_id=publication)
     if found is None and publication is not None:
-        raise HTTPException(404, f"The pipeline {pipeline.name} has no publication {publication}.")
+        raise HTTPException(
+            404,
+            f"The pipeline {pipeline.name} has no publication {publication}. The view Runs shows those that it has.",
+        )
     return found
 
 

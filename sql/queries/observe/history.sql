@@ -138,17 +138,17 @@ SELECT run_id, stage, name, value FROM rerank.run_metric WHERE run_id = ANY(CAST
 
 -- name: shards
 -- What all attempts scored of a run, by shard, and with what engine; also scores that count for nothing.
-SELECT shard, count(*) AS scored, count(*) FILTER (WHERE distrusted) AS distrusted, min(scored_at) AS first_at, max(scored_at) AS last_at,
+SELECT shard, count(*) AS scored, count(*) FILTER (WHERE distrusted) AS distrusted,
        min(engine) AS engine, min(device) AS device
-FROM (SELECT shard, scored_at, engine, device, false AS distrusted FROM rerank.pair_score WHERE run_id = :run_id
+FROM (SELECT shard, engine, device, false AS distrusted FROM rerank.pair_score WHERE run_id = :run_id
       UNION ALL
-      SELECT shard, scored_at, engine, device, true FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
+      SELECT shard, engine, device, true FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
 GROUP BY shard
 ORDER BY shard
 
 -- name: unfinished
 -- Attempts to score a shard that began and did not end.
-SELECT shard, failures, alone_times, begun_at FROM rerank.scoring_attempt WHERE run_id = :run_id ORDER BY shard
+SELECT shard, failures, alone_times FROM rerank.scoring_attempt WHERE run_id = :run_id ORDER BY shard
 
 -- name: scorer
 -- The scorer that a run has frozen.

@@ -23,6 +23,10 @@ WITH owing AS (
     WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until
       AND (r.run_id = :run_id OR u.until <= :until)
       AND (r.document_id IS NOT NULL OR EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id))
+      -- While the run is being prepared, a text may have no place yet. It may be a copy of another, so its page waits.
+      AND (:prepared OR r.document_id IS NULL
+           OR EXISTS (SELECT FROM rerank.near_copy n WHERE n.pipeline = :pipeline AND n.document_id = r.document_id)
+           OR EXISTS (SELECT FROM rerank.document d WHERE d.document_id = r.document_id AND d.signature IS NULL))
     ORDER BY r.article_id, r.number DESC
 ), linked AS (
     SELECT latest.*, first_value(document_id) OVER newest AS newest_document_id, row_number() OVER newest AS link_place

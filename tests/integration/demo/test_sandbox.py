@@ -118,6 +118,7 @@ def test_when_the_owner_is_killed_nothing_is_left_within_ten_seconds(folder: Pat
     assert processes_of(folder) == []
 
 
+@pytest.mark.long
 def test_without_the_supervisor_airflow_and_postgres_are_left(folder: Path) -> None:
     start_and_kill(folder, variant="control")
     time.sleep(3)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from factories import Newsroom, statement_replaced
 
-from rerank_core.errors import InputError
+from rerank_core.errors import CorruptError, InputError
 from rerank_core.evaluation import feedback
 
 
@@ -153,5 +153,5 @@ def test_counts_that_do_not_add_up_are_never_reported(
     statement_replaced(
         monkeypatch, "feedback.merge", "SELECT 0 AS added, 0 AS repeated, :pipeline <> '' AS unknown"
     )
-    with pytest.raises(RuntimeError, match="2 lines were read"):
+    with pytest.raises(CorruptError, match="2 lines were read"):
         load(room, write(tmp_path, *published))

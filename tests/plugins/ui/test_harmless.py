@@ -10,7 +10,7 @@ from view_reader import PREFIX, Reader, offences
 from rerank_airflow.ui import render
 
 
-def every_page(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
+def every_view(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
     """One address of each kind, for a pipeline that has a publication."""
     room = news.room
     run_id = room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = :p", p=pipeline)
@@ -52,7 +52,7 @@ def every_page(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("pipeline", ["news", "hostile"])
 def test_no_text_becomes_markup_on_any_page(client, news, pipeline):
-    for address, text in every_page(client, news, pipeline).items():
+    for address, text in every_view(client, news, pipeline).items():
         assert offences(text) == [], address
 
 
@@ -60,7 +60,7 @@ def test_a_text_that_becomes_markup_is_found(client, news, monkeypatch):
     monkeypatch.setattr(render.environment(), "autoescape", False)
     render.environment().cache.clear()
     try:
-        found = [each for text in every_page(client, news, "hostile").values() for each in offences(text)]
+        found = [each for text in every_view(client, news, "hostile").values() for each in offences(text)]
     finally:
         render.environment().cache.clear()
     assert {"<img>", "<iframe>", "script of its own"} <= set(found)

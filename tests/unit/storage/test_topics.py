@@ -232,14 +232,14 @@ def test_all_errors_are_told_at_once(errors_of: ErrorsOf) -> None:
         "  topics.yaml, line 9: unknown field 'extra'; known are topics",
         "  topic 'a' (topics.yaml, line 4): top_k 0 is not in 1..1000",
         "  topic 'a' (topics.yaml, line 5): candidate_limit 0 is not in 1..1000",
-        "  topic 'a' (topics.yaml, line 6): slug 'a' is on line 2 already",
+        "  topic 'a' (topics.yaml, line 6): slug 'a' is on line 2 already; give each topic its own",
         "  topic 'a' (topics.yaml, line 7): query is empty; write its text",
         "  topic 'b' (topics.yaml, line 8): query is missing; every topic has a slug and a query",
     ]
 
 
 def test_two_topics_of_one_slug_on_one_line_are_found(errors_of: ErrorsOf) -> None:
-    assert "slug 'a' is on line 1 already" in errors_of("topics: [{slug: a, query: x}, {slug: a, query: y}]")
+    assert "slug 'a' is on line 1 already; give each topic its own" in errors_of("topics: [{slug: a, query: x}, {slug: a, query: y}]")
 
 
 def test_the_query_digest_is_of_exactly_the_two_texts() -> None:
