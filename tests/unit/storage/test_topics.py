@@ -239,7 +239,9 @@ def test_all_errors_are_told_at_once(errors_of: ErrorsOf) -> None:
 
 
 def test_two_topics_of_one_slug_on_one_line_are_found(errors_of: ErrorsOf) -> None:
-    assert "slug 'a' is on line 1 already; give each topic its own" in errors_of("topics: [{slug: a, query: x}, {slug: a, query: y}]")
+    assert "slug 'a' is on line 1 already; give each topic its own" in errors_of(
+        "topics: [{slug: a, query: x}, {slug: a, query: y}]"
+    )
 
 
 def test_the_query_digest_is_of_exactly_the_two_texts() -> None:
