@@ -49,14 +49,12 @@ def evaluate(
     """
     from rerank_core.errors import InputError
     from rerank_core.evaluation.evaluate import report
-    from rerank_core.evaluation.plot import FORMATS, draw
+    from rerank_core.evaluation.plot import check_ending, draw
 
     if (qrels is None) == (corpus is None):
         raise InputError("give either --qrels or --corpus")
-    if plot is not None and plot.suffix.lower() not in FORMATS:
-        raise InputError(
-            f"plot {plot.name!r}: its ending is none of {', '.join(FORMATS)}; name it eval.svg, say"
-        )
+    if plot is not None:
+        check_ending(plot)
     other = None if against == "none" else against
     orders = (
         _of_corpus(corpus, other, queries=queries, candidates=candidates)

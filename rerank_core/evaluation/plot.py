@@ -12,15 +12,20 @@ COLOURS = ("#1b6ca8", "#d1742b")  # told apart by colour-blind eyes, and by thei
 MARKS = ("o", "D")
 
 
+def check_ending(file: Path) -> None:
+    """Raise InputError if no picture can have the file's ending."""
+    if file.suffix.lower() not in FORMATS:
+        raise InputError(
+            f"plot {file.name!r}: its ending is none of {', '.join(FORMATS)}; name it eval.svg, say"
+        )
+
+
 def draw(report: Report, file: Path) -> None:
     """Write the picture, in the format of the file's ending.
 
     Raises InputError for another ending or a missing folder, SettingsError if matplotlib is not installed.
     """
-    if file.suffix.lower() not in FORMATS:
-        raise InputError(
-            f"plot {file.name!r}: its ending is none of {', '.join(FORMATS)}; name it eval.svg, say"
-        )
+    check_ending(file)
     if not file.parent.is_dir():
         raise InputError(f"plot {file}: the folder {file.parent} does not exist")
     try:

@@ -56,8 +56,7 @@ def read(markup: str) -> Page:
     has_joiners = any(joiner in markup for joiner in _JOINERS) or _JOINER_ENTITY.search(markup) is not None
     if has_joiners:
         markup = _JOINER_ENTITY.sub(lambda entity: html.unescape(entity[0].lower()), markup)
-        for joiner, aside in zip(_JOINERS, _ASIDE, strict=True):  # much quicker than translate
-            markup = markup.replace(joiner, aside)
+        markup = _exchanged(markup, _JOINERS, _ASIDE)
     tree = None if markup.count("<") > MAX_TAGS else trafilatura.load_html(markup)
     if tree is None or _is_too_deep():
         body = _BODY.search(markup)
@@ -66,9 +65,15 @@ def read(markup: str) -> Page:
     else:
         page = _from_tree(tree)
     if has_joiners:
-        for joiner, aside in zip(_JOINERS, _ASIDE, strict=True):
-            page.text = page.text.replace(aside, joiner)
+        page.text = _exchanged(page.text, _ASIDE, _JOINERS)
     return page
+
+
+def _exchanged(text: str, old: str, new: str) -> str:
+    """The text with other characters for some; on a whole page much quicker than translate."""
+    for one, other in zip(old, new, strict=True):
+        text = text.replace(one, other)
+    return text
 
 
 def _is_too_deep() -> bool:

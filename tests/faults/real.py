@@ -5,14 +5,13 @@ faults, each at another stage, since the start of the engine is what a dag run c
 that are lowered, so that a lost task is noticed in seconds, are LOWERED.
 """
 
-import json
 import os
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
@@ -22,6 +21,7 @@ from random import Random
 from typing import Any
 
 from faults import oracle, traffic
+from faults.notes import Notes
 from faults.oracle import Verdict
 from faults.points import Order
 from faults.postgres import CrashingPostgres
@@ -74,7 +74,7 @@ class RealOutcome:
     notes: list[str] = field(default_factory=list)
 
 
-class RealFire:
+class RealFire(Notes):
     """One Airflow, one news database, and what is done to them."""
 
     def __init__(self, *, seed: int, say: Callable[[str], None] = lambda text: None) -> None:
@@ -252,19 +252,6 @@ class RealFire:
         except (OSError, HTTPException, RetryableError):
             return False
         return bool(state == "success")
-
-    @contextmanager
-    def outage(self) -> Iterator[None]:
-        """Keep, for the oracle, that no page could come out meanwhile."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._note("outages.log", began=began, ended=time.monotonic())
-
-    def _note(self, name: str, **values: Any) -> None:
-        with (self.folder / name).open("a") as log:
-            log.write(json.dumps(values) + "\n")
 
     def finish(self, run: str) -> str:
         """Bring a dag run to success, clearing it where it failed; says how it went, "" where it went well."""

@@ -29,6 +29,7 @@ from faults.attempt import MINUTE, TIMES, Try
 from faults.clocks import Clocks
 from faults.mounts import RemoteStore, SmallFilesystem, keep_to_itself, why_no_remote_store
 from faults.network import Network
+from faults.notes import Notes
 from faults.postgres import CrashingPostgres
 from rerank_core.records import Topic
 from rerank_core.storage import database, migrations, topics
@@ -222,7 +223,7 @@ class Running:
 
 
 @dataclass
-class World:
+class World(Notes):
     """One scenario's database, store and processes."""
 
     fire: Fire
@@ -296,19 +297,6 @@ class World:
         self._note(
             "deadlines.log", key=key, due=time.monotonic() + self.deadline_seconds, grace=self.grace_seconds
         )
-
-    @contextmanager
-    def outage(self) -> Iterator[None]:
-        """Keep, for the oracle, that no page could come out meanwhile: the database or the store was down."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self._note("outages.log", began=began, ended=time.monotonic())
-
-    def _note(self, name: str, **values: Any) -> None:
-        with (self.folder / name).open("a") as log:
-            log.write(json.dumps(values) + "\n")
 
     def is_out(self, key: str) -> bool:
         """Whether the run has a page, as somebody who looks has seen."""
