@@ -47,7 +47,7 @@ class PageDeadlineOperator(TriggerDagRunOperator):
         run_id = self.open_run(context).run_id
         self.run_after = due
         self.conf = {"run_id": run_id, "partition_key": context.get("partition_key")}
-        self.trigger_run_id = f"run_{run_id}_due_{due:%Y-%m-%dT%H:%M:%S}"
+        self.trigger_run_id = f"run_{run_id}_due_{due:%Y-%m-%dT%H:%M:%S.%f}"
         super().execute(context)
 
     def open_run(self, context: Mapping[str, Any]) -> Any:
