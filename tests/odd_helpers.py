@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rerank_core.prepare.messages import LENGTH, framed, received
+from rerank_core.prepare.messages import LENGTH, TOO_LARGE, framed, received
 
 LOG = "ODD_LOG"  # variable that names a file: a line for each article that begins or ends, with time and process
 
@@ -77,6 +77,8 @@ def answered(article: dict[str, Any], kind: str) -> bytes:
         os.kill(os.getpid(), signal.SIGSTOP)
     if title == "linger":
         time.sleep(0.3)
+    if title == "large":
+        os._exit(TOO_LARGE)
     if title == "stop once" and not Path(os.environ["HOME"], "stopped").exists():
         Path(os.environ["HOME"], "stopped").touch()
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -97,6 +99,11 @@ def main(kind: str) -> None:
     received(questions)
     answers.write(framed({}))
     answers.flush()
+    if kind == "eager":
+        questions.read(1)
+        answers.write(framed(document("any")))
+        answers.flush()
+        time.sleep(3600)
     while (question := received(questions)) is not None:
         answers.write(answered(json.loads(question)["prepare"], kind))
         answers.flush()

@@ -1,7 +1,7 @@
 """Helpers: processes that prepare articles for this process.
 
-What strangers wrote is parsed in a helper (helper.py) alone. A helper gets no secret, no descriptor but its own pipes, and one
-article at a time. So it is known which article is to blame:
+What strangers wrote is parsed in a helper (helper.py) alone. A helper gets no secret and no descriptor but its own pipes. It is
+given some articles at once and answers them in their order. So it never waits, and it is known which article is to blame:
 
 - An article that takes more than its limit of processor time or memory is refused, as `too_slow` or `too_large`.
 - If a helper dies, stands still or breaks the form of answers, it is ended. Its article is tried once more while no other helper
@@ -15,9 +15,9 @@ import os
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -39,12 +39,15 @@ MAX_HELPERS = 4  # unless a setting says how many
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 START_SECONDS = 20.0  # of processor time, until a helper is ready
 STARTS = 3  # tries to start a helper before the stage fails
+MAX_CHUNK = 16  # articles that a helper is given at once
+MAX_CHUNK_BYTES = 1 << 18  # of these, unless one article is larger
 SAVE_SECONDS = 5.0  # what was prepared of a batch waits no longer for the rest
 
 # Chinese needs a dictionary, which takes seconds and hundreds of MiB to load: no article pays for that.
 _HAN = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
 
 Told = TypeVar("Told", bound=Form)
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Raw:
     summary: str | None
     body: str | None
     lang: str | None  # as the source claims it
+
+    def __str__(self) -> str:
+        return f"article {self.article_id!r}, revision {self.revision_id}"
 
 
 @dataclass
@@ -115,7 +121,7 @@ def trace(*, cleaning: Cleaning, limits: Limits, **article: str | None) -> Trace
     Raises NoAnswer if the article goes over a limit or ends its helper, HelperUnavailable if no helper can start.
     """
     with Helpers(1, cleaning=cleaning, limits=limits) as ready:
-        return ready.ask({"trace": article}, Traced, what="the article")
+        return ready.ask({"trace": article}, Traced)
 
 
 def usable_cores() -> int:
@@ -132,7 +138,7 @@ class Helpers:
 
     def __init__(self, number: int, *, cleaning: Cleaning, limits: Limits) -> None:
         rules = None if cleaning.rules is None else str(cleaning.rules)
-        begin = framed({"without": sorted(cleaning.without), "rules": rules, "mib": limits.mib})
+        begin = {"without": sorted(cleaning.without), "rules": rules, "mib": limits.mib}
         self._every = [_Helper(begin, limits.seconds) for _ in range(number)]
         self._idle: SimpleQueue[_Helper] = SimpleQueue()
         self._threads = ThreadPoolExecutor(number, thread_name_prefix="helper")
@@ -161,12 +167,14 @@ class Helpers:
         helper = self._idle.get()
         try:
             part, due = Outcome(), 0.0
-            for raw in batch:
-                self._add(part, raw, helper)
-                due = due or time.monotonic() + SAVE_SECONDS
-                if time.monotonic() >= due:
-                    parts.put(part)
-                    part, due = Outcome(), 0.0
+            for questions in _chunks(batch):
+                with closing(self._answers(helper, questions, Prepared)) as answers:
+                    for raw, answer in answers:
+                        _keep(part, raw, answer)
+                        due = due or time.monotonic() + SAVE_SECONDS
+                        if time.monotonic() >= due:
+                            parts.put(part)
+                            part, due = Outcome(), 0.0
             if due:
                 parts.put(part)
             parts.put(None)
@@ -175,50 +183,83 @@ class Helpers:
         finally:
             self._idle.put(helper)
 
-    def _add(self, part: Outcome, raw: Raw, helper: "_Helper") -> None:
-        """Prepare one article, and keep what became of it."""
-        what = f"article {raw.article_id!r}, revision {raw.revision_id}"
-        article = {"title": raw.title, "summary": raw.summary, "body": raw.body, "lang": raw.lang}
-        try:
-            answer = self._ask(helper, {"prepare": article}, Prepared, what)
-        except NoAnswer as reason:
-            log.warning("%s goes to quarantine: %s", what, reason)
-            answer = Prepared(refused=str(reason))
-        if answer.failure is not None:
-            log.error("%s cannot be prepared: %s", what, ascii(answer.failure).replace(r"\n", "\n  "))
-        part.counts.update(answer.counts)
-        if answer.document is not None:
-            part.documents[raw.revision_id] = answer.document.to_document()
-        else:
-            part.refused[raw.revision_id] = answer.refused or "unreadable: its helper said nothing of it"
-
-    def ask(self, question: dict[str, Any], form: type[Told], *, what: str) -> Told:
+    def ask(self, question: dict[str, Any], form: type[Told]) -> Told:
         """The answer to a question about an article. Raises NoAnswer, HelperUnavailable."""
         helper = self._idle.get()
         try:
-            return self._ask(helper, question, form, what)
+            with closing(self._answers(helper, [("the article", framed(question))], form)) as answers:
+                ((_, answer),) = answers
         finally:
             self._idle.put(helper)
+        if isinstance(answer, NoAnswer):
+            raise answer
+        return answer
 
-    def _ask(self, helper: "_Helper", question: dict[str, Any], form: type[Told], what: str) -> Told:
-        sent = framed(question)
-        try:
-            with helper.turn:
-                return helper.ask(sent, form)
-        except NoAnswer as reason:
-            if reason.is_certain or self._over:
-                raise
-            log.warning("%s: %s; it is tried once more, alone", what, reason)
+    def _answers(
+        self, helper: "_Helper", questions: Sequence[tuple[Asked, bytes]], form: type[Told]
+    ) -> Generator[tuple[Asked, Told | NoAnswer]]:
+        """The answer to each question, or why there is none. Raises HelperUnavailable."""
+        left = deque(questions)
+        while left:
+            try:
+                with helper.turn, closing(helper.ask([sent for _, sent in left], form)) as answers:
+                    for answer in answers:
+                        yield left.popleft()[0], answer
+            except NoAnswer as reason:
+                asked, sent = left.popleft()
+                yield asked, self._once_more(helper, asked, sent, form, reason)
+
+    def _once_more(
+        self, helper: "_Helper", asked: object, sent: bytes, form: type[Told], reason: NoAnswer
+    ) -> Told | NoAnswer:
+        """The answer to a question that had none, or why there is none for good."""
+        if reason.is_certain or self._over:
+            return reason
+        log.warning("%s: %s; it is tried once more, alone", asked, reason)
         with ExitStack() as turns:
             for each in self._every:  # in one order, so that no two articles wait for each other
                 turns.enter_context(each.turn)
-            return helper.ask(sent, form)
+            try:
+                (answer,) = helper.ask([sent], form)
+            except NoAnswer as again:
+                return again
+            return answer
+
+
+def _chunks(batch: Sequence[Raw]) -> Iterator[list[tuple[Raw, bytes]]]:
+    """The articles, each with its question, as many at once as a helper is given."""
+    chunk: list[tuple[Raw, bytes]] = []
+    size = 0
+    for raw in batch:
+        article = {"title": raw.title, "summary": raw.summary, "body": raw.body, "lang": raw.lang}
+        question = framed({"prepare": article})
+        if chunk and (len(chunk) == MAX_CHUNK or size + len(question) > MAX_CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((raw, question))
+        size += len(question)
+    if chunk:
+        yield chunk
+
+
+def _keep(part: Outcome, raw: Raw, answer: Prepared | NoAnswer) -> None:
+    """Keep what became of one article."""
+    if isinstance(answer, NoAnswer):
+        log.warning("%s goes to quarantine: %s", raw, answer)
+        answer = Prepared(refused=str(answer))
+    if answer.failure is not None:
+        log.error("%s cannot be prepared: %s", raw, ascii(answer.failure).replace(r"\n", "\n  "))
+    part.counts.update(answer.counts)
+    if answer.document is not None:
+        part.documents[raw.revision_id] = answer.document.to_document()
+    else:
+        part.refused[raw.revision_id] = answer.refused or "unreadable: its helper said nothing of it"
 
 
 class _Helper:
     """The place of a process. The process starts with the first question, and again with the question after its end."""
 
-    def __init__(self, begin: bytes, seconds: float) -> None:
+    def __init__(self, begin: Mapping[str, Any], seconds: float) -> None:
         self.turn = Lock()  # held while an article is at work
         self._begin = begin
         self._seconds = seconds
@@ -226,22 +267,30 @@ class _Helper:
         self._knows_chinese = False
         self._over = False  # no process may live any more
 
-    def ask(self, question: bytes, form: type[Told]) -> Told:
-        """The answer to a question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
+    def ask(self, questions: Sequence[bytes], form: type[Told]) -> Generator[Told]:
+        """The answer to each question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
         process = self._process or self._started()
-        if not self._knows_chinese and _HAN.search(question):
-            self._told(process, framed({"load": {"sample": "chinese"}}), Ready, START_SECONDS)
+        if not self._knows_chinese and any(map(_HAN.search, questions)):
+            self._load(process, {"load": {"sample": "chinese"}})
             self._knows_chinese = True
-        return self._told(process, question, form, self._seconds)
+        yield from self._told(process, questions, form, self._seconds)
 
-    def _told(self, process: Watched, message: bytes, form: type[Told], seconds: float) -> Told:
-        """What the process answers to a message. If that is nothing or breaks its form, the process is ended."""
+    def _load(self, process: Watched, message: Mapping[str, Any]) -> None:
+        """Have the process load what it needs. Raises NoAnswer, which has ended the process."""
+        for _ in self._told(process, [framed(message)], Ready, START_SECONDS):
+            pass
+
+    def _told(
+        self, process: Watched, messages: Sequence[bytes], form: type[Told], seconds: float
+    ) -> Generator[Told]:
+        """What the process answers to each message. If that is nothing or breaks its form, the process is ended."""
         try:
-            return form.model_validate_json(process.ask(message, seconds=seconds))
+            for answer in process.ask(messages, seconds=seconds):
+                yield form.model_validate_json(answer)
         except ValidationError as error:
             self.end()
             raise NoAnswer(f"unreadable: its helper's answer has {error.error_count()} faults") from None
-        except BaseException:
+        except BaseException:  # also if the caller wants no more answers
             self.end()
             raise
 
@@ -259,7 +308,7 @@ class _Helper:
             if self._over:  # `kill` was called before there was a process
                 break
             try:
-                self._told(process, self._begin, Ready, START_SECONDS)
+                self._load(process, self._begin)
             except NoAnswer as error:
                 why, said = str(error).split(":")[-1].strip(), process.said
             else:

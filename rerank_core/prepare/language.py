@@ -132,16 +132,19 @@ def _script_shares(sample: str) -> dict[str, float]:
     for word in _LATIN_WORD.findall(main):
         weights["Latin"] += len(word) if word.islower() else NAME_WEIGHT * len(word)
     for character, times in Counter(main).items():
-        if character.isalpha() and (script := _script_of(character)) != "Latin":
+        if script := _script_of(character):
             weights[script] += times
     total = sum(weights.values())
     return defaultdict(float, {script: weight / total for script, weight in weights.items()} if total else {})
 
 
 @cache
-def _script_of(character: str) -> str:
+def _script_of(character: str) -> str | None:
+    """The script of a letter; None for a Latin letter, which counts by words, and for what is no letter."""
+    if not character.isalpha():
+        return None
     name = unicodedata.name(character, "OTHER").split(" ", 1)[0].split("-", 1)[0]
-    return "Latin" if name in {"LATIN", "FULLWIDTH"} else _SCRIPT_OF.get(name, "Other")
+    return None if name in {"LATIN", "FULLWIDTH"} else _SCRIPT_OF.get(name, "Other")
 
 
 def _script(shares: Mapping[str, float]) -> str | None:
@@ -189,8 +192,9 @@ def _han(sample: str) -> dict[str, float]:
         if "\u4e00" <= character <= "\u9fff":
             count += times
             old, new = _encodable(character)
-            chinese += times * (old and not new)
-            japanese += times * (new and not old)
+            if old is not new:
+                chinese += times * old
+                japanese += times * new
     if chinese > japanese:
         return {"zh": 1.0, "ja": 0.0}
     if japanese > chinese:

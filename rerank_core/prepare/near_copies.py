@@ -13,7 +13,8 @@ A text is compared with leaders and corrections alone, so a chain of small chang
 | 0.67, a text and its first two thirds | one in 1,400 |
 | 0.5 | one in eight |
 
-MinHash: A. Broder, "On the resemblance and containment of documents", 1997; by the library datasketch.
+MinHash: A. Broder, "On the resemblance and containment of documents", 1997. The permutations are those of the
+library datasketch (`affine32`), which imports more than all of prepare does.
 """
 
 from collections import defaultdict
@@ -30,6 +31,7 @@ from rerank_core.prepare.terms import folded
 from rerank_core.prepare.veto import veto
 
 PLACES = 128  # of a signature; the standard error of the estimate is 0.035 at a similarity of 0.8
+AT_ONCE = 4096  # hashes that are permuted in one step: 2 MiB
 ROWS = 4  # places of a band
 BANDS = PLACES // ROWS
 LEAST_SHINGLES = 40  # shorter texts are similar by their form: appointments that differ in a name
@@ -56,22 +58,30 @@ def signature(text: str, *, lang: str) -> npt.NDArray[np.uint32] | None:
     hashes = np.unique(shingles.shingles(words, shingles.length_of(words)))
     if len(hashes) < LEAST_SHINGLES:
         return None
-    from datasketch import MinHash  # brings scipy and redis: only the stage that signs texts waits for them
+    hashes = _finished(hashes.astype(np.uint32))
+    factors, terms = _permutations()
+    parts = range(0, len(hashes), AT_ONCE)
+    least = [(factors * hashes[start : start + AT_ONCE] + terms).min(axis=1) for start in parts]
+    return np.asarray(np.min(least, axis=0), dtype=np.uint32)
 
-    sketch = MinHash(num_perm=PLACES, hashfunc=_itself, permutations=_permutations(), scheme="affine32")
-    sketch.update_batch(hashes.tolist())
-    return np.asarray(sketch.hashvalues, dtype=np.uint32)
 
-
-def _itself(value: int) -> int:
-    return value
+def _finished(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """The last step of MurmurHash3, which spreads hashes that lie near to each other."""
+    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    hashes = (hashes ^ (hashes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    return hashes ^ (hashes >> np.uint32(16))
 
 
 @cache
-def _permutations() -> npt.NDArray[np.uint32]:
-    from datasketch import MinHash
+def _permutations() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """For each place a factor and a term, both of shape (PLACES, 1): h → factor · h + term (mod 2³²) permutes 32-bit numbers.
 
-    return np.asarray(MinHash(num_perm=PLACES, scheme="affine32").permutations, dtype=np.uint32)
+    A factor is odd, so no two hashes become equal. The numbers are random once and for all.
+    """
+    random = np.random.RandomState(1)  # its stream is frozen: https://numpy.org/neps/nep-0019-rng-policy.html
+    factors = random.randint(0, 1 << 31, PLACES, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    terms = random.randint(0, 1 << 32, PLACES, dtype=np.uint32)
+    return factors[:, None], terms[:, None]
 
 
 def bands(signatures: Signatures) -> Signatures:

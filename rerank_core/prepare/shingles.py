@@ -89,13 +89,16 @@ def shingles(words: Sequence[str], length: int) -> Hashes:
     count = len(words) - length + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
-    hashed = np.fromiter(
-        (zlib.crc32(word.encode("utf-8", "replace")) for word in words), dtype=np.uint64, count=len(words)
-    )
+    hashed = np.fromiter(map(_hash, words), dtype=np.uint64, count=len(words))
     mixed = np.zeros(count, dtype=np.uint64)
     for place in range(length):
         mixed = mix(mixed, hashed[place : place + count])
     return (mixed >> np.uint64(32)).astype(np.uint32)
+
+
+@lru_cache(maxsize=50_000)
+def _hash(word: str) -> int:
+    return zlib.crc32(word.encode("utf-8", "replace"))
 
 
 def mix(state: npt.NDArray[np.uint64], part: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -220,7 +220,7 @@ def _chinese(run: str) -> list[str]:
     if len(run) <= 2:
         return list(words)
     known = set(words)
-    return [*words, *(pair for pair in _pairs(run) if pair not in known and _GRAMMAR.isdisjoint(pair))]
+    return words + [pair for pair in _pairs(run) if pair not in known and _GRAMMAR.isdisjoint(pair)]
 
 
 def _words(run: str, lang: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from rerank_core.prepare.answers import NoAnswer
@@ -63,37 +64,45 @@ class Watched:
         """The end of what the process wrote to its standard error; what cannot be printed is escaped."""
         return ascii(self._said.decode("utf-8", "replace"))
 
-    def ask(self, message: bytes, *, seconds: float) -> bytes:
-        """Send a message, and wait for the body of the answer: at most `seconds` of processor time. Raises NoAnswer."""
-        clock = _Clock(self._process.pid, seconds)
-        unsent, answer = memoryview(message), bytearray()
-        unsent = unsent[self._write(unsent) :]
-        if unsent:
-            self._waiting.register(self._given, select.POLLOUT)
-        while True:
-            for descriptor, _ in self._waiting.poll(clock.look_milliseconds):
-                if descriptor == self._given:
-                    unsent = unsent[self._write(unsent) :]
-                    if not unsent:
+    def ask(self, messages: Sequence[bytes], *, seconds: float) -> Iterator[bytes]:
+        """Send messages, and yield the body of the answer to each: at most `seconds` of processor time each. Raises NoAnswer.
+
+        All messages are sent at once, so the process never waits for its owner. If an answer is not wanted any more, the process
+        must be ended.
+        """
+        unsent, answers = memoryview(b"".join(messages)), bytearray()
+        missing = len(unsent)  # bytes of the messages that are not answered
+        self._waiting.register(self._given, select.POLLOUT)
+        for message in messages:
+            missing -= len(message)
+            clock = _Clock(self._process.pid, seconds)
+            while (end := _end_of_first(answers)) is None:
+                for descriptor, _ in self._waiting.poll(clock.look_milliseconds):
+                    if descriptor == self._given:
+                        unsent = unsent[self._write(unsent) :]
+                        if not unsent:
+                            self._waiting.unregister(descriptor)
+                    elif descriptor == self._answers:
+                        answers += self._read_answer()
+                    elif not self._listen():
                         self._waiting.unregister(descriptor)
-                elif descriptor == self._answers:
-                    answer += self._read_answer()
-                elif not self._listen():
-                    self._waiting.unregister(descriptor)
-            if _is_whole(answer):
-                if unsent:
-                    raise NoAnswer("unreadable: its helper answered before it was asked")
-                return bytes(answer[LENGTH.size :])
-            clock.check()
+                clock.check()
+            if len(unsent) > missing:
+                raise NoAnswer("unreadable: its helper answered before it was asked")
+            answer = bytes(answers[LENGTH.size : end])
+            del answers[:end]
+            if answers and not missing:
+                raise NoAnswer(f"unreadable: its helper answered {len(answers):,} bytes too many")
+            yield answer
 
     def _write(self, message: memoryview) -> int:
-        """How many bytes of the message the process took."""
+        """How many bytes of the message need not be sent any more."""
         try:
             return os.write(self._given, message)
         except BlockingIOError:
             return 0
-        except BrokenPipeError:
-            raise self._death() from None
+        except BrokenPipeError:  # it has ended, maybe after some answers
+            return len(message)
 
     def _read_answer(self) -> bytes:
         part = os.read(self._answers, 1 << 16)
@@ -167,14 +176,12 @@ def _processor_seconds(pid: int) -> float:
         return 0.0
 
 
-def _is_whole(answer: bytearray) -> bool:
-    """Whether the answer has come to its end. Raises NoAnswer if it breaks its form."""
-    if len(answer) < LENGTH.size:
-        return False
-    (length,) = LENGTH.unpack_from(answer)
-    missing = length + LENGTH.size - len(answer)
-    if length > MAX_ANSWER or missing < 0:
-        raise NoAnswer(
-            f"unreadable: its helper answered {max(length, len(answer)):,} bytes, which is no answer"
-        )
-    return not missing
+def _end_of_first(answers: bytearray) -> int | None:
+    """Where the first answer ends; None if the rest of it is still to come. Raises NoAnswer if it breaks its form."""
+    if len(answers) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack_from(answers)
+    if length > MAX_ANSWER:
+        raise NoAnswer(f"unreadable: its helper answered {length:,} bytes, which is no answer")
+    end: int = LENGTH.size + length
+    return end if len(answers) >= end else None

@@ -160,9 +160,12 @@ def install(points: Points, *, engine_log: Path | None = None) -> None:
         points.reach("redis")
         return ask_redis(self, *args, **options)
 
-    def pointed_ask(self: Any, *args: Any, **options: Any) -> bytes:
-        points.reach("ask", helper=self._process.pid)  # the first question of a helper is what it begins with
-        return ask(self, *args, **options)
+    def pointed_ask(self: Any, messages: Sequence[bytes], **options: Any) -> Iterator[bytes]:
+        answers = ask(self, messages, **options)
+        for _ in messages:
+            points.reach("ask", helper=self._process.pid)  # the first answer is to what a helper begins with
+            yield next(answers)
+        yield from answers
 
     def pointed_load(*args: Any, **options: Any) -> Any:
         scorer = load(*args, **options)

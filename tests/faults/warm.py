@@ -17,7 +17,6 @@ for name in (
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
     "scipy.sparse",
-    "datasketch",
 ):
     with suppress(ImportError):  # a library that is no longer used costs nothing
         import_module(name)

@@ -25,6 +25,7 @@ from rerank_core.prepare import answers, helpers, watch
 from rerank_core.prepare.cleaning import Cleaning
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.helpers import Limits, Outcome, Raw, outcomes
+from rerank_core.prepare.messages import framed
 
 ODD = Path(__file__).parents[2] / "odd_helpers.py"
 LIBRARY_START = watch.start  # before a fixture replaces it
@@ -260,6 +261,36 @@ def test_a_helper_that_reads_nothing_holds_nothing_up(odd: Callable[..., None]) 
     large = [replace(one, body="x" * 3_000_000) for one in titled("stop", "two")]
     found = prepared([[*large, replace(large[0], revision_id=3, title="two")]], seconds=0.3)
     assert (list(found.documents), list(found.refused)) == ([2, 3], [1])
+
+
+def test_answers_that_came_before_the_end_of_a_helper_count(odd: Callable[..., None]) -> None:
+    """The helper is asked more than its pipe holds, and has ended before its owner looks."""
+    odd()
+    process = watch.Watched()
+    try:
+        assert list(process.ask([framed({})], seconds=5)) == [b"{}"]
+        articles = [{"title": title, "body": ""} for title in ("one", "two", "large")]
+        articles.append({"title": "four", "body": "x" * 300_000})
+        told = process.ask([framed({"prepare": article}) for article in articles], seconds=5)
+        assert b'"one"' in next(told)
+        assert eventually(lambda: process._process.poll() is not None)
+        assert b'"two"' in next(told)
+        with pytest.raises(answers.NoAnswer, match="too_large") as raised:
+            next(told)
+        assert raised.value.is_certain
+    finally:
+        process.end()
+
+
+def test_a_helper_answers_no_article_that_it_was_not_asked(odd: Callable[..., None]) -> None:
+    odd("eager")
+    process = watch.Watched()
+    try:
+        list(process.ask([framed({})], seconds=5))
+        with pytest.raises(answers.NoAnswer, match="answered before it was asked"):
+            list(process.ask([framed({"prepare": {"title": "one", "body": "x" * 3_000_000}})], seconds=5))
+    finally:
+        process.end()
 
 
 # ── Deaths ──────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from datasketch import MinHash
 
 from rerank_core.prepare import near_copies, shingles
 from rerank_core.prepare.marks import Marks
@@ -144,6 +145,17 @@ def test_a_text_that_is_too_short_has_no_signature() -> None:
     assert signature(" ".join(words[:-1]), lang="en") is None
     assert signature("港" * 500, lang="zh") is None, "the same shingle over and over is one"
     assert signature("", lang="en") is None
+
+
+@pytest.mark.parametrize("count", [LEAST_SHINGLES, 5_000])
+def test_signatures_are_those_of_the_library_datasketch(count: int) -> None:
+    text = " ".join(f"word{number * number}" for number in range(count + 9))
+    words = shingles.words(text)
+    sketch = MinHash(num_perm=PLACES, hashfunc=int, scheme="affine32")
+    sketch.update_batch(shingles.shingles(words, shingles.length_of(words)).tolist())
+    made = signature(text, lang="en")
+    assert made is not None
+    assert made.tolist() == sketch.hashvalues.tolist()
 
 
 def drifting(steps: int) -> list[str]:
