@@ -1,6 +1,6 @@
 """A helper: the process in which the texts of strangers are parsed. `python -m rerank_core.prepare.helper` runs it.
 
-It reads questions from its standard input, one article at a time, and answers each one on its standard output
+It reads questions from its standard input, each about an article, and answers them in their order on its standard output
 (messages.py). It knows no database, no setting and no secret. Its owner (helpers.py) watches how long an article takes;
 the helper itself bounds the memory that an article may take.
 
