@@ -93,7 +93,21 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; always ends with SystemExit."""
+    """Run the command line; always ends with SystemExit. If nobody reads the output to its end, that is no error."""
+    screen = sys.stdout
+    try:
+        _main(arguments)
+    except SystemExit as end:
+        is_read = sys.stdout is screen  # after a broken pipe, typer puts another stream there
+        try:
+            screen.flush()
+        except BrokenPipeError:
+            is_read = is_read and bool(end.code)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), screen.fileno())  # or Python complains at its end
+        sys.exit(end.code if is_read else 0)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(

@@ -3,25 +3,31 @@
 import json
 import os
 import re
+from dataclasses import asdict
 from typing import Any
 
 import typer
 
+from rerank_core.cli.options import AsJson
+
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor() -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Check this host and say what to do; the exit code is 1 if a run would fail."""
-    from rerank_core.cli.printing import print_table
+    from rerank_core.cli.printing import print_json, print_table
     from rerank_core.operations.doctor.examine import examine
     from rerank_core.settings import settings as load
 
     findings = examine(load())
-    print_table(
-        ("check", "", "found", "what to do"),
-        [(finding.name, finding.state, finding.found, finding.advice) for finding in findings],
-        styles=[STYLES[finding.state] for finding in findings],
-    )
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        print_table(
+            ("check", "", "found", "what to do"),
+            [(finding.name, finding.state, finding.found, finding.advice) for finding in findings],
+            styles=[STYLES[finding.state] for finding in findings],
+        )
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(1)
 

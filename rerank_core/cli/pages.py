@@ -4,27 +4,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_core.cli.options import AsJson
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_OF_TOPIC = ("topic", "query", "state", "ranked", "missing", "refused", "left_out")
 STYLES = {"full": "green", "partial": "yellow", "abstained": "yellow", "degraded": "red", "stale": "red"}
 
 
 def show(
     topic: Annotated[str | None, typer.Argument(help="A topic; every topic if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 5,
+    as_json: AsJson = False,
 ) -> None:
     """Print the current ranking of each topic."""
+    from rerank_core.cli.printing import print_json
     from rerank_core.settings import settings
 
-    print_page(settings().pipeline, topic=topic, limit=limit)
+    pipeline = settings().pipeline
+    if as_json:
+        print_json(_read_page(pipeline, topic=topic, limit=limit))
+    else:
+        print_page(pipeline, topic=topic, limit=limit)
 
 
-def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
-    """Print the current page of a pipeline. Raises InputError if `topic` is not on it."""
-    from rerank_core.cli.printing import print_table, say, shortened
+def _read_page(pipeline: str, *, topic: str | None, limit: int) -> dict[str, Any]:
+    """The current page of a pipeline, with the first rows of each topic. Raises InputError if `topic` is not on it."""
     from rerank_core.errors import InputError
-    from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
     from rerank_core.storage import database as db
     from rerank_core.storage.store import Store
@@ -41,53 +48,74 @@ def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> No
         raise InputError(
             f"topic {topic!r} is not on the page of pipeline {pipeline}; `rerank show` lists the topics that are"
         )
-    if not topics:
+    rankings: dict[str, list[dict[str, Any]]] = {row["topic"]: [] for row in topics}
+    for article in articles:
+        rankings[article["topic"]].append({name: article[name] for name in article if name != "topic"})
+    page = topics[0] if topics else None
+    return {
+        "pipeline": pipeline,
+        "has_page": current is not None,
+        "held": current is not None and current["held"],
+        "blocked": None if blocked is None else blocked["blocked"],
+        **{
+            name: page and page[name]
+            for name in ("as_of", "overdue_since", "run_id", "version", "publication_id")
+        },
+        "parquet": page and Store(settings().store_url).full_path(page["parquet_path"]),
+        "topics": [
+            {**{name: row[name] for name in _OF_TOPIC}, "ranking": rankings[row["topic"]]} for row in topics
+        ],
+    }
+
+
+def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
+    """Print the current page of a pipeline. Raises InputError if `topic` is not on it."""
+    from rerank_core.cli.printing import print_table, say, shortened
+    from rerank_core.publish.gate import advice, command
+
+    page = _read_page(pipeline, topic=topic, limit=limit)
+    if not page["topics"]:
         say(
-            f"pipeline {pipeline} has no page yet; `rerank run` publishes one"
-            if current is None
-            else f"the page of pipeline {pipeline} has no topic: it was published before any topic existed; `rerank run` publishes the next"
+            f"the page of pipeline {pipeline} has no topic: it was published before any topic existed; `rerank run` publishes the next"
+            if page["has_page"]
+            else f"pipeline {pipeline} has no page yet; `rerank run` publishes one"
         )
         return
-    for topic_row in topics:
+    for shown_topic in page["topics"]:
+        ranked = f"{shown_topic['ranked']:,} ranked"
         say()
         say(
-            " · ".join(
-                [
-                    topic_row["topic"],
-                    topic_row["state"],
-                    f"{topic_row['ranked']:,} ranked",
-                    *_unscored(topic_row),
-                ]
-            ),
-            style=f"bold {STYLES[topic_row['state']]}",
+            " · ".join([shown_topic["topic"], shown_topic["state"], ranked, *_unscored(shown_topic)]),
+            style=f"bold {STYLES[shown_topic['state']]}",
         )
-        say(shortened(topic_row["query"]))
+        say(shortened(shown_topic["query"]))
         print_table(
             ("rank", "score", "title", "source", "age", "new", "flags"),
-            [_cells(article) for article in articles if article["topic"] == topic_row["topic"]],
+            [_cells(article) for article in shown_topic["ranking"]],
             right=("rank", "score", "age"),
             shorten="title",
         )
-    page = topics[0]
     say(f"as of {page['as_of']:%Y-%m-%d %H:%M} UTC, run {page['run_id']}, version {page['version']}")
     if page["overdue_since"] is not None:
         say(
             f"a newer page has been due since {page['overdue_since']:%Y-%m-%d %H:%M} UTC; see what holds up extract and prepare",
             style="bold red",
         )
-    if current is not None and current["held"]:
+    if page["held"]:
         say("a rollback holds the page here; `rerank publish --release` lets it go on", style="yellow")
-    if blocked is not None:
-        say(f"the gate has blocked this run: {blocked['blocked']}", style="bold red")
+    if page["blocked"] is not None:
+        say(f"the gate has blocked this run: {page['blocked']}", style="bold red")
         say(
-            f"its scores are not used. {advice(blocked['blocked'])} If the run is right after all: {command(pipeline, page['run_id'])}"
+            f"its scores are not used. {advice(page['blocked'])} If the run is right after all: {command(pipeline, page['run_id'])}"
         )
-    say(Store(settings().store_url).full_path(page["parquet_path"]))
+    say(page["parquet"])
 
 
-def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20) -> None:
+def runs(
+    limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20, as_json: AsJson = False
+) -> None:
     """List the latest runs: how far each came, and what it published."""
-    from rerank_core.cli.printing import print_table, say
+    from rerank_core.cli.printing import print_json, print_table, say
     from rerank_core.observe.drift import SHIFT
     from rerank_core.publish.gate import advice, command
     from rerank_core.settings import settings
@@ -96,6 +124,9 @@ def runs(limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")]
     pipeline = settings().pipeline
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
         found = db.rows(connection, "pages.runs", pipeline=pipeline, limit=limit)
+    if as_json:
+        print_json([dict(row) for row in found])
+        return
     if not found:
         say(f"pipeline {pipeline} has no run yet; `rerank run` makes one")
         return

@@ -4,11 +4,12 @@ In a file or pipe nothing is cut and no control code is written. In a terminal t
 cannot move the cursor, change colours or turn the reading direction.
 """
 
+import json
 import sys
 import unicodedata
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import IO
+from datetime import datetime, timedelta
+from typing import IO, Any
 
 from rich import box
 from rich.cells import cell_len
@@ -23,11 +24,17 @@ SHORT = 100  # characters of a query in a heading or a cell
 JOINERS = "\u200c\u200d"  # belong to the spelling of several scripts
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the error through: `main` ends the command quietly if nobody reads on, as in `rerank show | head`."""
+        raise
+
+
 def console(stream: IO[str] | None = None) -> Console:
     """A console for standard output, or for `stream`."""
     target = stream or sys.stdout
     terminal = target.isatty()
-    return Console(
+    return _Console(
         file=target,
         force_terminal=terminal,
         width=None if terminal else UNCUT,
@@ -68,6 +75,19 @@ def print_table(
     for number, row in enumerate(cells):
         table.add_row(*map(Text, row), style=styles[number] if number < len(styles) else "")
     screen.print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for a program: times in ISO 8601, spans in seconds, and nothing but ASCII."""
+    print(json.dumps(value, indent=2, default=_to_json))
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def say(text: str = "", *, style: str = "") -> None:

@@ -30,7 +30,7 @@ class Observed:
     scored: int
     latency_ms_p50: float | None  # of a pair, from its submission to the engine to its result
     latency_ms_p99: float | None
-    pairs_per_second: float | None  # from the first to the last write to the ledger
+    pairs_per_second: float | None  # of one shard's task while it scored, the start of its engine apart
     logit_mean: float | None
     logit_p10: float | None
     logit_p50: float | None

@@ -62,7 +62,22 @@ def test_counts_and_latencies_are_kept_as_metrics(room: Newsroom) -> None:
     assert observed["latency_ms_p50"] == observed["latency_ms_p99"] == pytest.approx(20)
     assert kept["observe", "latency_ms_p50"] == pytest.approx(20)
     assert observed["page_age_seconds"] > 0
-    assert observed["pairs_per_second"] > 0
+
+
+@pytest.mark.parametrize(("articles", "shards"), [(1, 1), (12, 1), (12, 2)])
+def test_the_speed_is_what_a_task_scored_in_the_time_that_it_scored(
+    room: Newsroom, articles: int, shards: int
+) -> None:
+    """Also for a single pair, which is written once, and for two tasks that write a long time apart."""
+    room.follow("solar", "wind")
+    room.add(*(f"solar wind {number}" for number in range(articles)))
+    tuned = room.tuned(shards=shards)
+    run = tuned.until("observe")
+    room.sql("UPDATE rerank.pair_score SET scored_at = scored_at - interval '1 hour' WHERE shard = 0")
+    seconds = room.sql("SELECT value FROM rerank.run_metric WHERE name = 'score_seconds'")
+    assert len(seconds) == shards
+    expected = 2 * articles / sum(row.value for row in seconds)
+    assert tuned.stage("observe", run)["pairs_per_second"] == pytest.approx(expected)
 
 
 BUCKETS = ("scored", "from_ledger", "refused", "missing", "left_out")

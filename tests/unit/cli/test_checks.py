@@ -1,5 +1,7 @@
 """`rerank doctor` and `rerank settings` show what this host is and has, and no password."""
 
+import json
+
 import pytest
 from command_line import Rerank
 
@@ -51,3 +53,7 @@ def test_the_doctor_exits_with_1_only_where_something_fails(
     ended = rerank("doctor")
     assert ended.code == 1
     assert "empty it" in ended.out
+    ended = rerank("doctor", "--json")
+    assert ended.code == 1
+    finding = {"name": "store", "state": "fail", "found": "full", "advice": "empty it", "stops_runs": True}
+    assert json.loads(ended.out) == [finding]

@@ -1,5 +1,6 @@
 """Every command starts at once, explains itself, and ends an error with one sentence and the right exit code."""
 
+import os
 import subprocess
 import sys
 import time
@@ -89,3 +90,16 @@ def test_a_wrong_setting_is_one_sentence(rerank: Rerank) -> None:
     ended = rerank("settings", max_pairs="many")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("rerank: RERANK_MAX_PAIRS = 'many': ")
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("settings",)])
+def test_a_reader_that_stops_early_is_no_error(arguments: tuple[str, ...]) -> None:
+    """As in `rerank show | head`: here nobody reads at all."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from rerank_core.cli import main; main()", *arguments]
+    try:
+        ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, "")

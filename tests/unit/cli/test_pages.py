@@ -1,6 +1,8 @@
 """`rerank show` prints the page as frontends read it, and what is missing of it."""
 
+import json
 import re
+from datetime import datetime
 
 import pytest
 from command_line import Ended, Rerank
@@ -30,6 +32,24 @@ def test_a_run_prints_its_stages_and_show_prints_the_page(page: Rerank) -> None:
     assert page("show", "none").err == (
         "rerank: topic 'none' is not on the page of pipeline news; `rerank show` lists the topics that are\n"
     )
+
+
+def test_the_page_and_its_runs_can_be_read_by_a_program(page: Rerank) -> None:
+    nothing = json.loads(page("show", "--json").out)
+    assert (nothing["has_page"], nothing["as_of"], nothing["topics"]) == (False, None, [])
+    assert json.loads(page("runs", "--json").out) == []
+    page("run", "--key", "first")
+    shown = json.loads(page("show", "--json", "--limit", "1").out)
+    assert [topic["topic"] for topic in shown["topics"]] == ["ai-chips", "rates"]
+    first = shown["topics"][0]["ranking"]
+    assert [row["rank"] for row in first] == [1]
+    assert first[0]["title"] in page("show", "ai-chips", "--limit", "1").out
+    assert first[0]["age"] > 0  # seconds
+    assert datetime.fromisoformat(shown["as_of"]).tzinfo is not None
+    (run,) = json.loads(page("runs", "--json").out)
+    assert (run["key"], run["state"], run["is_current"]) == ("first", "published", True)
+    assert run["run_id"] == shown["run_id"]
+    assert page("show", "none", "--json").code == 1
 
 
 def test_show_says_when_there_is_no_page(page: Rerank) -> None:
