@@ -72,6 +72,7 @@ def open_run(
     until: datetime | None = None,
     topics: tuple[str, ...] | None = None,
     rescore: bool = False,
+    as_claimed_now: bool = False,
     since: datetime | None = None,
 ) -> Run:
     """The run with this key, made if there is none yet; see runs.open_run.
@@ -87,6 +88,7 @@ def open_run(
             until=until,
             topics=topics,
             rescore=rescore,
+            as_claimed_now=as_claimed_now,
             since=since,
         )
 
@@ -315,6 +317,7 @@ def run_all(
     until: datetime | None = None,
     topics: tuple[str, ...] | None = None,
     rescore: bool = False,
+    as_claimed_now: bool = False,
     on_stage: OnStage | None = None,
 ) -> Run:
     """Run every stage in order, in this process; `on_stage(stage, result)` hears of each.
@@ -322,7 +325,9 @@ def run_all(
     As in the DAG, the page may be degraded but is never down: a shard that fails gets the light order, and documents that
     could not be embedded are recalled by BM25. Raises BlockedError at the end if the gate has blocked the run.
     """
-    run = open_run(resources, key=key, until=until, topics=topics, rescore=rescore)
+    run = open_run(
+        resources, key=key, until=until, topics=topics, rescore=rescore, as_claimed_now=as_claimed_now
+    )
 
     def run_next(stage: str, shard: int | None = None, minutes: float | None = None) -> dict[str, Any]:
         within = resources if minutes is None else resources.with_settings(scoring_minutes=minutes)

@@ -109,6 +109,7 @@ class Run:
     fence: int  # number of the latest try that may commit
     topics: tuple[str, ...] | None  # slugs the run is limited to; None means all
     rescore: bool  # score again what the ledger already has
+    as_claimed_now: bool  # rank what later runs have claimed, too
     scorer_id: int | None  # frozen with the candidates; None: nothing to rank
     members_path: str | None  # artifact: the window's documents
     members_sha256: str | None

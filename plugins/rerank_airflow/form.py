@@ -29,6 +29,12 @@ FORM = {
         title="Rescore",
         description="Also score pairs again that the ledger has.",
     ),
+    "as_claimed_now": Param(
+        False,
+        type="boolean",
+        title="As claimed now",
+        description="For a past hour: also rank what later runs have claimed of it. Without it the page is as it was then.",
+    ),
     "approve": Param(
         None,
         type=["null", "integer"],

@@ -22,6 +22,7 @@ class RunIdentity:
     until: datetime | None  # the run ranks what was ingested before this; None means now
     topics: tuple[str, ...] | None  # slugs that the form limits the run to; None means all
     rescore: bool  # score again what the ledger already has
+    as_claimed_now: bool = False  # rank what later runs have claimed, too
     partition_key: str | None  # as Airflow writes it; None for a dag run without a partition
 
     @classmethod
@@ -50,6 +51,7 @@ class RunIdentity:
             until=until and until.astimezone(UTC),
             topics=tuple(topics) if topics else None,
             rescore=bool(params.get("rescore")),
+            as_claimed_now=bool(params.get("as_claimed_now")),
             partition_key=context.get("partition_key"),
         )
 

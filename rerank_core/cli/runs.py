@@ -29,6 +29,12 @@ def run(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Score again what the ledger already has.")
     ] = False,
+    as_claimed_now: Annotated[
+        bool,
+        typer.Option(
+            "--as-claimed-now", help="For a past hour: rank what later runs have claimed of it, too."
+        ),
+    ] = False,
     key: Annotated[
         str | None, typer.Option(help="Name of the run; the same key continues or repeats the same run.")
     ] = None,
@@ -56,7 +62,14 @@ def run(
         _print_plan(planned)
         return
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses
-    _run(resources, key=key, until=moment, topics=slugs, rescore=rescore)
+    _run(
+        resources,
+        key=key,
+        until=moment,
+        topics=slugs,
+        rescore=rescore,
+        as_claimed_now=as_claimed_now,
+    )
 
 
 def _run(resources: "Resources", **choices: Any) -> None:

@@ -126,6 +126,7 @@ class RunRow:
     until: datetime
     topics: list[str] | None
     rescore: bool
+    as_claimed_now: bool
     degraded: bool
     created_at: datetime
     claimed_at: datetime | None

@@ -33,6 +33,7 @@ from rerank_core.recall.window import (
     Window,
     ask,
     by_light,
+    claimed_later,
     find_eligible,
     read_members,
     search,
@@ -83,6 +84,7 @@ class Recalled:
     not_searched: int = 0  # an earlier run searched them for this topic
     not_recalled: int = 0  # not among the best
     not_recalled_language: int = 0  # the topic has no query in their language, and only words were searched
+    claimed_later: int = 0  # articles of the window that are left out, because a later run claimed them
 
 
 def recall(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Recalled:
@@ -91,7 +93,8 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     Raises FencedError if a newer try of the run has begun, InputError if the run is limited to a topic that is not
     active, ModelError if the scorer cannot be identified.
     """
-    if not run.frozen:
+    is_first = not run.frozen
+    if is_first:
         _freeze(database=database, store=store, settings=settings, run=run, fence=fence)
         with database.transaction(read_only=True) as connection:
             run = runs.get(connection, run.run_id)
@@ -102,6 +105,14 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
         totals = db.the(connection, "recall.totals", run_id=run.run_id)
+        later = claimed_later(connection, run)
+    if later and is_first:
+        log.warning(
+            "later runs have claimed %d articles of this window, and this run leaves them out: its page is as it was at %s; another run"
+            " with --as-claimed-now (in the form: As claimed now) ranks them",
+            later,
+            run.window.until.isoformat(),
+        )
     is_near_copy = pc.and_(
         pc.not_equal(members.column("document_id"), members.column("scored_document_id")),
         pc.is_valid(members.column("similarity")),
@@ -124,6 +135,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         not_searched=int(totals["not_searched"]),
         not_recalled=int(totals["not_recalled"]),
         not_recalled_language=int(totals["not_recalled_language"]),
+        claimed_later=later,
     )
 
 

@@ -54,8 +54,24 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
         until=run.window.until,
         preferred=list(preferred_sources),
         prepared=run.prepared,
+        as_claimed_now=run.as_claimed_now,
     )
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schemas.MEMBERS)
+
+
+def claimed_later(connection: Connection, run: Run) -> int:
+    """The articles of the window that the run leaves out because a later run claimed them."""
+    if run.as_claimed_now:
+        return 0
+    row = db.the(
+        connection,
+        "window.claimed_later",
+        pipeline=run.pipeline,
+        run_id=run.run_id,
+        fresh_since=run.window.fresh_since,
+        until=run.window.until,
+    )
+    return int(row["articles"])
 
 
 class Window:

@@ -31,12 +31,13 @@ def open_run(
     until: datetime | None,
     topics: tuple[str, ...] | None,
     rescore: bool,
+    as_claimed_now: bool = False,
     since: datetime | None = None,
 ) -> Run:
     """The run of this pipeline with this key. A run that does not exist yet is made with this window.
 
-    `until` is cut at the database's now(); None means now. `since` None means the lookback before `until`. A run that
-    exists keeps the window, topics and rescore that it was opened with. Raises InputError for a time without a UTC
+    `until` is cut at the database's now(); None means now. `since` None means the lookback before `until`. A run ranks
+    what it and earlier runs have claimed; `as_claimed_now` also what later runs have. A run that exists keeps what it was opened with. Raises InputError for a time without a UTC
     offset, an empty window, a key that is no text, or the key of a past hour that no run has, without `until`.
     """
     if since is not None and since.tzinfo is None:
@@ -72,19 +73,24 @@ def open_run(
         until=end,
         topics=list(topics) if topics is not None else None,
         rescore=rescore,
+        as_claimed_now=as_claimed_now,
     )
     row = db.the(
         connection, "runs.by_key", pipeline=settings.pipeline, key=key or f"manual__{end.isoformat()}"
     )
     run = _record(row)
-    if (run.topics, run.rescore) != (topics, rescore) or (until is not None and end < run.window.until):
+    asked = topics, rescore, as_claimed_now
+    if (run.topics, run.rescore, run.as_claimed_now) != asked or (
+        until is not None and end < run.window.until
+    ):
         log.warning(
-            "run %d (%s) keeps what it was opened with: until %s, topics %s, rescore %s; another key makes another run",
+            "run %d (%s) keeps what it was opened with: until %s, topics %s, rescore %s, as claimed now %s; another key makes another run",
             run.run_id,
             run.key,
             run.window.until.isoformat(),
             "all" if run.topics is None else ", ".join(run.topics),
             run.rescore,
+            run.as_claimed_now,
         )
     return run
 
@@ -169,6 +175,7 @@ def _record(row: RowMapping) -> Run:
         fence=row["fence"],
         topics=None if row["topics"] is None else tuple(row["topics"]),
         rescore=row["rescore"],
+        as_claimed_now=row["as_claimed_now"],
         scorer_id=row["scorer_id"],
         members_path=row["members_path"],
         members_sha256=row["members_sha256"],

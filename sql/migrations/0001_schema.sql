@@ -153,6 +153,7 @@ CREATE TABLE rerank.run (
     until          timestamptz NOT NULL,   -- the run's as-of time
     topics         text[],                 -- slugs that the run is limited to; null: all
     rescore        boolean NOT NULL,
+    as_claimed_now boolean NOT NULL DEFAULT false,   -- later runs' claims count, too: a past hour that others have claimed
     fence          integer NOT NULL DEFAULT 0,
     scorer_id      integer REFERENCES rerank.scorer,
     members_path   text CHECK (rerank.stays_in_store(members_path)),

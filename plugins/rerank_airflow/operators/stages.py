@@ -30,6 +30,7 @@ def open_run(identity: RunIdentity, resources: Any) -> Any:
         until=identity.until,
         topics=identity.topics,
         rescore=identity.rescore,
+        as_claimed_now=identity.as_claimed_now,
     )
 
 

@@ -45,7 +45,12 @@ METRICS = {
         ),
         Metric("latency_p50", "gauge", "ms", "Scoring latency of a pair in the run, median."),
         Metric("latency_p99", "gauge", "ms", "The same, 99th percentile."),
-        Metric("pairs_per_second", "gauge", "1/s", "Speed of one scoring task of the run, the start of its engine apart."),
+        Metric(
+            "pairs_per_second",
+            "gauge",
+            "1/s",
+            "Speed of one scoring task of the run, the start of its engine apart.",
+        ),
         Metric(
             "drift_psi", "gauge", "1", "Population stability index of the run's logits, where it was found."
         ),

@@ -298,6 +298,8 @@ def notes(run: RunRow, shards: list[Shard], versions: list[Version]) -> list[tup
         found.append(("info", f"Limited to {len(run.topics)} topics; the others were carried forward."))
     if run.rescore:
         found.append(("info", "Asked to score again what the ledger already had."))
+    if run.as_claimed_now:
+        found.append(("info", "Asked to rank what later runs have claimed, too."))
     return found
 
 

@@ -103,7 +103,7 @@ ORDER BY t.slug
 
 -- name: runs
 -- The latest runs of a pipeline, a part of the list, each with its latest publication and the sums over its topics.
-SELECT r.run_id, r.key, r.until, r.topics, r.rescore, r.degraded, r.created_at, r.claimed_at, r.prepared_at, r.frozen_at,
+SELECT r.run_id, r.key, r.until, r.topics, r.rescore, r.as_claimed_now, r.degraded, r.created_at, r.claimed_at, r.prepared_at, r.frozen_at,
        r.published_at, r.fence, r.scorer_id, r.claimed, p.publication_id, p.version, p.row_count, p.difference,
        p.parquet_path, c.publication_id IS NOT NULL AS is_current,
        s.candidates, s.from_ledger, s.scored, s.refused, s.missing, s.left_out, s.topics_ranked,

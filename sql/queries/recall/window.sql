@@ -1,6 +1,6 @@
 -- name: members
--- The articles of the freshness window: the latest revision of each that this run or an earlier run claimed, in the
--- cluster of its text. Of one source's articles with one link, the newest takes the others into its cluster. In a
+-- The articles of the freshness window: the latest revision of each that this run or an earlier run claimed, or any run
+-- if the run is as claimed now, in the cluster of its text. Of one source's articles with one link, the newest takes the others into its cluster. In a
 -- cluster, articles that are not hidden come first, then those that are the newest of their link, then corrections, the
 -- latest first, then articles of a preferred source, then the earliest. If a run was never published, the next published
 -- run owes what it claimed, as if it had claimed that itself; so with a text that took the lead of its cluster since.
@@ -21,7 +21,8 @@ WITH owing AS (
     FROM rerank.revision r
     JOIN rerank.run u USING (run_id)
     WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until
-      AND (r.run_id = :run_id OR u.until <= :until)
+      AND r.ingested_at < :until
+      AND (r.run_id = :run_id OR u.until <= :until OR :as_claimed_now)
       AND (r.document_id IS NOT NULL OR EXISTS (SELECT FROM rerank.quarantine q WHERE q.revision_id = r.revision_id))
       -- While the run is being prepared, a text may have no place yet. It may be a copy of another, so its page waits.
       AND (:prepared OR r.document_id IS NULL
@@ -71,6 +72,14 @@ FROM placed p
 JOIN rerank.document d ON d.document_id = p.scored_document_id
 LEFT JOIN rerank.near_copy n ON n.pipeline = :pipeline AND n.document_id = p.scored_document_id
 ORDER BY p.first_at, p.first_article_id, p.scored_document_id, p.place
+
+-- name: claimed_later
+-- How many articles of the freshness window this run leaves out because a later run claimed them.
+SELECT count(DISTINCT r.article_id) AS articles
+FROM rerank.run u
+JOIN rerank.revision r USING (run_id)
+WHERE u.pipeline = :pipeline AND u.until > :until AND u.run_id <> :run_id
+  AND r.first_ingested_at >= :fresh_since AND r.ingested_at < :until
 
 -- name: terms
 -- The BM25 terms of documents, as prepare has stored them.

@@ -4,13 +4,13 @@ SELECT now() AS now
 
 -- name: open
 -- A run is made once for its key; its window is stored with it.
-INSERT INTO rerank.run (pipeline, key, since, fresh_since, until, topics, rescore)
-VALUES (:pipeline, :key, :since, :fresh_since, :until, CAST(:topics AS text[]), :rescore)
+INSERT INTO rerank.run (pipeline, key, since, fresh_since, until, topics, rescore, as_claimed_now)
+VALUES (:pipeline, :key, :since, :fresh_since, :until, CAST(:topics AS text[]), :rescore, :as_claimed_now)
 ON CONFLICT (pipeline, key) DO NOTHING
 
 -- name: by_key
 -- A run by its identity.
-SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, fence, scorer_id,
+SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, as_claimed_now, fence, scorer_id,
        members_path, members_sha256, pairs_path, pairs_sha256, light_path, light_sha256,
        claimed_at, prepared_at, frozen_at, early
 FROM rerank.run
@@ -18,7 +18,7 @@ WHERE pipeline = :pipeline AND key = :key
 
 -- name: by_id
 -- A run by its number.
-SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, fence, scorer_id,
+SELECT run_id, pipeline, key, since, fresh_since, until, topics, rescore, as_claimed_now, fence, scorer_id,
        members_path, members_sha256, pairs_path, pairs_sha256, light_path, light_sha256,
        claimed_at, prepared_at, frozen_at, early
 FROM rerank.run

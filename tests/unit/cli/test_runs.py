@@ -29,6 +29,7 @@ def test_a_run_takes_what_was_asked_for(
         "--topics",
         "a, b,",
         "--rescore",
+        "--as-claimed-now",
         "--key",
         "k",
         database_url=database_url,
@@ -37,7 +38,7 @@ def test_a_run_takes_what_was_asked_for(
     assert ended.code == 75
     assert asked.pop("until").isoformat() == "2026-11-22T17:00:00+01:00"
     assert callable(asked.pop("on_stage"))
-    assert asked == {"key": "k", "topics": ("a", "b"), "rescore": True}
+    assert asked == {"key": "k", "topics": ("a", "b"), "rescore": True, "as_claimed_now": True}
 
 
 @pytest.mark.parametrize("until", ["yesterday", "2026-11-22T16:00:00"])
