@@ -246,6 +246,7 @@ class RealFire(Notes):
         """Whether the dag run has ended well; one that failed is cleared, so that it gets to the other faults."""
         time.sleep(0.1)
         try:
+            self.airflow.check()  # a scheduler ends when its database does
             state = self.airflow.call("GET", f"/dags/{DAG}/dagRuns/{run}")["state"]
             if state == "failed":
                 self.airflow.clear(DAG, run)
