@@ -2,7 +2,7 @@
 
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
 checks what runs share: database, schema, topics, article source, clock, store, Redis. The other modules check scoring
-(`scoring.py`), recall (`vectors.py`), the times of the settings (`times.py`) and the rest of the host (`host.py`).
+(`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`) and the rest of the host (`host.py`).
 """
 
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from rerank_core.frontends import redis_copy
 from rerank_core.models import scorers
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
+from rerank_core.operations.doctor.page import check_page
 from rerank_core.operations.doctor.scoring import (
     check_engine,
     check_gpu,
@@ -195,6 +196,7 @@ def _check_redis(settings: Settings) -> Finding | None:
 _CHECKS: dict[str, Check] = {
     "schema": _check_schema,
     "topics": _check_topics,
+    "page": check_page,
     "article source": _check_source,
     "clock": _check_clock,
     "store": _check_store,
@@ -212,4 +214,4 @@ _CHECKS: dict[str, Check] = {
     "metrics": check_metrics,
     "variables": check_variables,
 }
-_NEED_DATABASE = frozenset({_check_schema, _check_topics, _check_source, _check_clock})
+_NEED_DATABASE = frozenset({_check_schema, _check_topics, check_page, _check_source, _check_clock})

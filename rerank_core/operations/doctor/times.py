@@ -26,7 +26,7 @@ def check_times(settings: Settings) -> Finding:
     return Finding(
         "times",
         "ok",
-        f"a run every {_longest_pause(settings) / MINUTE:g} min, scoring for {settings.scoring_minutes:g} at most, {page}",
+        f"a run every {longest_pause(settings) / MINUTE:g} min, scoring for {settings.scoring_minutes:g} at most, {page}",
     )
 
 
@@ -43,7 +43,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             f" {START_MINUTES:g} before it): such a run's page comes out degraded first, and again when it is scored",
             advice,
         )
-    pause = _longest_pause(settings)
+    pause = longest_pause(settings)
     if settings.lookback_days * timedelta(days=1) < pause:
         yield (
             f"runs are up to {_shown(pause)} apart, and claim what came within {settings.lookback_days:g} days:"
@@ -69,7 +69,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
 
 
-def _longest_pause(settings: Settings) -> timedelta:
+def longest_pause(settings: Settings) -> timedelta:
     """The longest time between two runs in a row, by the schedule."""
     from croniter import croniter  # type: ignore[import-untyped, unused-ignore]
 

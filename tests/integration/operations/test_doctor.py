@@ -14,6 +14,7 @@ from tiny_sentences import make_checkpoint
 from rerank_core.errors import DatabaseUnavailable
 from rerank_core.models import embedders
 from rerank_core.models.embedding import FakeEmbedder
+from rerank_core.operations import pointer
 from rerank_core.operations.doctor import examine as doctor
 from rerank_core.operations.doctor import host, scoring
 from rerank_core.operations.doctor.examine import examine
@@ -42,6 +43,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "database",
         "schema",
         "topics",
+        "page",
         "article source",
         "clock",
         "store",
@@ -448,3 +450,41 @@ class TestVectors:
         chosen = settings(database_url, store_url, recall="dense", embedding_model=str(tmp_path / "none"))
         found = findings(chosen)["embedding model"]
         assert (found.state, "none" in found.found, bool(found.advice)) == ("warn", True, True)
+
+
+class TestPage:
+    """The page that readers see is as young as the schedule makes it, and nothing holds it."""
+
+    @staticmethod
+    def found(room: Newsroom) -> Finding:
+        return findings(room.settings)["page"]
+
+    def test_a_page_of_now_is_fine_and_no_page_is_no_fault(self, room: Newsroom) -> None:
+        assert self.found(room) == Finding("page", "ok", "pipeline news has no page yet")
+        room.run("k")
+        assert self.found(room).state == "ok"
+        assert "0.0 h old" in self.found(room).found
+
+    @pytest.mark.parametrize(("hours", "state"), [(2, "ok"), (4, "warn")])
+    def test_a_page_that_missed_two_runs_is_old(self, room: Newsroom, hours: float, state: str) -> None:
+        assert room.settings.schedule == "0 * * * *"
+        room.run("k", until=room.ago(hours=hours))
+        found = self.found(room)
+        assert found.state == state
+        assert f"{hours}.0 h old" in found.found
+        assert ("whether the DAG is paused" in found.advice) == (state == "warn")
+
+    def test_a_sparse_schedule_makes_older_pages(self, room: Newsroom) -> None:
+        room.run("k", until=room.ago(hours=30))
+        assert self.found(room.tuned(schedule="0 6 * * *")).state == "ok"
+
+    def test_a_page_that_is_held_says_what_lets_it_go_on(self, room: Newsroom) -> None:
+        room.run("first")
+        room.run("second")
+        first = room.value("SELECT run_id FROM rerank.run WHERE key = 'first'")
+        where = {"database": room.database, "store": room.resources.store, "settings": room.settings}
+        pointer.rollback(**where, run_id=first, reason="wrong topic")
+        found = self.found(room)
+        assert found.state == "warn"
+        assert "a rollback holds it" in found.found
+        assert "--release" in found.advice
