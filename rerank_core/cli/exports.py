@@ -2,6 +2,8 @@
 
 import secrets
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +12,14 @@ import typer
 from rerank_core.cli.options import Pipeline
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rerank_core.evaluation.judgements import Judgements
     from rerank_core.evaluation.serp import Reranked
+    from rerank_core.settings import Settings
 
 STDOUT = Path("-")
+SAY_SECONDS = 5.0  # between two lines of progress
 
 
 def serp(
@@ -51,33 +58,24 @@ def serp(
 
     from rerank_core.cli.printing import console
     from rerank_core.errors import InputError
-    from rerank_core.evaluation import judgements, serp_files
-    from rerank_core.evaluation.serp import rerank_candidates
-    from rerank_core.records import DEFAULT_INSTRUCTION
+    from rerank_core.evaluation import judgements
     from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
-    from rerank_core.storage.source import Source
 
     if not tag or tag != "".join(tag.split()):
         raise InputError(f"tag {tag!r} holds a blank, or nothing; a TREC run needs one word")
     _check(out, parquet)
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    chosen = settings()
     judged = judgements.read_file(qrels) if qrels is not None else None
-    asked = serp_files.read_queries(queries)
-    lists = serp_files.read_candidates(candidates) if candidates is not None else None
-    wanted = None if lists is None else {found.document_id for of in lists.values() for found in of}
-    texts = serp_files.read_documents(documents, Source.of(chosen).database, wanted)
     screen = console(sys.stderr)
-    done = rerank_candidates(
-        serp_files.every_pair(asked, texts) if lists is None else lists,
-        asked,
-        texts,
-        settings=chosen,
-        database=Database(chosen.database_url) if ledger else None,
-        instruction=instruction or DEFAULT_INSTRUCTION,
+    done = _rerank(
+        settings(),
+        queries,
+        documents,
+        candidates,
+        ledger=ledger,
+        instruction=instruction,
         depth=depth,
-        on_progress=lambda done, total: screen.print(f"{done:,} of {total:,} pairs scored"),
+        screen=screen,
     )
     _write(out, "".join(done.trec(tag)).encode())
     if parquet is not None:
@@ -91,7 +89,59 @@ def serp(
         _print_measures(done, judged, screen)
 
 
-def _print_measures(done: "Reranked", judged: Any, screen: Any) -> None:
+def _rerank(
+    settings: "Settings",
+    queries: Path,
+    documents: str,
+    candidates: Path | None,
+    *,
+    ledger: bool,
+    instruction: str | None,
+    depth: int | None,
+    screen: "Console",
+) -> "Reranked":
+    """Read the files, and rerank the candidates; progress goes to the screen."""
+    from rerank_core.evaluation import serp_files
+    from rerank_core.evaluation.serp import rerank_candidates
+    from rerank_core.records import DEFAULT_INSTRUCTION
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.source import Source
+
+    asked = serp_files.read_queries(queries)
+    lists = serp_files.read_candidates(candidates) if candidates is not None else None
+    wanted = None if lists is None else {found.document_id for of in lists.values() for found in of}
+    texts = serp_files.read_documents(documents, Source.of(settings).database, wanted)
+    return rerank_candidates(
+        serp_files.every_pair(asked, texts) if lists is None else lists,
+        asked,
+        texts,
+        settings=settings,
+        database=Database(settings.database_url) if ledger else None,
+        instruction=instruction or DEFAULT_INSTRUCTION,
+        depth=depth,
+        on_progress=_progress(screen),
+    )
+
+
+def _progress(screen: "Console") -> Callable[[int, int], None]:
+    """Prints a line every few seconds, and at the end: pairs, speed, and what is left."""
+    began = said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said < SAY_SECONDS and done < total:
+            return
+        said = now
+        speed = done / max(now - began, 1e-6)
+        screen.print(
+            f"{done:,} of {total:,} pairs, {speed:,.1f} a second, {(total - done) / speed:,.0f} s left"
+        )
+
+    return tell
+
+
+def _print_measures(done: "Reranked", judged: "Judgements", screen: "Console") -> None:
     """nDCG@10, RR and R@50 of the new order and of the search engine's, on standard error."""
     from rerank_core.evaluation.evaluate import MEASURES, report
 

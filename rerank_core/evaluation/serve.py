@@ -142,7 +142,9 @@ def make_server(counter: Counter, *, header_seconds: float = HEADER_SECONDS) -> 
             self._due = self.loop.call_later(header_seconds, self._late)
 
         def _late(self) -> None:
-            if self.cycle is None or self.cycle.response_complete:
+            if self.transport.is_closing():  # and the client does not take the rest of its answer
+                self.transport.abort()
+            elif self.cycle is None or self.cycle.response_complete:
                 self._close(408, f"no whole request came in {header_seconds:g} s; send it faster")
 
         def _close(self, status: int, why: str) -> None:

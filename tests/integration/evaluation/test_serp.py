@@ -47,7 +47,7 @@ def test_candidates_come_out_in_the_scorers_order(room: Newsroom) -> None:
     assert lists(found) == {"q1": ["d2", "d3", "d1"], "q2": ["d1", "d3"]}
     assert [row["rank"] for row in found.rows.to_pylist()] == [1, 2, 3, 1, 2]
     assert found.counts == {**dict.fromkeys(BUCKETS, 0), "scored": 5}
-    assert list(found.trec("mine"))[0].split()[:4] == ["q1", "Q0", "d2", "1"]
+    assert next(found.trec("mine")).split()[:4] == ["q1", "Q0", "d2", "1"]
 
 
 def test_what_was_scored_is_not_scored_again_and_no_engine_starts(room: Newsroom) -> None:

@@ -179,4 +179,4 @@ def test_without_the_checkpoint_tokens_are_estimated_and_the_brief_says_so(
     page: Newsroom, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command(page, monkeypatch, "brief", "solar", RERANK_MODEL="/nowhere/model") == 0
-    assert json.loads(capfd.readouterr().out)["tokens_by"].startswith("estimate: ")
+    assert json.loads(capfd.readouterr().out)["tokens_by"].startswith("estimate ")
