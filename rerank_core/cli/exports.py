@@ -178,13 +178,14 @@ def brief(
     Every row of the page is in the answer, chosen or left out, with the reason. Only the tokenizer of the checkpoint is
     needed; without it tokens are estimated, and the answer says so.
     """
+    from rerank_core.cli.printing import console
     from rerank_core.frontends import brief as briefs
     from rerank_core.models.scorers import token_counter
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
     chosen = Settings.load(pipeline=pipeline)
-    counter = token_counter(chosen)
+    counter = token_counter(chosen) or briefs.ESTIMATE
     _check(out)
     made = briefs.brief(
         Database(chosen.database_url),
@@ -194,9 +195,15 @@ def brief(
         text_tokens=text_tokens,
         balance=balance,
         min_score=min_score,
-        counter=counter or briefs.ESTIMATE,
+        counter=counter,
     )
     _write(out, _parquet(made.rows()) if out.suffix == ".parquet" else made.json() + b"\n")
+    told = made.head
+    sentence = (
+        f"{len(made.picked)} of {len(made.entries)} texts, {told['tokens']:,} of {tokens:,} tokens by {counter.name};"
+        f" the page is of {told['as_of']:%Y-%m-%d %H:%M} UTC"
+    )
+    console(sys.stderr).print(sentence + ("; it is degraded" if told["degraded"] else ""))
 
 
 def _parquet(rows: Any) -> bytes:
