@@ -118,7 +118,6 @@ class Desk:
     def _leave(self, request: _Request) -> None:
         with self._changed:
             self._waiting -= len(request.texts) - request.next
-            request.next = len(request.texts)
             with suppress(ValueError):
                 self._requests.remove(request)
 
@@ -161,18 +160,19 @@ class Desk:
 
     def _next_round(self) -> list[tuple[_Request, int]]:
         """Request and place of each pair that is scored next; waits for a request. Empty: the desk was closed."""
+        taken: list[tuple[_Request, int]] = []
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._requests)
-            taken: list[tuple[_Request, int]] = []
-            while self._requests and not self._closed and len(taken) < self._round_pairs:
-                request = self._requests.popleft()
-                places = range(request.next, min(request.next + TURN, len(request.texts)))
-                taken += [(request, place) for place in places]
-                request.next = places.stop
-                self._waiting -= len(places)
-                if request.next < len(request.texts):
-                    self._requests.append(request)
-            return taken
+            while not taken and not self._closed:
+                self._changed.wait_for(lambda: self._closed or self._requests)
+                while self._requests and not self._closed and len(taken) < self._round_pairs:
+                    request = self._requests.popleft()
+                    places = range(request.next, min(request.next + TURN, len(request.texts)))
+                    taken += [(request, place) for place in places]
+                    request.next = places.stop
+                    self._waiting -= len(places)
+                    if request.next < len(request.texts):
+                        self._requests.append(request)
+        return taken
 
     def _score(self, scorer: Scorer, taken: Sequence[tuple[_Request, int]]) -> None:
         """Score a round. Raises EngineError if the engine fails, or does not score all of it in GIVE_UP_SECONDS."""

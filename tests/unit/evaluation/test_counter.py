@@ -257,12 +257,12 @@ def slow_request(own: Served, documents: int) -> socket.socket:
 
 def test_a_client_that_leaves_while_it_waits_takes_its_pairs_along() -> None:
     with served(seconds_per_pair=0.02, pairs_per_chunk=4) as own:
-        slow_request(own, 1_000).close()
+        with slow_request(own, 1_000):
+            assert settles(lambda: own.built[0].chunks > 0)
         assert settles(lambda: own.counter._requests == 0 and own.desk._waiting == 0)
-        began = time.monotonic()
+        assert settles(lambda: not own.desk._requests)
         assert own.post("/v1/rerank", ASKED).status == 200
-        assert time.monotonic() - began < 5  # 1,000 pairs would take 20 s
-        assert own.built[0].chunks * 4 < 200
+        assert own.built[0].chunks * 4 < 200, "1,000 pairs would take 20 s"
 
 
 def test_a_request_that_takes_too_long_gets_a_503_and_leaves_the_desk() -> None:
@@ -430,8 +430,9 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off(monkeypatch: pytest.M
         with connection:
             body = json.dumps({"query": "q", "documents": ["long text " * 100_000] * 6}).encode()
             head = b"POST /v1/rerank HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-            assert settles(lambda: own.counter._requests == 1 or own.open_connections == 0)
+            for _ in range(2):  # the answer to the second waits for the first to be taken
+                connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert settles(lambda: own.built[0].chunks >= 2)
             assert settles(lambda: own.open_connections == 0)
 
 
