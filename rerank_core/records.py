@@ -1,5 +1,6 @@
 """The frozen records that cross every boundary of the library. Times have a UTC offset and are in UTC."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -87,6 +88,14 @@ class Score:
     latency_ms: float  # from submission to result
     prompt_tokens: int
     cached_tokens: int  # of the prompt, taken from the prefix cache
+
+
+@dataclass(frozen=True)
+class TokenCounter:
+    """What counts the tokens of a text."""
+
+    name: str  # which tokenizer it is
+    count: Callable[[str], int]
 
 
 @dataclass(frozen=True)

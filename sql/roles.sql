@@ -132,6 +132,7 @@ BEGIN
             ('scorer',             'INSERT, UPDATE'),
             ('scoring_attempt',    'INSERT, UPDATE, DELETE'),
             ('store_removal',      'INSERT, DELETE'),
+            ('text_score',         'INSERT, DELETE'),
             ('tombstone',          'INSERT'),   -- who is forgotten stays so
             ('topic',              'INSERT'),
             ('topic_version',      'INSERT'),

@@ -17,6 +17,7 @@ from rerank_core.cli import (
     claim,
     db,
     explain,
+    exports,
     feedback,
     maintain,
     pages,
@@ -71,6 +72,8 @@ app.command("explain", rich_help_panel=RANK)(explain.explain)
 app.command("eval", rich_help_panel=JUDGE)(quality.evaluate)
 app.command("calibrate", rich_help_panel=JUDGE)(quality.calibrate)
 app.command("playground", rich_help_panel=JUDGE)(serve.playground)
+app.command("serp", rich_help_panel=JUDGE)(exports.serp)
+app.command("brief", rich_help_panel=RANK)(exports.brief)
 app.command("serve", rich_help_panel=JUDGE)(serve.serve)
 app.command("runs", rich_help_panel=RANK)(pages.runs)
 

@@ -1,5 +1,6 @@
 """`rerank serve` and `rerank playground`: ask the scorer by hand."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,26 +15,33 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; other machines are served only if VLLM_API_KEY is set.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="One more name that clients may call the model by; may be given several times."),
+    ] = None,
 ) -> None:
-    """Serve /v1/score and /v1/rerank with vLLM's own OpenAI-compatible server and the model's template.
+    """Serve /v1/rerank and /v1/score: the scores of a run over HTTP, for clients of vLLM, Cohere and Jina.
 
-    Unlike a run, the server takes control tokens that a text spells out for real ones. Do not give it texts of strangers
-    if the score matters. A document over RERANK_MAX_DOCUMENT_TOKENS is refused, unless the request says
-    `max_tokens_per_doc`.
+    Texts go through the run's own guard: control tokens and labels stay text, and a document is cut at
+    RERANK_MAX_DOCUMENT_TOKENS. The model answers to its folder, its name on the hub, the last part of that, and --name.
     """
+    import os
+
     from rerank_core.cli.printing import say
     from rerank_core.evaluation.serve import serve as run
     from rerank_core.settings import Settings
 
-    status = run(
-        Settings.load(model=model),
-        host=host,
-        port=port,
-        on_ready=lambda url: say(f"the canary came out right; {url}/v1/score and {url}/v1/rerank answer"),
-    )
-    if status:
-        raise typer.Exit(1)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+    def tell(url: str, names: Sequence[str]) -> None:
+        say(f"the canary came out right; {url}/v1/rerank and {url}/v1/score answer")
+        say(f"the model's names: {', '.join(names)}")
+
+    say("the engine starts; this takes some seconds")
+    run(Settings.load(model=model), host=host, port=port, given_names=name or (), on_ready=tell)
 
 
 def playground(

@@ -12,7 +12,7 @@ from datetime import date
 
 from rerank_core.errors import EngineError, InputError
 from rerank_core.models import scorers
-from rerank_core.models.base import Scorer
+from rerank_core.models.base import Scorer, probability
 from rerank_core.models.prompt import Prompter
 from rerank_core.prepare.language import language
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
@@ -48,7 +48,7 @@ class Scored:
     @property
     def probability(self) -> float | None:
         """sigmoid(logit)."""
-        return None if self.logit is None else 1 / (1 + math.exp(-max(-700.0, min(700.0, self.logit))))
+        return None if self.logit is None else probability(self.logit)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ chunk, so a task that is killed loses a few seconds of work. In the end every pa
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,11 @@ class Scorer(Protocol):
     def close(self) -> None:
         """Release the engine's memory. May be called twice."""
         ...
+
+
+def probability(logit: float) -> float:
+    """sigmoid(logit)."""
+    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))
 
 
 def name_pairs(pairs: Sequence[Pair], *, at_most: int = 8) -> str:

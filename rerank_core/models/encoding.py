@@ -91,6 +91,10 @@ class Encoder:
         ids = self._ids(text)
         return self._checked(ids[:max_tokens]), len(ids) > max_tokens
 
+    def count(self, text: str) -> int:
+        """The number of tokens of a text. A control token that the text spells out counts as text."""
+        return len(self._ids(sanitise(text)))
+
     def token(self, text: str) -> int | None:
         """The id of a text that is exactly one token, else None."""
         ids = self._ids(text)

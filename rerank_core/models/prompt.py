@@ -35,7 +35,8 @@ RULES = 2
 
 Passages = Literal["lead", "max"]  # score the beginning of a document, or the best of its windows
 
-_CACHED_TEXTS = 65_536
+CACHED_TEXTS = 65_536
+_LONGEST_CACHED = 32_768  # characters: a longer text is rare, and would be kept whole
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 _LABEL = re.compile(r"[<＜]\s*(instruct|query|document)\s*[>＞]\s*[:：]", re.IGNORECASE)
 
@@ -151,6 +152,7 @@ class Prompter:
         max_instruction_tokens: int = MAX_INSTRUCTION_TOKENS,
         form: Format = QWEN3,
         passages: Passages = "lead",
+        cached_texts: int = CACHED_TEXTS,
     ) -> None:
         """Raises ModelError if the tokenizer does not fit the family."""
         specification = read_tokenizer(tokenizer_file)
@@ -173,15 +175,17 @@ class Prompter:
         frame = self._head + self._before_query + self._before_document + self._tail
         told = self._limits["instruction"] + self._limits["query"]
         self.max_prompt_tokens = len(frame) + told + max_document_tokens
-        self._encode = lru_cache(_CACHED_TEXTS)(self._encode_text)
-        self._query_part = lru_cache(_CACHED_TEXTS)(self._encode_query)
+        self._cached_text = lru_cache(cached_texts)(self._encode_text)
+        self._cached_query = lru_cache(cached_texts)(self._encode_query)
 
     def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
         """The prompt of one pair.
 
         Raises InputError if the instruction or the query is over its limit, or if a text has the id of a control token.
         """
-        front, neutralised = self._query_part(instruction if self._form.instructed else "", query)
+        told = instruction if self._form.instructed else ""
+        is_short = len(told) + len(query) <= _LONGEST_CACHED
+        front, neutralised = (self._cached_query if is_short else self._encode_query)(told, query)
         text = self._encode("document", document)
         if self._encoder.has_control(text.ids):
             raise InputError(
@@ -206,6 +210,9 @@ class Prompter:
         told = self._encode("instruction", instruction)
         front = [*self._head, *told.ids, *self._before_query, *query_text.ids, *self._before_document]
         return front, told.neutralised or query_text.neutralised
+
+    def _encode(self, kind: str, text: str) -> EncodedText:
+        return (self._cached_text if len(text) <= _LONGEST_CACHED else self._encode_text)(kind, text)
 
     def _encode_text(self, kind: str, text: str) -> EncodedText:
         limit = self._limits[kind]

@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.base import Scorer
+from rerank_core.models.encoding import Encoder, read_tokenizer
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
-from rerank_core.models.prompt import Prompter
+from rerank_core.models.prompt import CACHED_TEXTS, Prompter, prompt_digest
 from rerank_core.models.vllm import VllmScorer, require_vllm
 from rerank_core.models.weights import resolve_model
-from rerank_core.records import Topic
+from rerank_core.records import TokenCounter, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 
@@ -106,6 +107,22 @@ def prompter(settings: Settings, *, download: bool = True) -> Prompter:
     )
 
 
+def token_counter(settings: Settings) -> TokenCounter | None:
+    """Counts tokens of texts as the tokenizer of the settings' checkpoint makes them.
+
+    None if this host has no checkpoint that may be used: nothing is downloaded.
+    """
+    try:
+        folder = resolve_model(settings.model, download=False)
+        form = read_checkpoint(folder).family.form
+        specification = read_tokenizer(folder / "tokenizer.json")
+        encoder = Encoder(specification, controls=form.controls)
+    except ModelError:
+        return None
+    digest = prompt_digest(specification, form=form)
+    return TokenCounter(f"tokenizer {digest[:12]}", encoder.count)
+
+
 def refused_queries(settings: Settings, topics: Iterable[Topic]) -> list[str] | None:
     """A sentence for each query of active topics that the scorer refuses, alone or with its instruction.
 
@@ -127,11 +144,13 @@ def refused_queries(settings: Settings, topics: Iterable[Topic]) -> list[str] | 
     return refused
 
 
-def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
+def load(
+    settings: Settings, *, failures: int = 0, pairs: int = 0, cached_texts: int = CACHED_TEXTS
+) -> Scorer:
     """Start the engine of the settings' scorer, and run its canary. That takes seconds, and most of a GPU's memory.
 
     `pairs` is how many it will have to score: many pairs make it worth compiling the model. `failures` is how many tries
-    failed before: each failure halves the tokens inside the engine at once.
+    failed before: each failure halves the tokens inside the engine at once. The ids of `cached_texts` texts are kept.
 
     Raises ModelError if this host has no engine, if the checkpoint must not be used or if its canary fails, EngineError
     if the engine does not start.
@@ -147,4 +166,5 @@ def load(settings: Settings, *, failures: int = 0, pairs: int = 0) -> Scorer:
         in_flight_tokens=max(1024, CAREFUL_TOKENS >> failures) if failures else None,
         eager={"always": False, "never": True}.get(settings.compile),
         expected_pairs=pairs,
+        cached_texts=cached_texts,
     )

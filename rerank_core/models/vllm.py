@@ -25,7 +25,7 @@ from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.base import ScoredChunk
 from rerank_core.models.canary import Canary, read_canary
 from rerank_core.models.identity import Checkpoint, identify, read_checkpoint, resolve_precision
-from rerank_core.models.prompt import Passages, Prompter
+from rerank_core.models.prompt import CACHED_TEXTS, Passages, Prompter
 from rerank_core.models.submission import Submission
 from rerank_core.records import Pair
 
@@ -48,7 +48,8 @@ class VllmScorer:
 
     `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager` says
     whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
-    _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU.
+    _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU. The ids of
+    `cached_texts` texts are kept.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class VllmScorer:
         eager: bool | None = None,
         expected_pairs: int = 0,
         run_canary: bool = True,
+        cached_texts: int = CACHED_TEXTS,
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
 
@@ -79,6 +81,7 @@ class VllmScorer:
             max_document_tokens=max_document_tokens,
             form=checkpoint.family.form,
             passages=passages,
+            cached_texts=cached_texts,
         )
         check_vocabulary(checkpoint, self._prompter.vocabulary_size)
         canary = read_canary(model_folder)  # before the engine starts: the file may be damaged

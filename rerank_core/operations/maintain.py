@@ -39,6 +39,7 @@ class Maintained:
     revisions_deleted: int
     documents_deleted: int
     texts_deleted: int  # raw texts of revisions that stay
+    text_scores_deleted: int  # of a search engine's candidates
     months: int  # of the ledger; of these:
     months_kept: int  # within retention
     months_needed: int  # past retention, but an article that may still be ranked has its scores there
@@ -131,6 +132,7 @@ STEPS: dict[str, Callable[[Work], dict[str, int]]] = {
     "documents": retention.delete_documents,
     "texts": retention.delete_texts,
     "months": retention.drop_months,
+    "text scores": retention.delete_text_scores,
     "topic files": _repair_topic_files,
     "redis": _refresh_redis,
     "vectors": leftovers.remove_vectors,

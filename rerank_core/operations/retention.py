@@ -172,6 +172,12 @@ def delete_documents(work: Work) -> dict[str, int]:
         log.info("%d documents deleted so far", deleted)
 
 
+def delete_text_scores(work: Work) -> dict[str, int]:
+    """Delete scores of a search engine's candidates that are as old as months of the ledger that are dropped."""
+    before = _first_day(work.now, -work.settings.ledger_retention_months)
+    return {"text_scores_deleted": _in_batches(work, "retention.text_scores", before=before)}
+
+
 def drop_months(work: Work) -> dict[str, int]:
     """Drop months of the ledger that are past their retention and that no rankable article needs."""
     with work.database.transaction(read_only=True) as connection:

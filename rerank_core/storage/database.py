@@ -22,7 +22,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core.errors import CorruptError, DatabaseUnavailable, Locked, shown_url
+from rerank_core.errors import CorruptError, DatabaseUnavailable, InputError, Locked, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -247,6 +247,25 @@ def the(
 def execute(connection: Connection, name: str, **values: Any) -> int:
     """Run a named statement. Returns the number of rows that it changed."""
     return int(connection.execute(statement(name), values).rowcount)
+
+
+@contextmanager
+def selected(database: Database, sql: str) -> Iterator[Iterator[RowMapping]]:
+    """Rows of SQL that a person gives, as they come, from a transaction that cannot write.
+
+    Raises InputError, with the server's sentence, if the server refuses it, DatabaseUnavailable if it does not answer.
+    """
+    with database.transaction(read_only=True) as connection:
+        may_idle(connection)
+        try:
+            # A percent sign is one: the driver puts no values in.
+            found = connection.execution_options(stream_results=True, no_parameters=True).exec_driver_sql(sql)
+            yield iter(found.mappings())
+        except DBAPIError as error:
+            if _may_pass(getattr(error.orig, "pgcode", None)):
+                raise
+            reason = (str(error.orig).strip() or "no reason").splitlines()[0]
+            raise InputError(f"the database refuses the SQL: {reason}; correct it") from error
 
 
 @contextmanager

@@ -402,6 +402,20 @@ CREATE TABLE rerank.refused_pair (
 );
 COMMENT ON TABLE rerank.refused_pair IS 'Pairs that a scorer has refused, with the reason. They are not asked for again under that scorer.';
 
+-- The ledger of texts that no run has claimed: a search engine's candidates. It knows texts by their digests and holds none.
+CREATE TABLE rerank.text_score (
+    scorer_id       integer NOT NULL REFERENCES rerank.scorer,
+    query_digest    bytea NOT NULL,   -- as rerank.query has it
+    document_digest bytea NOT NULL,   -- as rerank.document has it
+    logit           real NOT NULL CHECK (logit NOT IN ('NaN', 'Infinity', '-Infinity')),
+    truncated       boolean NOT NULL,
+    scored_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scorer_id, query_digest, document_digest)
+);
+COMMENT ON TABLE rerank.text_score IS 'Scores of texts that no run has claimed, by the digests of query and document. It holds no text.';
+CREATE INDEX text_score_document ON rerank.text_score (document_digest);
+CREATE INDEX text_score_scored_at ON rerank.text_score USING brin (scored_at);
+
 -- A try to score a shard that has begun and not come to its end. The next try that finds it goes carefully: the engine failed,
 -- or the task was killed, with some pair in it.
 CREATE TABLE rerank.scoring_attempt (

@@ -135,8 +135,8 @@ class Ours:
     def _forget(self) -> None:
         self._scorer._llm.reset_prefix_cache()
         prompter = self._scorer._prompter
-        prompter._encode.cache_clear()
-        prompter._query_part.cache_clear()
+        prompter._cached_text.cache_clear()
+        prompter._cached_query.cache_clear()
         gc.collect()
         self._inside = self._building = 0.0
 

@@ -47,16 +47,22 @@ REFUSED = {"publish --approve": "run 1 is not blocked"}
 # What a reader puts in place of a word.
 VALUES = {
     "ARTICLE": "en-0005",
+    "BM25.trec": "bm25.trec",
     "DATABASE": "news",
+    "DOCUMENTS.jsonl": "articles.jsonl",
     "EVENTS.jsonl": "events.jsonl",
     "FILE": "rerank_core/demo/sample/topics.yaml",
     "FILE.jsonl": "articles.jsonl",
     "FILE.jsonl.gz": "articles.jsonl.gz",
     "FILE.svg": "plot.svg",
     "FILE_OR_TABLE": "rerank_core/demo/sample/qrels.tsv",
+    "JUDGED.tsv": "judged.tsv",
     "KEY": RUN_KEY,
     "N": "1",
     "QRELS": "rerank_core/demo/sample/qrels.tsv",
+    "QUERIES.tsv": "queries.tsv",
+    "RERANKED.parquet": "reranked.parquet",
+    "RERANKED.trec": "reranked.trec",
     "RUN": "1",
     "TIME": "2026-11-25T14:00:00Z",
     "TOPIC": "new-iphone",
@@ -82,6 +88,9 @@ def desk(
     shutil.copy(SAMPLE / "topics.yaml", folder / "topics.yaml")
     shutil.copy(SAMPLE / "articles.jsonl", folder / "articles.jsonl")
     (folder / "articles.jsonl.gz").write_bytes(gzip.compress((SAMPLE / "articles.jsonl").read_bytes()))
+    (folder / "queries.tsv").write_text("q1\tApple releases a new iPhone\n")
+    (folder / "bm25.trec").write_text("q1 Q0 en-0005 1 5.5 bm25\nq1 Q0 en-0001 2 5.0 bm25\n")
+    (folder / "judged.tsv").write_text("q1 0 en-0005 1\n")
     url = postgres.create("desk", template=_migrated_template)
     with pytest.MonkeyPatch.context() as patch:
         _sit_down(patch, url, folder)

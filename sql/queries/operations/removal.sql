@@ -111,7 +111,7 @@ SELECT revision_id, document_id FROM before ORDER BY revision_id
 -- name: documents
 -- Deletes these documents, unless a revision has one, and everything that was computed from them.
 WITH alone AS (
-    SELECT d.document_id, d.month
+    SELECT d.document_id, d.month, d.digest
     FROM rerank.document d
     WHERE d.document_id = ANY(CAST(:document_ids AS bigint[]))
       AND NOT EXISTS (SELECT FROM rerank.revision r WHERE r.document_id = d.document_id)
@@ -123,11 +123,13 @@ WITH alone AS (
     DELETE FROM rerank.score_aside s USING alone WHERE s.document_id = alone.document_id RETURNING s.document_id
 ), refused AS (
     DELETE FROM rerank.refused_pair f USING alone WHERE f.document_id = alone.document_id RETURNING f.document_id
+), of_texts AS (
+    DELETE FROM rerank.text_score t USING alone WHERE t.document_digest = alone.digest RETURNING t.document_digest
 ), documents AS (
     DELETE FROM rerank.document d USING alone WHERE d.document_id = alone.document_id RETURNING d.document_id
 )
 SELECT (SELECT count(*) FROM documents) AS documents,
-       (SELECT count(*) FROM scores) + (SELECT count(*) FROM aside) + (SELECT count(*) FROM refused) AS scores
+       (SELECT count(*) FROM scores) + (SELECT count(*) FROM aside) + (SELECT count(*) FROM refused) + (SELECT count(*) FROM of_texts) AS scores
 
 -- name: source
 -- An article of the default source.

@@ -121,6 +121,16 @@ WITH alone AS (
 )
 DELETE FROM rerank.document d USING alone WHERE d.document_id = alone.document_id
 
+-- name: text_scores
+-- Deletes scores of texts that no run has claimed, once they are past the ledger's retention.
+WITH old AS (
+    SELECT scorer_id, query_digest, document_digest FROM rerank.text_score WHERE scored_at < CAST(:before AS date) LIMIT :batch
+), gone AS (
+    DELETE FROM rerank.text_score t USING old
+    WHERE t.scorer_id = old.scorer_id AND t.query_digest = old.query_digest AND t.document_digest = old.document_digest AND NOT :dry_run
+)
+SELECT count(*) AS found FROM old
+
 -- name: months
 -- The ledger's months, and whether an article that may still be ranked has its scores there, or its cluster's leader has.
 -- A recent run may rank it, or the next run of a pipeline, whose window is as long as the window of the run before.

@@ -1,0 +1,244 @@
+"""`rerank serp`: a search engine's candidates in the scorer's order; `rerank brief`: texts of a topic for a summary."""
+
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rerank_core.cli.options import Pipeline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rerank_core.evaluation.judgements import Judgements
+    from rerank_core.evaluation.serp import Reranked
+    from rerank_core.settings import Settings
+
+STDOUT = Path("-")
+SAY_SECONDS = 5.0  # between two lines of progress
+
+
+def serp(
+    queries: Annotated[Path, typer.Option(help="Queries: TSV or JSON lines.")],
+    documents: Annotated[
+        str, typer.Option(help="Documents: a file of TSV or JSON lines, or SQL that gives id and text.")
+    ],
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            help="The search engine's lists: a TREC run. If left out, every document is a candidate of every query."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Write the TREC run here; - is standard output.")] = STDOUT,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Also write a Parquet file, with logits and both ranks.")
+    ] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(help="Judgements, TREC: print measures of both orders.")
+    ] = None,
+    instruction: Annotated[str | None, typer.Option(help="Instruction of queries that bring none.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Score the first so many of each query alone.")
+    ] = None,
+    tag: Annotated[str, typer.Option(help="Name of the run in its last column.")] = "news-rerank",
+    ledger: Annotated[
+        bool, typer.Option(help="Keep scores in the database, by digests of the texts.")
+    ] = True,
+) -> None:
+    """Rerank a search engine's candidates: a TREC run in, a TREC run out.
+
+    The pairs go through the prompt and the guard of a run. With the ledger no pair is scored twice, and a command that was
+    ended goes on where it stopped.
+    """
+    import os
+
+    from rerank_core.cli.printing import console
+    from rerank_core.errors import InputError
+    from rerank_core.evaluation import judgements
+    from rerank_core.settings import settings
+
+    if not tag or tag != "".join(tag.split()):
+        raise InputError(f"tag {tag!r} holds a blank, or nothing; a TREC run needs one word")
+    _check(out, parquet)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    judged = judgements.read_file(qrels) if qrels is not None else None
+    screen = console(sys.stderr)
+    done = _rerank(
+        settings(),
+        queries,
+        documents,
+        candidates,
+        ledger=ledger,
+        instruction=instruction,
+        depth=depth,
+        screen=screen,
+    )
+    _write(out, "".join(done.trec(tag)).encode())
+    if parquet is not None:
+        _write(parquet, _parquet(done.rows))
+    screen.print(
+        ", ".join(f"{number:,} {bucket.replace('_', ' ')}" for bucket, number in done.counts.items())
+    )
+    for reason, number in done.reasons.items():
+        screen.print(f"refused, {number:,} times: {reason}")
+    if judged is not None:
+        _print_measures(done, judged, screen)
+
+
+def _rerank(
+    settings: "Settings",
+    queries: Path,
+    documents: str,
+    candidates: Path | None,
+    *,
+    ledger: bool,
+    instruction: str | None,
+    depth: int | None,
+    screen: "Console",
+) -> "Reranked":
+    """Read the files, and rerank the candidates; progress goes to the screen."""
+    from rerank_core.evaluation import serp_files
+    from rerank_core.evaluation.serp import rerank_candidates
+    from rerank_core.records import DEFAULT_INSTRUCTION
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.source import Source
+
+    asked = serp_files.read_queries(queries)
+    lists = serp_files.read_candidates(candidates) if candidates is not None else None
+    wanted = None if lists is None else {found.document_id for of in lists.values() for found in of}
+    texts = serp_files.read_documents(documents, Source.of(settings).database, wanted)
+    return rerank_candidates(
+        serp_files.every_pair(asked, texts) if lists is None else lists,
+        asked,
+        texts,
+        settings=settings,
+        database=Database(settings.database_url) if ledger else None,
+        instruction=instruction or DEFAULT_INSTRUCTION,
+        depth=depth,
+        on_progress=_progress(screen),
+    )
+
+
+def _progress(screen: "Console") -> Callable[[int, int], None]:
+    """Prints a line every few seconds, and at the end: pairs, speed, and what is left."""
+    began = said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said < SAY_SECONDS and done < total:
+            return
+        said = now
+        speed = done / max(now - began, 1e-6)
+        screen.print(
+            f"{done:,} of {total:,} pairs, {speed:,.1f} a second, {(total - done) / speed:,.0f} s left"
+        )
+
+    return tell
+
+
+def _print_measures(done: "Reranked", judged: "Judgements", screen: "Console") -> None:
+    """nDCG@10, RR and R@50 of the new order and of the search engine's, on standard error."""
+    from rerank_core.evaluation.evaluate import MEASURES, report
+
+    found = report([done.order("reranked", judged), done.candidate_order("candidates", judged)])
+    for measure in MEASURES:
+        new, old = (means[measure] for means in found.means)
+        difference = (found.compared or {})[measure]
+        screen.print(
+            f"{measure}: reranked {new.value:.3f} ({new.low:.3f} to {new.high:.3f}), candidates {old.value:.3f}"
+            f" ({old.low:.3f} to {old.high:.3f}), p {difference.p:.4f}"
+        )
+    screen.print(f"{len(found.topics):,} judged queries, {found.passed_over:,} passed over")
+
+
+def brief(
+    topic: Annotated[str, typer.Argument(help="A topic of the page.")],
+    tokens: Annotated[int, typer.Option(min=50, help="Tokens that all texts may have together.")] = 8_000,
+    text_tokens: Annotated[
+        int, typer.Option(min=20, help="Tokens of one text; a longer text is cut at the end of a line.")
+    ] = 1_000,
+    balance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="λ: 1 takes the page's order, 0 the most different texts.")
+    ] = 0.7,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least logit of a text that the model has scored.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Write JSON here, or Parquet if it ends so; - is standard output.")
+    ] = STDOUT,
+    pipeline: Pipeline = None,
+) -> None:
+    """Pick texts of a topic's page for a summary of several documents: relevant, distinct, within a budget of tokens.
+
+    Every row of the page is in the answer, chosen or left out, with the reason. Only the tokenizer of the checkpoint is
+    needed; without it tokens are estimated, and the answer says so.
+    """
+    from rerank_core.cli.printing import console
+    from rerank_core.frontends import brief as briefs
+    from rerank_core.models.scorers import token_counter
+    from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
+
+    chosen = Settings.load(pipeline=pipeline)
+    counter = token_counter(chosen) or briefs.ESTIMATE
+    _check(out)
+    made = briefs.brief(
+        Database(chosen.database_url),
+        pipeline=chosen.pipeline,
+        topic=topic,
+        tokens=tokens,
+        text_tokens=text_tokens,
+        balance=balance,
+        min_score=min_score,
+        counter=counter,
+    )
+    _write(out, _parquet(made.rows()) if out.suffix == ".parquet" else made.json() + b"\n")
+    told = made.head
+    sentence = (
+        f"{len(made.picked)} of {len(made.entries)} texts, {told['tokens']:,} of {tokens:,} tokens by {counter.name};"
+        f" the page is of {told['as_of']:%Y-%m-%d %H:%M} UTC"
+    )
+    console(sys.stderr).print(sentence + ("; it is degraded" if told["degraded"] else ""))
+
+
+def _parquet(rows: Any) -> bytes:
+    import io
+
+    import pyarrow.parquet as pq
+
+    content = io.BytesIO()
+    pq.write_table(rows, content, compression="zstd")
+    return content.getvalue()
+
+
+def _check(*files: Path | None) -> None:
+    """Raises InputError if a file's folder is not there: hours of work should not end in that."""
+    from rerank_core.errors import InputError
+
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise InputError(f"folder {file.parent} is not there; make it, or name another file")
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all; - is standard output. Raises InputError if it cannot be written."""
+    from rerank_core.errors import InputError
+
+    if file == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    aside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(file)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}; name another file") from error
+    finally:
+        aside.unlink(missing_ok=True)
