@@ -98,6 +98,45 @@ def list_topics() -> None:
     )
 
 
+@app.command()
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="One or more topics.yaml.")],
+    sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0 instead of text.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too; notes never do.")] = False,
+) -> None:
+    """Say what is wrong with topics files, and what is probably not meant; needs no database.
+
+    The exit code is 1 if there is an error, so that a test can run it before each change of the file.
+    """
+    import json
+
+    from rerank_core.cli.printing import clean
+    from rerank_core.cli.sarif import log
+    from rerank_core.models.scorers import refused_queries
+    from rerank_core.recall.lint import lint as remarks_on
+    from rerank_core.settings import settings
+    from rerank_core.storage.bounded import read_bounded
+    from rerank_core.storage.topics_file import LARGEST, read_topics
+
+    found = []
+    for file in files:
+        content = read_topics(read_bounded(file, most=LARGEST, what=str(file)))
+        found.append((file, remarks_on(content, refused_queries(settings(), content.topics) or ())))
+    if sarif:
+        typer.echo(json.dumps(log(found), ensure_ascii=False, indent=1))
+    for file, remarks in found if not sarif else ():
+        for remark in remarks:
+            who = f"{remark.topic}: " if remark.topic else ""
+            where = f"{file}:{remark.place.line}:{remark.place.column}"
+            typer.echo(clean(f"{where}: {remark.level}: {who}{remark.message} [{remark.rule}]"))
+    levels = [remark.level for _, remarks in found for remark in remarks]
+    if not sarif:
+        counts = [f"{levels.count(level)} {level}s" for level in ("error", "warning", "note")]
+        typer.echo(f"{len(files)} files: {', '.join(counts)}")
+    if "error" in levels or (strict and "warning" in levels):
+        raise typer.Exit(1)
+
+
 def _differences(change: "TopicChange") -> str:
     if change.before is None:
         return _shown(change.topic.query)
