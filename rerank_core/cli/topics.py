@@ -1,14 +1,19 @@
-"""`rerank topics`: apply a topics.yaml, and list the stored topics."""
+"""`rerank topics`: apply, try and lint a topics.yaml, and list the stored topics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_core.cli.preview import preview
+
 if TYPE_CHECKING:
+    from rerank_core.records import Topic
     from rerank_core.storage.topics import TopicChange
 
 app = typer.Typer(help="Stored topics and their versions.", no_args_is_help=True)
+
+app.command()(preview)
 
 STYLES = {"create": "green", "new version": "yellow", "deactivate": "red", "unchanged": "dim"}
 
@@ -20,19 +25,12 @@ def apply(
 ) -> None:
     """Make the topics of a file the pipeline's topics; all of them or none."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.errors import InputError
-    from rerank_core.models.scorers import refused_queries
     from rerank_core.settings import settings
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database
 
-    wanted = topics.load_topics(file)
     pipeline = settings().pipeline
-    refused = refused_queries(settings(), wanted)
-    if refused:
-        raise InputError(
-            f"{file.name} has {len(refused)} texts that the model refuses:\n  " + "\n  ".join(refused)
-        )
+    wanted, is_checked = load(file)
     with Database(settings().database_url).transaction(read_only=dry_run) as connection:
         done = (topics.plan if dry_run else topics.apply)(connection, pipeline, wanted)
     print_table(
@@ -50,7 +48,7 @@ def apply(
             f" {'would be' if dry_run else 'are'} deactivated, and its next page shows none",
             style="yellow",
         )
-    if refused is None:
+    if not is_checked:
         say(
             f"the model {settings().model} is not on this host, so the lengths of the queries are not checked; `rerank"
             " doctor` does so on a host that scores",
@@ -61,6 +59,22 @@ def apply(
         f" {done.count('deactivate')} deactivated, {done.count('unchanged')} unchanged"
         + (": so it would be; --dry-run changes nothing" if dry_run else "")
     )
+
+
+def load(file: Path) -> "tuple[list[Topic], bool]":
+    """The topics of a file, and whether this host can check the lengths of their queries. Raises InputError."""
+    from rerank_core.errors import InputError
+    from rerank_core.models.scorers import refused_queries
+    from rerank_core.settings import settings
+    from rerank_core.storage.topics_file import load_topics
+
+    wanted = load_topics(file)
+    refused = refused_queries(settings(), wanted)
+    if refused:
+        raise InputError(
+            f"{file.name} has {len(refused)} texts that the model refuses:\n  " + "\n  ".join(refused)
+        )
+    return wanted, refused is not None
 
 
 @app.command("list")
