@@ -36,7 +36,7 @@ def preview(
 ) -> None:
     """Try the topics of a file against the current window: what they find, share, exclude and cost. Changes nothing."""
     from rerank_core.cli.runs import log_on_screen, parse_moment
-    from rerank_core.cli.topics import load
+    from rerank_core.cli.topics_input import load
     from rerank_core.operations.preview.preview import preview as look
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database

@@ -8,7 +8,6 @@ import typer
 from rerank_core.cli.preview import preview
 
 if TYPE_CHECKING:
-    from rerank_core.records import Topic
     from rerank_core.storage.topics import TopicChange
 
 app = typer.Typer(help="Stored topics and their versions.", no_args_is_help=True)
@@ -25,6 +24,7 @@ def apply(
 ) -> None:
     """Make the topics of a file the pipeline's topics; all of them or none."""
     from rerank_core.cli.printing import print_table, say
+    from rerank_core.cli.topics_input import load
     from rerank_core.settings import settings
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database
@@ -59,22 +59,6 @@ def apply(
         f" {done.count('deactivate')} deactivated, {done.count('unchanged')} unchanged"
         + (": so it would be; --dry-run changes nothing" if dry_run else "")
     )
-
-
-def load(file: Path) -> "tuple[list[Topic], bool]":
-    """The topics of a file, and whether this host can check the lengths of their queries. Raises InputError."""
-    from rerank_core.errors import InputError
-    from rerank_core.models.scorers import refused_queries
-    from rerank_core.settings import settings
-    from rerank_core.storage.topics_file import load_topics
-
-    wanted = load_topics(file)
-    refused = refused_queries(settings(), wanted)
-    if refused:
-        raise InputError(
-            f"{file.name} has {len(refused)} texts that the model refuses:\n  " + "\n  ".join(refused)
-        )
-    return wanted, refused is not None
 
 
 @app.command("list")

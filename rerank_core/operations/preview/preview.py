@@ -78,14 +78,9 @@ def preview(
         most_articles=most_articles,
         scorer_digest=digest,
     )
-    latest, stored = list(seen.topics[: len(wanted)]), seen.topics[len(wanted) :]
-    unscored = [each.logit for each in latest]
-    if score:
-        places = [place for place, each in enumerate(latest) if each.topic.slug in tried]
-        scored = score_best(database, settings, seen, [latest[place] for place in places], score)
-        for place, each in zip(places, scored, strict=True):
-            latest[place] = each
-    fresh = [~np.isnan(each.logit) & np.isnan(old) for each, old in zip(latest, unscored, strict=True)]
+    unscored, stored = seen.topics[: len(wanted)], seen.topics[len(wanted) :]
+    latest = _scored(database, settings, seen, unscored, tried, score)
+    fresh = [~np.isnan(each.logit) & np.isnan(old.logit) for each, old in zip(latest, unscored, strict=True)]
     old_by_slug = {each.topic.slug: each for each in stored}
     made = {each.topic.slug: make_page(seen, each) for each in latest}
     rows_of = {slug: seen.window.document_ids[page.positions].tolist() for slug, page in made.items()}
@@ -133,6 +128,20 @@ def _chosen(wanted: Sequence[Topic], shown: Collection[str] | None) -> list[Topi
             f"{len(shown or wanted):,} topics are too many for one preview, {MOST_TOPICS} is the most; name some with --topic"
         )
     return [topic for topic in wanted if topic.slug in shown]
+
+
+def _scored(
+    database: Database,
+    settings: Settings,
+    seen: Look,
+    found: Sequence[Looked],
+    tried: Collection[str],
+    score: int,
+) -> list[Looked]:
+    """The topics, those that are tried with scores for `score` of their pairs."""
+    chosen = [each for each in found if each.topic.slug in tried] if score else []
+    scored = {each.topic.slug: each for each in score_best(database, settings, seen, chosen, score)}
+    return [scored.get(each.topic.slug, each) for each in found]
 
 
 def _stand(change: TopicChange) -> Stand:
