@@ -85,21 +85,13 @@ def preview(
     made = {each.topic.slug: make_page(seen, each) for each in latest}
     rows_of = {slug: seen.window.document_ids[page.positions].tolist() for slug, page in made.items()}
     teller = _Teller(database, seen, rows)
-    told = [
-        teller.tell(
-            _Tried(
-                changes[each.topic.slug],
-                _stand(changes[each.topic.slug]),
-                each,
-                old_by_slug.get(each.topic.slug),
-            ),
-            made[each.topic.slug],
-            new_scores,
-            pages.overlaps_of(each.topic.slug, rows_of[each.topic.slug], rows_of, current),
-        )
-        for each, new_scores in zip(latest, fresh, strict=True)
-        if each.topic.slug in tried
-    ]
+    told = []
+    for each, new_scores in zip(latest, fresh, strict=True):
+        slug = each.topic.slug
+        if slug in tried:
+            this = _Tried(changes[slug], _stand(changes[slug]), each, old_by_slug.get(slug))
+            overlaps = pages.overlaps_of(slug, rows_of[slug], rows_of, current)
+            told.append(teller.tell(this, made[slug], new_scores, overlaps))
     return Preview(
         pipeline=settings.pipeline,
         since=seen.span.since,
