@@ -18,7 +18,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.languages import UNKNOWN
 
-HISTORY = timedelta(weeks=silence.WEEKS)
+HISTORY = timedelta(weeks=silence.WEEKS + 4)  # the rhythm, and a silence after it
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Silence: whether a source, a language or the whole intake has sent nothing for longer than it used to. Pure functions.
 
-A stream is judged by its own rhythm of the last WEEKS weeks, in hours in which it sent at least one article. Nights and
+A stream is judged by its own rhythm of the WEEKS weeks before its latest article, in hours in which it sent at least one article. Nights and
 weekends pass slowly: each hour of the week has a weight of mean 1, in UTC,
 
     weight(day, hour) ∝ (n_day + K) / (n / 7 + K) · (n_hour + K) / (n / 24 + K)
@@ -9,7 +9,7 @@ n_day and n_hour count the stream's hours of that day of the week and hour of th
 pulls a stream with few of them towards an even rhythm. A gap is the sum of the weights between two hours of the stream. With
 the median and the longest of its n past gaps, the stream is silent when its present gap exceeds
 
-    limit = max(1.5 · longest, median + k · (longest − median), 3),   k = ln(1 / 2α) / (ln n + γ − ln 2),   α = 10⁻⁶
+    limit = max(2 · longest, median + k · (longest − median), 3),   k = ln(1 / 2α) / (ln n + γ − ln 2),   α = 10⁻⁶
 
 For gaps as of a Poisson process, ln n + γ mean gaps are the expected longest of n, ln 2 is their median, and the limit is
 passed by one gap in a million. A stream as regular as a clock has a longest gap near the median, so it is told early.
@@ -33,7 +33,7 @@ WEEKS = 8  # of history
 SMOOTHING = 2.0  # K
 ALPHA = 1e-6
 EULER = 0.5772  # γ
-LEAST_FACTOR = 1.5  # of the longest gap
+LEAST_FACTOR = 2.0  # of the longest gap
 LEAST_HOURS = 3.0  # hours of a mean weight
 LEAST_VISITS = 7  # hours with an article
 LEAST_DAYS = 14  # from the first of them to the last: two weekends
@@ -160,7 +160,9 @@ def limit(gaps: Floats) -> float:
 
 
 def _history(stream: Stream, now_hour: int) -> Ints:
-    return stream.hours[(stream.hours > now_hour - WEEKS * WEEK) & (stream.hours <= now_hour)]
+    """The hours with an article in the WEEKS weeks that end with the latest of them."""
+    hours = stream.hours[stream.hours <= now_hour]
+    return hours[hours > hours[-1] - WEEKS * WEEK] if len(hours) else hours
 
 
 def _between(stream: Stream, first: int, last: int) -> int:

@@ -22,9 +22,9 @@ RHYTHMS: dict[str, tuple[Callable[[Hours, Hours], npt.NDArray[np.float64]], int]
         lambda day, hour: np.where(day < 5, 1, 0.2) * (1 + 0.9 * np.cos(2 * np.pi * (hour - 14) / 24)),
         96,
     ),
-    "few": (lambda day, hour: np.full(len(hour), 0.05), 600),
-    "weekly": (lambda day, hour: 3.0 * (day == 2) * ((hour >= 8) & (hour <= 10)), 24 * 14),
-    "every workday": (lambda day, hour: 3.0 * (day < 5) * (hour == 6), 24 * 6),
+    "few": (lambda day, hour: np.full(len(hour), 0.05), 480),
+    "weekly": (lambda day, hour: 3.0 * (day == 2) * ((hour >= 8) & (hour <= 10)), 24 * 30),
+    "every workday": (lambda day, hour: 3.0 * (day < 5) * (hour == 6), 24 * 10),
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_it_says_since_when_and_what_is_usual() -> None:
 def test_who_has_sent_too_little_yet_is_not_judged() -> None:
     assert told(every(silence.WEEK, weeks=6), hours=2_000) is None  # six articles
     assert told(every(6, weeks=1), hours=200) is None  # no second weekend
-    assert told(every(silence.WEEK, weeks=8), hours=24 * 12) is not None
+    assert told(every(silence.WEEK, weeks=8), hours=24 * 15) is not None
 
 
 def test_who_has_stopped_is_told_for_some_days_and_then_no_more() -> None:
