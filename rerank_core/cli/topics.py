@@ -129,10 +129,14 @@ def lint(
             typer.echo(clean(f"{where}: {remark.level}: {who}{remark.message} [{remark.rule}]"))
     levels = [remark.level for _, remarks in found for remark in remarks]
     if not sarif:
-        counts = [f"{levels.count(level)} {level}s" for level in ("error", "warning", "note")]
-        typer.echo(f"{len(files)} files: {', '.join(counts)}")
+        counts = [_counted(levels.count(level), level) for level in ("error", "warning", "note")]
+        typer.echo(f"{_counted(len(files), 'file')}: {', '.join(counts)}")
     if "error" in levels or (strict and "warning" in levels):
         raise typer.Exit(1)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _differences(change: "TopicChange") -> str:

@@ -102,6 +102,7 @@ def look(
         span, cut = _span(connection, settings, until, most_articles)
         run = _run(settings.pipeline, span)
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
+        members = _newest(members, most_articles) if cut else members
         window = Window(members)
         lexicon = Lexicon(connection, wanted, window, also=_terms_of_words(wanted, window))
         filters = Filters(connection, wanted, window.document_ids)
@@ -156,6 +157,13 @@ def _span(
     )
     since = fresh_since if row is None else row["since"]
     return Span(since=since, fresh_since=since, until=until), row is not None
+
+
+def _newest(members: pa.Table, most_articles: int) -> pa.Table:
+    """The newest members: whole clusters. An import may have given very many articles one time."""
+    starts, _ = clusters_of(members)
+    later = starts[starts >= members.num_rows - most_articles]
+    return members.slice(int(later[0]) if len(later) else 0)
 
 
 def _run(pipeline: str, span: Span) -> Run:

@@ -118,8 +118,8 @@ def query_words(look: Look, found: Looked) -> tuple[QueryWords, ...]:
                 query=query,
                 langs=tuple(langs),
                 documents=sum(int(window.languages[lang].sum()) for lang in langs),
-                unmatched=tuple(word for word in counted if word not in matched),
-                unused=tuple(word for word in unused if word not in counted),
+                unmatched=tuple(word for word in counted if word not in matched and word not in unused),
+                unused=tuple(unused),
             )
         )
     return tuple(answer)
