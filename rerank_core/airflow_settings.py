@@ -50,6 +50,10 @@ class AirflowSettings(BaseSettings):
         default=(),
         description="JSON list of dotted names: notifiers called when a dag run has missed its deadline.",
     )
+    notify_silent: tuple[ImportString[Any], ...] = Field(
+        default=(),
+        description="JSON list of dotted names: notifiers called when a source, a language or all news have fallen silent.",
+    )
     deadline_minutes: PositiveFloat | None = Field(
         default=None,
         description="A dag run that has not succeeded this long after it was queued is late; none means never. "

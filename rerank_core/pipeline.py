@@ -245,7 +245,7 @@ def perform(stage: str, resources: Resources, run_id: int, shard: int | None = N
         # No fence: a vector depends on its text and the embedder alone, whoever brings it.
         return embed.embed(database=database, settings=settings, run=get_run(resources, run_id))
     if stage == "observe":
-        return observe.observe(database=database, run=get_run(resources, run_id))
+        return observe.observe(database=database, settings=settings, run=get_run(resources, run_id))
     with runs.attempt(database, run_id) as (run, fence):
         return perform_fenced(stage, resources, run, fence)
 

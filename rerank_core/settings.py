@@ -169,6 +169,14 @@ class Settings(BaseSettings):
         default=0.5,
         description="Share of the topics that may be empty on a page; a run that empties more is blocked. 1 never blocks.",
     )
+    silence_days: Annotated[float, Field(ge=0, le=365)] = Field(
+        default=14.0,
+        description="A source that has stopped is told as silent for so many days after it was first noticed; 0: never.",
+    )
+    quiet_sources: tuple[str, ...] = Field(
+        default=(),
+        description='JSON list of sources that may be silent, such as ["Gazette"]: nobody is told.',
+    )
     shards: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="Scoring tasks that the pairs are cut into, by topic."
     )

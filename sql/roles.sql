@@ -127,6 +127,7 @@ BEGIN
             ('revision_text',      'INSERT, DELETE'),
             ('run',                'INSERT, UPDATE'),
             ('run_metric',         'INSERT, UPDATE, DELETE'),
+            ('arrival',            'INSERT, DELETE'),
             ('run_topic',          'INSERT, UPDATE, DELETE'),
             ('score_aside',        'INSERT, UPDATE, DELETE'),
             ('scorer',             'INSERT, UPDATE'),

@@ -46,6 +46,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "deletes_stop_share",
         "deletes_stop_articles",
         "lookback_days",
+        "silence_days",
+        "quiet_sources",
     ),
     "Prepare": (
         "prepare_without",

@@ -1,14 +1,18 @@
-"""`rerank topics`: apply a topics.yaml, and list the stored topics."""
+"""`rerank topics`: apply, try and lint a topics.yaml, and list the stored topics."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_core.cli.preview import preview
+
 if TYPE_CHECKING:
     from rerank_core.storage.topics import TopicChange
 
 app = typer.Typer(help="Stored topics and their versions.", no_args_is_help=True)
+
+app.command()(preview)
 
 STYLES = {"create": "green", "new version": "yellow", "deactivate": "red", "unchanged": "dim"}
 
@@ -20,19 +24,13 @@ def apply(
 ) -> None:
     """Make the topics of a file the pipeline's topics; all of them or none."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.errors import InputError
-    from rerank_core.models.scorers import refused_queries
+    from rerank_core.cli.topics_input import load
     from rerank_core.settings import settings
     from rerank_core.storage import topics
     from rerank_core.storage.database import Database
 
-    wanted = topics.load_topics(file)
     pipeline = settings().pipeline
-    refused = refused_queries(settings(), wanted)
-    if refused:
-        raise InputError(
-            f"{file.name} has {len(refused)} texts that the model refuses:\n  " + "\n  ".join(refused)
-        )
+    wanted, is_checked = load(file)
     with Database(settings().database_url).transaction(read_only=dry_run) as connection:
         done = (topics.plan if dry_run else topics.apply)(connection, pipeline, wanted)
     print_table(
@@ -50,7 +48,7 @@ def apply(
             f" {'would be' if dry_run else 'are'} deactivated, and its next page shows none",
             style="yellow",
         )
-    if refused is None:
+    if not is_checked:
         say(
             f"the model {settings().model} is not on this host, so the lengths of the queries are not checked; `rerank"
             " doctor` does so on a host that scores",
@@ -96,6 +94,49 @@ def list_topics() -> None:
         shorten="query",
         styles=["" if topic.active else "dim" for topic in stored],
     )
+
+
+@app.command()
+def lint(
+    files: Annotated[list[Path], typer.Argument(help="One or more topics.yaml.")],
+    sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0 instead of text.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too; notes never do.")] = False,
+) -> None:
+    """Say what is wrong with topics files, and what is probably not meant; needs no database.
+
+    The exit code is 1 if there is an error, so that a test can run it before each change of the file.
+    """
+    import json
+
+    from rerank_core.cli.printing import clean
+    from rerank_core.cli.sarif import log
+    from rerank_core.models.scorers import refused_queries
+    from rerank_core.recall.lint import lint as remarks_on
+    from rerank_core.settings import settings
+    from rerank_core.storage.bounded import read_bounded
+    from rerank_core.storage.topics_file import LARGEST, read_topics
+
+    found = []
+    for file in files:
+        content = read_topics(read_bounded(file, most=LARGEST, what=str(file)))
+        found.append((file, remarks_on(content, refused_queries(settings(), content.topics) or ())))
+    if sarif:
+        typer.echo(json.dumps(log(found), ensure_ascii=False, indent=1))
+    for file, remarks in found if not sarif else ():
+        for remark in remarks:
+            who = f"{remark.topic}: " if remark.topic else ""
+            where = f"{file}:{remark.place.line}:{remark.place.column}"
+            typer.echo(clean(f"{where}: {remark.level}: {who}{remark.message} [{remark.rule}]"))
+    levels = [remark.level for _, remarks in found for remark in remarks]
+    if not sarif:
+        counts = [_counted(levels.count(level), level) for level in ("error", "warning", "note")]
+        typer.echo(f"{_counted(len(files), 'file')}: {', '.join(counts)}")
+    if "error" in levels or (strict and "warning" in levels):
+        raise typer.Exit(1)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _differences(change: "TopicChange") -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection
 
-from rerank_core.observe import drift
+from rerank_core.observe import arrivals, drift
 from rerank_core.observe.drift import Drift, Logits
 from rerank_core.records import Run
+from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_out
@@ -20,6 +21,7 @@ from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 
+NAMED = 10  # silences that one run tells of
 LOGITS = pa.schema([("query_id", pa.int64()), ("logit", pa.float32())])
 
 
@@ -46,19 +48,24 @@ class Observed:
     drift_psi: float | None = None  # of the run's logits against earlier runs'; None: too few on a side
     drift_pairs: int = 0  # of the run
     drift_baseline_pairs: int = 0
+    silences: int = 0  # sources, languages and the whole intake that are silent or have collapsed
+    fallen_silent: tuple[str, ...] = ()  # a sentence for each that was not at the run before
 
 
-def observe(*, database: Database, run: Run) -> Observed:
-    """Compute and record the run's scoring metrics."""
+def observe(*, database: Database, settings: Settings, run: Run) -> Observed:
+    """Compute and record the run's scoring metrics, and what has fallen silent."""
     with database.transaction() as connection:
         row = db.the(connection, "observe.scores", run_id=run.run_id)
         drifted = _drift(connection, run)
+        silent, fallen = arrivals.look(connection, run, settings)
         result = Observed(
             **row,
             **(db.one(connection, "observe.pairs", run_id=run.run_id) or {}),
             drift_psi=drifted.psi,
             drift_pairs=drifted.pairs,
             drift_baseline_pairs=drifted.baseline_pairs,
+            silences=len(silent),
+            fallen_silent=tuple(each.sentence for each in fallen[:NAMED]),
         )
         db.execute(
             connection,
@@ -68,6 +75,8 @@ def observe(*, database: Database, run: Run) -> Observed:
             psis=list(drifted.topics.values()),
         )
         record(connection, run_id=run.run_id, stage="observe", values=vars(result))
+    for each in fallen[:NAMED]:
+        log.warning("run %d: %s", run.run_id, each.sentence)
     if drifted.psi is not None and drifted.psi >= drift.SHIFT:
         log.warning(
             "run %d: its %d logits have drifted from the %d before: population stability index %.2f, the limit is %g",

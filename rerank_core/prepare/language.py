@@ -123,6 +123,11 @@ def language(text: str, *, claimed: str | None) -> Language:
     return Language(code, confidence)
 
 
+def script_of(text: str) -> str | None:
+    """The script of a text, a key of LANGUAGES_OF; None if it is Latin, or a script of many languages."""
+    return _script(_script_shares(text[:SAMPLE]))
+
+
 def _script_shares(sample: str) -> dict[str, float]:
     """Script → its share of the letters, 0..1. Names in Latin letters and what stands in brackets hardly count."""
     main = _ASIDE.sub(" ", sample)

@@ -13,6 +13,7 @@ from typing import Any
 import regex
 
 from rerank_core.prepare.chinese import search_words
+from rerank_core.prepare.chinese import words as chinese_words
 
 # Ranges of characters, to be put inside the brackets of a pattern.
 HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -196,19 +197,34 @@ def terms(text: str, *, lang: str) -> list[str]:
     text = folded(text)
     if lang != "ja":
         text = simplified(text)
-    found: list[str] = []
-    for run in _RUNS.findall(text):
-        if run.isascii():
-            found += _words(run, lang)
-        elif _BIGRAM_RUN.search(run) or (lang == "ja" and _HAN_RUN.match(run)):
-            found += _pairs(run)
-        elif _HAN_RUN.match(run):
-            found += _chinese(run)
-        elif _UNSPACED_RUN.match(run):
-            found += _pairs(regex.findall(r"\X", run))
-        else:
-            found += _words(run, lang)
+    return [term for run in _RUNS.findall(text) for term in _of_run(run, lang)]
+
+
+def words(text: str, *, lang: str) -> dict[str, tuple[str, ...]]:
+    """The words of a query as people read them → the BM25 terms of each; no term: the word does not count.
+
+    A run of Japanese, Korean, Thai, Lao, Khmer or Burmese is one word. `lang` is that of the documents, as for `terms`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    text = folded(text)
+    for run in _RUNS.findall(text if lang == "ja" else simplified(text)):
+        is_chinese = lang != "ja" and _HAN_RUN.match(run) and not _BIGRAM_RUN.search(run)
+        for word in chinese_words(run) if is_chinese else (run,):
+            found[word] = tuple(_of_run(word, lang))
     return found
+
+
+def _of_run(run: str, lang: str) -> Sequence[str]:
+    """The terms of a run of one script."""
+    if run.isascii():
+        return list(_words(run, lang))
+    if _BIGRAM_RUN.search(run) or (lang == "ja" and _HAN_RUN.match(run)):
+        return _pairs(run)
+    if _HAN_RUN.match(run):
+        return _chinese(run)
+    if _UNSPACED_RUN.match(run):
+        return _pairs(regex.findall(r"\X", run))
+    return list(_words(run, lang))
 
 
 def _pairs(characters: Sequence[str]) -> list[str]:

@@ -94,9 +94,13 @@ class Filters:
         if topic.must or topic.must_not:
             passed[self._gone] = False
         for term in topic.must:
-            having = np.zeros(self._count, dtype=bool)
-            having[self._places[term]] = True
-            passed &= having
+            passed &= self.having(term)
         for term in topic.must_not:
             passed[self._places[term]] = False
         return passed
+
+    def having(self, term: str) -> Mask:
+        """Which documents have a term of one of the topics: bool, one entry a document."""
+        having = np.zeros(self._count, dtype=bool)
+        having[self._places[term]] = True
+        return having

@@ -30,6 +30,7 @@ from rerank_core.recall.filters import Filters
 from rerank_core.recall.strategy import open_retriever
 from rerank_core.recall.window import (
     Chosen,
+    Lexicon,
     Window,
     ask,
     by_light,
@@ -174,7 +175,8 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
                 retriever=retriever,
                 filters=Filters(connection, active, window.document_ids),
             )
-            parts = [topic_search.pairs_of(asked) for asked in ask(connection, active, window, query_ids)]
+            lexicon = Lexicon(connection, active, window)
+            parts = [topic_search.pairs_of(asked) for asked in ask(lexicon, active, window, query_ids)]
     parts = within_budget(parts, settings.max_pairs)
     pairs = with_shards(parts, settings.shards)
     members_file = store.write(

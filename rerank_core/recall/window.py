@@ -4,7 +4,7 @@ A search says which documents are eligible, which of them the strategy finds, an
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -183,7 +183,7 @@ def tally(
     passed = rest & searched
     foreign = np.zeros(len(window), dtype=bool)
     if passed.any():
-        foreign = passed & ~retriever.any_language(asked) & ~_in_a_language_of(asked.topic, window)
+        foreign = passed & ~retriever.any_language(asked) & ~in_a_language_of(asked.topic, window)
     buckets = Buckets(
         wanted=int(chosen.sum()),
         carried=int(carried.sum()),
@@ -200,7 +200,7 @@ def tally(
     return buckets
 
 
-def _in_a_language_of(topic: Topic, window: Window) -> Mask:
+def in_a_language_of(topic: Topic, window: Window) -> Mask:
     """The members in a language of the topic's queries; all members if the language of `query` is unknown.
 
     A query in `queries` has the language that it is for. The language of `query` is told from its text.
@@ -214,31 +214,48 @@ def _in_a_language_of(topic: Topic, window: Window) -> Mask:
     )
 
 
+class Lexicon:
+    """The words of topics' queries, and the BM25 index of a window for them."""
+
+    def __init__(
+        self, connection: Connection, wanted: Sequence[Topic], window: Window, *, also: Collection[str] = ()
+    ) -> None:
+        """Reads the terms of all members once. `also` are further terms that `has` will be asked for."""
+        self._window = window
+        self._terms = {
+            (query, lang): tuple(dict.fromkeys(terms(query, lang=lang)))
+            for topic in wanted
+            for lang in window.languages
+            for query in (topic.query_for(comparable(lang)),)
+        }
+        vocabulary = {term for found in self._terms.values() for term in found} | set(also)
+        self._index = Bm25(_terms(connection, window.document_ids) if wanted else [], vocabulary=vocabulary)
+
+    def light(self, topic: Topic) -> Scores:
+        """The BM25 score of each member, by the topic's query for its language."""
+        light: Scores = np.zeros(len(self._window), dtype=np.float32)
+        scored: dict[tuple[str, ...], Scores] = {}
+        for lang, here in self._window.languages.items():
+            query = self._terms[topic.query_for(comparable(lang)), lang]
+            if query not in scored:
+                scored[query] = self._index.scores(query)
+            light[here] = scored[query][here]
+        return light
+
+    def has(self, term: str) -> Mask:
+        """Which members have a term of a query: bool, one entry a member."""
+        return np.asarray(self._index.scores((term,)) > 0)
+
+
 def ask(
-    connection: Connection,
-    wanted: Sequence[Topic],
-    window: Window,
-    query_ids: Mapping[tuple[str, str], int],
+    lexicon: Lexicon, wanted: Sequence[Topic], window: Window, query_ids: Mapping[tuple[str, str], int]
 ) -> Iterator[Asked]:
     """Each topic with the query and the BM25 score of each member, both by the topic's query for its language."""
-    words = {
-        (topic.slug, lang): tuple(dict.fromkeys(terms(topic.query_for(comparable(lang)), lang=lang)))
-        for topic in wanted
-        for lang in window.languages
-    }
-    vocabulary = {term for query in words.values() for term in query}
-    index = Bm25(_terms(connection, window.document_ids) if wanted else [], vocabulary=vocabulary)
     for topic in wanted:
         by_member = np.zeros(len(window), dtype=np.int64)
-        light: Scores = np.zeros(len(window), dtype=np.float32)
-        scored: dict[tuple[str, ...], Scores] = {}
         for lang, here in window.languages.items():
             by_member[here] = query_ids[topic.instruction, topic.query_for(comparable(lang))]
-            query = words[topic.slug, lang]
-            if query not in scored:
-                scored[query] = index.scores(query)
-            light[here] = scored[query][here]
-        yield Asked(topic, by_member, light)
+        yield Asked(topic, by_member, lexicon.light(topic))
 
 
 def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:

@@ -25,6 +25,7 @@ __all__ = [
     "check_active",
     "check_pipeline",
     "current_topics",
+    "find_queries",
     "load_topics",
     "plan",
     "query_digest",
@@ -179,11 +180,20 @@ def store_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple
         instructions=[instruction for instruction, _ in texts],
         queries=[query for _, query in texts],
     )
-    found = {
-        bytes(row["digest"]): row["query_id"]
-        for row in db.rows(connection, "topics.queries", digests=digests)
+    return find_queries(connection, wanted)
+
+
+def find_queries(connection: Connection, wanted: Sequence[Topic]) -> dict[tuple[str, str], int]:
+    """(instruction, query) → query id, for the queries of these topics that are stored."""
+    texts = {
+        query_digest(topic.instruction, query): (topic.instruction, query)
+        for topic in wanted
+        for query in (topic.query, *topic.queries.values())
     }
-    return {text: found[digest] for text, digest in zip(texts, digests, strict=True)}
+    return {
+        texts[bytes(row["digest"])]: row["query_id"]
+        for row in db.rows(connection, "topics.queries", digests=sorted(texts))
+    }
 
 
 def _digest(value: Any) -> bytes:

@@ -183,6 +183,7 @@ CREATE TABLE rerank.run (
     gated          boolean NOT NULL DEFAULT true,   -- false: opened before the gate was there
     early          boolean NOT NULL DEFAULT false,  -- frozen for a late page, before all that it claimed was prepared
     overdue_at     timestamptz,            -- its page was due, and nothing of it could be published; null: that never was so
+    silences       jsonb,                  -- streams that were silent at its as-of time; null: not looked for
     UNIQUE (pipeline, key)
 );
 CREATE INDEX run_overdue ON rerank.run (pipeline, until) WHERE overdue_at IS NOT NULL;
@@ -279,6 +280,16 @@ CREATE TABLE rerank.claim (
     PRIMARY KEY (pipeline, article_id) INCLUDE (version)
 );
 COMMENT ON TABLE rerank.claim IS 'The latest claimed version of each article. The next claim compares the source with it.';
+
+CREATE TABLE rerank.arrival (
+    run_id   bigint NOT NULL REFERENCES rerank.run,
+    source   text NOT NULL,          -- '': the article names none
+    lang     text NOT NULL,          -- of the document; '': there is none
+    hour     timestamptz NOT NULL,   -- of first ingestion
+    articles integer NOT NULL,
+    PRIMARY KEY (run_id, source, lang, hour)
+);
+COMMENT ON TABLE rerank.arrival IS 'How many new articles each run claimed, by source, language and hour. Silence is told from it.';
 
 -- What an http URL names: host, path and query, without the fragment and without what only tells where a reader comes from.
 -- Null: it is no http URL, or it names a whole site. A fragment that begins with "!" names a page of its own.

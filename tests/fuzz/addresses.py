@@ -200,6 +200,15 @@ def known(room: Any) -> dict[str, Sequence[str]]:
         "slug": column("SELECT DISTINCT slug FROM rerank.topic"),
         "id": column("SELECT DISTINCT article_id FROM rerank.revision"),
         "lang": ("en", "zh"),
+        "topic": ("solar", "x", ""),
+        "text": (
+            *(
+                "slug: x\nquery: solar",
+                "- {slug: x, query: solar}\n- {slug: y, query: 电, languages: [zh]}",
+                "topics: [",
+            ),
+            *("slug: x\nquery: the", "topics:\n- slug: x\n  query: solar\n  must: [power]\n  min_score: 1"),
+        ),
         "page": ("1", "2", "100000"),
         "runs": ("2", "48", "500"),
         "state": ("full", "partial", "abstained", "degraded", "stale", ""),

@@ -148,11 +148,13 @@ class PublishOperator(StageOperator):
 
 
 class ObserveOperator(StageOperator):
-    """Also sends what it found of the run to Airflow's metrics; skips itself if nothing was published."""
+    """Also sends what it found to Airflow's metrics, and tells of what has fallen silent; skips itself if nothing was published."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         if context["ti"].xcom_pull(task_ids="publish") is None:
             raise AirflowSkipException("nothing was published")
         observed = self.run_stage(context)
         metrics.send_observed(self.pipeline, observed)
+        if observed["fallen_silent"]:
+            notify.on_silent(context, pipeline=self.pipeline, fallen=observed["fallen_silent"])
         return observed

@@ -55,6 +55,12 @@ METRICS = {
             "drift_psi", "gauge", "1", "Population stability index of the run's logits, where it was found."
         ),
         Metric(
+            "silences",
+            "gauge",
+            "streams",
+            "Sources, languages and the whole intake that are silent or have collapsed, as of the run.",
+        ),
+        Metric(
             "errors",
             "counter",
             "tries",
@@ -70,6 +76,7 @@ _OF_A_RUN = {
     "latency_p99": "latency_ms_p99",
     "pairs_per_second": "pairs_per_second",
     "drift_psi": "drift_psi",
+    "silences": "silences",
 }
 _OUTCOMES = ("scored", "from_ledger", "refused", "missing", "left_out")
 

@@ -1,4 +1,4 @@
-"""Who is told of what, in one sentence: tasks that failed, pages that are degraded, dag runs that are late.
+"""Who is told of what, in one sentence: tasks that failed, pages that are degraded, dag runs that are late, sources that are silent.
 
 A notifier is a function, or an object or class of Airflow's BaseNotifier. It gets Airflow's context, with the sentence
 as `alert`. An error of a notifier is logged, and harms neither the page nor the next notifier.
@@ -68,3 +68,9 @@ def on_degraded(context: Mapping[str, Any], *, pipeline: str, published: Mapping
     if published["blocked"] is not None:
         alert += f"; the gate has blocked the run: {published['blocked']}"
     tell(AirflowSettings.load().notify_degraded, context, alert=alert)
+
+
+def on_silent(context: Mapping[str, Any], *, pipeline: str, fallen: Sequence[str]) -> None:
+    """Tell of sources, languages or the whole intake that have fallen silent; each is told once."""
+    alert = f"pipeline {pipeline}: {'; '.join(fallen)}"
+    tell(AirflowSettings.load().notify_silent, context, alert=alert)

@@ -13,7 +13,7 @@ from rerank_airflow.ui.charts import Band, Line, bars, lines, spark
 from rerank_airflow.ui.paging import PartNumber, part
 from rerank_airflow.ui.render import clock, number, render
 from rerank_airflow.ui.runs import total_seconds
-from rerank_core.observe import history
+from rerank_core.observe import arrivals, history
 from rerank_core.observe.drift import LEAST_PAIRS, SHIFT
 from rerank_core.observe.history_records import RunRow
 
@@ -49,6 +49,7 @@ def health(
         ids = [run.publication_id for run in shown if run.publication_id is not None]
         means = history.topic_means(connection, publication_ids=ids[-24:], slugs=slugs)
         drifts = history.topic_drift(connection, publication_ids=ids[-24:], slugs=slugs)
+        looked = arrivals.latest(connection, pipeline.name)
         spreads = history.topic_spreads(connection, publication_id=current.publication_id, slugs=slugs)
     rows = [
         (
@@ -82,6 +83,8 @@ def health(
             if (psi := recorded[run.run_id].get("observe", {}).get("drift_psi", 0.0)) >= SHIFT
         ],
         shift=SHIFT,
+        silent=[(quiet, spark(quiet.days)) for quiet in (looked[1] if looked else ())],
+        silent_as_of=looked[0] if looked else None,
         charts=charts(shown, recorded),
         table=[(run, figures(run, recorded[run.run_id])) for run in reversed(shown)],
         runs=runs,
@@ -107,6 +110,7 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
         "work": total_seconds(recorded),
         "rows": run.row_count,
         "drift": observed.get("drift_psi"),
+        "silences": observed.get("silences"),
     }
 
 
@@ -167,6 +171,12 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
             Line("PSI", series("drift"), digits=3),
             limit=SHIFT,
             nothing=f"no run had {LEAST_PAIRS} new scores, with as many before it, to tell",
+        ),
+        chart(
+            "Silent or collapsed: sources, languages, intake",
+            "streams",
+            Line("silent", series("silences"), digits=0),
+            nothing="no run has looked yet",
         ),
         chart(
             "Age of the page when it was published", "min", Line("age", series("age", 1 / 60), unit=" min")

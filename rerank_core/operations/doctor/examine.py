@@ -22,6 +22,7 @@ from rerank_core.operations.doctor.scoring import (
     check_memory,
     check_scorer,
 )
+from rerank_core.operations.doctor.silence import check_silence
 from rerank_core.operations.doctor.times import check_times
 from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
 from rerank_core.settings import Settings
@@ -211,7 +212,10 @@ _CHECKS: dict[str, Check] = {
     "embedding model": check_embedding_model,
     "vectors": check_vectors,
     "times": check_times,
+    "silence": check_silence,
     "metrics": check_metrics,
     "variables": check_variables,
 }
-_NEED_DATABASE = frozenset({_check_schema, _check_topics, check_page, _check_source, _check_clock})
+_NEED_DATABASE = frozenset(
+    {_check_schema, _check_topics, check_page, _check_source, _check_clock, check_silence}
+)

@@ -37,7 +37,8 @@ WHERE u.pipeline = :pipeline AND (CAST(:run_id AS bigint) IS NULL OR u.run_id = 
        OR EXISTS (SELECT FROM rerank.run_topic t WHERE t.run_id = u.run_id)
        OR EXISTS (SELECT FROM rerank.run_metric m WHERE m.run_id = u.run_id)
        OR EXISTS (SELECT FROM rerank.score_aside s WHERE s.aside_for = u.run_id)
-       OR EXISTS (SELECT FROM rerank.scoring_attempt a WHERE a.run_id = u.run_id))
+       OR EXISTS (SELECT FROM rerank.scoring_attempt a WHERE a.run_id = u.run_id)
+       OR EXISTS (SELECT FROM rerank.arrival a WHERE a.run_id = u.run_id))
 ORDER BY u.run_id
 
 -- name: empty_run
@@ -50,9 +51,12 @@ WITH topics AS (
     DELETE FROM rerank.score_aside WHERE aside_for = :run_id
 ), attempts AS (
     DELETE FROM rerank.scoring_attempt WHERE run_id = :run_id
+), arrivals AS (
+    DELETE FROM rerank.arrival WHERE run_id = :run_id
 )
 UPDATE rerank.run
-SET members_path = NULL, members_sha256 = NULL, pairs_path = NULL, pairs_sha256 = NULL, light_path = NULL, light_sha256 = NULL
+SET members_path = NULL, members_sha256 = NULL, pairs_path = NULL, pairs_sha256 = NULL, light_path = NULL, light_sha256 = NULL,
+    silences = NULL
 WHERE run_id = :run_id
 
 -- name: window

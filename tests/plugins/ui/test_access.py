@@ -98,6 +98,7 @@ def test_a_pipeline_whose_dag_may_not_be_read_is_neither_shown_nor_named(
         "/runs",
         "/health",
         "/compare",
+        "/preview?slug=ai-policy",
         "/article?id=x",
         "/topic?slug=x",
         "/run?run_id=1",

@@ -40,6 +40,13 @@ def every_view(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
         ("/runs", {}),
         ("/run", {"run_id": run_id}),
         ("/health", {}),
+        ("/preview", {}),
+        *(("/preview", {"slug": slug}) for slug in slugs),
+        (
+            "/preview",
+            {"text": 'slug: x\nquery: "</textarea><script>hit()</script> solar"\nmust_not: ["<img src=x>"]'},
+        ),
+        ("/preview", {"text": "</textarea><script>hit()</script>: ["}),
         *(("/article", {"id": each}) for each in ids),
     ]
     found = {}

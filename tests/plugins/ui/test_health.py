@@ -9,7 +9,7 @@ def test_health_shows_every_published_run_and_marks_the_degraded(get, news):
     page = get("/health")
     text = re.sub(r"\s+", " ", Reader(page).text)
     assert "1 of 4 runs degraded" in text
-    assert page.count('class="chart"') == 8
+    assert page.count('class="chart"') == 9
     assert "shifted from 0.25 on– no run had 500 new scores, with as many before it, to tell" in text
     assert re.search(r"Latency of a pair ?p50 [\d.]+ p99 [\d.]+ ms", text)
     observed = news.room.value(

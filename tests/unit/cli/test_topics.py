@@ -1,5 +1,6 @@
 """`rerank topics` shows what a file changes, and changes nothing in a dry run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,86 @@ def test_the_heading_of_a_long_query_is_short(page: Rerank, tmp_path: Path) -> N
     shown = page("show", "tram").out
     (heading,) = [line for line in shown.splitlines() if line.startswith("tram line")]
     assert (len(heading), heading[-1]) == (100, "…")
+
+
+# ── Lint and preview ────────────────────────────────────────────────────────────────────────────
+
+
+def written(folder: Path, topics: str) -> str:
+    file = folder / "these.yaml"
+    file.write_text(topics, encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("topics", "options", "code", "said"),
+    [
+        (TOPICS, (), 0, "1 file: 0 errors, 0 warnings, 0 notes"),
+        ("topics:\n- {slug: a, query: tram line, top_k: 51}\n", (), 0, ":2:38: warning: a: top_k 51"),
+        ("topics:\n- {slug: a, query: tram line, top_k: 51}\n", ("--strict",), 1, "[top-k-over-candidates]"),
+        ("topics:\n- {slug: a, query: football}\n", ("--strict",), 0, "1 note"),
+        ("topics:\n- {slug: a, query: tram line, top_k: 0}\n", (), 1, "error: topic 'a': top_k 0 is not in"),
+        ("topics: [", (), 1, "error: not YAML"),
+        (
+            f"topics:\n- {{slug: a, query: {LONG}}}\n",
+            (),
+            1,
+            "is longer than 256 tokens; shorten it [model-refuses]",
+        ),
+    ],
+    ids=["good", "warning", "strict", "note", "error", "no yaml", "model"],
+)
+def test_lint_needs_no_database_and_ends_as_a_test_does(
+    rerank: Rerank, tmp_path: Path, topics: str, options: tuple[str, ...], code: int, said: str
+) -> None:
+    nowhere = "postgresql+psycopg2://nobody@127.0.0.1:1/none"
+    ended = rerank("topics", "lint", written(tmp_path, topics), *options, database_url=nowhere)
+    assert ended.code == code
+    assert said in ended.out
+
+
+def test_lint_prints_sarif_of_several_files(rerank: Rerank, tmp_path: Path) -> None:
+    bad = written(tmp_path, "topics:\n- {slug: a, query: tram line, top_k: 0}\n")
+    (tmp_path / "good.yaml").write_text(TOPICS, encoding="utf-8")
+    ended = rerank("topics", "lint", str(tmp_path / "good.yaml"), bad, "--sarif")
+    log = json.loads(ended.out)
+    assert (ended.code, log["version"]) == (1, "2.1.0")
+    assert [result["ruleId"] for result in log["runs"][0]["results"]] == ["invalid"]
+
+
+def test_what_apply_refuses_preview_and_lint_refuse_with_the_same_words(page: Rerank, tmp_path: Path) -> None:
+    file = written(tmp_path, f"topics:\n- slug: a\n  query: tram\n  top_k: 0\n- slug: B\n  query: {LONG}\n")
+    applied, previewed = page("topics", "apply", file), page("topics", "preview", file)
+    assert (applied.code, applied.err) == (previewed.code, previewed.err) == (1, applied.err)
+    said = page("topics", "lint", file).out
+    assert "top_k 0 is not in 1..1000" in applied.err
+    for line in applied.err.splitlines()[1:]:
+        assert line.rpartition("): ")[2] in said
+    long = written(tmp_path, f"topics:\n- slug: a\n  query: {LONG}\n")
+    assert page("topics", "apply", long).err == page("topics", "preview", long).err != ""
+
+
+def test_preview_shows_what_a_topic_would_do_and_changes_nothing(page: Rerank, tmp_path: Path) -> None:
+    assert page("run").code == 0
+    file = written(tmp_path, TOPICS.replace("raises interest", "raises xyzzy") + "  must_not: [football]\n")
+    shown = page("topics", "preview", file, "--topic", "rates", "--score", "1").out
+    for said in (
+        "rates · differs from the stored version",
+        "no text has xyzzy",
+        "removes 1, and 1 that no other filter removes",
+        "Central bank raises interest rate",
+        "1 pairs were scored for this preview; no score is kept",
+        "changed fields",
+    ):
+        assert said in shown
+    assert "ai-chips ·" not in shown
+    assert "\x1b" not in shown
+    assert "xyzzy" not in page("topics", "list").out
+    wrong = page("topics", "preview", file, "--topic", "rate")
+    assert (wrong.code, "there is no topic 'rate' (perhaps 'rates' is meant)" in wrong.err) == (1, True)
+
+
+def test_preview_before_any_run_says_that_the_window_is_empty(page: Rerank, tmp_path: Path) -> None:
+    shown = page("topics", "preview", written(tmp_path, TOPICS)).out
+    assert "the window is empty" in shown
+    assert "seconds not known" in shown

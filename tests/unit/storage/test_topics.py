@@ -213,7 +213,7 @@ def test_a_slug_is_a_short_plain_name(errors_of: ErrorsOf, slug: str) -> None:
         ),
         ("topics:\n- \x1b[31m", "topics.yaml, line 2: a control character; take it out"),
         (b"topics:\n- \xff", "topics.yaml, line 2: not UTF-8; save the file as UTF-8"),
-        ("[" * 5_000, "topics.yaml: lists or mappings are nested too deep to be topics"),
+        ("[" * 5_000, "topics.yaml has lists or mappings that are nested too deep to be topics"),
     ],
 )
 def test_a_file_that_is_not_a_list_of_topics_is_refused(errors_of: ErrorsOf, text: str, message: str) -> None:

@@ -1,0 +1,1 @@
+"""Topics tried against the current window, before they are applied: nothing is claimed, written or, unless asked, scored."""
