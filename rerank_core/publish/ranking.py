@@ -1,16 +1,19 @@
 """The order of a topic, stated once. Pure functions over one topic's documents.
 
-    hide → min_score (on the undecayed logit) → decay → one row for each cluster → top_k
+    hide → min_score (on the undecayed logit) → decay → one row for each cluster
+         → boost and demote → diversity → at most N rows a source → pin → top_k
+
+The second line is `composition.py`; its steps are off unless the topic or an editor asks for them.
 
     rank_score = logit − ln 2 × age / half_life,  age = as_of − began_at
 
 The odds of relevance halve with each half-life. `began_at` is min(published_at, first_ingested_at) of the cluster's first
 article: a reprint makes no story young, and a date that the claim ignored does not count. Ties go by article_id. Unscored documents follow as a second block in
-the light order, never interleaved.
+the light order, never interleaved; a pinned row alone may stand in either block.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,11 +23,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rerank_core.errors import CorruptError
-from rerank_core.records import Topic
+from rerank_core.publish.composition import POOL, Composed, Wishes, compose
+from rerank_core.records import Act, Topic
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import Ids, clusters_of
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An act on an article of the window."""
+
+    act: Act
+    place: int  # of the article's cluster
+    position: int  # of the article in the members table
+    source: str | None  # of the article
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,22 @@ class Clusters:
         here = np.arange(self.starts[place], self.starts[place] + self.sizes[place])
         return np.asarray(here[self.shown[here]])
 
+    def locate(self, members: pa.Table, acts: Sequence[Act]) -> list[Placed]:
+        """The acts whose articles are in the window and not hidden, with their places."""
+        wanted = pa.array(sorted({act.article_id for act in acts}), pa.string())
+        found = np.flatnonzero(pc.is_in(members.column("article_id"), wanted).to_numpy(zero_copy_only=False))
+        here = (
+            members.take(pa.array(found)).select(["article_id", "scored_document_id", "source"]).to_pylist()
+        )
+        at = {row["article_id"]: (int(found[number]), row) for number, row in enumerate(here)}
+        return [
+            Placed(act, int(self.find(np.asarray([row["scored_document_id"]]))[0]), position, row["source"])
+            for act in acts
+            if act.article_id in at
+            for position, row in [at[act.article_id]]
+            if self.shown[position]
+        ]
+
     def find(self, document_ids: Ids) -> Ids:
         """Places of these documents among the clusters. Raises CorruptError if one is not a member."""
         places = np.searchsorted(self.document_ids, document_ids)
@@ -92,15 +122,41 @@ class Clusters:
 
 
 @dataclass(frozen=True)
+class Materials:
+    """What composition looks at besides scores."""
+
+    acts: Sequence[Placed] = ()  # on this topic
+    sources: Sequence[str | None] = ()  # of each cluster; empty if no limit asks for them
+    signatures: Callable[[Ids], Mapping[int, bytes]] = lambda document_ids: {}  # of documents that have one
+
+
+@dataclass(frozen=True)
 class Ranked:
-    """One topic's rows in order: the model's block, then the light one."""
+    """One topic's rows in order: the model's block, then the light one, with pinned rows at their places."""
 
     places: Ids  # among the clusters
+    positions: Ids  # in the members table, of the article that is shown
     logit: Floats  # NaN: not scored
     rank_score: Floats  # NaN: not scored
-    light: Floats
+    light: Floats  # NaN: an editor brought the row, and nothing ranks it
     truncated: npt.NDArray[np.bool_]
-    by_model: int  # rows of the first block
+    composed: Composed
+    order: Ids  # clusters by row of the order that `composed` counts in
+    acts: Sequence[Placed]  # that were followed
+
+    def has(self, placed: Placed) -> bool:
+        """Whether the act is on a row of the page."""
+        return bool((self.places == placed.place).any())
+
+    @property
+    def by_model(self) -> npt.NDArray[np.bool_]:
+        """Rows with a score of the model."""
+        return ~np.isnan(self.logit)
+
+    @property
+    def brought(self) -> npt.NDArray[np.bool_]:
+        """Rows that neither the model nor the light order ranks."""
+        return np.asarray(np.isnan(self.logit) & np.isnan(self.light))
 
 
 def rank_topic(
@@ -113,6 +169,7 @@ def rank_topic(
     truncated: npt.NDArray[np.bool_],
     unscored_ids: Ids,
     unscored_light: Floats,
+    materials: Materials | None = None,
 ) -> Ranked:
     """Rank one topic.
 
@@ -123,23 +180,104 @@ def rank_topic(
         raise CorruptError(
             f"topic {topic.slug!r}: a logit is NaN or infinite; see who else writes to rerank.pair_score, and rerank the run"
         )
+    materials = materials or Materials()
     places = clusters.find(document_ids)
     rank_score = logit - math.log(2) * clusters.age_hours[places] / topic.half_life_hours
     keep = ~clusters.hidden[places]
     if topic.min_score is not None:
         keep &= logit >= topic.min_score
-    first = _order(rank_score, clusters.article_ids[places], keep)[: topic.top_k]
+    first = _order(rank_score, clusters.article_ids[places], keep)
     later = clusters.find(unscored_ids)
-    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])[: topic.top_k]
+    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])
+    acts = _followed(topic, materials.acts)
+    ranked = np.concatenate([places[first], later[second]])
+    pinned = [placed.place for placed in acts if placed.act.kind == "pin"]
+    brought = np.asarray([place for place in pinned if place not in set(ranked.tolist())], dtype=np.int64)
+    # A row that was brought in keeps the score that it has, which is below min_score.
+    at = {place: number for number, place in enumerate(places.tolist())} if len(brought) else {}
+    scored = np.asarray([at.get(place, -1) for place in brought.tolist()], dtype=np.int64)
+    order = np.concatenate([ranked, brought])
+    composed = _composed(topic, clusters, materials, acts, order, [rank_score[first], unscored_light[second]])
+    rows = np.asarray(composed.rows, dtype=np.int64)
     nothing = np.full(len(second), np.nan)
+
+    def column(values: Floats, of_second: Floats) -> Floats:
+        own = np.where(scored >= 0, values[scored], np.nan) if len(values) else np.full(len(brought), np.nan)
+        return np.concatenate([values[first], of_second, own])[rows]
+
+    is_cut = column(truncated.astype(np.float64), np.zeros(len(second)))
+    positions = clusters.positions[order]
+    for placed in acts:
+        if placed.act.kind == "pin":
+            positions[order == placed.place] = placed.position
     return Ranked(
-        places=np.concatenate([places[first], later[second]]),
-        logit=np.concatenate([logit[first], nothing]),
-        rank_score=np.concatenate([rank_score[first], nothing]),
-        light=np.concatenate([light[first], unscored_light[second]]),
-        truncated=np.concatenate([truncated[first], np.zeros(len(second), dtype=bool)]),
-        by_model=len(first),
+        places=order[rows],
+        positions=positions[rows],
+        logit=column(logit, nothing),
+        rank_score=column(rank_score, nothing),
+        light=column(light, unscored_light[second]),
+        truncated=is_cut == 1,
+        composed=composed,
+        order=order,
+        acts=acts,
     )
+
+
+def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
+    """The acts that count: of each cluster the pin before other acts, then the oldest; no more pins than rows."""
+    first: dict[int, Placed] = {}
+    for placed in sorted(acts, key=lambda placed: (placed.act.kind != "pin", placed.act.act_id)):
+        first.setdefault(placed.place, placed)
+    pins = sorted(
+        (placed for placed in first.values() if placed.act.kind == "pin"),
+        key=lambda placed: placed.act.amount,
+    )
+    return pins[: topic.top_k] + [placed for placed in first.values() if placed.act.kind != "pin"]
+
+
+def _composed(
+    topic: Topic,
+    clusters: Clusters,
+    materials: Materials,
+    acts: Sequence[Placed],
+    order: Ids,
+    blocks: Sequence[Floats],
+) -> Composed:
+    """The page from the order."""
+    row_of = {place: row for row, place in enumerate(order.tolist())} if acts else {}
+    sign = {"boost": 1, "demote": -1}
+    wishes = Wishes(
+        top_k=topic.top_k,
+        max_per_source=topic.max_per_source,
+        diversity=topic.diversity,
+        pins={row_of[placed.place]: placed.act.amount for placed in acts if placed.act.kind == "pin"},
+        shifts={
+            row_of[placed.place]: sign[placed.act.kind] * placed.act.amount
+            for placed in acts
+            if placed.act.kind in sign and placed.place in row_of
+        },
+    )
+    signatures: dict[int, bytes] = {}
+    if topic.diversity:
+        starts = [0, len(blocks[0])]
+        pool = [
+            start + row
+            for start, block in zip(starts, blocks, strict=True)
+            for row in range(len(block))[: POOL * topic.top_k]
+        ]
+        pool += sorted({*wishes.pins, *wishes.shifts}.difference(pool))
+        document_ids = clusters.document_ids[order[pool]]
+        found = materials.signatures(document_ids)
+        signatures = {
+            row: found[document_id]
+            for row, document_id in zip(pool, document_ids.tolist(), strict=True)
+            if document_id in found
+        }
+    sources = [materials.sources[place] for place in order.tolist()] if len(materials.sources) else []
+    for placed in acts:
+        if sources and placed.act.kind == "pin":
+            sources[row_of[placed.place]] = placed.source
+    return compose(blocks, wishes, sources=sources, signatures=signatures)
 
 
 def _order(

@@ -33,6 +33,7 @@ DEEPEST = 50  # lists and mappings within one another
 MOST_FIELDS = 100  # of one mapping, with all that it merges
 MOST_ITEMS = 1_000  # of a list
 MOST_PROBLEMS = 100  # that one error tells
+_MAY_BE_NULL = ("min_score", "max_per_source")
 COUNTRIES = {"cn": "zh", "jp": "ja", "us": "en", "gb": "en", "gr": "el", "cz": "cs", "dk": "da", "ua": "uk"}
 
 # The parser in C is ten times as quick. It is a part of most builds of PyYAML.
@@ -157,7 +158,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for name, value in nodes.items():
             with self._noting():
-                if _tag(value) == "null" and name != "min_score":
+                if _tag(value) == "null" and name not in _MAY_BE_NULL:
                     raise _Wrong(value, f"{name} is empty; give it a value or leave the line out")
                 values[name] = _READERS[name](self, value, name)
         with self._noting():
@@ -325,6 +326,13 @@ def _hours(node: Node, name: str) -> float:
     return value
 
 
+def _share(node: Node, name: str) -> float:
+    value = _number(node, name)
+    if not 0 <= value <= 1:
+        raise _Wrong(node, f"{name} {_shown(node)} is not in 0..1")
+    return value
+
+
 def _flag(node: Node, name: str) -> bool:
     if _tag(node) != "bool":
         raise _Wrong(node, f"{name} {_shown(node)} is not true or false")
@@ -371,5 +379,7 @@ _READERS: dict[str, Callable[[_Reader, Node, str], Any]] = {
     "top_k": lambda reader, node, name: _whole(node, name),
     "min_score": lambda reader, node, name: _logit(node, name),
     "half_life_hours": lambda reader, node, name: _hours(node, name),
+    "max_per_source": lambda reader, node, name: None if _tag(node) == "null" else _whole(node, name),
+    "diversity": lambda reader, node, name: _share(node, name),
     "active": lambda reader, node, name: _flag(node, name),
 }
