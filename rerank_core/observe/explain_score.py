@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from rerank_core.observe.explain_moves import why_brought, why_left_out, why_moved
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
 from rerank_core.publish.editorial import Composer, told
-from rerank_core.publish.ranking import Ranked, rank_topic
+from rerank_core.publish.ranking import Ranked, order_topic
 from rerank_core.records import Topic
 from rerank_core.storage import ledger
 
@@ -226,7 +226,7 @@ def _ranked(case: Case, scorer_id: int | None, topic: Topic, *, composed: bool) 
     known = places >= 0
     nothing = np.zeros(0)
     composer = Composer(case.connection, case.members, case.clusters, case.acts if composed else ())
-    return rank_topic(
+    order = order_topic(
         topic=topic,
         clusters=case.clusters,
         document_ids=document_ids[known],
@@ -235,8 +235,8 @@ def _ranked(case: Case, scorer_id: int | None, topic: Topic, *, composed: bool) 
         truncated=np.zeros(int(known.sum()), dtype=bool),
         unscored_ids=nothing.astype(np.int64),
         unscored_light=nothing,
-        materials=composer.of(topic),
     )
+    return composer.compose([order])[0]
 
 
 def _age_hours(case: Case) -> float:

@@ -16,7 +16,7 @@ pin             The row takes its place, whatever its score, and the others make
 """
 
 import heapq
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
 MovedBy = Literal["pin", "boost", "demote", "diversity", "source_limit", "shifted"]
 
 PLACES = 128  # of a signature
@@ -82,79 +83,106 @@ def compose(
     blocks: Sequence[Floats],
     wishes: Wishes,
     *,
-    sources: Sequence[str | None] = (),
-    signatures: Mapping[int, bytes] | None = None,
+    sources: Ids | None = None,
+    near: "Near | None" = None,
 ) -> Composed:
     """Compose a topic's page.
 
     `blocks` are the falling scores of the model's rows and of the light rows; rows are numbered through both. `sources` has
-    an entry for each row, also for those that were brought in. `signatures` has those of rows that may resemble others.
+    the number of each row's source (`source_numbers`), also of rows that were brought in; it is needed for a limit alone. `near`
+    has the rows that may resemble others; it is needed for diversity alone.
     """
     starts = np.cumsum([0, *map(len, blocks)]).tolist()
-    if wishes.are_none:
-        rows = [
-            start + row
-            for start, block in zip(starts, blocks, strict=False)
-            for row in range(len(block))[: wishes.top_k]
-        ]
-        return Composed(rows, [None] * len(rows), [0] * len(rows), [], {})
-    page = _Page(wishes, sources, _alike(signatures or {}) if wishes.diversity else {})
+    page = _Page(wishes, sources, near if wishes.diversity else None)
     for start, block in zip(starts, blocks, strict=False):
-        order = [row for row in _shifted(start, len(block), wishes.shifts) if row not in wishes.pins]
-        pinned = [row - start for row in wishes.pins if start <= row < start + len(block)]
         most = wishes.top_k - (len(wishes.pins) if start == 0 else 0)
-        page.fill(order, np.delete(block, pinned), most)
+        if wishes.are_none:
+            page.rows.append(np.arange(start, start + min(len(block), most)))
+            continue
+        order = np.asarray(_shifted(start, len(block), wishes.shifts), dtype=np.int64)
+        pinned = np.asarray([row for row in wishes.pins if start <= row < start + len(block)], dtype=np.int64)
+        page.fill(order[~np.isin(order, pinned)], np.delete(block, pinned - start), most)
     return page.finish(_plain_places(blocks, wishes.top_k))
 
 
 class _Page:
     """A page while it is filled from above."""
 
-    def __init__(
-        self, wishes: Wishes, sources: Sequence[str | None], alike: Mapping[int, Sequence[Resembles]]
-    ) -> None:
+    def __init__(self, wishes: Wishes, sources: Ids | None, near: "Near | None") -> None:
+        self.rows: list[Ids] = []
         self._wishes = wishes
-        self._sources = sources
-        self._alike = alike
-        self._rows: list[int] = []
+        self._sources = sources if wishes.max_per_source is not None else None
+        self._near = near
         self._left_out: list[LeftOut] = []
-        self._placed: set[int] = set()
         self._fallen: set[int] = set()
-        self._risen: set[int] = set()  # rows below one that was left out
-        self._of_source: Counter[str] = Counter()
+        self._risen: list[Ids] = []  # rows below one that was left out
+        self._of_source: Counter[int] = Counter()
         self._nearest: dict[int, Resembles] = {}  # the row above; of a row on the page, when it got there
+        self._placed: set[int] = set()
         for row in wishes.pins:
             self._place(row)
 
-    def fill(self, order: Sequence[int], relevance: Floats, most: int) -> None:
+    def fill(self, order: Ids, relevance: Floats, most: int) -> None:
         """Take the next rows of a block, at most so many. `relevance` falls: that of each place of the order."""
-        wanted = len(self._rows) + most
+        if self._near is None:
+            self._fill_in_order(order, max(0, most))
+        else:
+            self._fill_with_diversity(order, relevance, max(0, most))
+
+    def _fill_in_order(self, order: Ids, most: int) -> None:
+        over = np.zeros(len(order), dtype=bool)
+        if self._sources is not None and len(order):
+            own = self._sources[order]
+            numbers = _numbers_of(own) + np.asarray([self._of_source[source] for source in own.tolist()])
+            over = (own >= 0) & (numbers > (self._wishes.max_per_source or 0))
+        taken = np.flatnonzero(~over)[:most]
+        # Without a full page every row is looked at, so every row over the limit is left out.
+        end = taken[-1] + 1 if len(taken) == most and most else len(order) if most else 0
+        out = np.flatnonzero(over[:end])
+        if len(out):
+            rows = order[out]
+            self._left_out += [
+                LeftOut(int(row), int(number)) for row, number in zip(rows, numbers[out], strict=True)
+            ]
+        before = len(self._left_out) > len(out)
+        self._risen.append(
+            order[taken] if before else order[taken[taken > out[0]]] if len(out) else order[:0]
+        )
+        self.rows.append(order[taken])
+        if self._sources is not None:
+            self._of_source.update(self._sources[order[:end]].tolist())
+
+    def _fill_with_diversity(self, order: Ids, relevance: Floats, most: int) -> None:
+        limit = self._wishes.max_per_source
+        rows: list[int] = []
+        risen: list[int] = []
         worst = -1  # place in the order of the rows that were taken
-        for place, row in self._candidates(order, relevance):
-            if len(self._rows) >= wanted:
+        for place, row in self._candidates(order.tolist(), relevance):
+            if len(rows) >= most:
                 break
-            source = self._source(row)
-            limit = self._wishes.max_per_source
-            if limit is not None and source is not None and self._of_source[source] >= limit:
+            source = -1 if self._sources is None else int(self._sources[row])
+            if limit is not None and source >= 0 and self._of_source[source] >= limit:
                 self._of_source[source] += 1
                 self._left_out.append(LeftOut(row, self._of_source[source]))
                 continue
             if place < worst and row in self._nearest:
                 self._fallen.add(row)
             if self._left_out:
-                self._risen.add(row)
+                risen.append(row)
             worst = max(worst, place)
-            self._rows.append(row)
+            rows.append(row)
             self._place(row)
+        self.rows.append(np.asarray(rows, dtype=np.int64))
+        self._risen.append(np.asarray(risen, dtype=np.int64))
 
     def _candidates(self, order: Sequence[int], relevance: Floats) -> Iterable[tuple[int, int]]:
         """(place in the order, row) of each row, the next best for the page first."""
-        weight = self._wishes.diversity
-        pool = POOL * self._wishes.top_k if weight else 0
-        waiting = []
-        parts = _from_0_to_1(relevance[:pool]) * (1 - weight)
-        for place, (row, part) in enumerate(zip(order[:pool], parts.tolist(), strict=True)):
-            waiting.append((weight * self._similarity(row) - part, place, row, part))
+        weight, pool = self._wishes.diversity, POOL * self._wishes.top_k
+        parts = (_from_0_to_1(relevance[:pool]) * (1 - weight)).tolist()
+        waiting = [
+            (weight * self._similarity(row) - part, place, row, part)
+            for place, (row, part) in enumerate(zip(order[:pool], parts, strict=True))
+        ]
         heapq.heapify(waiting)
         while waiting:
             cost, place, row, part = waiting[0]
@@ -170,49 +198,73 @@ class _Page:
         nearest = self._nearest.get(row)
         return 0.0 if nearest is None else nearest.similarity
 
-    def _source(self, row: int) -> str | None:
-        source = self._sources[row] if self._sources else None
-        return " ".join(source.split()).casefold() or None if source else None
-
     def _place(self, row: int) -> None:
-        source = self._source(row)
-        if source is not None:
-            self._of_source[source] += 1
+        if self._sources is not None and self._sources[row] >= 0:
+            self._of_source[int(self._sources[row])] += 1
+        if self._near is None:
+            return
         self._placed.add(row)
-        for other in self._alike.get(row, ()):
+        for other in self._near.to(row):
             if other.row not in self._placed and other.similarity > self._similarity(other.row):
                 self._nearest[other.row] = Resembles(row, other.similarity)
 
-    def finish(self, plain: Sequence[int]) -> Composed:
+    def finish(self, plain: Ids) -> Composed:
         """Put the pinned rows in; `plain` is the place of each row without composition."""
         pins, shifts = self._wishes.pins, self._wishes.shifts
-        rows = list(self._rows)
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
+        if not pins and not shifts and not self._left_out and not self._fallen:
+            is_plain = bool((plain[rows] == np.arange(1, len(rows) + 1)).all())
+            if is_plain:
+                return Composed(rows.tolist(), [None] * len(rows), [0] * len(rows), [], self._nearest)
+        listed: list[int] = rows.tolist()
         for row, place in sorted(pins.items(), key=lambda pin: (pin[1], pin[0])):
-            rows.insert(place - 1, row)
-        moved = [plain[row] - rank if row < len(plain) else None for rank, row in enumerate(rows, 1)]
+            listed.insert(place - 1, row)
+        known = plain.tolist()
+        moved = [known[row] - rank if row < len(known) else None for rank, row in enumerate(listed, 1)]
+        risen = set(np.concatenate([np.zeros(0, dtype=np.int64), *self._risen]).tolist())
         moved_by: list[MovedBy | None] = []
-        for row, places in zip(rows, moved, strict=True):
+        for row, places in zip(listed, moved, strict=True):
             by: MovedBy | None = "shifted" if places else None
             if row in pins:
                 by = "pin"
             elif row in shifts:
                 by = "boost" if shifts[row] > 0 else "demote"
-            elif places and row in self._fallen and places < 0:
+            elif places and places < 0 and row in self._fallen:
                 by = "diversity"
-            elif places and row in self._risen and places > 0:
+            elif places and places > 0 and row in risen:
                 by = "source_limit"
             moved_by.append(by)
-        return Composed(rows, moved_by, moved, self._left_out, self._nearest)
+        return Composed(listed, moved_by, moved, self._left_out, self._nearest)
 
 
-def _plain_places(blocks: Sequence[Floats], top_k: int) -> list[int]:
+def _plain_places(blocks: Sequence[Floats], top_k: int) -> Ids:
     """The place of each row without composition: the light block follows the model's top_k."""
-    places: list[int] = []
-    before = 0
+    before, places = 0, [np.zeros(0, dtype=np.int64)]
     for block in blocks:
-        places += range(before + 1, before + len(block) + 1)
+        places.append(np.arange(before + 1, before + len(block) + 1))
         before += min(len(block), top_k)
-    return places
+    return np.concatenate(places)
+
+
+def _numbers_of(values: Ids) -> Ids:
+    """Of each value, how many equal ones there are up to it: 1, 2, …"""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    begins = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    lengths = np.diff(begins, append=len(values))
+    numbers = np.empty(len(values), dtype=np.int64)
+    numbers[order] = np.arange(len(values)) - np.repeat(begins, lengths) + 1
+    return numbers
+
+
+def source_numbers(sources: Sequence[str | None]) -> Ids:
+    """A number for each source; case and white space make no other source. −1: no source."""
+    known: dict[str, int] = {}
+    numbers: dict[str | None, int] = {None: -1}
+    for source in dict.fromkeys(sources):
+        name = " ".join((source or "").split()).casefold()
+        numbers[source] = known.setdefault(name, len(known)) if name else -1
+    return np.asarray([numbers[source] for source in sources], dtype=np.int64)
 
 
 def _shifted(start: int, count: int, shifts: Mapping[int, int]) -> list[int]:
@@ -232,28 +284,69 @@ def _from_0_to_1(scores: Floats) -> Floats:
     return np.asarray((scores - scores[-1]) / (scores[0] - scores[-1]), dtype=np.float64)
 
 
-def _alike(signatures: Mapping[int, bytes]) -> dict[int, list[Resembles]]:
-    """The rows that each row resembles."""
-    rows = list(signatures)
-    if len(rows) < 2:
-        return {}
-    values = np.frombuffer(b"".join(signatures.values()), dtype="<u4").reshape(len(rows), PLACES)
-    # Two texts seldom have one value in one place. So equal values are brought together by sorting, and counted.
-    keys = ((np.arange(PLACES, dtype=np.uint64) << np.uint64(32)) | values.astype(np.uint64)).ravel()
-    order = np.argsort(keys, kind="stable")
-    keys, owners = keys[order], order // PLACES
-    pairs = []
-    for step in range(1, len(rows)):
-        same = keys[step:] == keys[:-step]
-        if not same.any():
-            break
-        pairs.append(owners[:-step][same] * len(rows) + owners[step:][same])
-    found: dict[int, list[Resembles]] = defaultdict(list)
-    if pairs:
-        codes, counts = np.unique(np.concatenate(pairs), return_counts=True)
-        near = counts >= LEAST_SIMILARITY * PLACES
-        for code, count in zip(codes[near].tolist(), counts[near].tolist(), strict=True):
-            one, other = (rows[at] for at in divmod(code, len(rows)))
-            found[one].append(Resembles(other, count / PLACES))
-            found[other].append(Resembles(one, count / PLACES))
-    return dict(found)
+class Likeness:
+    """The near-copy signatures of all documents of a page's pools. What two of them share is found once for all topics."""
+
+    def __init__(self, signatures: Mapping[int, bytes]) -> None:
+        self._at = {document_id: at for at, document_id in enumerate(signatures)}
+        self._values = np.frombuffer(b"".join(signatures.values()), dtype="<u4").reshape(
+            len(self._at), PLACES
+        )
+        # Two texts seldom have one value in one place: of all values few are shared, and sorting brings them together.
+        keys = (
+            (np.arange(PLACES, dtype=np.uint64) << np.uint64(32)) | self._values.astype(np.uint64)
+        ).ravel()
+        order = np.argsort(keys)
+        equal = np.diff(keys[order], prepend=np.uint64(0)) == 0
+        equal[:1] = False
+        shared = equal | np.append(equal[1:], False)
+        owners, groups = order[shared] // PLACES, np.cumsum(~equal)[shared]
+        by_owner = np.argsort(owners, kind="stable")
+        self._groups = groups[by_owner]
+        self._starts = np.searchsorted(owners[by_owner], np.arange(len(self._at) + 1))
+
+    def among(self, document_ids: Mapping[int, int]) -> "Near | None":
+        """The rows (row → document) that may resemble one another; None if none do."""
+        rows = [row for row, document_id in document_ids.items() if document_id in self._at]
+        at = np.asarray([self._at[document_ids[row]] for row in rows], dtype=np.int64)
+        if len(at) < 2:
+            return None
+        counts = self._starts[at + 1] - self._starts[at]
+        ends = np.cumsum(counts)
+        picked = (
+            np.arange(counts.sum()) - np.repeat(ends - counts, counts) + np.repeat(self._starts[at], counts)
+        )
+        groups, owners = self._groups[picked], np.repeat(np.arange(len(at)), counts)
+        order = np.argsort(groups)
+        equal = np.diff(groups[order], prepend=-1) == 0
+        meets = equal | np.append(equal[1:], False)
+        enough = np.bincount(owners[order][meets], minlength=len(at)) >= LEAST_SIMILARITY * PLACES
+        if not enough.any():
+            return None
+        return Near(
+            [row for row, is_near in zip(rows, enough.tolist(), strict=True) if is_near],
+            self._values[at[enough]],
+        )
+
+
+class Near:
+    """Rows of a topic that may resemble one another."""
+
+    def __init__(self, rows: Sequence[int], values: npt.NDArray[np.uint32]) -> None:
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self._values = np.ascontiguousarray(values.T)  # (PLACES, rows)
+        self._at = {row: at for at, row in enumerate(rows)}
+
+    def to(self, row: int) -> list[Resembles]:
+        """The rows that a row resembles."""
+        at = self._at.get(row)
+        if at is None:
+            return []
+        same = self._values == self._values[:, at : at + 1]
+        similarity = same.view(np.uint8).sum(axis=0, dtype=np.uint8) / PLACES
+        near = np.flatnonzero(similarity >= LEAST_SIMILARITY)
+        return [
+            Resembles(int(self._rows[other]), float(similarity[other]))
+            for other in near.tolist()
+            if other != at
+        ]

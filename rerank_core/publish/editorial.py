@@ -5,16 +5,16 @@ A run that does not make the newest page follows what stood at its as-of time. T
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC
 
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core.publish.ranking import Clusters, Materials, Placed
-from rerank_core.records import Act, Run, Topic
+from rerank_core.publish.composition import Likeness, source_numbers
+from rerank_core.publish.ranking import Clusters, Materials, Order, Placed, Ranked, compose_topic
+from rerank_core.records import Act, Run
 from rerank_core.storage import database as db
-from rerank_core.storage.artifacts import Ids
 
 
 def acts_of(connection: Connection, run: Run) -> tuple[Act, ...]:
@@ -55,7 +55,7 @@ def kept(connection: Connection, run_id: int) -> set[int]:
 
 
 class Composer:
-    """What composition needs of a run: its acts, the sources of its clusters, and signatures, read when a topic first asks."""
+    """What composition needs of a run besides scores: acts, sources and signatures, each read once for all topics."""
 
     def __init__(
         self, connection: Connection, members: pa.Table, clusters: Clusters, acts: Sequence[Act]
@@ -63,30 +63,44 @@ class Composer:
         self._connection = connection
         self._members = members
         self._clusters = clusters
-        self._acts: dict[str, list[Placed]] = {}
-        for placed in clusters.locate(members, acts) if acts else ():
-            self._acts.setdefault(placed.act.slug, []).append(placed)
-        self._sources: Sequence[str | None] = ()
-        self._signatures: dict[int, bytes | None] = {}
+        self._acts = clusters.locate(members, acts) if acts else []
 
-    def of(self, topic: Topic) -> Materials:
-        """What the composition of a topic looks at."""
-        if topic.max_per_source is not None and not len(self._sources):
-            positions = pa.array(self._clusters.positions)
-            self._sources = self._members.column("source").take(positions).to_pylist()
-        return Materials(
-            acts=self._acts.get(topic.slug, ()),
-            sources=self._sources if topic.max_per_source is not None else (),
-            signatures=self._signatures_of,
-        )
+    def compose(self, orders: Sequence[Order]) -> list[Ranked]:
+        """The page of each topic."""
+        sources, acts = None, self._acts
+        if any(order.topic.max_per_source is not None for order in orders):
+            shown = self._members.column("source").take(pa.array(self._clusters.positions)).to_pylist()
+            numbers = source_numbers([*shown, *(placed.source for placed in acts)])
+            sources = numbers[: len(shown)]
+            acts = [
+                replace(placed, source_number=int(number))
+                for placed, number in zip(acts, numbers[len(shown) :], strict=True)
+            ]
+        by_topic: dict[str, list[Placed]] = {}
+        for placed in acts:
+            by_topic.setdefault(placed.act.slug, []).append(placed)
+        likeness = self._likeness(orders, by_topic)
+        return [
+            compose_topic(
+                order,
+                Materials(
+                    acts=by_topic.get(order.topic.slug, ()),
+                    sources=sources if order.topic.max_per_source is not None else None,
+                    likeness=likeness if order.topic.diversity else None,
+                ),
+            )
+            for order in orders
+        ]
 
-    def _signatures_of(self, document_ids: Ids) -> Mapping[int, bytes]:
-        """Document → its signature; texts that are too short have none."""
-        wanted = document_ids.tolist()
-        unread = [document_id for document_id in wanted if document_id not in self._signatures]
-        if unread:
-            self._signatures |= dict.fromkeys(unread)
-            for row in db.rows(self._connection, "editorial.signatures", document_ids=unread):
-                self._signatures[row["document_id"]] = bytes(row["signature"])
-        found = {document_id: self._signatures[document_id] for document_id in wanted}
-        return {document_id: signature for document_id, signature in found.items() if signature is not None}
+    def _likeness(self, orders: Sequence[Order], acts: Mapping[str, Sequence[Placed]]) -> Likeness | None:
+        """The signatures of the documents in the pools of these topics; None if no topic asks for diversity."""
+        wanted: set[int] = set()
+        for order in orders:
+            if order.topic.diversity:
+                own = acts.get(order.topic.slug, ())
+                wanted.update(order.pool(own).values())
+                wanted.update(int(self._clusters.document_ids[placed.place]) for placed in own)
+        if not wanted:
+            return None
+        rows = db.rows(self._connection, "editorial.signatures", document_ids=sorted(wanted))
+        return Likeness({row["document_id"]: bytes(row["signature"]) for row in rows})

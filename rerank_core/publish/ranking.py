@@ -13,9 +13,10 @@ the light order, never interleaved; a pinned row alone may stand in either block
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rerank_core.errors import CorruptError
-from rerank_core.publish.composition import POOL, Composed, Wishes, compose
+from rerank_core.publish.composition import POOL, Composed, Likeness, Wishes, compose
 from rerank_core.records import Act, Topic
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import Ids, clusters_of
@@ -39,6 +40,7 @@ class Placed:
     place: int  # of the article's cluster
     position: int  # of the article in the members table
     source: str | None  # of the article
+    source_number: int = -1  # of the article; −1: it has no source, or none was asked for
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ class Materials:
     """What composition looks at besides scores."""
 
     acts: Sequence[Placed] = ()  # on this topic
-    sources: Sequence[str | None] = ()  # of each cluster; empty if no limit asks for them
-    signatures: Callable[[Ids], Mapping[int, bytes]] = lambda document_ids: {}  # of documents that have one
+    sources: Ids | None = None  # the number of each cluster's source; None: no limit asks for it
+    likeness: Likeness | None = None  # of the documents in the pool of the topic; None: diversity is off
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,42 @@ class Ranked:
         return np.asarray(np.isnan(self.logit) & np.isnan(self.light))
 
 
-def rank_topic(
+@dataclass(frozen=True)
+class Order:
+    """One topic's rows by their scores alone, before composition and top_k."""
+
+    topic: Topic
+    clusters: Clusters
+    places: Ids  # among the clusters: of the model's block, then of the light one
+    by_model: int  # rows of the first block
+    logit: Floats  # NaN: not scored
+    rank_score: Floats  # NaN: not scored
+    light: Floats
+    truncated: npt.NDArray[np.bool_]
+    below: dict[int, tuple[float, float, float, bool]]  # cluster → logit, … of what min_score keeps out
+
+    @property
+    def blocks(self) -> list[Floats]:
+        return [self.rank_score[: self.by_model], self.light[self.by_model :]]
+
+    def pool(self, acts: Sequence[Placed]) -> dict[int, int]:
+        """Row → document, of the rows that diversity compares; `acts` are those on the topic."""
+        most = POOL * self.topic.top_k
+        rows = [*range(self.by_model)[:most], *range(self.by_model, len(self.places))[:most]]
+        documents = dict(zip(rows, self.clusters.document_ids[self.places[rows]].tolist(), strict=True))
+        if acts:
+            row_of = {place: row for row, place in enumerate(self.places.tolist())}
+            moved = [placed.place for placed in acts if placed.place in row_of]
+            documents |= {row_of[place]: int(self.clusters.document_ids[place]) for place in moved}
+        return documents
+
+
+def rank_topic(*, materials: Materials | None = None, **order: Any) -> Ranked:
+    """Order one topic, and compose its page: see `order_topic` and `compose_topic`."""
+    return compose_topic(order_topic(**order), materials or Materials())
+
+
+def order_topic(
     *,
     topic: Topic,
     clusters: Clusters,
@@ -169,9 +206,8 @@ def rank_topic(
     truncated: npt.NDArray[np.bool_],
     unscored_ids: Ids,
     unscored_light: Floats,
-    materials: Materials | None = None,
-) -> Ranked:
-    """Rank one topic.
+) -> Order:
+    """Order one topic by its scores.
 
     `document_ids`, `logit`, `light` and `truncated` are aligned; so are `unscored_ids` and `unscored_light`. Raises
     CorruptError if a logit is NaN or infinite, or a document is not in the window.
@@ -180,47 +216,78 @@ def rank_topic(
         raise CorruptError(
             f"topic {topic.slug!r}: a logit is NaN or infinite; see who else writes to rerank.pair_score, and rerank the run"
         )
-    materials = materials or Materials()
     places = clusters.find(document_ids)
     rank_score = logit - math.log(2) * clusters.age_hours[places] / topic.half_life_hours
     keep = ~clusters.hidden[places]
+    low = np.zeros(len(places), dtype=bool)
     if topic.min_score is not None:
-        keep &= logit >= topic.min_score
+        low = keep & (logit < topic.min_score)
+        keep &= ~low
     first = _order(rank_score, clusters.article_ids[places], keep)
     later = clusters.find(unscored_ids)
     second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])
-    acts = _followed(topic, materials.acts)
-    ranked = np.concatenate([places[first], later[second]])
-    pinned = [placed.place for placed in acts if placed.act.kind == "pin"]
-    brought = np.asarray([place for place in pinned if place not in set(ranked.tolist())], dtype=np.int64)
-    # A row that was brought in keeps the score that it has, which is below min_score.
-    at = {place: number for number, place in enumerate(places.tolist())} if len(brought) else {}
-    scored = np.asarray([at.get(place, -1) for place in brought.tolist()], dtype=np.int64)
-    order = np.concatenate([ranked, brought])
-    composed = _composed(topic, clusters, materials, acts, order, [rank_score[first], unscored_light[second]])
-    rows = np.asarray(composed.rows, dtype=np.int64)
     nothing = np.full(len(second), np.nan)
+    columns = (places[low], logit[low], rank_score[low], light[low], truncated[low])
+    return Order(
+        topic=topic,
+        clusters=clusters,
+        places=np.concatenate([places[first], later[second]]),
+        by_model=len(first),
+        logit=np.concatenate([logit[first], nothing]),
+        rank_score=np.concatenate([rank_score[first], nothing]),
+        light=np.concatenate([light[first], unscored_light[second]]),
+        truncated=np.concatenate([truncated[first], np.zeros(len(second), dtype=bool)]),
+        below={
+            place: values for place, *values in zip(*(column.tolist() for column in columns), strict=True)
+        },
+    )
 
-    def column(values: Floats, of_second: Floats) -> Floats:
-        own = np.where(scored >= 0, values[scored], np.nan) if len(values) else np.full(len(brought), np.nan)
-        return np.concatenate([values[first], of_second, own])[rows]
 
-    is_cut = column(truncated.astype(np.float64), np.zeros(len(second)))
-    positions = clusters.positions[order]
+def compose_topic(order: Order, materials: Materials) -> Ranked:
+    """Compose one topic's page from its order; a pinned row that the order lacks is brought in."""
+    acts = _followed(order.topic, materials.acts)
+    there = set(order.places.tolist()) if acts else set()
+    brought = [placed.place for placed in acts if placed.act.kind == "pin" and placed.place not in there]
+    places = np.concatenate([order.places, np.asarray(brought, dtype=np.int64)])
+    composed = compose(
+        order.blocks,
+        _wishes(order.topic, acts, places),
+        sources=_sources(materials, acts, places),
+        near=None
+        if materials.likeness is None
+        else materials.likeness.among(order.pool(acts) | _documents(order, brought)),
+    )
+    rows = np.asarray(composed.rows, dtype=np.int64)
+    # A row that is brought in keeps the score that it has, which is below min_score.
+    unknown = (math.nan, math.nan, math.nan, False)
+    own = [order.below.get(place, unknown) for place in brought]
+
+    def column(values: Any, number: int) -> Any:
+        return np.concatenate([values, np.asarray([each[number] for each in own], dtype=values.dtype)])[rows]
+
+    positions = order.clusters.positions[places]
     for placed in acts:
         if placed.act.kind == "pin":
-            positions[order == placed.place] = placed.position
+            positions[places == placed.place] = placed.position
     return Ranked(
-        places=order[rows],
+        places=places[rows],
         positions=positions[rows],
-        logit=column(logit, nothing),
-        rank_score=column(rank_score, nothing),
-        light=column(light, unscored_light[second]),
-        truncated=is_cut == 1,
+        logit=column(order.logit, 0),
+        rank_score=column(order.rank_score, 1),
+        light=column(order.light, 2),
+        truncated=column(order.truncated, 3),
         composed=composed,
-        order=order,
+        order=places,
         acts=acts,
     )
+
+
+def _documents(order: Order, brought: Sequence[int]) -> dict[int, int]:
+    """Row → document, of rows that are brought in."""
+    return {
+        len(order.places) + number: int(order.clusters.document_ids[place])
+        for number, place in enumerate(brought)
+    }
 
 
 def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
@@ -235,18 +302,10 @@ def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
     return pins[: topic.top_k] + [placed for placed in first.values() if placed.act.kind != "pin"]
 
 
-def _composed(
-    topic: Topic,
-    clusters: Clusters,
-    materials: Materials,
-    acts: Sequence[Placed],
-    order: Ids,
-    blocks: Sequence[Floats],
-) -> Composed:
-    """The page from the order."""
-    row_of = {place: row for row, place in enumerate(order.tolist())} if acts else {}
+def _wishes(topic: Topic, acts: Sequence[Placed], places: Ids) -> Wishes:
+    row_of = {place: row for row, place in enumerate(places.tolist())} if acts else {}
     sign = {"boost": 1, "demote": -1}
-    wishes = Wishes(
+    return Wishes(
         top_k=topic.top_k,
         max_per_source=topic.max_per_source,
         diversity=topic.diversity,
@@ -257,27 +316,17 @@ def _composed(
             if placed.act.kind in sign and placed.place in row_of
         },
     )
-    signatures: dict[int, bytes] = {}
-    if topic.diversity:
-        starts = [0, len(blocks[0])]
-        pool = [
-            start + row
-            for start, block in zip(starts, blocks, strict=True)
-            for row in range(len(block))[: POOL * topic.top_k]
-        ]
-        pool += sorted({*wishes.pins, *wishes.shifts}.difference(pool))
-        document_ids = clusters.document_ids[order[pool]]
-        found = materials.signatures(document_ids)
-        signatures = {
-            row: found[document_id]
-            for row, document_id in zip(pool, document_ids.tolist(), strict=True)
-            if document_id in found
-        }
-    sources = [materials.sources[place] for place in order.tolist()] if len(materials.sources) else []
+
+
+def _sources(materials: Materials, acts: Sequence[Placed], places: Ids) -> Ids | None:
+    """The number of each row's source; of a pinned row that of the pinned article."""
+    if materials.sources is None:
+        return None
+    numbers = materials.sources[places]
     for placed in acts:
-        if sources and placed.act.kind == "pin":
-            sources[row_of[placed.place]] = placed.source
-    return compose(blocks, wishes, sources=sources, signatures=signatures)
+        if placed.act.kind == "pin":
+            numbers[places == placed.place] = placed.source_number
+    return numbers
 
 
 def _order(

@@ -5,7 +5,7 @@ A topic never mixes scorers: the scorer before ranks it until the fill under the
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import NoLightOrder
 from rerank_core.publish.editorial import Composer
-from rerank_core.publish.ranking import Clusters, Ranked, rank_topic
+from rerank_core.publish.ranking import Clusters, Order, Ranked, order_topic
 from rerank_core.records import Act, RankedTopic, Run, Topic, TopicState
 from rerank_core.storage import artifacts, ledger, schemas, topics
 from rerank_core.storage import database as db
@@ -101,9 +101,10 @@ def rank_page(
     clusters = Clusters.of(members, as_of=run.window.until, hidden=set(hidden))
     composer = Composer(connection, members, clusters, acts)
     scored_pairs = _ScoredPairs(connection, run, pairs)
+    ordered = [_order(frozen, run, clusters, scored_pairs, light, label) for frozen in frozen_topics]
+    composed = composer.compose([order for order, _ in ordered])
     ranked = {
-        frozen.topic.slug: _rank(frozen, run, clusters, scored_pairs, light, label, composer)
-        for frozen in frozen_topics
+        topic.slug: (rows, _counted(topic, rows)) for rows, (_, topic) in zip(composed, ordered, strict=True)
     }
     return Standings(
         rows=_rows(connection, members, clusters, ranked, label),
@@ -142,16 +143,10 @@ def _to_frozen_topic(row: RowMapping) -> FrozenTopic:
     )
 
 
-def _rank(
-    frozen: FrozenTopic,
-    run: Run,
-    clusters: Clusters,
-    pairs: _ScoredPairs,
-    light: pa.Table,
-    light_label: str,
-    composer: Composer,
-) -> tuple[Ranked, RankedTopic]:
-    """One topic's rows, and how the topic stands."""
+def _order(
+    frozen: FrozenTopic, run: Run, clusters: Clusters, pairs: _ScoredPairs, light: pa.Table, light_label: str
+) -> tuple[Order, RankedTopic]:
+    """One topic's order, and how the topic stands; its rows are not counted yet."""
     topic = frozen.topic
     own = pairs.of_topic(topic.slug)
     has_score = ~np.isnan(own.logit)
@@ -166,7 +161,7 @@ def _rank(
         # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
         promising = (unscored_light > 0) | np.isin(unscored_ids, own.document_id[own.by_meaning])
         unscored_ids, unscored_light = unscored_ids[promising], unscored_light[promising]
-    rows = rank_topic(
+    order = order_topic(
         topic=topic,
         clusters=clusters,
         document_ids=own.document_id[rankable],
@@ -175,7 +170,6 @@ def _rank(
         truncated=own.truncated[rankable],
         unscored_ids=unscored_ids,
         unscored_light=unscored_light,
-        materials=composer.of(topic),
     )
     state: TopicState = "full"
     if unscored.any():
@@ -184,9 +178,7 @@ def _rank(
         state = "stale"
     elif frozen.left_out or run.early or scorer_id != run.scorer_id:
         state = "partial"
-    elif not len(rows.places):
-        state = "abstained"
-    return rows, RankedTopic(
+    return order, RankedTopic(
         slug=topic.slug,
         topic_version_id=topic.topic_version_id,
         scorer_id=scorer_id if rankable.any() else None,
@@ -197,9 +189,14 @@ def _rank(
         refused=int(refused.sum()),
         missing=int(missing.sum()),
         left_out=frozen.left_out,
-        ranked=len(rows.places),
-        source_limited=len(rows.composed.left_out),
+        ranked=0,
     )
+
+
+def _counted(topic: RankedTopic, rows: Ranked) -> RankedTopic:
+    """The topic with the counts of its rows; a topic without a row abstains, if nothing else is said of it."""
+    state = "abstained" if topic.state == "full" and not len(rows.places) else topic.state
+    return replace(topic, state=state, ranked=len(rows.places), source_limited=len(rows.composed.left_out))
 
 
 def _ranking_scorer(

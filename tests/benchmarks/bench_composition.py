@@ -4,7 +4,7 @@
     PYTHONPATH=tests python -m benchmarks.bench_composition news [--queries 200]
 
 `time`: a run of so many topics with so many scored rows each is published with a limit of rows a source, diversity and a pin for
-each topic, in an embedded Postgres: seconds of composition, with reading its signatures, and their share of publish.
+each topic, in an embedded Postgres, one text in five like another: seconds of composition, with reading its signatures, and their share of publish.
 `news`: the news sets (../shared/data) and the bundled sample, ranked by BM25: nDCG@10, sources and the likeness of rows on the
 first ten places, without composition and with it. The sample has judgements and sources of its own. The news sets have neither: a
 query is the title of an article, which alone is relevant, and sources are drawn by a digest of the id (ten, Zipf).
@@ -34,11 +34,10 @@ from benchmarks.workloads import NEWS, SAMPLE, raw_articles
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.evaluation.evaluate import Order, measure
 from rerank_core.evaluation.judgements import read_file
-from rerank_core.prepare import near_copies
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.terms import terms
-from rerank_core.publish import publish, ranking
-from rerank_core.publish.composition import POOL, Wishes, compose
+from rerank_core.publish import editorial, publish
+from rerank_core.publish.composition import PLACES, POOL, Likeness, Wishes, compose, source_numbers
 from rerank_core.recall.bm25 import Bm25
 from rerank_core.storage import runs
 from rerank_core.storage.topics_file import load_topics
@@ -85,14 +84,17 @@ def _prepare(page: Page, top_k: int) -> None:
         top_k=top_k,
         limit=max(1, top_k // 10),
     )
-    texts = room.sql("SELECT document_id, text FROM rerank.document ORDER BY document_id")
-    signed = [(row.document_id, near_copies.signature(row.text, lang="en")) for row in texts]
+    document_ids = [
+        row[0] for row in room.sql("SELECT document_id FROM rerank.document ORDER BY document_id")
+    ]
+    values = np.random.default_rng(1).integers(0, 2**32, (len(document_ids), PLACES), dtype="<u4")
+    values[1::5, : PLACES // 3] = values[0:-1:5, : PLACES // 3]  # one in five resembles the one before
     room.sql(
         "UPDATE rerank.document d SET signature = s.signature"
         " FROM unnest(CAST(:ids AS bigint[]), CAST(:signatures AS bytea[])) AS s (document_id, signature)"
         " WHERE d.document_id = s.document_id",
-        ids=[document_id for document_id, signature in signed if signature is not None],
-        signatures=[signature.astype("<u4").tobytes() for _, signature in signed if signature is not None],
+        ids=document_ids,
+        signatures=[value.tobytes() for value in values],
     )
     room.sql(
         "INSERT INTO rerank.editorial_act (pipeline, slug, article_id, kind, amount, ends_at, reason)"
@@ -129,18 +131,18 @@ def _publish(page: Page) -> dict[str, Any]:
 
 @contextmanager
 def _timing() -> Iterator[list[float]]:
-    """Seconds of each topic's composition, with what it reads."""
-    original, spent = ranking._composed, []
+    """Seconds of composition, with what it reads."""
+    original, spent = editorial.Composer.compose, []
 
-    def timed(*given: Any) -> Any:
+    def timed(composer: Any, orders: Any) -> Any:
         began = time.monotonic()
         try:
-            return original(*given)
+            return original(composer, orders)
         finally:
             spent.append(time.monotonic() - began)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking, "_composed", timed)
+        patch.setattr(editorial.Composer, "compose", timed)
         yield spent
 
 
@@ -213,8 +215,8 @@ class Collection:
         composed = compose(
             [scores[order].astype(np.float64)],
             Wishes(top_k=FIRST, **wishes),
-            sources=[self.sources[at] for at in order.tolist()],
-            signatures=signatures,
+            sources=source_numbers([self.sources[at] for at in order.tolist()]),
+            near=Likeness(signatures).among({row: row for row in signatures}) if signatures else None,
         )
         return [int(order[row]) for row in composed.rows]
 

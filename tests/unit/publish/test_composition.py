@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank_core.publish.composition import POOL, Composed, LeftOut, Resembles, Wishes, compose
+from rerank_core.publish.composition import (
+    POOL,
+    Composed,
+    LeftOut,
+    Likeness,
+    Near,
+    Resembles,
+    Wishes,
+    compose,
+    source_numbers,
+)
 
 SOURCES = st.sampled_from([None, "", "reuters", "Reuters ", "afp", "dpa"])
 
@@ -26,8 +36,16 @@ def page(count: int, *, sources: str = "", light: int = 0, signatures: Any = Non
     """Compose rows 0, 1, 2, … with equal steps between their scores; a letter of `sources` is a row's source."""
     wishes = {"top_k": 20, **wishes}
     return compose(
-        [falling(count), falling(light)], Wishes(**wishes), sources=list(sources), signatures=signatures
+        [falling(count), falling(light)],
+        Wishes(**wishes),
+        sources=source_numbers(list(sources)),
+        near=near(signatures or {}),
     )
+
+
+def near(signatures: dict[int, bytes]) -> Near | None:
+    """Rows with these signatures; a row is its own document."""
+    return Likeness(signatures).among({row: row for row in signatures})
 
 
 def test_without_wishes_the_order_stays() -> None:
@@ -58,7 +76,7 @@ def test_the_limit_holds_over_both_blocks() -> None:
 def test_a_source_is_compared_without_case_and_space_and_no_source_is_none() -> None:
     wishes = Wishes(top_k=9, max_per_source=1)
     sources = ["Agence  France", None, "agence france ", "", None, "dpa"]
-    composed = compose([falling(6)], wishes, sources=sources)
+    composed = compose([falling(6)], wishes, sources=source_numbers(sources))
     assert composed.rows == [0, 1, 3, 4, 5]
 
 
@@ -177,8 +195,8 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
             pins=dict(zip(pinned, places, strict=False)),
             shifts={row: draw(st.sampled_from([-5, -1, 1, 5])) for row in shifted if row not in pinned},
         ),
-        "sources": draw(st.lists(SOURCES, min_size=total + brought, max_size=total + brought)),
-        "signatures": {row: signature((64, value), (64, 7 + value % 2)) for row, value in enumerate(values)},
+        "names": draw(st.lists(SOURCES, min_size=total + brought, max_size=total + brought)),
+        "near": near({row: signature((64, value), (64, 7 + value % 2)) for row, value in enumerate(values)}),
     }
 
 
@@ -186,6 +204,8 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 @given(cases())
 def test_nothing_is_lost_doubled_or_moved_in_silence(case: dict[str, Any]) -> None:
     wishes, (model, light) = case["wishes"], case["blocks"]
+    names = case.pop("names")
+    case["sources"] = source_numbers(names)
     composed = compose(**case)
     assert composed == compose(**case)  # the same again
     assert len(set(composed.rows)) == len(composed.rows)
@@ -208,7 +228,7 @@ def test_nothing_is_lost_doubled_or_moved_in_silence(case: dict[str, Any]) -> No
     # No source has more rows than the limit, but for pinned rows.
     by_source: dict[str, int] = {}
     for row in composed.rows:
-        name = " ".join((case["sources"][row] or "").split()).casefold()
+        name = " ".join((names[row] or "").split()).casefold()
         if row not in pins and name and limit is not None:
             by_source[name] = by_source.get(name, 0) + 1
             assert by_source[name] <= limit
