@@ -71,7 +71,7 @@ def _named(act: Act | None) -> str:
 
 
 def _own_row(case: Case, ranked: Ranked) -> int:
-    documents = case.clusters.document_ids[ranked.order].tolist()
+    documents: list[int] = case.clusters.document_ids[ranked.order].tolist()
     return documents.index(case.member["scored_document_id"])
 
 

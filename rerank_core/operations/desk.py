@@ -8,7 +8,7 @@ editors who act at once the second gets an error, which says who was first.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
@@ -75,7 +75,7 @@ def make(
         )
     _check_wish(kind, amount, topic, ends_at, known["now"], reason)
     _check_article(Source.of(settings, database), article_id, known, settings.freshness_hours)
-    values = {
+    values: dict[str, Any] = {
         "pipeline": pipeline,
         "slug": slug,
         "article_id": article_id,

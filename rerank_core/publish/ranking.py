@@ -227,7 +227,7 @@ def order_topic(
     later = clusters.find(unscored_ids)
     second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])
     nothing = np.full(len(second), np.nan)
-    columns = (places[low], logit[low], rank_score[low], light[low], truncated[low])
+    kept_out = zip(*(values[low].tolist() for values in (logit, rank_score, light, truncated)), strict=True)
     return Order(
         topic=topic,
         clusters=clusters,
@@ -237,9 +237,7 @@ def order_topic(
         rank_score=np.concatenate([rank_score[first], nothing]),
         light=np.concatenate([light[first], unscored_light[second]]),
         truncated=np.concatenate([truncated[first], np.zeros(len(second), dtype=bool)]),
-        below={
-            place: values for place, *values in zip(*(column.tolist() for column in columns), strict=True)
-        },
+        below=dict(zip(places[low].tolist(), kept_out, strict=True)),
     )
 
 

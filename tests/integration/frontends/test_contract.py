@@ -19,7 +19,7 @@ from sqlalchemy import text
 from rerank_core import pipeline
 from rerank_core.errors import OverdueError, StoreUnavailable
 from rerank_core.frontends import contract, redis_copy
-from rerank_core.frontends.contract import Column
+from rerank_core.frontends.columns import Column
 from rerank_core.storage import migrations, schemas
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
@@ -302,8 +302,10 @@ def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_se
         ranked = client.zrange("rerank:{news}:ranked:solar", 0, -1, withscores=True)
         assert client.exists("rerank:{news}:ranked:empty") == 0
         names = set(client.keys())
-    assert names == {"rerank:{news}:page", "rerank:{news}:ranked:solar", "rerank:{news}:ranked:wind"} | {
-        f"rerank:{{news}}:topic:{slug}" for slug in topics
+    assert names == {
+        "rerank:{news}:page",
+        *(f"rerank:{{news}}:ranked:{slug}" for slug in ("solar", "wind", "pinned")),
+        *(f"rerank:{{news}}:topic:{slug}" for slug in topics),
     }
     assert topics == {file["topic"]: file for file in files}
     assert ranked == [(row.article_id, row.rank) for row in varied.ranking("solar")]
