@@ -8,6 +8,7 @@ from typing import Literal
 DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 TopicState = Literal["full", "partial", "abstained", "degraded", "stale"]
+ActKind = Literal["pin", "boost", "demote"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Topic:
     top_k: int = 20  # rows of the ranking
     min_score: float | None = None  # least logit that a ranked document has
     half_life_hours: float = 24.0  # age at which the odds of relevance are halved
+    max_per_source: int | None = None  # rows of one source on the page; None: any number
+    diversity: float = 0.0  # 0..1, weight of being unlike the rows above; 0: off
     active: bool = True
     topic_version_id: int = 0  # 0: not stored
     number: int = 0  # version number within the topic, from 1; 0: not stored
@@ -149,3 +152,20 @@ class RankedTopic:
     missing: int  # of these, still without a score
     left_out: int  # over the run's budget, carried over to a later run
     ranked: int  # rows of the ranking
+    source_limited: int = 0  # rows left out, because their source has its rows
+
+
+@dataclass(frozen=True)
+class Act:
+    """What an editor asks for: one article of one topic at a place, or some places higher or lower, for a time."""
+
+    act_id: int
+    slug: str
+    article_id: str
+    kind: ActKind
+    amount: int  # of a pin its place, from 1; else how many places up or down
+    made_at: datetime
+    ends_at: datetime
+    actor: str  # the database role that logged in
+    on_behalf_of: str | None  # who asked that role
+    reason: str

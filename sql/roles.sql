@@ -109,6 +109,7 @@ BEGIN
             ('claim',              'INSERT, UPDATE'),
             ('deleted',            'INSERT, DELETE'),
             ('document',           'INSERT, UPDATE, DELETE'),
+            ('editorial_act',      'INSERT, UPDATE (article_id, reason, undone_at, ended)'),   -- who did what stays so
             ('embedder',           'INSERT'),
             ('feedback',           'INSERT'),
             ('fill',               'INSERT, UPDATE, DELETE'),
@@ -126,6 +127,7 @@ BEGIN
             ('revision',           'INSERT, UPDATE, DELETE'),
             ('revision_text',      'INSERT, DELETE'),
             ('run',                'INSERT, UPDATE'),
+            ('run_act',            'INSERT, DELETE'),
             ('run_metric',         'INSERT, UPDATE, DELETE'),
             ('arrival',            'INSERT, DELETE'),
             ('run_topic',          'INSERT, UPDATE, DELETE'),

@@ -16,6 +16,7 @@ from rerank_core.cli import (
     checks,
     claim,
     db,
+    desk,
     explain,
     exports,
     feedback,
@@ -66,6 +67,11 @@ app.command("publish", rich_help_panel=BY_HAND)(pointer.publish)
 app.command("block", rich_help_panel=BY_HAND)(removal.block)
 app.command("unblock", rich_help_panel=BY_HAND)(removal.unblock)
 app.command("forget", rich_help_panel=BY_HAND)(removal.forget)
+app.command("pin", rich_help_panel=BY_HAND)(desk.pin)
+app.command("boost", rich_help_panel=BY_HAND)(desk.boost)
+app.command("demote", rich_help_panel=BY_HAND)(desk.demote)
+app.command("undo", rich_help_panel=BY_HAND)(desk.undo)
+app.command("editorial", rich_help_panel=BY_HAND)(desk.editorial)
 app.command("maintain", rich_help_panel=BY_HAND)(maintain.maintain)
 app.command("show", rich_help_panel=RANK)(pages.show)
 app.command("explain", rich_help_panel=RANK)(explain.explain)

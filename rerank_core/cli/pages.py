@@ -177,13 +177,20 @@ def _state(row: "Mapping[Any, Any]") -> str:
 
 
 def _unscored(topic: "Mapping[Any, Any]") -> list[str]:
-    """Pairs of the topic that the run recalled and did not score, by reason; nothing if there are none."""
+    """Pairs that the run recalled and did not score, and rows that were left out, by reason; nothing if there are none."""
     reasons = (
         ("missing", "not scored yet"),
         ("refused", "refused by the scorer"),
         ("left_out", "left out over the budget"),
+        ("source_limited", "rows left out for their source"),
     )
     return [f"{topic[name]:,} {why}" for name, why in reasons if topic[name]]
+
+
+def _moved(article: "Mapping[Any, Any]") -> list[str]:
+    """What gave the row its place, if not its score, and by how many places."""
+    by, places = article["moved_by"], article["moved"]
+    return [] if by is None else [by if not places else f"{by} {places:+d}"]
 
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
@@ -195,10 +202,12 @@ def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
         f"{article['rank']}",
         f"{article['logit']:+.2f}"
         if by_model
-        else f"{article['ranked_by']} {article['light_score'] or 0:.2f}",
+        else article["ranked_by"]
+        if article["light_score"] is None
+        else f"{article['ranked_by']} {article['light_score']:.2f}",
         article["title"],
         (article["source"] or "") + (f" +{article['copies'] - 1}" if article["copies"] > 1 else ""),
         show_age(article["age"]),
         "new" if article["is_new"] else "",
-        " ".join(article["flags"]),
+        " ".join([*_moved(article), *article["flags"]]),
     )

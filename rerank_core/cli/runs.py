@@ -2,10 +2,11 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -182,6 +183,15 @@ def parse_moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no UTC offset; for UTC write {moment.isoformat()}Z")
     return moment
+
+
+def parse_end(text: str) -> datetime:
+    """A time with its UTC offset, or a span from now: 90m, 6h, 2d. Raises BadParameter for any other text."""
+    found = re.fullmatch(r"(\d{1,5})([mhd])", text.strip())
+    if found is None:
+        return parse_moment(text)
+    name = {"m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return datetime.now(UTC) + timedelta(**{name: int(found[1])})
 
 
 def _shown(value: Any) -> str:

@@ -146,7 +146,7 @@ def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
         copies = f" +{row['copies'] - 1}" if row["copies"] > 1 else ""
         table.add_row(
             str(row["rank"]),
-            "bm25" if row["logit"] is None else f"{row['logit']:+.2f}",
+            row["ranked_by"] if row["logit"] is None else f"{row['logit']:+.2f}",
             "new" if row["is_new"] else "",
             age(row["as_of"], row["began_at"]),
             Text(one_line(row["source"] or "") + copies),

@@ -4,27 +4,9 @@ CONTRACT.md and the comments in Postgres are made from these tables, so that no 
 with the real views and files, so that every column has a description. A change here needs a line in the CHANGELOG.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
-# fixed     name, type, meaning and nulls stay
-# grows     as fixed, and further values may come
-# relative  as fixed, but numbers are comparable only within one scorer, or within one page
-# open      for people who look for a fault: may change or go
-Promise = Literal["fixed", "grows", "relative", "open"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a view or a file, or a key of a JSON object."""
-
-    name: str
-    type: str  # as Postgres names it; "object", or "list of objects", in JSON alone
-    meaning: str  # Markdown
-    null: str = ""  # what null means; empty: the value is never null
-    unit: str = ""  # empty: the value has no unit
-    promise: Promise = "fixed"
-
+from rerank_core.frontends.columns import Column
 
 _PIPELINE = Column(
     "pipeline", "text", "The pipeline of the page. Each pipeline has its own topics and its own page."
@@ -114,7 +96,8 @@ RANKING = (
         "ranked_by",
         "text",
         "`model`: ranked by the model's score. `bm25` or `embedding`: not scored yet, and ranked in a second block below, by"
-        " words or by a small sentence model. Take an unknown value as one of these two.",
+        " words or by a small sentence model. `editor`: neither; an editor pinned it. Take an unknown value as `bm25`. A pinned"
+        " row may stand in either block.",
         promise="grows",
     ),
     Column(
@@ -137,7 +120,7 @@ RANKING = (
         "rank_score",
         "double precision",
         "What the first block is ordered by: `logit` − ln 2 × age ÷ half-life. The age is `as_of` − `began_at`, and never"
-        " negative. Ties go by `article_id`.",
+        " negative. Ties go by `article_id`. Then rows may be moved: see `moved`.",
         null="`ranked_by` is not `model`",
         unit="log-odds",
         promise="relative",
@@ -148,6 +131,7 @@ RANKING = (
         "What the second block is ordered by. Cosine similarity if `ranked_by` is `embedding`, or −1 to −0.5 for a text in a"
         " language that the embedding model does not know; else BM25 over the texts of the page's window, which is 0 if no word"
         " of the query is in the text.",
+        null="`ranked_by` is `editor`",
         unit="BM25, or cosine",
         promise="relative",
     ),
@@ -217,6 +201,23 @@ RANKING = (
         "The article of `scored_document_id`. It may have left the window, or have another text by now.",
         null="that article is hidden",
     ),
+    Column(
+        "moved_by",
+        "text",
+        "What gave the row its place. `pin`, `boost` or `demote`: an editor, also if `moved` is 0; mark a pinned row. `diversity`: it"
+        " resembles a row above it, and fell. `source_limit`: it rose, because rows above it were left out for their source."
+        " `shifted`: other rows were moved.",
+        null="nothing moved the row",
+        promise="grows",
+    ),
+    Column(
+        "moved",
+        "integer",
+        "How many places the row stands higher (above 0) or lower (below 0) than `rank_score` and `light_score` alone put it, among"
+        " the rows that the page could show. 0: it was not moved.",
+        null="it has no place by these scores: an editor brought it onto the page",
+        unit="places",
+    ),
 )
 
 # The state and counts of a topic of the page, in the order of the view.
@@ -277,6 +278,12 @@ TOPIC = (
         "A newer page has been due since then, and could not be made: this page is older than it should be. See `as_of`.",
         null="no newer page is overdue",
     ),
+    Column(
+        "source_limited",
+        "integer",
+        "Rows that would be on the page, and were left out because their source has its `max_per_source` rows there.",
+        unit="rows",
+    ),
 )
 
 # State of a topic → meaning. Of the states from `degraded` on, a topic has the first that applies; else it is `full`.
@@ -300,7 +307,7 @@ VIEW_MEANS = {
 
 _FORMAT = Column("format", "integer", "1. Another number means another contract: stop, and say so.")
 _DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
-_PUBLISHED_AT, _OVERDUE_SINCE = TOPIC[-2:]
+_PUBLISHED_AT, _OVERDUE_SINCE = TOPIC[-3:-1]
 _IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED, _OVERDUE_SINCE)
 
 
@@ -345,7 +352,9 @@ REDIS_PAGE = (
     Column("copy", "text", "A new value after each change of the copy.", promise="open"),
 )
 REDIS_TOPIC = columns(LATEST_TOPIC, ("state", "ranked"))
-JSON_COUNTS = columns(TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out"))
+JSON_COUNTS = columns(
+    TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "source_limited")
+)
 JSON_ARTICLE = columns(
     RANKING,
     (
@@ -365,6 +374,8 @@ JSON_ARTICLE = columns(
             "copy_sources",
             "scored_document_id",
             "scored_article_id",
+            "moved_by",
+            "moved",
         ),
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rerank_core.frontends import contract
-from rerank_core.frontends.contract import Column
+from rerank_core.frontends.columns import Column
 from rerank_core.storage import schemas
 
 CHECKOUT = Path(__file__).parents[2]

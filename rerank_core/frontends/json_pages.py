@@ -31,11 +31,12 @@ log = logging.getLogger(__name__)
 FORMAT = 1  # of latest.json and of a topic file; files of another format may lack what a reader expects
 WRITERS = 8  # files written at once
 ROUNDS = 5  # pages that may come while one repair writes
-COUNTS = ("candidates", "from_ledger", "scored", "refused", "missing", "left_out")
+COUNTS = ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "source_limited")
 ARTICLE = (
     *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
     *("ranked_by", "logit", "probability", "rank_score", "light_score", "truncated", "is_new", "copies"),
     *("flags", "revision_id", "began_at", "copy_sources", "scored_document_id", "scored_article_id"),
+    *("moved_by", "moved"),
 )
 
 

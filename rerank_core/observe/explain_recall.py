@@ -10,6 +10,8 @@ def what_was_recalled(case: Case) -> Found:
     """How the article was recalled; the answer is the filter, limit or budget that kept it away."""
     if case.own_pairs.num_rows:
         return Found(_recall_facts(case), None)
+    if case.act is not None and case.act.kind == "pin":
+        return Found(fact("recalled", "no"), None)
     facts = fact("recalled", None if case.frozen.left_out else "no")
     return Found(facts, _why_filtered(case) or _why_not_looked_at(case) or _why_not_chosen(case))
 

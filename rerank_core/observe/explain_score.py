@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import RowMapping
 
+from rerank_core.observe.explain_moves import why_brought, why_left_out, why_moved
 from rerank_core.observe.explanation import Answer, Case, Facts, Found, fact
-from rerank_core.publish.ranking import Clusters, rank_topic
+from rerank_core.publish.editorial import Composer, told
+from rerank_core.publish.ranking import Ranked, order_topic
+from rerank_core.records import Topic
 from rerank_core.storage import ledger
 
 Order = Sequence[tuple[str, float]]  # every article that could be ranked, in order, with its rank_score
@@ -40,18 +43,24 @@ def what_was_scored(case: Case) -> Found:
     scorer_id, missing = run.scorer_id, 0
     if standing is not None:
         scorer_id, missing = standing["scorer_id"], standing["missing"]
+    if case.act is not None:
+        facts += fact("editor", told(case.act))
+    if row is not None and row["ranked_by"] == "editor":
+        return Found(facts, why_brought(case, row))
     if row is not None and row["ranked_by"] != "model":
         facts += fact("block", "the second, below it: not scored by the model")
         return Found(facts, _in_second_block(case, row))
     if row is not None:
         facts += fact("block", "the first, scored by the model")
+    if row is None and not case.own_pairs.num_rows:
+        said = f"It is pinned, and the page has {case.topic.top_k} other pinned rows already."
+        return Found(facts, Answer("moved_off", said))
     score = _score(case, scorer_id)
     if score is None:
         return Found(facts, _why_unscored(case, scorer_id, missing))
     answer = _below_min_score(case, score) if row is None else None
     if answer is None:
-        order = _order(case, scorer_id)
-        answer = _why_not_shown(case, order) if row is None else _why_this_rank(row, order)
+        answer = _why_not_shown(case, scorer_id) if row is None else _why_this_rank(case, row, scorer_id)
     return Found(facts + _score_facts(case, score), answer)
 
 
@@ -140,15 +149,22 @@ def _below_min_score(case: Case, score: PairScore) -> Answer | None:
     return Answer("below_min_score", said)
 
 
-def _why_not_shown(case: Case, order: Order) -> Answer:
+def _why_not_shown(case: Case, scorer_id: int | None) -> Answer:
+    order = _order(case, scorer_id)
     names, top_k = [name for name, _ in order], case.topic.top_k
     place = names.index(case.article_id) if case.article_id in names else None
-    if place is not None and place < top_k:
-        return Answer(
-            "hidden_then",
-            f"It would stand at {place + 1}, with {order[place][1]:+.3f}, but was hidden or deleted when this page was"
-            " published; the next publication shows it.",
-        )
+    if place is not None:
+        composed = _ranked(case, scorer_id, case.topic, composed=True)
+        if place in composed.composed.rows:
+            rank = composed.composed.rows.index(place) + 1
+            return Answer(
+                "hidden_then",
+                f"It would stand at {rank}, with {order[place][1]:+.3f}, but was hidden or deleted when this page was"
+                " published; the next publication shows it.",
+            )
+        answer = why_left_out(case, composed, place)
+        if answer is not None:
+            return answer
     where = "" if place is None else f" It would stand at {place + 1}, with {order[place][1]:+.3f}."
     last = f" of {order[top_k - 1][1]:+.3f}" if len(order) >= top_k else ""
     return Answer(
@@ -156,15 +172,21 @@ def _why_not_shown(case: Case, order: Order) -> Answer:
     )
 
 
-def _why_this_rank(row: RowMapping, order: Order) -> Answer:
-    rank = row["rank"]
+def _why_this_rank(case: Case, row: RowMapping, scorer_id: int | None) -> Answer:
+    rank, order = row["rank"], _order(case, scorer_id)
     sentence = (
         f"Rank {rank}: its logit {row['logit']:+.3f} less {row['logit'] - row['rank_score']:.3f} for its age gives"
         f" {row['rank_score']:+.3f}."
     )
-    if rank > 1 and rank - 2 < len(order):
+    if row["moved_by"] is not None or row["moved"]:
+        return Answer(
+            "ranked",
+            f"{sentence} {why_moved(case, row, _ranked(case, scorer_id, case.topic, composed=True))}",
+        )
+    is_composed = case.acts or case.topic.max_per_source is not None or case.topic.diversity
+    if rank > 1 and rank - 2 < len(order) and not is_composed:
         sentence += f" The article before it has {order[rank - 2][1]:+.3f}."
-    if rank < len(order):
+    if rank < len(order) and not is_composed:
         sentence += f" The one after it has {order[rank][1]:+.3f}."
     return Answer("ranked", sentence)
 
@@ -188,17 +210,25 @@ def _score(case: Case, scorer_id: int | None) -> PairScore | None:
 
 
 def _order(case: Case, scorer_id: int | None) -> Order:
-    """Every article of the topic that could be ranked by the model, ranked without top_k."""
+    """Every article of the topic that could be ranked by the model, ranked by its score alone, without top_k."""
+    plain = replace(case.topic, top_k=max(1, case.topic_pairs.num_rows), max_per_source=None, diversity=0.0)
+    ranked = _ranked(case, scorer_id, plain, composed=False)
+    names = case.clusters.article_ids[ranked.places].tolist()
+    return list(zip(names, ranked.rank_score.tolist(), strict=True))
+
+
+def _ranked(case: Case, scorer_id: int | None, topic: Topic, *, composed: bool) -> Ranked:
+    """The topic's rows that the model ranks; `composed`: with the acts that the run follows."""
     pairs = _of_scorer(case.topic_pairs, scorer_id)
     scores = ledger.lookup_pairs(case.connection, scorer_id or 0, pairs)
     document_ids = pairs.column("document_id").to_numpy()
     places = scores.positions(pairs.column("query_id").to_numpy(), document_ids)
     known = places >= 0
     nothing = np.zeros(0)
-    clusters = Clusters.of(case.members, as_of=case.run.window.until, hidden=case.hidden_members)
-    ranked = rank_topic(
-        topic=replace(case.topic, top_k=max(1, pairs.num_rows)),
-        clusters=clusters,
+    composer = Composer(case.connection, case.members, case.clusters, case.acts if composed else ())
+    order = order_topic(
+        topic=topic,
+        clusters=case.clusters,
         document_ids=document_ids[known],
         logit=scores.logit[places[known]].astype(np.float64),
         light=np.zeros(int(known.sum())),
@@ -206,8 +236,7 @@ def _order(case: Case, scorer_id: int | None) -> Order:
         unscored_ids=nothing.astype(np.int64),
         unscored_light=nothing,
     )
-    names = clusters.article_ids[ranked.places].tolist()
-    return list(zip(names, ranked.rank_score.tolist(), strict=True))
+    return composer.compose([order])[0]
 
 
 def _age_hours(case: Case) -> float:

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core.records import Run, Topic
+from rerank_core.publish import editorial
+from rerank_core.publish.ranking import Clusters
+from rerank_core.records import Act, Run, Topic
 from rerank_core.storage import artifacts
 from rerank_core.storage import database as db
 from rerank_core.storage.store import Store
@@ -52,6 +54,8 @@ Reason = Literal[
     "unscored_below_page",
     "other_scorer",
     "below_min_score",
+    "over_source_limit",
+    "moved_off",
     "hidden_then",
     "below_top_k",
     "not_published",
@@ -154,6 +158,22 @@ class Case:
             article_ids=self.members.column("article_id").to_pylist(),
         )
         return {row["article_id"] for row in rows}
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """The clusters of the window, without the articles that are hidden now."""
+        return Clusters.of(self.members, as_of=self.run.window.until, hidden=self.hidden_members)
+
+    @cached_property
+    def acts(self) -> tuple[Act, ...]:
+        """Acts of editors on the topic that the run follows."""
+        acts = editorial.acts_of(self.connection, self.run)
+        return tuple(act for act in acts if act.slug == self.topic.slug)
+
+    @cached_property
+    def act(self) -> Act | None:
+        """The act on the article."""
+        return next((act for act in self.acts if act.article_id == self.article_id), None)
 
     @cached_property
     def topic_pairs(self) -> pa.Table:

@@ -71,6 +71,9 @@ class TopicStanding:
     top_k: int
     min_score: float | None
     half_life_hours: float
+    max_per_source: int | None
+    diversity: float
+    source_limited: int  # rows left out, because their source has its rows
     state: TopicState
     candidates: int
     from_ledger: int
@@ -103,6 +106,9 @@ class Row:
     is_new: bool
     copies: int
     copy_sources: list[str]
+    moved_by: str | None  # what gave the row its place, if not its score
+    moved: int | None  # places up (+) or down (−); null: an editor brought the row
+    act: str | None  # the editor's act in words, of a row that an editor moved
     began_at: datetime  # what the age counts from
     rank_before: int | None  # in the publication before; null: the topic did not rank it there
     total: int  # rows that the query matches, without its limit

@@ -1,7 +1,7 @@
 """Why a version of a run's page has other rows than the version before.
 
 A rerun must repeat its rows or say why not. So each known reason is counted: scores that came, went or changed, articles that
-are hidden now or shown again, near-copies that are counted or not. A difference without a known reason is an error in the log.
+are hidden now or shown again, near-copies that are counted or not, acts of editors that came or went. A difference without a known reason is an error in the log.
 """
 
 import logging
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Connection, RowMapping
 
+from rerank_core.publish import editorial
 from rerank_core.publish.publications import Draft
 from rerank_core.publish.verdict import Verdict
 from rerank_core.storage import database as db
@@ -39,6 +40,7 @@ def difference(
     reasons += _scores_that_changed(old_rows, draft)
     reasons += _articles_that_came_or_went(connection, before, old_rows, draft, verdict)
     reasons += _copies_that_changed(old_rows, draft)
+    reasons += _acts_that_changed(connection, before, verdict)
     if not reasons:
         log.error(
             "run %d: the rows differ from version %d for no known reason", before["run_id"], before["version"]
@@ -110,3 +112,11 @@ def _copies_that_changed(old_rows: Sequence[RowMapping], draft: Draft) -> list[s
         if changed
         else []
     )
+
+
+def _acts_that_changed(connection: Connection, before: RowMapping, verdict: Verdict) -> list[str]:
+    """Editors' acts that the version before did not follow, or that this version does not; a rerun follows the same."""
+    old, new = editorial.kept(connection, before["run_id"]), {act.act_id for act in verdict.acts}
+    if old == new:
+        return []
+    return [f"editorial: {len(new - old)} acts of editors came, {len(old - new)} went"]

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core.publish import gate, hidden, publications
+from rerank_core.publish import editorial, gate, hidden, publications
 from rerank_core.publish.difference import difference
 from rerank_core.publish.publications import Draft
 from rerank_core.publish.standings import Standings
@@ -60,6 +60,11 @@ class Published:
     empty: int = 0  # topics without a row
     made: int = 0  # scores of the run that the gate looked at
     deviation: float | None = None  # of their logits; null: there are none
+    acts: int = 0  # of editors, that the run follows
+    idle_acts: int = (
+        0  # of these, on articles that are not on the page: hidden, out of the window, or not ranked
+    )
+    source_limited: int = 0  # rows left out, because their source has its rows
 
 
 def publish(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Published:
@@ -115,6 +120,7 @@ def _commit(inputs: Inputs, verdict: Verdict, before: RowMapping | None, draft: 
         )
         _add_topics(connection, publication_id, page)
         _add_hidden(connection, publication_id, verdict)
+        editorial.keep(connection, run, verdict.acts)
         is_current = verdict.moves_pointer and _move_pointer(connection, run, publication_id)
         if verdict.blocked is None:
             gate.settle(connection, run.run_id)
@@ -138,6 +144,9 @@ def _commit(inputs: Inputs, verdict: Verdict, before: RowMapping | None, draft: 
         empty=sum(topic.ranked == 0 for topic in page.topics.values()),
         made=verdict.spread.pairs,
         deviation=verdict.spread.deviation,
+        acts=len(verdict.acts),
+        idle_acts=len(verdict.acts) - len(page.followed),
+        source_limited=sum(topic.source_limited for topic in page.topics.values()),
     )
 
 

@@ -1,18 +1,22 @@
 """The order of a topic, stated once. Pure functions over one topic's documents.
 
-    hide → min_score (on the undecayed logit) → decay → one row for each cluster → top_k
+    hide → min_score (on the undecayed logit) → decay → one row for each cluster
+         → boost and demote → diversity → at most N rows a source → pin → top_k
+
+The second line is `composition.py`; its steps are off unless the topic or an editor asks for them.
 
     rank_score = logit − ln 2 × age / half_life,  age = as_of − began_at
 
 The odds of relevance halve with each half-life. `began_at` is min(published_at, first_ingested_at) of the cluster's first
 article: a reprint makes no story young, and a date that the claim ignored does not count. Ties go by article_id. Unscored documents follow as a second block in
-the light order, never interleaved.
+the light order, never interleaved; a pinned row alone may stand in either block.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +24,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rerank_core.errors import CorruptError
-from rerank_core.records import Topic
+from rerank_core.publish.composition import POOL, Composed, Likeness, Wishes, compose
+from rerank_core.records import Act, Topic
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import Ids, clusters_of
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An act on an article of the window."""
+
+    act: Act
+    place: int  # of the article's cluster
+    position: int  # of the article in the members table
+    source: str | None  # of the article
+    source_number: int = -1  # of the article; −1: it has no source, or none was asked for
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,22 @@ class Clusters:
         here = np.arange(self.starts[place], self.starts[place] + self.sizes[place])
         return np.asarray(here[self.shown[here]])
 
+    def locate(self, members: pa.Table, acts: Sequence[Act]) -> list[Placed]:
+        """The acts whose articles are in the window and not hidden, with their places."""
+        wanted = pa.array(sorted({act.article_id for act in acts}), pa.string())
+        found = np.flatnonzero(pc.is_in(members.column("article_id"), wanted).to_numpy(zero_copy_only=False))
+        here = (
+            members.take(pa.array(found)).select(["article_id", "scored_document_id", "source"]).to_pylist()
+        )
+        at = {row["article_id"]: (int(found[number]), row) for number, row in enumerate(here)}
+        return [
+            Placed(act, int(self.find(np.asarray([row["scored_document_id"]]))[0]), position, row["source"])
+            for act in acts
+            if act.article_id in at
+            for position, row in [at[act.article_id]]
+            if self.shown[position]
+        ]
+
     def find(self, document_ids: Ids) -> Ids:
         """Places of these documents among the clusters. Raises CorruptError if one is not a member."""
         places = np.searchsorted(self.document_ids, document_ids)
@@ -92,18 +124,79 @@ class Clusters:
 
 
 @dataclass(frozen=True)
+class Materials:
+    """What composition looks at besides scores."""
+
+    acts: Sequence[Placed] = ()  # on this topic
+    sources: Ids | None = None  # the number of each cluster's source; None: no limit asks for it
+    likeness: Likeness | None = None  # of the documents in the pool of the topic; None: diversity is off
+
+
+@dataclass(frozen=True)
 class Ranked:
-    """One topic's rows in order: the model's block, then the light one."""
+    """One topic's rows in order: the model's block, then the light one, with pinned rows at their places."""
 
     places: Ids  # among the clusters
+    positions: Ids  # in the members table, of the article that is shown
+    logit: Floats  # NaN: not scored
+    rank_score: Floats  # NaN: not scored
+    light: Floats  # NaN: an editor brought the row, and nothing ranks it
+    truncated: npt.NDArray[np.bool_]
+    composed: Composed
+    order: Ids  # clusters by row of the order that `composed` counts in
+    acts: Sequence[Placed]  # that were followed
+
+    def has(self, placed: Placed) -> bool:
+        """Whether the act is on a row of the page."""
+        return bool((self.places == placed.place).any())
+
+    @property
+    def by_model(self) -> npt.NDArray[np.bool_]:
+        """Rows with a score of the model."""
+        return ~np.isnan(self.logit)
+
+    @property
+    def brought(self) -> npt.NDArray[np.bool_]:
+        """Rows that neither the model nor the light order ranks."""
+        return np.asarray(np.isnan(self.logit) & np.isnan(self.light))
+
+
+@dataclass(frozen=True)
+class Order:
+    """One topic's rows by their scores alone, before composition and top_k."""
+
+    topic: Topic
+    clusters: Clusters
+    places: Ids  # among the clusters: of the model's block, then of the light one
+    by_model: int  # rows of the first block
     logit: Floats  # NaN: not scored
     rank_score: Floats  # NaN: not scored
     light: Floats
     truncated: npt.NDArray[np.bool_]
-    by_model: int  # rows of the first block
+    below: dict[int, tuple[float, float, float, bool]]  # cluster → logit, … of what min_score keeps out
+
+    @property
+    def blocks(self) -> list[Floats]:
+        return [self.rank_score[: self.by_model], self.light[self.by_model :]]
+
+    def pool(self, acts: Sequence[Placed]) -> dict[int, int]:
+        """Row → document, of the rows that diversity compares; `acts` are those on the topic."""
+        most = POOL * self.topic.top_k
+        rows = [*range(self.by_model)[:most], *range(self.by_model, len(self.places))[:most]]
+        documents = dict(zip(rows, self.clusters.document_ids[self.places[rows]].tolist(), strict=True))
+        if acts:
+            row_of = {place: row for row, place in enumerate(self.places.tolist())}
+            moved = [placed.place for placed in acts if placed.place in row_of]
+            documents |= {row_of[place]: int(self.clusters.document_ids[place]) for place in moved}
+        return documents
 
 
-def rank_topic(
+def rank_topic(*, materials: Materials | None = None, **order: Any) -> Ranked:
+    """Order one topic, and compose its page: see `order_topic` and `compose_topic`."""
+    return compose_topic(order_topic(**order), materials or Materials())
+
+
+def order_topic(
     *,
     topic: Topic,
     clusters: Clusters,
@@ -113,8 +206,8 @@ def rank_topic(
     truncated: npt.NDArray[np.bool_],
     unscored_ids: Ids,
     unscored_light: Floats,
-) -> Ranked:
-    """Rank one topic.
+) -> Order:
+    """Order one topic by its scores.
 
     `document_ids`, `logit`, `light` and `truncated` are aligned; so are `unscored_ids` and `unscored_light`. Raises
     CorruptError if a logit is NaN or infinite, or a document is not in the window.
@@ -126,20 +219,112 @@ def rank_topic(
     places = clusters.find(document_ids)
     rank_score = logit - math.log(2) * clusters.age_hours[places] / topic.half_life_hours
     keep = ~clusters.hidden[places]
+    low = np.zeros(len(places), dtype=bool)
     if topic.min_score is not None:
-        keep &= logit >= topic.min_score
-    first = _order(rank_score, clusters.article_ids[places], keep)[: topic.top_k]
+        low = keep & (logit < topic.min_score)
+        keep &= ~low
+    first = _order(rank_score, clusters.article_ids[places], keep)
     later = clusters.find(unscored_ids)
-    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])[: topic.top_k]
+    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])
     nothing = np.full(len(second), np.nan)
-    return Ranked(
+    kept_out = zip(*(values[low].tolist() for values in (logit, rank_score, light, truncated)), strict=True)
+    return Order(
+        topic=topic,
+        clusters=clusters,
         places=np.concatenate([places[first], later[second]]),
+        by_model=len(first),
         logit=np.concatenate([logit[first], nothing]),
         rank_score=np.concatenate([rank_score[first], nothing]),
         light=np.concatenate([light[first], unscored_light[second]]),
         truncated=np.concatenate([truncated[first], np.zeros(len(second), dtype=bool)]),
-        by_model=len(first),
+        below=dict(zip(places[low].tolist(), kept_out, strict=True)),
     )
+
+
+def compose_topic(order: Order, materials: Materials) -> Ranked:
+    """Compose one topic's page from its order; a pinned row that the order lacks is brought in."""
+    acts = _followed(order.topic, materials.acts)
+    there = set(order.places.tolist()) if acts else set()
+    brought = [placed.place for placed in acts if placed.act.kind == "pin" and placed.place not in there]
+    places = np.concatenate([order.places, np.asarray(brought, dtype=np.int64)])
+    composed = compose(
+        order.blocks,
+        _wishes(order.topic, acts, places),
+        sources=_sources(materials, acts, places),
+        near=None
+        if materials.likeness is None
+        else materials.likeness.among(order.pool(acts) | _documents(order, brought)),
+    )
+    rows = np.asarray(composed.rows, dtype=np.int64)
+    # A row that is brought in keeps the score that it has, which is below min_score.
+    unknown = (math.nan, math.nan, math.nan, False)
+    own = [order.below.get(place, unknown) for place in brought]
+
+    def column(values: Any, number: int) -> Any:
+        return np.concatenate([values, np.asarray([each[number] for each in own], dtype=values.dtype)])[rows]
+
+    positions = order.clusters.positions[places]
+    for placed in acts:
+        if placed.act.kind == "pin":
+            positions[places == placed.place] = placed.position
+    return Ranked(
+        places=places[rows],
+        positions=positions[rows],
+        logit=column(order.logit, 0),
+        rank_score=column(order.rank_score, 1),
+        light=column(order.light, 2),
+        truncated=column(order.truncated, 3),
+        composed=composed,
+        order=places,
+        acts=acts,
+    )
+
+
+def _documents(order: Order, brought: Sequence[int]) -> dict[int, int]:
+    """Row → document, of rows that are brought in."""
+    return {
+        len(order.places) + number: int(order.clusters.document_ids[place])
+        for number, place in enumerate(brought)
+    }
+
+
+def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
+    """The acts that count: of each cluster the pin before other acts, then the oldest; no more pins than rows."""
+    first: dict[int, Placed] = {}
+    for placed in sorted(acts, key=lambda placed: (placed.act.kind != "pin", placed.act.act_id)):
+        first.setdefault(placed.place, placed)
+    pins = sorted(
+        (placed for placed in first.values() if placed.act.kind == "pin"),
+        key=lambda placed: placed.act.amount,
+    )
+    return pins[: topic.top_k] + [placed for placed in first.values() if placed.act.kind != "pin"]
+
+
+def _wishes(topic: Topic, acts: Sequence[Placed], places: Ids) -> Wishes:
+    row_of = {place: row for row, place in enumerate(places.tolist())} if acts else {}
+    sign = {"boost": 1, "demote": -1}
+    return Wishes(
+        top_k=topic.top_k,
+        max_per_source=topic.max_per_source,
+        diversity=topic.diversity,
+        pins={row_of[placed.place]: placed.act.amount for placed in acts if placed.act.kind == "pin"},
+        shifts={
+            row_of[placed.place]: sign[placed.act.kind] * placed.act.amount
+            for placed in acts
+            if placed.act.kind in sign and placed.place in row_of
+        },
+    )
+
+
+def _sources(materials: Materials, acts: Sequence[Placed], places: Ids) -> Ids | None:
+    """The number of each row's source; of a pinned row that of the pinned article."""
+    if materials.sources is None:
+        return None
+    numbers = materials.sources[places]
+    for placed in acts:
+        if placed.act.kind == "pin":
+            numbers[places == placed.place] = placed.source_number
+    return numbers
 
 
 def _order(

@@ -3,9 +3,9 @@
 A topic never mixes scorers: the scorer before ranks it until the fill under the new scorer is complete.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import NoLightOrder
-from rerank_core.publish.ranking import Clusters, Ranked, rank_topic
-from rerank_core.records import RankedTopic, Run, Topic, TopicState
+from rerank_core.publish.editorial import Composer
+from rerank_core.publish.ranking import Clusters, Order, Ranked, order_topic
+from rerank_core.records import Act, RankedTopic, Run, Topic, TopicState
 from rerank_core.storage import artifacts, ledger, schemas, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
@@ -32,6 +33,7 @@ class Standings:
     lost: int  # pairs that had a score when the run was frozen and have none now
     forgotten: int  # pairs of forgotten articles: they count for nothing
     documents: int  # texts of the window that are scored, one for each cluster
+    followed: frozenset[int]  # acts that have moved a row, or would have if it were elsewhere
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ class _ScoredPairs:
         return part
 
 
-def rank_page(connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str]) -> Standings:
-    """Rank every topic of a frozen run; `hidden` (article → reason) are left out.
+def rank_page(
+    connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str], acts: Sequence[Act] = ()
+) -> Standings:
+    """Rank every topic of a frozen run; `hidden` (article → reason) are left out, and editors' acts are followed.
 
     Pairs of forgotten articles count for nothing: their texts and their scores are gone. Raises CorruptError if an
     artifact is gone or a score is no number, NoLightOrder if pairs are missing that no light order was made for.
@@ -95,10 +99,12 @@ def rank_page(connection: Connection, *, store: Store, run: Run, hidden: Mapping
     topic_rows = db.rows(connection, "standings.topics", run_id=run.run_id)
     frozen_topics = tuple(_to_frozen_topic(row) for row in topic_rows)
     clusters = Clusters.of(members, as_of=run.window.until, hidden=set(hidden))
+    composer = Composer(connection, members, clusters, acts)
     scored_pairs = _ScoredPairs(connection, run, pairs)
+    ordered = [_order(frozen, run, clusters, scored_pairs, light, label) for frozen in frozen_topics]
+    composed = composer.compose([order for order, _ in ordered])
     ranked = {
-        frozen.topic.slug: _rank(frozen, run, clusters, scored_pairs, light, label)
-        for frozen in frozen_topics
+        topic.slug: (rows, _counted(topic, rows)) for rows, (_, topic) in zip(composed, ordered, strict=True)
     }
     return Standings(
         rows=_rows(connection, members, clusters, ranked, label),
@@ -107,6 +113,9 @@ def rank_page(connection: Connection, *, store: Store, run: Run, hidden: Mapping
         lost=int((scored_pairs.known & np.isnan(scored_pairs.logit)).sum()),
         forgotten=frozen_pairs.num_rows - pairs.num_rows,
         documents=len(clusters.document_ids),
+        followed=frozenset(
+            placed.act.act_id for rows, _ in ranked.values() for placed in rows.acts if rows.has(placed)
+        ),
     )
 
 
@@ -134,10 +143,10 @@ def _to_frozen_topic(row: RowMapping) -> FrozenTopic:
     )
 
 
-def _rank(
+def _order(
     frozen: FrozenTopic, run: Run, clusters: Clusters, pairs: _ScoredPairs, light: pa.Table, light_label: str
-) -> tuple[Ranked, RankedTopic]:
-    """One topic's rows, and how the topic stands."""
+) -> tuple[Order, RankedTopic]:
+    """One topic's order, and how the topic stands; its rows are not counted yet."""
     topic = frozen.topic
     own = pairs.of_topic(topic.slug)
     has_score = ~np.isnan(own.logit)
@@ -152,7 +161,7 @@ def _rank(
         # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
         promising = (unscored_light > 0) | np.isin(unscored_ids, own.document_id[own.by_meaning])
         unscored_ids, unscored_light = unscored_ids[promising], unscored_light[promising]
-    rows = rank_topic(
+    order = order_topic(
         topic=topic,
         clusters=clusters,
         document_ids=own.document_id[rankable],
@@ -169,9 +178,7 @@ def _rank(
         state = "stale"
     elif frozen.left_out or run.early or scorer_id != run.scorer_id:
         state = "partial"
-    elif not len(rows.places):
-        state = "abstained"
-    return rows, RankedTopic(
+    return order, RankedTopic(
         slug=topic.slug,
         topic_version_id=topic.topic_version_id,
         scorer_id=scorer_id if rankable.any() else None,
@@ -182,8 +189,14 @@ def _rank(
         refused=int(refused.sum()),
         missing=int(missing.sum()),
         left_out=frozen.left_out,
-        ranked=len(rows.places),
+        ranked=0,
     )
+
+
+def _counted(topic: RankedTopic, rows: Ranked) -> RankedTopic:
+    """The topic with the counts of its rows; a topic without a row abstains, if nothing else is said of it."""
+    state = "abstained" if topic.state == "full" and not len(rows.places) else topic.state
+    return replace(topic, state=state, ranked=len(rows.places), source_limited=len(rows.composed.left_out))
 
 
 def _ranking_scorer(
@@ -232,33 +245,36 @@ def _rows(
 ) -> pa.Table:
     """All rows of the page (schemas.RANKING), in (topic, rank) order; unscored rows get the light order's label."""
     tables = [schemas.RANKING.empty_table()]
-    all_places = np.unique(
-        np.concatenate([np.zeros(0, dtype=np.int64), *(rows.places for rows, _ in ranked.values())])
+    all_positions = np.unique(
+        np.concatenate([np.zeros(0, dtype=np.int64), *(rows.positions for rows, _ in ranked.values())])
     )
-    display = _display(connection, members, clusters, all_places)
-    copies = _copies(members, clusters, all_places)
+    display = _display(connection, members, all_positions)
+    copies = _copies(members, clusters, all_positions)
     for slug, (rows, ranked_topic) in sorted(ranked.items()):
         count = len(rows.places)
-        here = members.take(pa.array(clusters.positions[rows.places]))
+        here = members.take(pa.array(rows.positions))
         shown = [display[revision_id] for revision_id in here.column("revision_id").to_pylist()]
-        row_copies = [copies[place] for place in rows.places.tolist()]
-        by_model = np.arange(count) < rows.by_model
+        row_copies = [copies[position] for position in rows.positions.tolist()]
+        by_model, brought = rows.by_model, rows.brought
+        ranked_by = np.where(brought, "editor", np.where(by_model, "model", light_label))
         columns = {
             "topic": pa.array([slug] * count, pa.string()),
             "rank": pa.array(np.arange(1, count + 1), pa.int32()),
             "title": pa.array([row["title"] for row in shown], pa.string()),
             "url": pa.array([row["url"] for row in shown], pa.string()),
             "source": pa.array([row["source"] for row in shown], pa.string()),
-            "ranked_by": pa.array(np.where(by_model, "model", light_label).tolist(), pa.string()),
+            "ranked_by": pa.array(ranked_by.tolist(), pa.string()),
             "logit": pa.array(rows.logit.astype(np.float32), mask=~by_model),
             "rank_score": pa.array(rows.rank_score, mask=~by_model),
-            "light_score": pa.array(rows.light.astype(np.float32)),
+            "light_score": pa.array(rows.light.astype(np.float32), mask=brought),
             "truncated": pa.array(rows.truncated),
             "copies": pa.array(clusters.copies[rows.places], pa.int32()),
             "copy_sources": pa.array([row.sources for row in row_copies], pa.list_(pa.string())),
             "scored_article_id": pa.array([row.scored_article_id for row in row_copies], pa.string()),
             "topic_version_id": pa.array([ranked_topic.topic_version_id] * count, pa.int64()),
             "scorer_id": pa.array([ranked_topic.scorer_id] * count, pa.int32(), mask=~by_model),
+            "moved_by": pa.array(rows.composed.moved_by, pa.string()),
+            "moved": pa.array(rows.composed.moved, pa.int32()),
         }
         tables.append(
             pa.table(
@@ -279,15 +295,16 @@ class _Copies:
     scored_article_id: str | None  # the article whose text was scored; None: that article is hidden
 
 
-def _copies(members: pa.Table, clusters: Clusters, places: Ids) -> dict[int, _Copies]:
-    """What the rows at these places say of their clusters."""
+def _copies(members: pa.Table, clusters: Clusters, positions: Ids) -> dict[int, _Copies]:
+    """What the rows that show these members say of their clusters, by position."""
     copies = {}
     names = ("article_id", "source", "document_id", "scored_document_id", "scored_article_id")
     article_id, source, document_id, scored_document_id, scored_article_id = (
         members.column(name) for name in names
     )
-    for place in places.tolist():
-        shown = clusters.copies_of(place).tolist()
+    document_ids = members.column("scored_document_id").to_numpy()[positions]
+    for position_shown, place in zip(positions.tolist(), clusters.find(document_ids).tolist(), strict=True):
+        shown = [position_shown, *(at for at in clusters.copies_of(place).tolist() if at != position_shown)]
         sources = dict.fromkeys(source[position].as_py() for position in shown)
         text_id = scored_document_id[shown[0]].as_py()
         with_text = [
@@ -296,15 +313,13 @@ def _copies(members: pa.Table, clusters: Clusters, places: Ids) -> dict[int, _Co
         scored_article = scored_article_id[shown[0]].as_py()
         if with_text and scored_article not in with_text:
             scored_article = with_text[0]  # the scored article is hidden, or has another text by now
-        copies[place] = _Copies([name for name in sources if name is not None], scored_article)
+        copies[position_shown] = _Copies([name for name in sources if name is not None], scored_article)
     return copies
 
 
-def _display(
-    connection: Connection, members: pa.Table, clusters: Clusters, places: Ids
-) -> dict[int, RowMapping]:
+def _display(connection: Connection, members: pa.Table, positions: Ids) -> dict[int, RowMapping]:
     """What frontends show of each ranked revision."""
-    revision_ids = members.column("revision_id").take(pa.array(clusters.positions[places])).to_pylist()
+    revision_ids = members.column("revision_id").take(pa.array(positions)).to_pylist()
     return {
         row["revision_id"]: row for row in db.rows(connection, "standings.display", revision_ids=revision_ids)
     }

@@ -13,9 +13,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from rerank_core.errors import NoLightOrder
-from rerank_core.publish import gate, hidden
+from rerank_core.publish import editorial, gate, hidden
 from rerank_core.publish.standings import Standings, rank_page
-from rerank_core.records import Run
+from rerank_core.records import Act, Run
 from rerank_core.rerank import degrade
 from rerank_core.settings import Settings
 from rerank_core.storage import runs
@@ -25,6 +25,8 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+# A page, the articles that it leaves out (→ why), and the acts that it follows.
+_Ranked = tuple[Standings, Mapping[str, str], Sequence[Act]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Verdict:
 
     standings: Standings
     hidden: Mapping[str, str]  # article of the window → why the page leaves it out
+    acts: Sequence[Act]  # of editors, that the page follows
     spread: gate.Spread  # of the scores that the run made
     blocked: str | None = None  # which checks failed, and by how much; null: the run passes
     distrusted: int = 0  # scores of the run that count for nothing, because it is blocked
@@ -71,6 +74,7 @@ class _Judged:
 
     standings: Standings | None  # null: these scores cannot be ranked
     hidden: Mapping[str, str]
+    acts: Sequence[Act]
     spread: gate.Spread
     faults: tuple[str, ...]  # a sentence each; empty: the run passes
 
@@ -83,15 +87,15 @@ def judge(inputs: Inputs) -> Verdict:
     run = inputs.run
     judged = _with_light_order(inputs, _judge_with_scores)
     if judged.standings is not None and not judged.faults:
-        return Verdict(judged.standings, judged.hidden, judged.spread, early=run.early)
+        return Verdict(judged.standings, judged.hidden, judged.acts, judged.spread, early=run.early)
     blocked = "; ".join(judged.faults)
     log.error("run %d is blocked: %s", run.run_id, blocked)
     with inputs.database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, inputs.fence)
         distrusted = gate.block(connection, run, fence=inputs.fence, sentence=blocked)
-    page, left_out, is_too_empty = _with_light_order(inputs, _rank_without_scores)
+    ranked, is_too_empty = _with_light_order(inputs, _rank_without_scores)
     return Verdict(
-        page, left_out, judged.spread, blocked, distrusted, early=run.early, moves_pointer=not is_too_empty
+        *ranked, judged.spread, blocked, distrusted, early=run.early, moves_pointer=not is_too_empty
     )
 
 
@@ -107,8 +111,7 @@ def _judge_with_scores(inputs: Inputs) -> _Judged:
         trial = connection.begin_nested()
         gate.trust(connection, run.run_id)
         if decision.verdict == "approved":
-            page, left_out = _rank(connection, inputs)
-            return _Judged(page, left_out, gate.spread(connection, run), ())
+            return _Judged(*_rank(connection, inputs), gate.spread(connection, run), ())
         judged = _check(connection, inputs)
         if judged.faults:
             trial.rollback()  # the scores stay set aside
@@ -123,27 +126,29 @@ def _check(connection: Connection, inputs: Inputs) -> _Judged:
     spread = gate.spread(connection, run)
     faults = gate.check_scores(connection, run, spread)
     if spread.not_finite:
-        return _Judged(None, {}, spread, tuple(faults))
-    page, left_out = _rank(connection, inputs)
+        return _Judged(None, {}, (), spread, tuple(faults))
+    page, left_out, acts = _rank(connection, inputs)
     faults += gate.check_counts(connection, run, page)
     faults += gate.check_empty(connection, run, page.topics, hidden=left_out, share=share)
-    return _Judged(page, left_out, spread, tuple(faults))
+    return _Judged(page, left_out, acts, spread, tuple(faults))
 
 
-def _rank_without_scores(inputs: Inputs) -> tuple[Standings, Mapping[str, str], bool]:
-    """The page of a blocked run, the articles that it leaves out, and whether it is too empty for readers."""
+def _rank_without_scores(inputs: Inputs) -> tuple[_Ranked, bool]:
+    """The page of a blocked run, and whether it is too empty for readers."""
     share = inputs.settings.gate_empty_share
     with inputs.database.transaction(read_only=True) as connection:
-        page, left_out = _rank(connection, inputs)
+        page, left_out, acts = _rank(connection, inputs)
         faults = gate.check_empty(connection, inputs.run, page.topics, hidden=left_out, share=share)
-    return page, left_out, bool(faults)
+    return (page, left_out, acts), bool(faults)
 
 
-def _rank(connection: Connection, inputs: Inputs) -> tuple[Standings, Mapping[str, str]]:
-    """Rank the page from what the ledger holds now; also returns the articles that it leaves out."""
+def _rank(connection: Connection, inputs: Inputs) -> _Ranked:
+    """Rank the page from what the ledger holds now."""
     run = inputs.run
     left_out = hidden.hidden_articles(connection, run.pipeline, inputs.article_ids, inputs.deleted)
-    return rank_page(connection, store=inputs.store, run=run, hidden=left_out), left_out
+    acts = editorial.acts_of(connection, run)
+    page = rank_page(connection, store=inputs.store, run=run, hidden=left_out, acts=acts)
+    return page, left_out, acts
 
 
 def _with_light_order(inputs: Inputs, look: Callable[[Inputs], T]) -> T:

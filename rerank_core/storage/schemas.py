@@ -75,6 +75,8 @@ RANKING = pa.schema(
         ("scored_document_id", pa.int64()),
         ("scored_article_id", pa.string()),
         ("scorer_id", pa.int32()),
+        ("moved_by", pa.string()),
+        ("moved", pa.int32()),
     ]
 )
 
@@ -100,7 +102,16 @@ RANKING_TOPIC = pa.schema(
         ("state", pa.string()),
         *(
             (count, pa.int32())
-            for count in ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "ranked")
+            for count in (
+                "candidates",
+                "from_ledger",
+                "scored",
+                "refused",
+                "missing",
+                "left_out",
+                "ranked",
+                "source_limited",
+            )
         ),
     ]
 )

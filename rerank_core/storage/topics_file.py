@@ -31,6 +31,7 @@ from rerank_core.storage.topics_values import (
     to_hours,
     to_language,
     to_logit,
+    to_share,
     to_slug,
     to_term,
     to_text,
@@ -44,6 +45,7 @@ DEEPEST = 50  # lists and mappings within one another
 MOST_FIELDS = 100  # of one mapping, with all that it merges
 MOST_ITEMS = 1_000  # of a list
 MOST_PROBLEMS = 100  # that one error tells
+_MAY_BE_NULL = ("min_score", "max_per_source")
 # The parser in C is ten times as quick. It is a part of most builds of PyYAML.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -182,7 +184,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for name, value in nodes.items():
             with self._noting():
-                if tag(value) == "null" and name != "min_score":
+                if tag(value) == "null" and name not in _MAY_BE_NULL:
                     raise Wrong(value, f"{name} is empty; give it a value or leave the line out")
                 values[name] = _READERS[name](self, value, name)
         with self._noting():
@@ -298,5 +300,7 @@ _READERS: dict[str, Callable[[_Reader, Node, str], Any]] = {
     "top_k": lambda reader, node, name: to_whole(node, name),
     "min_score": lambda reader, node, name: to_logit(node, name),
     "half_life_hours": lambda reader, node, name: to_hours(node, name),
+    "max_per_source": lambda reader, node, name: None if tag(node) == "null" else to_whole(node, name),
+    "diversity": lambda reader, node, name: to_share(node, name),
     "active": lambda reader, node, name: to_flag(node, name),
 }

@@ -135,6 +135,14 @@ def to_hours(node: Node, name: str) -> float:
     return value
 
 
+def to_share(node: Node, name: str) -> float:
+    """A number in 0..1."""
+    value = to_number(node, name)
+    if not 0 <= value <= 1:
+        raise Wrong(node, f"{name} {shown(node)} is not in 0..1")
+    return value
+
+
 def to_flag(node: Node, name: str) -> bool:
     """True or false."""
     if tag(node) != "bool":

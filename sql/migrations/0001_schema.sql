@@ -82,6 +82,8 @@ CREATE TABLE rerank.topic_version (
     half_life_hours  double precision NOT NULL CHECK (half_life_hours > 0),
     active           boolean NOT NULL,
     created_at       timestamptz NOT NULL DEFAULT now(),
+    max_per_source   integer CHECK (max_per_source > 0),   -- rows of one source on the page; null: any number
+    diversity        double precision NOT NULL DEFAULT 0 CHECK (diversity BETWEEN 0 AND 1),   -- 0: off
     UNIQUE (topic_id, number)
 );
 COMMENT ON TABLE rerank.topic_version IS 'One version of a topic: query, instruction and limits. A row is never changed; an edit adds a version.';
@@ -499,7 +501,7 @@ CREATE TABLE rerank.ranking (
     document_id        bigint NOT NULL,
     topic_version_id   bigint NOT NULL,
     scorer_id          integer,
-    ranked_by          text NOT NULL CHECK (ranked_by IN ('model', 'bm25', 'embedding')),
+    ranked_by          text NOT NULL CHECK (ranked_by IN ('model', 'bm25', 'embedding', 'editor')),
     logit              real,
     rank_score         double precision,
     light_score        real,
@@ -516,6 +518,8 @@ CREATE TABLE rerank.ranking (
     copy_sources       text[] NOT NULL DEFAULT '{}',
     scored_document_id bigint,        -- the cluster's text that was scored; null: the article's own
     scored_article_id  text,
+    moved_by           text CHECK (moved_by IN ('pin', 'boost', 'demote', 'diversity', 'source_limit', 'shifted')),
+    moved              integer DEFAULT 0,   -- places up from the order; null: it has no place in the order
     PRIMARY KEY (publication_id, slug, rank),
     CHECK ((ranked_by = 'model') = (logit IS NOT NULL))
 );
@@ -534,6 +538,7 @@ CREATE TABLE rerank.ranking_topic (
     missing          integer NOT NULL,
     left_out         integer NOT NULL,
     ranked           integer NOT NULL,
+    source_limited   integer NOT NULL DEFAULT 0,
     PRIMARY KEY (publication_id, slug)
 );
 COMMENT ON TABLE rerank.ranking_topic IS 'The state and counts of each topic of a publication.';
@@ -622,6 +627,48 @@ CREATE TABLE rerank.publication_hidden (
 );
 COMMENT ON TABLE rerank.publication_hidden IS 'Articles that a publication left out of its window, with the reason.';
 
+-- ── What editors ask for ────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.editorial_act (
+    act_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline     text NOT NULL,
+    slug         text NOT NULL,
+    article_id   text CHECK (article_id <> ''),   -- null: it was forgotten
+    kind         text NOT NULL CHECK (kind IN ('pin', 'boost', 'demote')),
+    amount       integer NOT NULL CHECK (amount BETWEEN 1 AND 1000),   -- of a pin its place; else how many places
+    made_at      timestamptz NOT NULL DEFAULT now(),
+    ends_at      timestamptz NOT NULL,
+    reason       text NOT NULL CHECK (btrim(reason) <> ''),
+    actor        text NOT NULL DEFAULT session_user,
+    on_behalf_of text CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody else
+    undone_at    timestamptz,                     -- null: nobody undid it
+    undone_by    text,
+    ended        boolean NOT NULL DEFAULT false,  -- undone, forgotten, or past its time when somebody acted next
+    CHECK (ends_at > made_at),
+    FOREIGN KEY (pipeline, slug) REFERENCES rerank.topic (pipeline, slug)
+);
+COMMENT ON TABLE rerank.editorial_act IS 'Articles that somebody has pinned, boosted or demoted in a topic, for a time.';
+-- An act begins when it is made. So two acts overlap if neither has ended, and an index decides who was there first.
+CREATE UNIQUE INDEX editorial_act_place ON rerank.editorial_act (pipeline, slug, amount) WHERE kind = 'pin' AND NOT ended;
+CREATE UNIQUE INDEX editorial_act_article ON rerank.editorial_act (pipeline, slug, article_id) WHERE NOT ended;
+
+CREATE FUNCTION rerank.sign_act() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.actor := CASE TG_OP WHEN 'INSERT' THEN session_user ELSE OLD.actor END;
+    NEW.undone_by := CASE WHEN NEW.undone_at IS NULL THEN NULL
+                          WHEN TG_OP = 'UPDATE' AND OLD.undone_at IS NOT NULL THEN OLD.undone_by ELSE session_user END;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER editorial_act_is_signed BEFORE INSERT OR UPDATE ON rerank.editorial_act
+    FOR EACH ROW EXECUTE FUNCTION rerank.sign_act();
+
+CREATE TABLE rerank.run_act (
+    run_id bigint NOT NULL REFERENCES rerank.run,
+    act_id bigint NOT NULL REFERENCES rerank.editorial_act,
+    PRIMARY KEY (run_id, act_id)
+);
+COMMENT ON TABLE rerank.run_act IS 'The acts that a run follows, in every version of its page.';
+
 -- ── Views ───────────────────────────────────────────────────────────────────────────────────────
 
 CREATE VIEW rerank.hidden AS
@@ -651,7 +698,8 @@ SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.sour
             WHEN r.scored_article_id = r.article_id THEN r.article_id
             WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
              AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
-            THEN r.scored_article_id END AS scored_article_id
+            THEN r.scored_article_id END AS scored_article_id,
+       r.moved_by, r.moved
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking r USING (publication_id)
@@ -678,7 +726,8 @@ SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.sour
             WHEN r.scored_article_id = r.article_id THEN r.article_id
             WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
              AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
-            THEN r.scored_article_id END AS scored_article_id
+            THEN r.scored_article_id END AS scored_article_id,
+       r.moved_by, r.moved
 FROM rerank.publication p
 JOIN rerank.ranking r USING (publication_id)
 LEFT JOIN rerank.document d ON d.document_id = r.document_id
@@ -696,7 +745,8 @@ SELECT p.pipeline, t.slug AS topic, v.query, p.as_of, t.state, t.candidates, t.f
        p.run_id, p.version, p.publication_id, t.topic_version_id, t.scorer_id,
        p.parquet_path, p.parquet_sha256, p.published_at,
        (SELECT min(u.overdue_at) FROM rerank.run u
-        WHERE u.pipeline = p.pipeline AND u.overdue_at IS NOT NULL AND u.published_at IS NULL AND u.until > p.as_of) AS overdue_since
+        WHERE u.pipeline = p.pipeline AND u.overdue_at IS NOT NULL AND u.published_at IS NULL AND u.until > p.as_of) AS overdue_since,
+       t.source_limited
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking_topic t USING (publication_id)

@@ -212,6 +212,21 @@ def _uncounted() -> None:
     )
 
 
+def _acts_ignored() -> None:
+    """The acts of editors are kept, and nobody follows them."""
+    from rerank_core.publish import ranking
+
+    ranking._followed = lambda topic, acts: []
+
+
+def _sources_ignored() -> None:
+    """A row is never over the limit of its source."""
+    from rerank_core.publish import editorial
+
+    original = editorial.source_numbers
+    editorial.source_numbers = lambda sources: original([None] * len(sources))
+
+
 def _rewrite(name: str, change: Callable[[str], str]) -> None:
     from sqlalchemy import text
 
@@ -248,6 +263,8 @@ _BREAKERS: dict[str, Callable[[], None]] = {
     "no Redis limit": _no_redis_limit,
     "own clock": _own_clock,
     "upgrade from nothing": _upgrade_from_nothing,
+    "acts ignored": _acts_ignored,
+    "sources ignored": _sources_ignored,
 }
 # A run that fails is given up soon; so is a try that hangs: without a limit it would hang for ever.
 _ONCE = {"tries": 1, "late_seconds": 3.0}
@@ -301,4 +318,6 @@ CONTROLS: dict[str, Control] = {
         first_seed=69,  # the worker's clock jumps ahead when the run begins
     ),
     "upgrade from nothing": Control("an upgrade forgets which steps it has done", "broken", ("upgrade",)),
+    "acts ignored": Control("a page is published without the pins of editors", "broken", ("nothing", "kill")),
+    "sources ignored": Control("a source has more rows than its topic allows", "broken", ("nothing", "kill")),
 }

@@ -20,7 +20,7 @@ def pages(ask: Asker) -> dict[int, tuple[int, str]]:
     pages = {}
     for page in ask("SELECT publication_id, row_count FROM rerank.publication"):
         rows = ask(
-            "SELECT slug AS topic, rank, article_id, ranked_by, logit, rank_score FROM rerank.ranking"
+            "SELECT slug AS topic, rank, article_id, ranked_by, logit, rank_score, moved_by, moved FROM rerank.ranking"
             " WHERE publication_id = %s ORDER BY slug, rank",
             page["publication_id"],
         )

@@ -12,13 +12,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from faults import oracle_editors as of_editors
 from faults.asker import Asker, plain, real
 
 PROVENANCE = ("pipeline", "as_of", "run_id", "version", "attempt")
 RANKING_COLUMNS = frozenset(
     "topic rank article_id title url source lang published_at first_ingested_at ranked_by logit rank_score"
     " light_score truncated is_new copies topic_version_id revision_id document_id scorer_id"
-    " began_at copy_sources scored_document_id scored_article_id".split()
+    " began_at copy_sources scored_document_id scored_article_id moved_by moved".split()
 )
 
 Rankings = dict[int, list[dict[str, Any]]]  # rows of each publication
@@ -44,7 +45,7 @@ def publications(ask: Asker, rankings: Rankings, store: Path) -> Iterator[str]:
     leaders = _leaders(ask)
     topics: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in ask(
-        "SELECT t.*, v.half_life_hours, v.top_k FROM rerank.ranking_topic t"
+        "SELECT t.*, v.half_life_hours, v.top_k, v.max_per_source FROM rerank.ranking_topic t"
         " JOIN rerank.topic_version v USING (topic_version_id)"
     ):
         topics[row["publication_id"]][row["slug"]] = row
@@ -75,6 +76,7 @@ def publications(ask: Asker, rankings: Rankings, store: Path) -> Iterator[str]:
                 yield f"{name}: the logit of {row['article_id']} is not in the ledger"
         for sentence in _file(page, rows, store):
             yield f"{name}: {sentence}"
+    yield from of_editors.pins(ask, rankings, store, leaders)
 
 
 def _leaders(ask: Asker) -> dict[int, int]:
@@ -100,13 +102,16 @@ def _ranking(rows: list[dict[str, Any]], stand: dict[str, Any], as_of: Any) -> I
     parts = [stand[part] for part in ("from_ledger", "scored", "refused", "missing", "left_out")]
     if stand["candidates"] != sum(parts):
         yield f"{stand['candidates']} candidates are not {parts}"
-    by = [row["ranked_by"] for row in rows]
-    model = [row for row in rows if row["ranked_by"] == "model"]
-    light = [row for row in rows if row["ranked_by"] == "bm25"]
-    if by != ["model"] * len(model) + ["bm25"] * len(light):
+    yield from of_editors.composition(rows, stand)
+    free = of_editors.free(rows)
+    by = [row["ranked_by"] for row in free]
+    light = [row for row in free if row["ranked_by"] == "bm25"]
+    by_score = [row for row in free if row["ranked_by"] == "model"]
+    if by != ["model"] * len(by_score) + ["bm25"] * len(light):
         yield "the two blocks are mixed"
-    if max(len(model), len(light)) > stand["top_k"]:
-        yield f"{len(model)} and {len(light)} rows, top_k is {stand['top_k']}"
+    if max(len(by_score) + len(rows) - len(free), len(light)) > stand["top_k"]:
+        yield f"{len(by_score)} and {len(light)} rows, top_k is {stand['top_k']}"
+    model = [row for row in rows if row["ranked_by"] == "model"]
     if len({row["scorer_id"] for row in model}) > 1:
         yield "two scorers are mixed"
     numbers = [row[name] for row in model for name in ("logit", "rank_score")]
@@ -119,7 +124,7 @@ def _ranking(rows: list[dict[str, Any]], stand: dict[str, Any], as_of: Any) -> I
         due = row["logit"] - math.log(2) * age / stand["half_life_hours"]
         if abs(due - row["rank_score"]) > 1e-4:
             yield f"rank {row['rank']} has rank_score {row['rank_score']}, not {due}"
-    for score, block in (("rank_score", model), ("light_score", light)):
+    for score, block in (("rank_score", by_score), ("light_score", light)):
         if any(above[score] < below[score] for above, below in pairwise(block)):
             yield f"{score} does not fall"
     if any(row["logit"] is not None for row in light):
@@ -195,7 +200,7 @@ def last_page(ask: Asker, rankings: Rankings) -> Iterator[str]:
     members: dict[int, list[dict[str, Any]]] = defaultdict(list)  # of each cluster, the earliest first
     leaders = _leaders(ask)
     for row in ask(
-        "SELECT r.document_id, r.article_id, r.first_ingested_at, r.published_at"
+        "SELECT r.document_id, r.article_id, r.first_ingested_at, r.published_at, r.source"
         " FROM (SELECT DISTINCT ON (article_id) * FROM rerank.revision WHERE ingested_at < %s"
         "       ORDER BY article_id, number DESC) r"
         " WHERE r.document_id IS NOT NULL AND r.first_ingested_at >= %s"
@@ -206,8 +211,17 @@ def last_page(ask: Asker, rankings: Rankings) -> Iterator[str]:
         members[leaders.get(row["document_id"], row["document_id"])].append(row)
     clusters = {row["document_id"]: row for row in ask("SELECT * FROM rerank.near_copy")}
     here = {row["article_id"] for row in ask("SELECT article_id FROM rerank.article")}
+    members_all = {one["article_id"] for articles in members.values() for one in articles}
+    acts = of_editors.acts(ask)
+    out = {
+        row["article_id"]
+        for row in ask(
+            "SELECT article_id FROM rerank.publication_hidden WHERE publication_id = %s",
+            page["publication_id"],
+        )
+    }
     topics = ask(
-        "SELECT t.slug, t.state, t.scorer_id, v.top_k, v.half_life_hours, q.query_id FROM rerank.ranking_topic t"
+        "SELECT t.slug, t.state, t.scorer_id, v.top_k, v.half_life_hours, v.max_per_source, q.query_id FROM rerank.ranking_topic t"
         " JOIN rerank.topic_version v USING (topic_version_id)"
         " JOIN rerank.query q ON q.query = v.query AND q.instruction = v.instruction"
         " WHERE t.publication_id = %s",
@@ -250,9 +264,16 @@ def last_page(ask: Asker, rankings: Rankings) -> Iterator[str]:
             for leader, articles in members.items()
             if any(one["article_id"] in here for one in articles)
         }
-        kept = _best(due, topic["top_k"])
-        hidden = _best({leader: score for leader, score in due.items() if leader in alive}, topic["top_k"])
-        if not any(_equal([due.get(leader) for leader in shown], best) for best in (kept, hidden)):
+        pinned = _pinned(acts[run["run_id"], topic["slug"]], members, out)
+        pages = []
+        for candidates, is_shown in (
+            (due, members_all),
+            ({k: v for k, v in due.items() if k in alive}, here),
+        ):
+            sources = {leader: _source(articles, is_shown) for leader, articles in members.items()}
+            limits = {"top_k": topic["top_k"], "limit": topic["max_per_source"], "pinned": pinned}
+            pages.append(of_editors.composed(candidates, sources, **limits))
+        if not any(_equal(shown, best, due, pinned) for best in pages):
             lacking = sorted(due.keys() & alive - set(shown), key=due.__getitem__, reverse=True)
             names = [row["article_id"] for row in mine]
             left = [members[leader][0]["article_id"] for leader in lacking]
@@ -306,11 +327,31 @@ def redis_copy(ask: Asker, url: str) -> Iterator[str]:
         yield f"Redis shows publication {shown}, the page is {page['publication_id']}"
 
 
-def _best(scores: dict[str, float], limit: int) -> list[float]:
-    return sorted(scores.values(), reverse=True)[:limit]
+def _pinned(
+    acts: list[dict[str, Any]], members: dict[int, list[dict[str, Any]]], hidden: set[str]
+) -> dict[int, tuple[int, str | None]]:
+    """Cluster → the place that it is pinned to, and the source of the pinned article; of two pins the older counts."""
+    found: dict[int, tuple[int, str | None]] = {}
+    for act in acts:
+        for leader, articles in members.items():
+            for one in articles:
+                if one["article_id"] == act["article_id"] and one["article_id"] not in hidden:
+                    found.setdefault(leader, (act["amount"], one["source"]))
+    return found
 
 
-def _equal(found: list[float | None], due: list[float]) -> bool:
+def _source(articles: list[dict[str, Any]], shown: set[str]) -> str | None:
+    """The source of the article that stands for a cluster."""
+    sources: list[str | None] = [one["source"] for one in articles if one["article_id"] in shown]
+    return sources[0] if sources else None
+
+
+def _equal(found: list[int], due: list[int], scores: dict[int, float], pinned: dict[int, Any]) -> bool:
+    """The same clusters in the same order; of two with one score either may come first."""
     if len(found) != len(due):
         return False
-    return all(one is not None and abs(one - other) < 1e-7 for one, other in zip(found, due, strict=True))
+    return all(
+        one == other
+        or (not {one, other} & pinned.keys() and abs(scores.get(one, math.inf) - scores[other]) < 1e-7)
+        for one, other in zip(found, due, strict=True)
+    )

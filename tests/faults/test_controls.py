@@ -125,6 +125,21 @@ SPOILT: dict[str, tuple[str, str]] = {
         "UPDATE rerank.near_copy SET leader_document_id = (SELECT min(document_id) FROM rerank.near_copy)",
         "two rows of one cluster",
     ),
+    "a pin that is not on the page": (
+        "INSERT INTO rerank.editorial_act (pipeline, slug, article_id, kind, amount, ends_at, reason)"
+        " VALUES ('news', 'wind', 'a1', 'pin', 1, now() + interval '1 h', 'x');"
+        " INSERT INTO rerank.run_act SELECT run_id, 1 FROM rerank.run",
+        "and is not on the page",
+    ),
+    "a pin that nobody made": (
+        "UPDATE rerank.ranking SET moved_by = 'pin' WHERE rank = 2",
+        "as a pin, and nobody pinned it",
+    ),
+    "a row moved by nothing": ("UPDATE rerank.ranking SET moved = 1 WHERE rank = 2", "and nothing moved it"),
+    "a source with too many rows": (
+        "UPDATE rerank.ranking SET source = 'x' WHERE slug = 'rain'",
+        "rows of source 'x', and 2 are allowed",
+    ),
     "a score of another text": (
         "UPDATE rerank.ranking SET scored_document_id = scored_document_id + 1 WHERE rank = 1",
         "the score of another cluster's text",

@@ -16,8 +16,8 @@ import psycopg2
 import pyarrow.parquet as pq
 
 PAGE = (
-    "SELECT publication_id, run_id, version, as_of, topic, rank, article_id, ranked_by, logit, rank_score"
-    " FROM rerank.current_ranking WHERE pipeline = 'news' ORDER BY topic, rank"
+    "SELECT publication_id, run_id, version, as_of, topic, rank, article_id, ranked_by, logit, rank_score,"
+    " moved_by, moved FROM rerank.current_ranking WHERE pipeline = 'news' ORDER BY topic, rank"
 )
 POINTED = (
     "SELECT DISTINCT publication_id, run_id, version, parquet_path, parquet_sha256"
@@ -52,7 +52,7 @@ def write(dsn: str, seed: int, folder: Path, pause: float = 0.03) -> None:
     """
     rng = random.Random(seed)
     numbers = itertools.count(1)
-    ended = _until(folder / "quiet")
+    ended = until(folder / "quiet")
 
     def busy(connection: Any) -> None:
         ids = _ids(connection)
@@ -61,16 +61,22 @@ def write(dsn: str, seed: int, folder: Path, pause: float = 0.03) -> None:
             what(connection, rng, ids, f"w{seed}-{next(numbers)}")
             time.sleep(pause)
 
-    _connected(dsn, ended, busy)
+    connected(dsn, ended, busy)
 
 
 def _insert(connection: Any, rng: random.Random, ids: list[str], article_id: str) -> None:
     subject = rng.choice(SUBJECTS)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO rerank.article (article_id, title, body, lang, ingested_at)"
-            " VALUES (%s, %s, %s, 'en', now() - %s * interval '1 second')",
-            (article_id, f"{subject} {article_id}", text_of(rng, subject), rng.choice((0, 0, 0, 3600))),
+            "INSERT INTO rerank.article (article_id, title, body, lang, ingested_at, source)"
+            " VALUES (%s, %s, %s, 'en', now() - %s * interval '1 second', 'agency ' || right(%s, 1))",
+            (
+                article_id,
+                f"{subject} {article_id}",
+                text_of(rng, subject),
+                rng.choice((0, 0, 0, 3600)),
+                article_id,
+            ),
         )
     time.sleep(rng.choice((0.0, 0.0, 0.02, 0.25)))  # so that it commits after younger ones
     connection.commit()
@@ -144,7 +150,7 @@ def _ids(connection: Any) -> list[str]:
 
 def read_views(dsn: str, folder: Path) -> None:
     """Poll the view until the file `closed` is there, and log whose page was seen: identities, rows, digest."""
-    ended = _until(folder / "closed")
+    ended = until(folder / "closed")
     with (folder / "views.log").open("w") as log:
 
         def look(connection: Any) -> None:
@@ -157,12 +163,12 @@ def read_views(dsn: str, folder: Path) -> None:
                 _say(log, seen=identities, rows=len(rows), digest=digest_of([row[4:] for row in rows]))
                 time.sleep(PAUSE)
 
-        _connected(dsn, ended, look)
+        connected(dsn, ended, look)
 
 
 def read_files(dsn: str, store: Path, folder: Path) -> None:
     """Follow the pointer to the Parquet file until `closed` is there, as a frontend does, and log what it held."""
-    ended = _until(folder / "closed")
+    ended = until(folder / "closed")
     with (folder / "files.log").open("w") as log:
 
         def look(connection: Any) -> None:
@@ -178,7 +184,7 @@ def read_files(dsn: str, store: Path, folder: Path) -> None:
                     _look_at_hint(log, hint)
                 time.sleep(PAUSE)
 
-        _connected(dsn, ended, look)
+        connected(dsn, ended, look)
 
 
 def watch_runs(dsn: str, folder: Path) -> None:
@@ -186,7 +192,7 @@ def watch_runs(dsn: str, folder: Path) -> None:
 
     No clock of the library or of the database counts, but that of this machine which no fault can set.
     """
-    ended = _until(folder / "closed")
+    ended = until(folder / "closed")
     seen: set[tuple[str, str]] = set()
     with (folder / "runs.log").open("a") as log:
 
@@ -203,7 +209,7 @@ def watch_runs(dsn: str, folder: Path) -> None:
                             _say(log, key=key, what=what, moment=time.monotonic())
                 time.sleep(5 * PAUSE)
 
-        _connected(dsn, ended, look)
+        connected(dsn, ended, look)
 
 
 def _look_at_hint(log: Any, hint: Path) -> None:
@@ -233,13 +239,13 @@ def digest_of(rows: list[tuple[Any, ...]]) -> str:
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
-def _until(file: Path) -> Callable[[], bool]:
+def until(file: Path) -> Callable[[], bool]:
     """Whether the file is there, or the fire is gone, when it is asked."""
     parent = os.getppid()
     return lambda: file.exists() or os.getppid() != parent
 
 
-def _connected(dsn: str, ended: Callable[[], bool], work: Callable[[Any], None]) -> None:
+def connected(dsn: str, ended: Callable[[], bool], work: Callable[[Any], None]) -> None:
     """Work on a connection, and on another one whenever it is lost, until it has ended."""
     while not ended():
         try:

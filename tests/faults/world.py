@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from nursery import Nursery
 
-from faults import attempt, traffic
+from faults import attempt, editors, traffic
 from faults.attempt import MINUTE, TIMES, Try
 from faults.clocks import Clocks
 from faults.mounts import RemoteStore, SmallFilesystem, keep_to_itself, why_no_remote_store
@@ -44,8 +44,8 @@ SMALL_BYTES = 6 << 20  # of the filesystem of the store that gets full
 TABLES_BYTES = 128 << 20  # of that of the database
 LATE_PAGE = ("recall", "degrade", "publish")  # what a late page takes
 TOPICS = tuple(
-    Topic(slug=subject, query=f"{subject} energy", candidate_limit=500, top_k=25)
-    for subject in traffic.SUBJECTS
+    Topic(slug=subject, query=f"{subject} energy", candidate_limit=500, top_k=25, max_per_source=limit)
+    for subject, limit in zip(traffic.SUBJECTS, (None, None, 2), strict=True)
 )
 
 
@@ -308,6 +308,7 @@ class World(Notes):
         """Start writers and readers."""
         bodies = [(traffic.write, (self.dsn, seed * 10 + number, self.folder)) for number in range(writers)]
         bodies += [
+            (editors.steer, (self.dsn, seed, self.folder)),
             (traffic.read_views, (self.dsn, self.folder)),
             (traffic.read_files, (self.dsn, self.store, self.folder)),
             (traffic.watch_runs, (self.dsn, self.folder)),

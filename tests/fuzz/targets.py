@@ -259,7 +259,20 @@ _TOPIC_FIELDS = (
         "top_k",
         "min_score",
     ),
-    *("half_life_hours", "active", "Slug", "querry", "<<", "? ", "topics", "", "&a", "*a"),
+    *(
+        "half_life_hours",
+        "max_per_source",
+        "diversity",
+        "active",
+        "Slug",
+        "querry",
+        "<<",
+        "? ",
+        "topics",
+        "",
+        "&a",
+        "*a",
+    ),
 )
 
 
@@ -267,6 +280,8 @@ _TOPIC_FIELDS = (
 _LIKELY: dict[str, tuple[Any, ...]] = {
     "half_life_hours": (1, 12.5, 1e-320, 5e-324, 1e-3, 1e308),
     "min_score": (None, -1, 0.5, 1e308, -1e308),
+    "max_per_source": (None, 1, 1000),
+    "diversity": (0, 0.3, 1, 1e-320),
     "candidate_limit": (1, 1000),
     "top_k": (1, 1000),
     "languages": (["en", "zh"], ["no", "iw"], ["zh-Hant"], []),

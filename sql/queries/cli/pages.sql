@@ -1,13 +1,13 @@
 -- name: topics
 -- The state of each topic of the current page, or of one topic.
-SELECT topic, query, as_of, overdue_since, state, ranked, missing, refused, left_out, run_id, version, publication_id, parquet_path
+SELECT topic, query, as_of, overdue_since, state, ranked, missing, refused, left_out, source_limited, run_id, version, publication_id, parquet_path
 FROM rerank.current_topic
 WHERE pipeline = :pipeline AND (CAST(:topic AS text) IS NULL OR topic = :topic)
 ORDER BY topic
 
 -- name: ranking
 -- The first rows of each topic of the current page, or of one topic.
-SELECT topic, rank, article_id, title, source, lang, ranked_by, logit, light_score, is_new, flags, copies,
+SELECT topic, rank, article_id, title, source, lang, ranked_by, logit, light_score, is_new, flags, copies, moved_by, moved,
        as_of - began_at AS age
 FROM (
     SELECT *, row_number() OVER (PARTITION BY topic ORDER BY rank) AS place

@@ -12,7 +12,7 @@ WHERE c.pipeline = :pipeline
 
 -- name: topics
 -- The state and counts of each topic of the current page.
-SELECT topic, query, state, candidates, from_ledger, scored, refused, missing, left_out
+SELECT topic, query, state, candidates, from_ledger, scored, refused, missing, left_out, source_limited
 FROM rerank.current_topic
 WHERE pipeline = :pipeline
 ORDER BY topic
@@ -21,7 +21,7 @@ ORDER BY topic
 -- The rows of the current page, as frontends see them.
 SELECT topic, rank, article_id, title, url, source, lang, published_at, first_ingested_at, ranked_by, logit, probability,
        rank_score, light_score, truncated, is_new, copies, flags, revision_id,
-       began_at, copy_sources, scored_document_id, scored_article_id
+       began_at, copy_sources, scored_document_id, scored_article_id, moved_by, moved
 FROM rerank.current_ranking
 WHERE pipeline = :pipeline
 ORDER BY topic, rank

@@ -1,7 +1,7 @@
 -- name: topic
 -- A topic as the run has frozen it.
 SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
-       COALESCE(v.min_score, r.min_score) AS min_score, v.half_life_hours, v.active, v.topic_version_id, v.number,
+       COALESCE(v.min_score, r.min_score) AS min_score, v.half_life_hours, v.max_per_source, v.diversity, v.active, v.topic_version_id, v.number,
        r.selected, r.filling, r.left_out, r.not_recalled, r.not_recalled_language
 FROM rerank.run_topic r
 JOIN rerank.topic_version v USING (topic_version_id)
@@ -63,7 +63,7 @@ WHERE publication_id = :publication_id AND slug = :slug
 
 -- name: row
 -- The article's row in a topic's published ranking.
-SELECT rank, ranked_by, logit, rank_score, light_score, truncated, is_new, copies
+SELECT rank, ranked_by, logit, rank_score, light_score, truncated, is_new, copies, moved_by, moved
 FROM rerank.ranking
 WHERE publication_id = :publication_id AND slug = :slug AND article_id = :article_id
 

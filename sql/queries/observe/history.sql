@@ -53,7 +53,8 @@ SELECT DISTINCT lang FROM rerank.ranking WHERE publication_id = :publication_id 
 
 -- name: topics
 -- Topics of a publication, a part of the list: all, the one that is asked for, or those in a state.
-SELECT t.slug, v.query, v.number, v.instruction, v.languages, v.top_k, COALESCE(v.min_score, f.min_score) AS min_score, v.half_life_hours, t.state,
+SELECT t.slug, v.query, v.number, v.instruction, v.languages, v.top_k, COALESCE(v.min_score, f.min_score) AS min_score, v.half_life_hours,
+       v.max_per_source, v.diversity, t.source_limited, t.state,
        t.candidates, t.from_ledger, t.scored, t.refused, t.missing, t.left_out, t.ranked, count(*) OVER () AS total
 FROM rerank.ranking_topic t
 JOIN rerank.topic_version v USING (topic_version_id)
@@ -69,7 +70,13 @@ LIMIT :limit OFFSET :offset
 -- Rows of a publication, a part of the list, with the rank that each article had in another publication. Hidden
 -- articles are left out, as in the views that frontends read.
 SELECT r.slug, r.rank, r.article_id, r.title, r.url, r.source, r.lang, r.published_at, r.first_ingested_at, r.ranked_by,
-       r.logit, r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, r.copy_sources,
+       r.logit, r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, r.copy_sources, r.moved_by, r.moved,
+       (SELECT a.actor || COALESCE(' for ' || a.on_behalf_of, '') || ', until ' || to_char(a.ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+               || ' UTC: ' || a.reason
+        FROM rerank.publication p
+        JOIN rerank.run_act k USING (run_id)
+        JOIN rerank.editorial_act a USING (act_id)
+        WHERE p.publication_id = r.publication_id AND a.slug = r.slug AND a.article_id = r.article_id) AS act,
        COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at, b.rank AS rank_before,
        count(*) OVER () AS total
 FROM rerank.ranking r

@@ -45,6 +45,8 @@ ORDER BY u.run_id
 -- Deletes what a run was made from; the run itself stays.
 WITH topics AS (
     DELETE FROM rerank.run_topic WHERE run_id = :run_id
+), acts AS (
+    DELETE FROM rerank.run_act WHERE run_id = :run_id
 ), metrics AS (
     DELETE FROM rerank.run_metric WHERE run_id = :run_id
 ), aside AS (

@@ -1,7 +1,7 @@
 -- name: topics
 -- The topics as the run has frozen them.
 SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
-       COALESCE(v.min_score, r.min_score) AS min_score, v.half_life_hours, v.active, v.topic_version_id, v.number,
+       COALESCE(v.min_score, r.min_score) AS min_score, v.half_life_hours, v.max_per_source, v.diversity, v.active, v.topic_version_id, v.number,
        r.selected, r.filling, r.previous_scorer_id, r.left_out
 FROM rerank.run_topic r
 JOIN rerank.topic_version v USING (topic_version_id)

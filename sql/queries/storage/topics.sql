@@ -1,7 +1,7 @@
 -- name: current
 -- The newest version of each topic of a pipeline, by slug; only those in use if :active_only.
 SELECT t.slug, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not, v.candidate_limit, v.top_k,
-       v.min_score, v.half_life_hours, v.active, v.topic_version_id, v.number
+       v.min_score, v.half_life_hours, v.max_per_source, v.diversity, v.active, v.topic_version_id, v.number
 FROM rerank.topic t
 JOIN LATERAL (
     SELECT *
@@ -34,13 +34,13 @@ ORDER BY slug
 -- name: add_versions
 -- Adds one version to each of these topics; older ones stay as they are.
 INSERT INTO rerank.topic_version (topic_id, number, query, queries, instruction, languages, must, must_not,
-                                  candidate_limit, top_k, min_score, half_life_hours, active)
+                                  candidate_limit, top_k, min_score, half_life_hours, max_per_source, diversity, active)
 SELECT t.topic_id, v.number, v.query, v.queries, v.instruction, v.languages, v.must, v.must_not,
-       v.candidate_limit, v.top_k, v.min_score, v.half_life_hours, v.active
+       v.candidate_limit, v.top_k, v.min_score, v.half_life_hours, v.max_per_source, v.diversity, v.active
 FROM jsonb_to_recordset(CAST(:versions AS jsonb)) AS v (
     slug text, number integer, query text, queries jsonb, instruction text, languages text[], must text[],
     must_not text[], candidate_limit integer, top_k integer, min_score double precision,
-    half_life_hours double precision, active boolean
+    half_life_hours double precision, max_per_source integer, diversity double precision, active boolean
 )
 JOIN rerank.topic t ON t.pipeline = :pipeline AND t.slug = v.slug
 ORDER BY v.slug

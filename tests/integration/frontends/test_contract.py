@@ -19,7 +19,7 @@ from sqlalchemy import text
 from rerank_core import pipeline
 from rerank_core.errors import OverdueError, StoreUnavailable
 from rerank_core.frontends import contract, redis_copy
-from rerank_core.frontends.contract import Column
+from rerank_core.frontends.columns import Column
 from rerank_core.storage import migrations, schemas
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
@@ -78,7 +78,11 @@ def test_the_file_has_the_types_of_the_views(room: Newsroom) -> None:
 
 @pytest.mark.parametrize(
     ("table", "column", "described"),
-    [("ranking_topic", "state", contract.TOPIC), ("ranking", "ranked_by", contract.RANKING)],
+    [
+        ("ranking_topic", "state", contract.TOPIC),
+        ("ranking", "ranked_by", contract.RANKING),
+        ("ranking", "moved_by", contract.RANKING),
+    ],
 )
 def test_every_value_that_the_table_takes_is_described(
     room: Newsroom, table: str, column: str, described: tuple[Column, ...]
@@ -99,11 +103,12 @@ def test_every_value_that_the_table_takes_is_described(
 
 @pytest.fixture
 def varied(room: Newsroom) -> Newsroom:
-    """A page with everything that may be null, and its JSON files: one topic is degraded, one empty, one unscored."""
+    """A page with everything that may be null, and its JSON files: one topic is degraded, one empty, one unscored, one pinned."""
     room.follow(
         make_topic(slug="empty", query="solar", languages=("fr",)),
         make_topic(slug="solar", query="solar"),
         make_topic(slug="wind", query="wind"),
+        make_topic(slug="pinned", query="wind", must=("wind",)),
     )
     body = " ".join(f"word{number}" for number in range(60))  # of a cluster whose first article is hidden
     room.add("solar first", body=body, ingested_at=room.ago(hours=1))
@@ -117,6 +122,10 @@ def varied(room: Newsroom) -> Newsroom:
             published_at=room.ago(hours=number + 1),
         )
     room.add("solar without anything", "wind one", "wind two")
+    room.sql(
+        "INSERT INTO rerank.editorial_act (pipeline, slug, article_id, kind, amount, ends_at, reason)"
+        " VALUES ('news', 'pinned', 'solar 0', 'pin', 1, now() + interval '1 day', 'r')"
+    )
     room.run("first")
     room.edit("solar 1", title="solar 1, edited")
     room.add("solar 4", "wind three", url="ftp://x.example")
@@ -262,7 +271,7 @@ def test_the_keys_are_unique(varied: Newsroom, view: str) -> None:
 
 def test_the_counts_of_a_topic_add_up(varied: Newsroom) -> None:
     rows = varied.sql("SELECT * FROM rerank.current_topic")
-    assert {row.state for row in rows} == {"abstained", "degraded"}
+    assert {row.state for row in rows} == {"abstained", "degraded", "full"}
     for row in rows:
         assert row.candidates == row.from_ledger + row.scored + row.refused + row.missing + row.left_out
         assert (row.missing > 0) == (row.state == "degraded")
@@ -293,8 +302,10 @@ def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_se
         ranked = client.zrange("rerank:{news}:ranked:solar", 0, -1, withscores=True)
         assert client.exists("rerank:{news}:ranked:empty") == 0
         names = set(client.keys())
-    assert names == {"rerank:{news}:page", "rerank:{news}:ranked:solar", "rerank:{news}:ranked:wind"} | {
-        f"rerank:{{news}}:topic:{slug}" for slug in topics
+    assert names == {
+        "rerank:{news}:page",
+        *(f"rerank:{{news}}:ranked:{slug}" for slug in ("solar", "wind", "pinned")),
+        *(f"rerank:{{news}}:topic:{slug}" for slug in topics),
     }
     assert topics == {file["topic"]: file for file in files}
     assert ranked == [(row.article_id, row.rank) for row in varied.ranking("solar")]

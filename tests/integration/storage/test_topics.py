@@ -54,6 +54,8 @@ def test_every_field_comes_back_as_it_was_applied(database: Database) -> None:
         top_k=1,
         min_score=-0.1,
         half_life_hours=1 / 3,
+        max_per_source=2,
+        diversity=0.1,
         active=False,
     )
     apply(database, topic)

@@ -71,7 +71,7 @@ def test_no_line_is_wider_than_the_screen(width: int) -> None:
 
 
 def test_a_row_without_a_score_says_that_bm25_ranked_it() -> None:
-    assert "bm25" in rendered([make_row(logit=None)], width=80)[1]
+    assert "bm25" in rendered([make_row(logit=None, ranked_by="bm25")], width=80)[1]
 
 
 def test_an_escape_sequence_in_a_title_does_not_reach_the_terminal() -> None:

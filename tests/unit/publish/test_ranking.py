@@ -151,7 +151,7 @@ def test_unscored_documents_follow_as_a_second_block_whatever_their_light_score(
     on = page("a", "b", "c", "d")
     rows = ranked(on, {1: -9.0, 2: -8.0}, light={3: 5.0, 4: 50.0})
     assert names(on, rows) == ["b", "a", "d", "c"]
-    assert rows.by_model == 2
+    assert rows.by_model.tolist() == [True, True, False, False]
     assert rows.logit[:2].tolist() == [-8.0, -9.0]
     assert np.isnan(rows.logit[2:]).all()
     assert np.isnan(rows.rank_score[2:]).all()
@@ -165,7 +165,7 @@ def test_blocks_hold_in_the_second_block_too() -> None:
 
 def test_a_topic_without_documents_is_empty() -> None:
     rows = ranked(page("a"), {})
-    assert len(rows.places) == rows.by_model == 0
+    assert len(rows.places) == 0
 
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])

@@ -31,6 +31,8 @@ def test_the_published_columns_are_those_that_frontends_rely_on() -> None:
         ("scored_document_id", "int64"),
         ("scored_article_id", "string"),
         ("scorer_id", "int32"),
+        ("moved_by", "string"),
+        ("moved", "int32"),
         ("pipeline", "string"),
         ("as_of", "timestamp[us, tz=UTC]"),
         ("run_id", "int64"),

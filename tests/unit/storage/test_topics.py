@@ -72,6 +72,8 @@ def test_every_field_is_read(tmp_path: Path) -> None:
   top_k: 1
   min_score: -1.5
   half_life_hours: 12
+  max_per_source: 2
+  diversity: 0.3
   active: false"""
     )
     assert load(tmp_path, text) == [
@@ -87,6 +89,8 @@ def test_every_field_is_read(tmp_path: Path) -> None:
             top_k=1,
             min_score=-1.5,
             half_life_hours=12.0,
+            max_per_source=2,
+            diversity=0.3,
             active=False,
         )
     ]
@@ -126,6 +130,9 @@ def test_an_empty_list_of_topics_is_a_list(tmp_path: Path) -> None:
         ("  min_score: true", "min_score true is not a number"),
         ("  half_life_hours: 0", "half_life_hours 0 is not more than 0"),
         ("  half_life_hours: .inf", "half_life_hours .inf is not a finite number"),
+        ("  diversity: 1.5", "diversity 1.5 is not in 0..1"),
+        ("  diversity: .nan", "diversity .nan is not a finite number"),
+        ("  max_per_source: 0", "max_per_source 0 is not in 1..1000"),
         ("  active: maybe", "active 'maybe' is not true or false"),
         ("  active: 1", "active 1 is not true or false"),
         ("  top_k:", "top_k is empty; give it a value or leave the line out"),
@@ -273,6 +280,8 @@ def test_the_recall_digest_covers_what_is_recalled_and_scored_and_nothing_else()
         top_k=3,
         min_score=1.0,
         half_life_hours=1.0,
+        max_per_source=1,
+        diversity=0.5,
         active=False,
         number=9,
     )
