@@ -139,3 +139,11 @@ class RankedTopic:
     missing: int  # of these, still without a score
     left_out: int  # over the run's budget, carried over to a later run
     ranked: int  # rows of the ranking
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Articles of the source that a run of now would claim, as far as a quick look finds them."""
+
+    articles: int
+    newest: datetime | None  # ingested_at of the newest; null: there are none
