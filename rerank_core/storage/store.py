@@ -189,9 +189,8 @@ class Store:
         An object store is told how long a reader may cache it.
         """
         name = self.parse(path)
-        kind = next((kind for ending, kind in TYPES.items() if path.endswith(ending)), TYPES[".json"])
         headers = {
-            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Type": content_type(path),
             "Cache-Control": WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED,
         }
         self._put(path, pa.py_buffer(content), headers)
@@ -334,6 +333,12 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
+
+
+def content_type(path: str) -> str:
+    """What readers are told that a JSON file or a feed is."""
+    kind = next((kind for ending, kind in TYPES.items() if path.endswith(ending)), TYPES[".json"])
+    return f"{kind}; charset=utf-8"
 
 
 def _token() -> str:

@@ -109,18 +109,13 @@ def test_the_clocks_run_and_one_on_arrival_share_no_article(room):
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_breaking_news_are_on_the_page_within_two_minutes(
-    postgres,
-    airflow_database_url,
-    _migrated_template,
-    tmp_path,  # noqa: PT019
-):
+def test_breaking_news_are_on_the_page_within_two_minutes(database_url, airflow_database_url, tmp_path):
     """The sample's page, by a real scheduler, triggerer and engine; the clock would come in a year."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "store").mkdir()
     for name in ("rank_new_articles", "publish_overdue_rankings", "announce_rankings", "rank_on_arrival"):
         shutil.copy(DAGS / f"{name}.py", tmp_path / "dags")
-    news = Database(postgres.create("news_of_test_arrival", template=_migrated_template))
+    news = Database(database_url)
     with news.transaction() as connection:
         topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
     room = Newsroom(Settings.load(database_url=news.url), FakeEngines())
@@ -155,4 +150,3 @@ def test_breaking_news_are_on_the_page_within_two_minutes(
     arrived = [run["dag_run_id"] for run in runs if run["dag_run_id"].startswith("arrival_")]
     assert len(arrived) == 1
     assert datetime.fromisoformat(arrived[0].split("_")[1])
-    postgres.drop("news_of_test_arrival")
