@@ -1,7 +1,7 @@
 """An example of a DAG that tells a webhook what is new in each topic.
 
-Copy it and change what it posts. It needs the package `apache-airflow-providers-http`, the connection `news_webhook` (HTTP; its host and
-path are the webhook), and the connection `news_reader` (a role that may select from the views).
+Copy it and change what it posts. It needs the package `apache-airflow-providers-http`, the connection `news_webhook` (HTTP; its host is the
+webhook's whole address), and the connection `news_reader` (a role that may select from the views).
 
 Events can come twice and out of order. So each post has the key of its publication, by which the webhook knows it again, and what
 was posted is remembered in the variable `news_webhook_posted`. If this DAG dies between the two, it posts the same content under
@@ -11,7 +11,7 @@ the same key once more.
 import json
 from typing import Any
 
-from airflow.providers.http.hooks.http import HttpHook
+from airflow.providers.http.hooks.http import HttpHook  # type: ignore[import-not-found, unused-ignore]
 from airflow.sdk import DAG, Connection, Variable, task
 
 from rerank_airflow.signals.assets import rankings_current

@@ -63,7 +63,7 @@ class ArrivalsTrigger(BaseEventTrigger):
         longest_seconds: float,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.pipeline = pipeline
         self.quiet_seconds = quiet_seconds
         self.longest_seconds = longest_seconds
@@ -81,7 +81,7 @@ class ArrivalsTrigger(BaseEventTrigger):
             # The triggerer's loop serves every other trigger meanwhile.
             waiting = await asyncio.to_thread(self.look)
             if waiting is not None and rule.is_due(waiting, time.monotonic()):
-                yield TriggerEvent(
+                yield TriggerEvent(  # type: ignore[no-untyped-call]
                     {
                         "pipeline": self.pipeline,
                         "articles": waiting.articles,
