@@ -63,6 +63,18 @@ class AirflowSettings(BaseSettings):
         default="*/5 * * * *",
         description="Cron expression of the metrics on the page's age, in UTC; nothing runs while Airflow's metrics are off.",
     )
+    start_on_arrival: bool = Field(
+        default=False,
+        description="Also start a run when articles have come, beside the schedule. Needs Airflow's triggerer.",
+    )
+    quiet_seconds: PositiveFloat = Field(
+        default=15.0,
+        description="Such a run starts once no further article has come for so long.",
+    )
+    arrival_minutes: PositiveFloat = Field(
+        default=5.0,
+        description="While articles keep coming, such a run starts this long after the first of them at the latest.",
+    )
     lock_folder: Path | None = Field(
         default=None,
         description="Folder of the lock files by which scoring tasks of several users of one host take turns at a device; none: a"

@@ -169,3 +169,11 @@ class Act:
     actor: str  # the database role that logged in
     on_behalf_of: str | None  # who asked that role
     reason: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Articles of the source that a run of now would claim, as far as a quick look finds them."""
+
+    articles: int
+    newest: datetime | None  # ingested_at of the newest; null: there are none

@@ -85,6 +85,7 @@ def _check_url(value: str, schemes: set[str], form: str) -> str:
 _check_redis = partial(
     _check_url, schemes={"redis", "rediss", "unix"}, form="redis://user:password@host:6379/0"
 )
+_check_http = partial(_check_url, schemes={"http", "https"}, form="https://news.example/feeds/")
 
 
 def _check_milvus(value: str) -> str:
@@ -101,4 +102,5 @@ Relation = Annotated[str, AfterValidator(_check_relation)]  # a view or table, w
 Model = Annotated[str, AfterValidator(_check_model)]  # a folder, or a name on the hub
 PostgresUrl = Annotated[str, AfterValidator(_with_driver)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis)]
+HttpUrl = Annotated[str, AfterValidator(_check_http)]
 MilvusUrl = Annotated[str, AfterValidator(_check_milvus)]

@@ -13,6 +13,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableValue
 from rerank_core.errors import HIDDEN, SettingsError, shown
 from rerank_core.setting_values import (
     Cron,
+    HttpUrl,
     MilvusUrl,
     Model,
     Positive,
@@ -150,6 +151,14 @@ class Settings(BaseSettings):
     redis_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=8.0, description="A run waits this long for Redis at most, then goes on without it."
     )
+    feeds: tuple[Literal["json", "atom"], ...] = Field(
+        default=("json", "atom"),
+        description='JSON list of the feeds that each topic gets beside its JSON file: "json" (JSON Feed 1.1), "atom"; [] for none.',
+    )
+    feeds_address: HttpUrl | None = Field(
+        default=None,
+        description="Public address that subscribers find the feeds under, such as https://news.example/feeds/; none: a feed names no address.",
+    )
     min_score: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None,
         description="Logit that an article needs to be ranked for a topic without a min_score of its own; none: any will do.",
@@ -251,6 +260,7 @@ class Settings(BaseSettings):
         "prepare_workers",
         "milvus_url",
         "redis_url",
+        "feeds_address",
         "min_score",
         "gpu_queue",
         mode="before",

@@ -6,7 +6,7 @@
 --     {owner}   owns the schema; `rerank db upgrade` runs as this role, and nothing else
 --     {source}   reads the article source: RERANK_SOURCE_URL
 --     {writer}   runs the pipeline: RERANK_DATABASE_URL. The page's pointer it moves only by functions
---     {frontend}   reads the views current_ranking, recent_ranking and current_topic
+--     {frontend}   reads the views current_ranking, recent_ranking, current_topic and recent_change
 --
 -- Roles are made without a password, so that nobody can log in by one; give them theirs: \password {writer}
 
@@ -106,6 +106,7 @@ BEGIN
         FROM (VALUES
             ('article',            'INSERT, UPDATE, DELETE'),
             ('block',              'INSERT, UPDATE, DELETE'),
+            ('change',             NULL),   -- written by whatever moves the pointer
             ('claim',              'INSERT, UPDATE'),
             ('deleted',            'INSERT, DELETE'),
             ('document',           'INSERT, UPDATE, DELETE'),
@@ -163,7 +164,8 @@ BEGIN
     ALTER VIEW rerank.current_ranking SET (security_barrier);
     ALTER VIEW rerank.recent_ranking SET (security_barrier);
     ALTER VIEW rerank.current_topic SET (security_barrier);
-    GRANT SELECT ON rerank.current_ranking, rerank.recent_ranking, rerank.current_topic TO {frontend};
+    ALTER VIEW rerank.recent_change SET (security_barrier);
+    GRANT SELECT ON rerank.current_ranking, rerank.recent_ranking, rerank.current_topic, rerank.recent_change TO {frontend};
 END $roles$;
 
 -- ── The article source ──────────────────────────────────────────────────────────────────────────

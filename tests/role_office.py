@@ -13,7 +13,12 @@ from rerank_core.storage.roles import Roles, identifier, literal
 VIEW = "rerank.source_article"
 
 
-VIEWS = {"rerank.current_ranking", "rerank.recent_ranking", "rerank.current_topic"}
+VIEWS = {
+    "rerank.current_ranking",
+    "rerank.recent_ranking",
+    "rerank.current_topic",
+    "rerank.recent_change",
+}
 
 
 FRONTEND_MUST_NOT = [

@@ -79,6 +79,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "light_seconds",
     ),
     "Page": ("freshness_hours", "min_score", "page_deadline_minutes", "gate_empty_share"),
+    "Feeds": ("feeds", "feeds_address"),
     "Copy in Redis": ("redis_url", "redis_ttl_hours", "redis_timeout_seconds"),
     "Schedule and tasks": ("schedule", "retries", "retry_seconds", "gpu_pool", "gpu_queue"),
     "Clean-up": (

@@ -50,6 +50,11 @@ def overdue_dag_id(pipeline: str) -> str:
     return _named("publish_overdue_rankings", pipeline)
 
 
+def arrival_dag_id(pipeline: str) -> str:
+    """The DAG that starts runs on arrival: `rank_on_arrival`, as `dag_id`."""
+    return _named("rank_on_arrival", pipeline)
+
+
 def _named(name: str, pipeline: str) -> str:
     return name if pipeline == "news" else f"{name}_{pipeline}"
 

@@ -13,6 +13,7 @@ import typer
 
 from rerank_core.cli import (
     articles,
+    changes,
     checks,
     claim,
     db,
@@ -74,6 +75,7 @@ app.command("undo", rich_help_panel=BY_HAND)(desk.undo)
 app.command("editorial", rich_help_panel=BY_HAND)(desk.editorial)
 app.command("maintain", rich_help_panel=BY_HAND)(maintain.maintain)
 app.command("show", rich_help_panel=RANK)(pages.show)
+app.command("changes", rich_help_panel=RANK)(changes.changes)
 app.command("explain", rich_help_panel=RANK)(explain.explain)
 app.command("eval", rich_help_panel=JUDGE)(quality.evaluate)
 app.command("calibrate", rich_help_panel=JUDGE)(quality.calibrate)

@@ -119,6 +119,7 @@ def ui(teller: Teller, sitting: Sitting) -> None:
         "  The DAG runs at each full hour, and whenever you press Trigger. Clear any task to run it again."
     )
     teller.say(f"  logs      {_shown(sitting.logs)}")
+    teller.say(f"  readers   {sitting.start_reader()}  (an example frontend, which reads the JSON files)")
     teller.say()
     teller.say(
         "In another terminal, for `.venv/bin/rerank` and notebooks (psql takes the URL without +psycopg2):"

@@ -17,7 +17,9 @@ from types import TracebackType
 from typing import Self
 
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox, free_port
+from rerank_core.demo.airflow_environment import HOST
 from rerank_core.demo.postgres import EmbeddedPostgres
+from rerank_core.demo.servers import Server
 from rerank_core.errors import RerankError
 from rerank_core.settings import DEMO_CHECKPOINT
 
@@ -131,6 +133,18 @@ class Sitting:
             self._copy_metadata(self._airflow)
         self._open.enter_context(self._airflow)
         self._airflow.start()
+
+    def start_reader(self) -> str:
+        """Serve the example frontend beside Airflow, with the files that it reads; returns its address."""
+        port = free_port(None)
+        server = Server(
+            name="reader",
+            command=[sys.executable, "-m", "rerank_core.demo.reader", str(port)],
+            environment=dict(os.environ) | self.settings,
+            log=self.logs / "reader.log",
+        )
+        self._open.callback(server.stop)
+        return f"http://{HOST}:{port}/"
 
     def _copy_metadata(self, airflow: AirflowSandbox) -> None:
         """Give the sitting a metadata database: a copy of one that was migrated at the first sitting."""

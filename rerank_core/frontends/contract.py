@@ -43,6 +43,22 @@ _SCORER_ID = Column(
     "The scorer: weights, prompt, precision and token limit as one id. A topic never mixes two scorers.",
     null="the row has no score of the model",
 )
+_ARTICLE_ID = Column(
+    "article_id", "text", "The article's id in the source, unchanged. At most once in a topic."
+)
+_TITLE = Column(
+    "title",
+    "text",
+    "Plain text to show, one line, at most 300 characters: the cleaned title, or the first line of the"
+    " text if there is no title. Escape it. It belongs to the ranked revision, not to a later revision.",
+)
+_URL = Column(
+    "url",
+    "text",
+    "The link as the source gave it, without white space around it, if it is `http://` or `https://`. Nothing else about it"
+    " is checked: escape it.",
+    null="the source gave no link, or a link of another kind",
+)
 
 # A row of a ranking, in the order of the views.
 RANKING = (
@@ -55,20 +71,9 @@ RANKING = (
         " file has a gap if an article was hidden since.",
         unit="place",
     ),
-    Column("article_id", "text", "The article's id in the source, unchanged. At most once in a topic."),
-    Column(
-        "title",
-        "text",
-        "Plain text to show, one line, at most 300 characters: the cleaned title, or the first line of the"
-        " text if there is no title. Escape it. It belongs to the ranked revision, not to a later revision.",
-    ),
-    Column(
-        "url",
-        "text",
-        "The link as the source gave it, without white space around it, if it is `http://` or `https://`. Nothing else about it"
-        " is checked: escape it.",
-        null="the source gave no link, or a link of another kind",
-    ),
+    _ARTICLE_ID,
+    _TITLE,
+    _URL,
     Column(
         "source",
         "text",
@@ -286,6 +291,37 @@ TOPIC = (
     ),
 )
 
+# What a move of the pointer changed, in the order of the view.
+CHANGE = (
+    _PIPELINE,
+    _TOPIC,
+    Column(
+        "change",
+        "text",
+        "`entered`: the page before did not have the article. `left`: this page does not have it. `rose`, `fell`: it stands higher"
+        " or lower among the articles that both pages have.",
+        promise="grows",
+    ),
+    _ARTICLE_ID,
+    replace(_TITLE, null="the article left, and the page before is past retention"),
+    replace(_URL, null=f"{_URL.null}, or `title` is null"),
+    Column(
+        "rank_before", "integer", "The place on the page before.", null="the article entered", unit="place"
+    ),
+    Column("rank_now", "integer", "The place on this page.", null="the article left", unit="place"),
+    replace(_PUBLICATION_ID, meaning="The publication that the page moved to."),
+    Column("from_publication_id", "bigint", "The publication that was the page before."),
+    Column(
+        "cause",
+        "text",
+        "Why the page moved. `published`: a run published it. `rollback`, `release`: by hand. `forget`: the same page without a"
+        " forgotten article.",
+        promise="grows",
+    ),
+    Column("moved_at", "timestamp with time zone", "When the page moved."),
+    Column("is_current", "boolean", "This move made the page what it is now."),
+)
+
 # State of a topic → meaning. Of the states from `degraded` on, a topic has the first that applies; else it is `full`.
 STATES = {
     "full": "all pairs that the run asked for are scored",
@@ -295,90 +331,26 @@ STATES = {
     "abstained": "no row, and rightly so: nothing passed `min_score`, or nothing was recalled",
 }
 
-VIEWS = {"current_ranking": RANKING, "recent_ranking": RANKING, "current_topic": TOPIC}
+VIEWS = {
+    "current_ranking": RANKING,
+    "recent_ranking": RANKING,
+    "current_topic": TOPIC,
+    "recent_change": CHANGE,
+}
 VIEW_MEANS = {
     "current_ranking": "The page, one row for each topic and place.",
     "recent_ranking": "The same columns, of every publication that is the page or was the page within 24 hours: to read on in"
     " the publication that a reader began with.",
     "current_topic": "The state and counts of each topic of the page.",
+    "recent_change": "News of the topics: one row for each article that a move of the page within 24 hours, or the move behind the"
+    " page, brought in, took away, or put higher or lower.",
 }
-
-# ── JSON ────────────────────────────────────────────────────────────────────────────────────────
-
-_FORMAT = Column("format", "integer", "1. Another number means another contract: stop, and say so.")
-_DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
-_PUBLISHED_AT, _OVERDUE_SINCE = TOPIC[-3:-1]
-_IDENTITY = (_PIPELINE, _RUN_ID, _VERSION, _PUBLICATION_ID, _AS_OF, _PUBLISHED_AT, _DEGRADED, _OVERDUE_SINCE)
 
 
 def columns(table: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:
     """The descriptions of these columns of a table, in this order. Raises KeyError for a column without a description."""
     known = {column.name: column for column in table}
     return tuple(known[name] for name in names)
-
-
-LATEST = (
-    _FORMAT,
-    *_IDENTITY,
-    *columns(TOPIC, ("parquet_path", "parquet_sha256")),
-    Column("rows", "integer", "Rows of the page as it was published.", unit="rows"),
-    Column("topics", "object", "Each topic of the page, by its slug: see below."),
-    Column(
-        "content",
-        "text",
-        "A digest of what the topic files show. If it changes and `publication_id` does not, an article was hidden or shown again.",
-        promise="open",
-    ),
-    Column("pages", "text", "The folder of the topic files.", promise="open"),
-)
-LATEST_TOPIC = (
-    *columns(TOPIC, ("state",)),
-    Column("ranked", "integer", "Articles in the topic file, or in the key.", unit="rows"),
-    Column("page", "text", "The topic file, below the store's URL or folder."),
-)
-TOPIC_FILE = (
-    _FORMAT,
-    *_IDENTITY,
-    *columns(TOPIC, ("topic", "query", "state")),
-    Column("counts", "object", "The topic's pairs: see below."),
-    Column("articles", "list of objects", "The topic's ranking, by `rank`: see below."),
-)
-# The key rerank:{pipeline}:page in Redis, and each of its topics.
-REDIS_PAGE = (
-    _FORMAT,
-    *_IDENTITY,
-    *columns(LATEST, ("rows",)),
-    *columns(LATEST, ("topics", "content")),
-    Column("copy", "text", "A new value after each change of the copy.", promise="open"),
-)
-REDIS_TOPIC = columns(LATEST_TOPIC, ("state", "ranked"))
-JSON_COUNTS = columns(
-    TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "source_limited")
-)
-JSON_ARTICLE = columns(
-    RANKING,
-    (
-        *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
-        *(
-            "ranked_by",
-            "logit",
-            "probability",
-            "rank_score",
-            "light_score",
-            "truncated",
-            "is_new",
-            "copies",
-            "flags",
-            "revision_id",
-            "began_at",
-            "copy_sources",
-            "scored_document_id",
-            "scored_article_id",
-            "moved_by",
-            "moved",
-        ),
-    ),
-)
 
 
 def comments() -> dict[tuple[str, str], str]:

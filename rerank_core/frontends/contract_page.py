@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rerank_core.frontends import contract
+from rerank_core.frontends import contract, contract_json, feeds
 from rerank_core.frontends.columns import Column
 from rerank_core.storage import schemas
 
@@ -37,11 +37,16 @@ def render(examples: Path) -> str:
         ),
         "ranking": _ranking(),
         "topic": _described(contract.TOPIC, [column.type for column in contract.TOPIC]),
-        "latest": _json(contract.LATEST),
-        "latest_topic": _json(contract.LATEST_TOPIC),
-        "topic_file": _json(contract.TOPIC_FILE),
-        "redis_page": _json(contract.REDIS_PAGE),
-        "counts": ", ".join(f"`{column.name}`" for column in contract.JSON_COUNTS),
+        "change": _described(contract.CHANGE, [column.type for column in contract.CHANGE]),
+        "latest": _json(contract_json.LATEST),
+        "latest_topic": _json(contract_json.LATEST_TOPIC),
+        "topic_file": _json(contract_json.TOPIC_FILE),
+        "redis_page": _json(contract_json.REDIS_PAGE),
+        "json_change": ", ".join(f"`{column.name}`" for column in contract_json.JSON_CHANGE),
+        "feed_item": ", ".join(f"`{name}`" for name in feeds.ITEM),
+        "feed_page": ", ".join(f"`{name}`" for name in feeds.PAGE),
+        "feed_namespace": feeds.NAMESPACE,
+        "counts": ", ".join(f"`{column.name}`" for column in contract_json.JSON_COUNTS),
     }
 
     def part(found: re.Match[str]) -> str:
@@ -53,7 +58,7 @@ def render(examples: Path) -> str:
 
 def _ranking() -> str:
     """One table for the columns of the views, of Parquet and of a topic file."""
-    in_json = {column.name for column in contract.JSON_ARTICLE}
+    in_json = {column.name for column in contract_json.JSON_ARTICLE}
     in_file = {field.name: _ARROW_TYPES.get(str(field.type), str(field.type)) for field in schemas.PUBLISHED}
     rows = [
         (

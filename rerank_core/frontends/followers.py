@@ -25,7 +25,8 @@ def follow(
     If nothing could be written, `topics` count as failed: the topics of the publication.
     """
     pipeline = settings.pipeline
-    render = _once()
+    wanted = json_pages.Feeds.of(settings)
+    render = _once(wanted)
     in_redis = redis_copy.follow(
         database=database, settings=settings, pipeline=pipeline, topics=topics, render=render
     )
@@ -35,19 +36,20 @@ def follow(
         pipeline=pipeline,
         topics=topics,
         grace_hours=settings.store_grace_hours,
+        wanted=wanted,
         render=render,
     )
     return {**in_store, **in_redis}
 
 
-def _once() -> json_pages.Render:
-    """A render that makes the topic files of a page once, for Redis and for the store."""
+def _once(wanted: json_pages.Feeds) -> json_pages.Render:
+    """A render that makes the topic files and feeds of a page once, for Redis and for the store."""
     kept: dict[tuple[int, str], dict[str, json_pages.TopicFile]] = {}
 
     def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, json_pages.TopicFile] | None:
         key = (page["publication_id"], page["content"])
         if key not in kept:
-            files = json_pages.rendered(database, pipeline, page)
+            files = json_pages.rendered(database, pipeline, page, wanted)
             if files is None:
                 return None
             kept.clear()

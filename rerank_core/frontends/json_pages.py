@@ -1,5 +1,7 @@
 """The page as JSON, for readers without SQL: a small topic file for each topic, and `latest.json`, which names them.
 
+A topic's feeds, if the settings ask for them, are files beside its topic file, made from it and named by `latest.json`, too.
+
 The pointer in Postgres decides what the page is; these files are hints that follow it. They carry as_of, run and version, and may
 lag behind. `repair` brings them up to date: after each publication that moves the pointer, after a block or a rollback,
 and by maintenance. Topic files are written once, into a folder of their own. `latest.json` comes last and is replaced in one
@@ -22,6 +24,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from rerank_core.errors import DatabaseUnavailable, StoreUnavailable
+from rerank_core.frontends import feeds
+from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
@@ -38,6 +42,20 @@ ARTICLE = (
     *("flags", "revision_id", "began_at", "copy_sources", "scored_document_id", "scored_article_id"),
     *("moved_by", "moved"),
 )
+CHANGE = ("change", "article_id", "title", "url", "rank_before", "rank_now")
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """The feeds that are written beside each topic file."""
+
+    formats: tuple[feeds.Format, ...] = ()
+    address: str | None = None  # under which the public finds them; null: they say none
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Feeds":
+        """What the settings ask for."""
+        return cls(settings.feeds, settings.feeds_address)
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,12 @@ class TopicFile:
     content: bytes  # JSON
     state: str
     ranks: Mapping[str, int]  # of each article, in order
+    feeds: Mapping[feeds.Format, bytes]
+
+    def files(self, folder: str, slug: str) -> dict[str, bytes]:
+        """All that the store gets of the topic: path → content."""
+        files = {f"{folder}{slug}{feeds.ENDINGS[form]}": content for form, content in self.feeds.items()}
+        return {f"{folder}{slug}.json": self.content, **files}
 
 
 # Database, pipeline, page → the page's topic files by slug; None if another page has come meanwhile.
@@ -68,12 +92,13 @@ def repair(
     store: Store,
     pipeline: str,
     grace_hours: float = 24.0,
+    wanted: Feeds,
     rewrite: bool = False,
     render: Render | None = None,
 ) -> Repaired:
-    """Bring latest.json and the topic files to what frontends see now; does nothing if they are right.
+    """Bring latest.json, the topic files and the feeds to what frontends see now; does nothing if they are right.
 
-    `rewrite` writes all of them in any case; `render` replaces `rendered`. Files of the page before stay for `grace_hours`,
+    `rewrite` writes all of them in any case; `render` replaces `rendered`, and renders the wanted feeds as well. Files of the page before stay for `grace_hours`,
     for readers that have their paths. Safe beside any other repair and any publication. Raises StoreUnavailable,
     SettingsError or DatabaseUnavailable; latest.json then still names a whole page, though an older one.
     """
@@ -81,13 +106,20 @@ def repair(
     for _ in range(ROUNDS):
         page = current(database, pipeline)
         latest = read_latest(store, pipeline)
-        if page is None or (is_current(latest, page) and not rewrite):
+        if page is None or (is_current(latest, page) and _has_feeds(latest, wanted) and not rewrite):
             return Repaired(None if page is None else page["publication_id"], written, replaced)
-        topics = (render or rendered)(database, pipeline, page)
+        topics = render(database, pipeline, page) if render else rendered(database, pipeline, page, wanted)
         if topics is None:
             continue
         folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
-        _write(store, {f"{folder}{slug}.json": topic.content for slug, topic in topics.items()})
+        _write(
+            store,
+            {
+                path: file
+                for slug, topic in topics.items()
+                for path, file in topic.files(folder, slug).items()
+            },
+        )
         written += len(topics)
         try:
             if _replace(database, store, pipeline, page, folder, topics, grace_hours):
@@ -107,6 +139,7 @@ def follow(
     pipeline: str,
     topics: int,
     grace_hours: float,
+    wanted: Feeds,
     render: Render | None = None,
 ) -> dict[str, int]:
     """`repair` after a publication of so many topics; a failure is logged and counted, and stops nothing.
@@ -115,7 +148,12 @@ def follow(
     """
     try:
         done = repair(
-            database=database, store=store, pipeline=pipeline, grace_hours=grace_hours, render=render
+            database=database,
+            store=store,
+            pipeline=pipeline,
+            grace_hours=grace_hours,
+            wanted=wanted,
+            render=render,
         )
     except Exception:
         log.exception("%s is not up to date; the next publication or clean-up repairs it", pipeline)
@@ -142,7 +180,9 @@ def _is_ours(found: Any, pipeline: str) -> bool:
     folder, topics = found.get("pages"), found.get("topics")
     if not isinstance(folder, str) or not isinstance(topics, dict):
         return False
-    pages = [topic.get("page") if isinstance(topic, dict) else None for topic in topics.values()]
+    if not all(isinstance(topic, dict) and "page" in topic for topic in topics.values()):
+        return False
+    pages = paths(found)
     names = [Store.parse(page) if isinstance(page, str) else None for page in (folder, *pages)]
     return folder.startswith(f"{pipeline}/") and all(
         name is not None and name.folder == folder for name in names
@@ -158,6 +198,16 @@ def is_current(latest: Mapping[str, Any] | None, page: RowMapping) -> bool:
     )
 
 
+def _has_feeds(latest: Mapping[str, Any] | None, wanted: Feeds) -> bool:
+    """Whether latest.json names the wanted feeds of its topics, and no others."""
+    topics = latest["topics"].values() if latest else ()
+    return all(
+        bool(topic.get(key)) == (form in wanted.formats)
+        for topic in topics
+        for form, key in feeds.KEYS.items()
+    )
+
+
 def is_up_to_date(database: Database, store: Store, pipeline: str) -> bool:
     """Whether latest.json shows what frontends see, or there is no page. Raises StoreUnavailable, DatabaseUnavailable."""
     page = current(database, pipeline)
@@ -170,15 +220,19 @@ def current(database: Database, pipeline: str) -> RowMapping | None:
         return db.one(connection, "json_pages.current", pipeline=pipeline)
 
 
-def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, TopicFile] | None:
-    """The topic files of this page by slug; None if another page has come meanwhile."""
+def rendered(
+    database: Database, pipeline: str, page: RowMapping, wanted: Feeds = Feeds()
+) -> dict[str, TopicFile] | None:
+    """The topic files of this page by slug, with the wanted feeds; None if another page has come meanwhile."""
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "json_pages.current", pipeline=pipeline)
         topics = db.rows(connection, "json_pages.topics", pipeline=pipeline)
         rows = db.rows(connection, "json_pages.rows", pipeline=pipeline)
+        news = db.rows(connection, "json_pages.changes", pipeline=pipeline)
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
     ranked = {slug: list(ranking) for slug, ranking in groupby(rows, key=lambda row: row["topic"])}
+    changed = {slug: list(changes) for slug, changes in groupby(news, key=lambda row: row["topic"])}
     files = {}
     for topic in topics:
         slug = topic["topic"]
@@ -191,9 +245,16 @@ def rendered(database: Database, pipeline: str, page: RowMapping) -> dict[str, T
             "state": topic["state"],
             "counts": {name: topic[name] for name in COUNTS},
             "articles": [{name: article[name] for name in ARTICLE} for article in articles],
+            "changes": [{name: change[name] for name in CHANGE} for change in changed.get(slug, [])],
         }
         ranks = {article["article_id"]: article["rank"] for article in articles}
-        files[slug] = TopicFile(to_json(content), topic["state"], ranks)
+        made = {form: feeds.RENDER[form](content, wanted.address) for form in wanted.formats}
+        files[slug] = TopicFile(
+            to_json(content),
+            topic["state"],
+            ranks,
+            {form: feed if isinstance(feed, bytes) else to_json(feed) for form, feed in made.items()},
+        )
     return files
 
 
@@ -236,7 +297,15 @@ def _replace(
         "content": page["content"],
         "pages": folder,
         "topics": {
-            slug: {"state": topic.state, "ranked": len(topic.ranks), "page": f"{folder}{slug}.json"}
+            slug: {
+                "state": topic.state,
+                "ranked": len(topic.ranks),
+                "page": f"{folder}{slug}.json",
+                **{
+                    key: f"{folder}{slug}{feeds.ENDINGS[form]}" if form in topic.feeds else None
+                    for form, key in feeds.KEYS.items()
+                },
+            }
             for slug, topic in topics.items()
         },
     }
@@ -278,5 +347,6 @@ def _plain(value: object) -> str:
 
 
 def paths(latest: Mapping[str, Any]) -> Sequence[str]:
-    """Paths of the topic files that latest.json names."""
-    return [topic["page"] for topic in latest["topics"].values()]
+    """Paths of the topic files and feeds that latest.json names."""
+    named = [topic.get(key) for topic in latest["topics"].values() for key in ("page", *feeds.KEYS.values())]
+    return [path for path in named if path]

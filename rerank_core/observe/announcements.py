@@ -7,6 +7,8 @@ one tells again, and Airflow knows the publication by its id.
 
 from dataclasses import dataclass
 
+from rerank_core.observe import changes
+from rerank_core.observe.changes import News
 from rerank_core.observe.history_records import CurrentPublication
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
@@ -20,17 +22,30 @@ class Move:
 
     pointer_move_id: int  # in the order of a pipeline's moves
     publication: CurrentPublication
+    news: News  # what it changed since the page before
 
 
 def pending(database: Database, *, pipeline: str) -> list[Move]:
     """The moves to tell of, the oldest first: one a publication, of those that readers still find."""
     with database.transaction(read_only=True) as connection:
-        rows = db.rows(connection, "announcements.pending", pipeline=pipeline, hours=HOURS)
-    found = []
-    for row in map(dict, rows):
-        pointer_move_id = row.pop("pointer_move_id")
-        found.append(Move(pointer_move_id, CurrentPublication(**row)))
+        found = []
+        for row in map(dict, db.rows(connection, "announcements.pending", pipeline=pipeline, hours=HOURS)):
+            pointer_move_id = row.pop("pointer_move_id")
+            news = changes.of_move(connection, pipeline=pipeline, pointer_move_id=pointer_move_id)
+            found.append(Move(pointer_move_id, CurrentPublication(**row), news))
     return found
+
+
+def current(database: Database, *, pipeline: str) -> Move | None:
+    """The move behind the page, whether Airflow was told of it or not; None if there is no page."""
+    with database.transaction(read_only=True) as connection:
+        page = db.one(connection, "changes.page", pipeline=pipeline)
+        row = db.one(connection, "history.current_publication", pipeline=pipeline)
+        if page is None or row is None:
+            return None
+        pointer_move_id = page["pointer_move_id"]
+        news = changes.of_move(connection, pipeline=pipeline, pointer_move_id=pointer_move_id)
+    return Move(pointer_move_id, CurrentPublication(**row), news)
 
 
 def settle(database: Database, *, pipeline: str, pointer_move_id: int) -> None:

@@ -112,6 +112,7 @@ def _repair_topic_files(work: Work) -> dict[str, int]:
         store=work.store,
         pipeline=work.pipeline,
         grace_hours=work.settings.store_grace_hours,
+        wanted=json_pages.Feeds.of(work.settings),
         rewrite=rewrite,
     )
     return {"repaired": int(done.replaced)}

@@ -25,10 +25,16 @@ import pyarrow.parquet as pq
 from rerank_core.errors import HIDDEN, CorruptError, SettingsError
 from rerank_core.storage import local_files, store_errors, store_url
 
-JSON = {"Content-Type": "application/json; charset=utf-8"}
-REPLACED = {**JSON, "Cache-Control": "no-cache"}  # ask each time
-# Not for ever: what a cache still shows of a forgotten article has to go, too.
-WRITTEN_ONCE = {**JSON, "Cache-Control": "max-age=3600, immutable"}
+# Ending → type of what readers get; the longest that fits counts.
+TYPES = {
+    ".feed.json": "application/feed+json",
+    ".atom.xml": "application/atom+xml",
+    ".json": "application/json",
+}
+REPLACED = "no-cache"  # ask each time
+WRITTEN_ONCE = (
+    "max-age=3600, immutable"  # not for ever: what a cache shows of a forgotten article has to go, too
+)
 
 Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "draft"]
 
@@ -40,7 +46,7 @@ _NAMES = re.compile(
     [a-z0-9][a-z0-9_-]*/(?:
         runs/(?P<run>\d{{1,18}})/(?P<artifact>members|pairs|light)-(?P<fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
       | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d{{1,18}})-v\d+-(?P<ranking_fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
-      | (?P<page>pages/\d+-[0-9a-f]+/)(?:[a-z0-9][a-z0-9_-]*\.json)?
+      | (?P<page>pages/\d+-[0-9a-f]+/)(?:[a-z0-9][a-z0-9_-]*(?:(?:\.feed)?\.json|\.atom\.xml))?
       | (?P<latest>latest\.json)
       | (?P<draft>(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
     )"""
@@ -178,12 +184,15 @@ class Store:
         return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
 
     def write_json(self, path: str, content: bytes) -> None:
-        """Write a JSON file, whole or not at all. If the file is replaced, readers see the old one or the new one.
+        """Write a JSON file or a feed, whole or not at all. If the file is replaced, readers see the old one or the new one.
 
         An object store is told how long a reader may cache it.
         """
         name = self.parse(path)
-        headers = WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED
+        headers = {
+            "Content-Type": content_type(path),
+            "Cache-Control": WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED,
+        }
         self._put(path, pa.py_buffer(content), headers)
 
     def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
@@ -324,6 +333,12 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
+
+
+def content_type(path: str) -> str:
+    """What readers are told that a JSON file or a feed is."""
+    kind = next((kind for ending, kind in TYPES.items() if path.endswith(ending)), TYPES[".json"])
+    return f"{kind}; charset=utf-8"
 
 
 def _token() -> str:

@@ -565,6 +565,17 @@ COMMENT ON TABLE rerank.pointer_move IS 'Every move of a pointer: from and to wh
 CREATE INDEX pointer_move_from ON rerank.pointer_move (from_publication_id, moved_at);
 CREATE INDEX pointer_move_unannounced ON rerank.pointer_move (pipeline, pointer_move_id) WHERE announced_at IS NULL;
 
+CREATE TABLE rerank.change (
+    pointer_move_id bigint NOT NULL,   -- the move of the pointer that changed the page so
+    slug            text NOT NULL,
+    article_id      text NOT NULL,
+    what            text NOT NULL CHECK (what IN ('entered', 'left', 'rose', 'fell')),
+    rank_before     integer,           -- null: it entered
+    rank_now        integer,           -- null: it left
+    PRIMARY KEY (pointer_move_id, slug, article_id)
+);
+COMMENT ON TABLE rerank.change IS 'News of a topic: what a move of the pointer brought to the page, took from it, and put higher or lower.';
+
 CREATE TABLE rerank.store_removal (
     path         text PRIMARY KEY CHECK (rerank.stays_in_store(path)),   -- relative to the store
     due_at       timestamptz NOT NULL,
@@ -679,7 +690,7 @@ UNION ALL
 SELECT pipeline, article_id, 'forgotten' FROM rerank.tombstone;
 COMMENT ON VIEW rerank.hidden IS 'Every article that must not be shown, and why. An article that is hidden for several reasons has a row for each.';
 
--- Frontends read the next three views and nothing else. Their comments are those of the contract.
+-- Frontends read the next four views and nothing else. Their comments are those of the contract.
 
 CREATE VIEW rerank.current_ranking AS
 SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.source, r.lang,
@@ -752,6 +763,23 @@ JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking_topic t USING (publication_id)
 JOIN rerank.topic_version v USING (topic_version_id);
 
+-- The move behind the page is the one of the pointer's own time: both are written in one transaction.
+CREATE VIEW rerank.recent_change AS
+SELECT m.pipeline, h.slug AS topic, h.what AS change, h.article_id, r.title, r.url, h.rank_before, h.rank_now,
+       m.to_publication_id AS publication_id, m.from_publication_id, split_part(m.reason, ':', 1) AS cause, m.moved_at,
+       c.publication_id IS NOT NULL AS is_current
+FROM rerank.pointer_move m
+LEFT JOIN rerank.pointer c ON c.pipeline = m.pipeline AND c.publication_id = m.to_publication_id AND c.moved_at = m.moved_at
+JOIN rerank.change h USING (pointer_move_id)
+LEFT JOIN rerank.ranking r   -- null if the page before is past its retention
+       ON r.publication_id = CASE WHEN h.rank_now IS NULL THEN m.from_publication_id ELSE m.to_publication_id END
+      AND r.slug = h.slug AND r.rank = COALESCE(h.rank_now, h.rank_before)
+WHERE (c.publication_id IS NOT NULL OR m.moved_at > now() - interval '24 hours')
+  AND NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = m.pipeline AND b.article_id = h.article_id)
+  AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = m.pipeline AND t.article_id = h.article_id)
+  AND (c.publication_id IS NOT NULL AND h.rank_now IS NOT NULL
+       OR NOT EXISTS (SELECT FROM rerank.deleted g WHERE g.pipeline = m.pipeline AND g.article_id = h.article_id));
+
 CREATE VIEW rerank.ranking_feedback AS
 WITH counted AS (
     SELECT pipeline, run_id, slug, rank, revision_id, event,
@@ -786,6 +814,35 @@ INSERT INTO rerank.turn (name) VALUES (wanted)
 ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name WHERE false   -- a row that is there is locked and left as it is
 $$;
 REVOKE EXECUTE ON FUNCTION rerank.take_turn(text) FROM PUBLIC;
+
+-- Notes what a move changes, in the transaction that moves, whoever moves: nobody sees a page without its news. An article rose if
+-- it stands higher among the articles that both pages have: what enters or leaves above it moves it neither up nor down.
+CREATE FUNCTION rerank.note_changes() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO rerank.change (pointer_move_id, slug, article_id, what, rank_before, rank_now)
+    SELECT NEW.pointer_move_id, t.slug, p.article_id,
+           CASE WHEN p.rank_before IS NULL THEN 'entered' WHEN p.rank_now IS NULL THEN 'left'
+                WHEN p.place_now < p.place_before THEN 'rose' ELSE 'fell' END,
+           p.rank_before, p.rank_now
+    FROM (SELECT DISTINCT slug FROM rerank.ranking_topic
+          WHERE publication_id IN (NEW.from_publication_id, NEW.to_publication_id)) t
+    CROSS JOIN LATERAL (   -- a topic at a time: sorting a whole page by its texts takes five times as long
+        SELECT article_id, b.rank AS rank_before, n.rank AS rank_now,
+               row_number() OVER (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY b.rank) AS place_before,
+               row_number() OVER (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY n.rank) AS place_now
+        FROM (SELECT article_id, rank FROM rerank.ranking
+              WHERE publication_id = NEW.from_publication_id AND slug = t.slug) b
+        FULL JOIN (SELECT article_id, rank FROM rerank.ranking
+                   WHERE publication_id = NEW.to_publication_id AND slug = t.slug) n USING (article_id)
+    ) p
+    WHERE p.rank_before IS NULL OR p.rank_now IS NULL OR p.place_now <> p.place_before;
+    RETURN NULL;
+END $$;
+
+-- The first page has no page before it, and so no news.
+CREATE TRIGGER changes_are_noted AFTER INSERT ON rerank.pointer_move FOR EACH ROW
+    WHEN (NEW.from_publication_id <> NEW.to_publication_id) EXECUTE FUNCTION rerank.note_changes();
 
 -- Moves a pipeline's page to this publication; unless the page is of a later time (of two runs with one as-of time,
 -- of the one that claimed later), or held by a rollback. Says whether it moved. A publication does not wait for a try that is
@@ -904,6 +961,8 @@ BEGIN
     IF EXISTS (SELECT FROM rerank.pointer c WHERE c.publication_id = wanted) THEN
         RAISE EXCEPTION 'publication % is a page', wanted USING ERRCODE = 'object_in_use';
     END IF;
+    DELETE FROM rerank.change h USING rerank.pointer_move m
+    WHERE m.pointer_move_id = h.pointer_move_id AND m.to_publication_id = wanted;
     DELETE FROM rerank.ranking WHERE publication_id = wanted;
     DELETE FROM rerank.ranking_topic WHERE publication_id = wanted;
     DELETE FROM rerank.publication WHERE publication_id = wanted;

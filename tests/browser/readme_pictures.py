@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/browser/readme_pictures.py pages     # five minutes on two cores
     .venv/bin/python tests/browser/readme_pictures.py eval      # two minutes; prints the tables, too
+    .venv/bin/python tests/browser/readme_pictures.py reader    # a minute; the example frontend
 
 The pages show six runs: two good ones, of which the second makes enough scores for a drift; one whose scoring deadline comes
 soon, so that its page is degraded; one that heals it; one with a threshold that nothing reaches, which the gate blocks; and a
@@ -83,6 +84,31 @@ def evaluation(sitting: Sitting, teller: Teller) -> None:
     shrink(PICTURES / "eval.png")
 
 
+def reader(sitting: Sitting, teller: Teller) -> None:
+    """The example frontend, light, dark and on a phone: two runs, of which the second brings news."""
+    sitting.start_databases(fresh=True)
+    sitting.rerank("db", "upgrade")
+    sitting.rerank("topics", "apply", str(SAMPLE / "topics.yaml"))
+    for name in ("articles.jsonl", "more_articles.jsonl"):
+        sitting.rerank("articles", "load", str(SAMPLE / name), "--published-now")
+        sitting.rerank("run")
+    teller.say(sitting.rerank("changes"))
+    address = sitting.start_reader()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        for name, theme, size in (
+            ("reader", "light", {"width": 1180, "height": 820}),
+            ("reader-dark", "dark", {"width": 1180, "height": 820}),
+            ("reader-phone", "light", {"width": 390, "height": 820}),
+        ):
+            page = browser.new_context(viewport=size, color_scheme=theme, device_scale_factor=1).new_page()
+            while page.goto(address) is None:
+                page.wait_for_timeout(200)
+            page.locator("section li").first.wait_for()
+            shoot(page, name)
+        browser.close()
+
+
 def dag_run(sitting: Sitting) -> None:
     """One dag run, to its good end."""
     key = sitting.airflow.trigger(DAG)
@@ -144,8 +170,8 @@ def shrink(file: Path) -> None:
 
 
 def main() -> None:
-    """One of the two, on a folder that is gone afterwards."""
-    work = {"pages": pages, "eval": evaluation}[sys.argv[1]]
+    """One of the three, on a folder that is gone afterwards."""
+    work = {"pages": pages, "eval": evaluation, "reader": reader}[sys.argv[1]]
     os.environ["RERANK_FILL_FACTOR"] = "10"  # the default, which the demo lowers; drift needs 500 pairs
     with tempfile.TemporaryDirectory(prefix="rerank-pictures-") as name:
         folder = Path(name)

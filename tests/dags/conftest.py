@@ -16,6 +16,7 @@ from rerank_core import pipeline
 from rerank_core.errors import OverdueError
 from rerank_core.observe import announcements
 from rerank_core.observe.announcements import Move
+from rerank_core.observe.changes import News
 from rerank_core.observe.history_records import CurrentPublication
 from rerank_core.operations.doctor import examine
 from rerank_core.publish.publish import Published
@@ -82,7 +83,11 @@ class FakeStages:
         )
         values = {name: published[name] for name in names}
         return [
-            Move(self.publication_id, CurrentPublication(run_id=7, as_of=AS_OF, age_seconds=0.0, **values))
+            Move(
+                self.publication_id,
+                CurrentPublication(run_id=7, as_of=AS_OF, age_seconds=0.0, **values),
+                News("published", None, {"entered": 1, "left": 0, "rose": 0, "fell": 0}, []),
+            )
         ]
 
     def settle(self, _database: object, *, pipeline: str, pointer_move_id: int) -> None:

@@ -28,6 +28,7 @@ from rerank_core.storage.roles import Roles, script
 DAGS = airflow_home.REPOSITORY / "dags"
 SAMPLE = airflow_home.REPOSITORY / "rerank_core" / "demo" / "sample"
 ROLES = Roles(**{name: f"consumers_{name}" for name in ("owner", "source", "writer", "frontend")})
+SAID = {*assets.EXTRA, *assets.NEWS}
 ON_PARTITIONS = """
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from rerank_airflow.signals.assets import rankings
@@ -95,9 +96,7 @@ def test_a_page_that_moved_is_announced_once(stages, ranking_dag, run_dag):
     assert announced.partition_key is None
     ((_, _, said),) = events(outcome.run_id)
     assert announced.conf == said
-    assert (
-        set(said) == set(assets.EXTRA) >= {"run_id", "as_of", "rows", "topics", "parquet_path", "is_current"}
-    )
+    assert set(said) == SAID >= {"run_id", "as_of", "rows", "topics", "parquet_path", "is_current"}
 
     stages.told.clear()  # as if the first one had died before it took the publication out
     again = run_dag(ranking_dag)
@@ -173,7 +172,7 @@ def test_by_hand_the_page_as_it_stands_is_announced(room, dag_of, run_dag):
         None,
         published["publication_id"],
     )
-    assert set(said) == set(assets.EXTRA)
+    assert set(said) == SAID
     assert {name: said[name] for name in ("version", "rows", "topics", "parquet_path", "rows_sha256")} == {
         name: published[name] for name in ("version", "rows", "topics", "parquet_path", "rows_sha256")
     }
@@ -225,7 +224,7 @@ class TestOutbox:
         outcome = run_dag(dag_of("announce_rankings.py"), **announced.conf)
         ((name, partition, said),) = events(outcome.run_id)
         assert (name, partition, said["publication_id"]) == ("rankings_current", None, lost)
-        assert set(said) == set(assets.EXTRA)
+        assert set(said) == SAID
 
     def test_control_without_the_outbox_its_event_is_lost(self, room, watch, monkeypatch):
         from rerank_core.observe import announcements as outbox
@@ -251,7 +250,7 @@ class TestOutbox:
         assert [(dag_id, name) for dag_id, name, _ in started] == [
             ("announce_rankings", f"publication_{number}") for number in (*lost, own)
         ]
-        assert all(set(conf) == set(assets.EXTRA) and conf["is_current"] for *_, conf in started)
+        assert all(set(conf) == SAID and conf["is_current"] for *_, conf in started)
         with pytest.raises(AirflowSkipException):
             task.execute({})
 

@@ -97,6 +97,15 @@ def _in_place() -> None:
     Store.write = overwritten  # type: ignore[method-assign]
 
 
+def _one_folder() -> None:
+    from rerank_core.storage.store import Store
+
+    def one_folder(self: Store, *, pipeline: str, **_: Any) -> str:
+        return f"{pipeline}/pages/1-aa/"
+
+    Store.pages_folder = one_folder  # type: ignore[method-assign]
+
+
 def _no_time_limit() -> None:
     from rerank_core.prepare import watch
 
@@ -250,6 +259,7 @@ def _replaced(sql: str, old: str, new: str) -> str:
 _BREAKERS: dict[str, Callable[[], None]] = {
     "watermark": _watermark,
     "no fence": _no_fence,
+    "one folder": _one_folder,
     "in place": _in_place,
     "no time limit": _no_time_limit,
     DEADLINE_AFTER_PREPARE: _nothing,
@@ -280,6 +290,11 @@ CONTROLS: dict[str, Control] = {
     ),
     "in place": Control(
         "every publication overwrites one Parquet file", "torn", ("nothing", "overlapping run", "kill")
+    ),
+    "one folder": Control(
+        "topic files and feeds of every page overwrite those of the page before",
+        "torn",
+        ("nothing", "overlapping run", "kill"),
     ),
     "no time limit": Control(
         "nobody watches how long a helper works on an article", "lost", ("pathological article",), _SOON

@@ -14,6 +14,7 @@ import psycopg2.extras
 
 from faults import oracle_claims as of_claims
 from faults import oracle_logs as of_logs
+from faults import oracle_news as of_news
 from faults import oracle_pages as of_pages
 from faults.asker import Asker
 
@@ -81,11 +82,13 @@ def examine(
         verdict.add("broken", of_pages.publications(ask, rankings, store))
         verdict.add("broken", of_pages.repeats(ask))
         verdict.add("broken", of_pages.pointer(ask))
+        verdict.add("broken", of_news.changes(ask, rankings))
         if at_rest:
             verdict.add("lost", of_claims.final_versions(ask))
             verdict.add("lost", of_claims.unprepared(ask))
             verdict.add("broken", of_pages.last_page(ask, rankings))
             verdict.add("broken", of_pages.hints(ask, rankings, store))
+            verdict.add("broken", of_news.feeds(ask, rankings, store))
             verdict.add("broken", of_pages.redis_copy(ask, redis_url) if redis_url else iter(()))
         verdict.add("broken", of_pages.gate(ask))
         verdict.add("broken", of_logs.strays(folder / "strays.log"))

@@ -153,6 +153,15 @@ SPOILT: dict[str, tuple[str, str]] = {
         " latency_ms, engine, device, scored_at FROM rerank.pair_score LIMIT 1",
         "that no engine gave",
     ),
+    "news that never were": (
+        "INSERT INTO rerank.change SELECT pointer_move_id, 'solar', 'a3', 'entered', NULL, 1 FROM rerank.pointer_move",
+        "has 1 changes, and 0 are due",
+    ),
+    "news that were not noted": (
+        "INSERT INTO rerank.pointer_move (pipeline, from_publication_id, to_publication_id, reason)"
+        " SELECT 'news', publication_id, 0, 'published' FROM rerank.publication",
+        "has 0 changes, and",
+    ),
     "a pointer at nothing new": (
         "WITH older AS (INSERT INTO rerank.publication (pipeline, run_id, version, fence, as_of, parquet_path,"
         " parquet_sha256, rows_sha256, row_count, degraded) SELECT pipeline, run_id, 2, fence, as_of - interval '1 h',"
@@ -244,6 +253,10 @@ def topic_file(world: World) -> Path:
     return next(world.store.glob("news/pages/**/solar.json"))
 
 
+def feed_of(world: World, ending: str) -> Path:
+    return next(world.store.glob(f"news/pages/**/solar.{ending}"))
+
+
 def overwrite_json(path: Path, old: str, new: str) -> None:
     content = path.read_text()
     assert old in content
@@ -260,6 +273,18 @@ def overwrite_json(path: Path, old: str, new: str) -> None:
             "latest.json says run_id",
         ),
         (lambda world: overwrite_json(topic_file(world), '"rank":2', '"rank":3'), "the JSON page of solar"),
+        (lambda world: feed_of(world, "atom.xml").unlink(), "the feeds cannot be read"),
+        (lambda world: overwrite(feed_of(world, "atom.xml")), "the feeds cannot be read"),
+        (
+            lambda world: overwrite_json(feed_of(world, "feed.json"), '"article_id":"a', '"article_id":"b'),
+            "the JSON Feed of solar shows",
+        ),
+        (
+            lambda world: overwrite_json(
+                feed_of(world, "atom.xml"), "<rerank:publication_id>", "<rerank:publication_id>9"
+            ),
+            "the Atom feed of solar is of publication",
+        ),
     ],
 )
 def test_the_oracle_objects_to_json_pages_that_are_not_the_page(

@@ -15,6 +15,8 @@ from typing import Any
 import psycopg2
 import pyarrow.parquet as pq
 
+from faults import oracle_news
+
 PAGE = (
     "SELECT publication_id, run_id, version, as_of, topic, rank, article_id, ranked_by, logit, rank_score,"
     " moved_by, moved FROM rerank.current_ranking WHERE pipeline = 'news' ORDER BY topic, rank"
@@ -180,8 +182,9 @@ def read_files(dsn: str, store: Path, folder: Path) -> None:
                 for publication_id, run_id, version, path, sha256 in named:
                     found = _look(store / path, sha256, {(run_id, version)})
                     _say(log, pages=len(named), publication=publication_id, **found)
-                for hint in store.rglob("*.json"):
-                    _look_at_hint(log, hint)
+                for hint in (*store.rglob("*.json"), *store.rglob("*.xml")):
+                    _say_if(log, oracle_news.torn(hint))
+                _say_if(log, oracle_news.mixed(store, "news"))
                 time.sleep(PAUSE)
 
         connected(dsn, ended, look)
@@ -212,13 +215,9 @@ def watch_runs(dsn: str, folder: Path) -> None:
         connected(dsn, ended, look)
 
 
-def _look_at_hint(log: Any, hint: Path) -> None:
-    try:
-        json.loads(hint.read_text())
-    except FileNotFoundError:
-        pass  # taken away since
-    except ValueError as error:
-        _say(log, pages=1, publication=0, rows=0, torn=f"{hint.name}: {error}")
+def _say_if(log: Any, torn: str | None) -> None:
+    if torn is not None:
+        _say(log, pages=1, publication=0, rows=0, torn=torn)
 
 
 def _look(path: Path, sha256: str, expected: set[tuple[int, int]]) -> dict[str, Any]:

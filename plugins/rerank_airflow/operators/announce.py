@@ -36,7 +36,9 @@ def empty_outbox(pipeline: str) -> list[int]:
     told = []
     for move in announcements.pending(database, pipeline=pipeline):
         publication_id = move.publication.publication_id
-        _start(announcing_dag_id(pipeline), f"publication_{publication_id}", _event(move.publication))
+        _start(
+            announcing_dag_id(pipeline), f"publication_{publication_id}", _event(move.publication, move.news)
+        )
         announcements.settle(database, pipeline=pipeline, pointer_move_id=move.pointer_move_id)
         told.append(publication_id)
     return told
@@ -57,10 +59,15 @@ def _start(dag_id: str, dag_run_id: str, conf: dict[str, Any]) -> None:
         raise AirflowRuntimeError(answer)
 
 
-def _event(publication: Any) -> dict[str, Any]:
-    """A publication that the page moved to, as an event tells it."""
-    values = {**asdict(publication), "as_of": publication.as_of.isoformat(), "is_current": True}
-    return {name: values[name] for name in assets.EXTRA}
+def _event(publication: Any, news: Any) -> dict[str, Any]:
+    """A publication that the page moved to, and what it changed, as an event tells it."""
+    values = {
+        **asdict(publication),
+        "as_of": publication.as_of.isoformat(),
+        "is_current": True,
+        **asdict(news),
+    }
+    return {name: values[name] for name in (*assets.EXTRA, *assets.NEWS)}
 
 
 class AnnounceOperator(BaseOperator):
@@ -94,11 +101,11 @@ class CurrentPageOperator(BaseOperator):
 
     def current(self) -> dict[str, Any]:
         """The current publication, as an event tells it. Raises AirflowSkipException if nothing is published yet."""
-        from rerank_core.observe import history
+        from rerank_core.observe import announcements
         from rerank_core.storage.database import Database
 
         database = Database(settings_of(self.pipeline).database_url)
-        current = history.current_publication(database, pipeline=self.pipeline)
-        if current is None:
+        move = announcements.current(database, pipeline=self.pipeline)
+        if move is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")
-        return _event(current)
+        return _event(move.publication, move.news)

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetWatcher
+
+from rerank_airflow.settings import AirflowSettings
+from rerank_airflow.signals.arrivals import ArrivalsTrigger
 
 EXTRA = (
     "run_id",
@@ -19,6 +22,12 @@ EXTRA = (
     "rows_sha256",
     "parquet_path",  # relative to the store
 )
+NEWS = (  # further keys of `rankings_current`
+    "cause",  # why the page moved: published, rollback, release or forget
+    "from_publication_id",  # the page before; null: there was none
+    "changes",  # how many articles entered, left, rose and fell, over all topics
+    "entered_first",  # topic, article_id and rank of the best that entered, 20 at most
+)
 PARTITION_FORMAT = "%Y-%m-%dT%H:%M:%S"  # CronPartitionTimetable's own: temporal partition mappers read it
 
 
@@ -29,9 +38,26 @@ def rankings(pipeline: str) -> Asset:
 
 
 def rankings_current(pipeline: str) -> Asset:
-    """The page that frontends see. Its events have no partition, and come only if the pointer moved."""
+    """The page that frontends see. Its events carry EXTRA and NEWS, have no partition, and come only if the pointer moved."""
     name = "rankings_current" if pipeline == "news" else f"rankings_current_{pipeline}"
     return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings_current", group="news-rerank")
+
+
+def articles(pipeline: str) -> Asset:
+    """Articles of one pipeline that wait for a run. The triggerer watches the source, and its events have no partition."""
+    airflow = AirflowSettings.load()
+    trigger = ArrivalsTrigger(
+        pipeline=pipeline,
+        quiet_seconds=airflow.quiet_seconds,
+        longest_seconds=60 * airflow.arrival_minutes,
+    )
+    name = "articles" if pipeline == "news" else f"articles_{pipeline}"
+    return Asset(
+        name=name,
+        uri=f"news-rerank://{pipeline}/articles",
+        group="news-rerank",
+        watchers=[AssetWatcher(name="arrivals", trigger=trigger)],
+    )
 
 
 def emit(

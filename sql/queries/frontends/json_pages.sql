@@ -5,7 +5,9 @@ SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degrade
        md5(concat((SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
                    FROM rerank.current_topic t WHERE t.pipeline = c.pipeline), '/',
                   (SELECT string_agg(md5(CAST(r AS text)), '' ORDER BY r.topic, r.rank)
-                   FROM rerank.current_ranking r WHERE r.pipeline = c.pipeline))) AS content
+                   FROM rerank.current_ranking r WHERE r.pipeline = c.pipeline), '/',
+                  (SELECT string_agg(md5(CAST(h AS text)), '' ORDER BY h.topic, h.rank_now, h.article_id)
+                   FROM rerank.recent_change h WHERE h.pipeline = c.pipeline AND h.is_current))) AS content
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 WHERE c.pipeline = :pipeline
@@ -25,6 +27,13 @@ SELECT topic, rank, article_id, title, url, source, lang, published_at, first_in
 FROM rerank.current_ranking
 WHERE pipeline = :pipeline
 ORDER BY topic, rank
+
+-- name: changes
+-- What the move behind the current page changed, as frontends see it: by place, what left last.
+SELECT topic, change, article_id, title, url, rank_before, rank_now
+FROM rerank.recent_change
+WHERE pipeline = :pipeline AND is_current
+ORDER BY topic, rank_now, rank_before
 
 -- name: lock
 -- Wait until no other writer replaces latest.json.

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from rerank_core import pipeline
 from rerank_core.errors import OverdueError, StoreUnavailable
-from rerank_core.frontends import contract, redis_copy
+from rerank_core.frontends import contract, contract_json, redis_copy
 from rerank_core.frontends.columns import Column
 from rerank_core.storage import migrations, schemas
 from rerank_core.storage.database import Database
@@ -82,6 +82,7 @@ def test_the_file_has_the_types_of_the_views(room: Newsroom) -> None:
         ("ranking_topic", "state", contract.TOPIC),
         ("ranking", "ranked_by", contract.RANKING),
         ("ranking", "moved_by", contract.RANKING),
+        ("change", "what", contract.CHANGE),
     ],
 )
 def test_every_value_that_the_table_takes_is_described(
@@ -97,7 +98,8 @@ def test_every_value_that_the_table_takes_is_described(
     if column == "state":
         assert taken == set(contract.STATES)
     else:
-        meaning = next(one.meaning for one in described if one.name == column)
+        name = {"what": "change"}.get(column, column)
+        meaning = next(one.meaning for one in described if one.name == name)
         assert {value for value in taken if f"`{value}`" not in meaning} == set()
 
 
@@ -151,6 +153,7 @@ def json_objects(room: Newsroom) -> dict[str, list[Any]]:
         "TOPIC_FILE": files,
         "JSON_COUNTS": [file["counts"] for file in files],
         "JSON_ARTICLE": [article for file in files for article in file["articles"]],
+        "JSON_CHANGE": [change for file in files for change in file["changes"]],
     }
 
 
@@ -176,9 +179,11 @@ def is_of_type(value: object, kind: str) -> bool:
     raise AssertionError(f"{kind} has no form in JSON")
 
 
-@pytest.mark.parametrize("table", ["LATEST", "LATEST_TOPIC", "TOPIC_FILE", "JSON_COUNTS", "JSON_ARTICLE"])
+@pytest.mark.parametrize(
+    "table", ["LATEST", "LATEST_TOPIC", "TOPIC_FILE", "JSON_COUNTS", "JSON_ARTICLE", "JSON_CHANGE"]
+)
 def test_json_objects_have_the_keys_types_and_nulls_that_are_described(varied: Newsroom, table: str) -> None:
-    described: tuple[Column, ...] = getattr(contract, table)
+    described: tuple[Column, ...] = getattr(contract_json, table)
     objects = json_objects(varied)[table]
     assert objects
     for found in objects:
@@ -209,6 +214,15 @@ def test_nulls_stand_where_the_contract_has_a_meaning_for_them_and_nowhere_else(
         rows = json_objects(varied)["JSON_ARTICLE"]
     else:
         rows = [dict(row._mapping) for row in varied.sql(f"SELECT * FROM rerank.{where}")]
+    if where == "recent_change":  # of a page whose page before is past retention, too
+        varied.sql("DELETE FROM rerank.article WHERE article_id = 'solar 2'")
+        varied.run("later")
+        rows = [dict(row._mapping) for row in varied.sql(f"SELECT * FROM rerank.{where}")]
+        varied.sql("DELETE FROM rerank.deleted")
+        varied.sql(
+            "DELETE FROM rerank.ranking WHERE publication_id <> (SELECT publication_id FROM rerank.pointer)"
+        )
+        rows += [dict(row._mapping) for row in varied.sql(f"SELECT * FROM rerank.{where}")]
     if where == "current_topic":  # a page is overdue as a whole
         with pytest.raises(OverdueError):
             pipeline.publish_overdue(varied.resources, run_id=varied.open("overdue").run_id)
@@ -310,8 +324,8 @@ def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_se
     assert topics == {file["topic"]: file for file in files}
     assert ranked == [(row.article_id, row.rank) for row in varied.ranking("solar")]
     for described, found in (
-        (contract.REDIS_PAGE, page),
-        *((contract.REDIS_TOPIC, one) for one in page["topics"].values()),
+        (contract_json.REDIS_PAGE, page),
+        *((contract_json.REDIS_TOPIC, one) for one in page["topics"].values()),
     ):
         assert set(found) == {column.name for column in described}
         assert all(

@@ -43,7 +43,11 @@ def articles(room: Newsroom, topic: str = "solar") -> list[str]:
 
 def repair(room: Newsroom, **options: Any) -> json_pages.Repaired:
     return json_pages.repair(
-        database=room.database, store=room.resources.store, pipeline=room.settings.pipeline, **options
+        database=room.database,
+        store=room.resources.store,
+        pipeline=room.settings.pipeline,
+        wanted=json_pages.Feeds.of(room.settings),
+        **options,
     )
 
 
@@ -357,7 +361,7 @@ def test_pages_are_flushed_to_the_disk_before_latest_json_names_them(
     room.run()
     last = max(number for number, name in enumerate(flushed) if name.startswith(".latest.json"))
     pages_at = [number for number, name in enumerate(flushed) if name.startswith((".solar", ".french"))]
-    assert len(pages_at) == 2
+    assert len(pages_at) == 6  # each topic has two feeds
     assert max(pages_at) < last
 
 

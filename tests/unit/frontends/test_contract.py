@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.frontends import contract, contract_page, json_pages
+from rerank_core.frontends import contract, contract_json, contract_page, json_pages
 from rerank_core.records import TopicState
 from rerank_core.storage import schemas
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "CONTRACT.md").read_text(encoding="utf-8")
 TABLES = {
-    name: table for name, table in vars(contract).items() if name.isupper() and isinstance(table, tuple)
+    name: table
+    for name, table in {**vars(contract), **vars(contract_json)}.items()
+    if name.isupper() and isinstance(table, tuple)
 }
 
 
@@ -25,8 +27,8 @@ def test_every_published_column_of_the_file_is_described() -> None:
 
 
 def test_a_json_article_has_the_keys_that_are_described() -> None:
-    assert tuple(column.name for column in contract.JSON_ARTICLE) == json_pages.ARTICLE
-    assert tuple(column.name for column in contract.JSON_COUNTS) == json_pages.COUNTS
+    assert tuple(column.name for column in contract_json.JSON_ARTICLE) == json_pages.ARTICLE
+    assert tuple(column.name for column in contract_json.JSON_COUNTS) == json_pages.COUNTS
 
 
 def test_a_key_that_nobody_has_described_is_refused() -> None:
@@ -54,7 +56,7 @@ def test_every_file_of_the_examples_stands_in_the_page() -> None:
         if file.suffix in {".sql", ".py", ".mjs"}
         and not {"node_modules", "test_examples.py"} & set(file.parts)
     ]
-    assert len(files) == 7
+    assert len(files) == 9
     for file in files:
         assert file.read_text(encoding="utf-8").rstrip("\n") in PAGE, file.name
 

@@ -58,6 +58,7 @@ IN_PYTHON = {
     "rerank_core/operations/doctor/vectors.py": "advice: a superuser runs it",
     "rerank_core/operations/doctor/examine.py": "advice: the owner grants it",
     "dags/example_consumer.py": "a consumer's own SQL, as an example",
+    "dags/example_webhook.py": "likewise",
 }
 IS_SQL = re.compile(
     r"\s*(?:(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|DROP|ALTER|ANALYZE|TRUNCATE|SET|COMMENT ON|LOCK|COPY"
