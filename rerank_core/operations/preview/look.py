@@ -176,6 +176,7 @@ def _run(pipeline: str, span: Span) -> Run:
         fence=0,
         topics=None,
         rescore=False,
+        as_claimed_now=False,
         scorer_id=None,
         members_path=None,
         members_sha256=None,
