@@ -12,7 +12,7 @@
 | **degrade** | orders the unscored pairs without the model; skipped if every pair has a score | light order |
 | **publish** | writes the Parquet file and moves the page to it in one transaction; red, with a degraded page, if the gate finds the scores wrong | the page, asset `rankings` |
 | **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
-| **observe** | records latency, errors and score drift | metrics |
+| **observe** | records latency, errors and score drift, and which sources are silent | metrics |
 | **verdict** | does nothing; its state makes the dag run red if `publish` is, while announce and observe go on | |
 
 **Clear** a dag run, or any task of it, as often as you like. The run keeps its window, topics and candidates, finds its

@@ -19,7 +19,7 @@ from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
 from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
-from benchmarks.reporting import effects, prepare, recall, scale, scoring, syndication, tables, ui
+from benchmarks.reporting import effects, prepare, preview, recall, scale, scoring, syndication, tables, ui
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.models import scorers
 from rerank_core.models.prompt import Prompter
@@ -228,6 +228,7 @@ PAGES: dict[str, Callable[[dict[str, Any]], str]] = {
     "cpu": scoring.markdown,
     "effects": effects.markdown,
     "prepare": prepare.markdown,
+    "preview": preview.markdown,
     "recall": recall.markdown,
     "scale": partial(scale.markdown, head=bench_scale.HEAD),
     "syndication": syndication.markdown,

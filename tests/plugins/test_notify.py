@@ -97,3 +97,23 @@ def test_a_degraded_page_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
     page, blocked = TOLD
     assert "the page of run 7 as of 2026-11-22T17:00:00+00:00 is degraded" in page
     assert blocked == f"{page}; the gate has blocked the run: the canary failed"
+
+
+def test_what_has_fallen_silent_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,)))
+    notify.on_silent({}, pipeline="news", fallen=("source 'A' has sent nothing", "language zh has collapsed"))
+    assert TOLD == ["pipeline news: source 'A' has sent nothing; language zh has collapsed"]
+
+
+@pytest.mark.parametrize(("fallen", "told"), [((), 0), (("source 'A' has sent nothing",), 1)])
+def test_the_task_observe_tells_of_silence_only_if_something_fell_silent(
+    monkeypatch: pytest.MonkeyPatch, fallen: tuple[str, ...], told: int
+) -> None:
+    from rerank_airflow.operators.stages import ObserveOperator
+
+    monkeypatch.setattr(notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,)))
+    operator = ObserveOperator(task_id="observe", pipeline="news")
+    monkeypatch.setattr(operator, "run_stage", lambda context: {"fallen_silent": fallen, "silences": 1})
+    pulled = SimpleNamespace(xcom_pull=lambda task_ids: {"run_id": 1})
+    operator.execute({"ti": pulled})
+    assert len(TOLD) == told

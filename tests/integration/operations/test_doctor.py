@@ -54,6 +54,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
         "memory",
         "recall",
         "times",
+        "silence",
         "metrics",
         "variables",
     ]

@@ -1,5 +1,6 @@
 """The health view: figures over the latest runs, degraded runs, and drift."""
 
+import json
 import re
 
 from view_reader import Reader
@@ -36,3 +37,39 @@ def test_drift_is_drawn_over_the_runs_and_told_where_logits_have_shifted(get, ne
     row = next(part for part in page.split("<tr>") if "slug=ai-policy" in part)
     assert "0.12" in row
     news.room.sql("DELETE FROM rerank.run_metric WHERE run_id = :id AND name = 'drift_psi'", id=run_id)
+
+
+def test_silent_sources_are_listed_with_since_when_and_their_days(get, news):
+    run_id = news.room.value("SELECT max(run_id) FROM rerank.run WHERE pipeline = 'news'")
+    assert "Silent sources and languages" not in get("/health")
+    silent = {
+        "kind": "source",
+        "name": "<b>Gazette</b>",
+        "collapsed": False,
+        "since": "2026-03-01T06:00:00+00:00",
+        "usual_hours": 3.0,
+        "longest_hours": 9.0,
+        "articles": 0,
+        "usual_articles": 8.0,
+        "days": [8] * 26 + [1, 0],
+    }
+    collapsed = {
+        **silent,
+        "kind": "language",
+        "name": "zh",
+        "collapsed": True,
+        "usual_hours": None,
+        "longest_hours": None,
+    }
+    news.room.sql(
+        "UPDATE rerank.run SET silences = CAST(:found AS jsonb) WHERE run_id = :id",
+        id=run_id,
+        found=json.dumps([silent, collapsed]),
+    )
+    page = get("/health")
+    text = re.sub(r"\s+", " ", Reader(page).text)
+    assert "Silent: 2 streams have sent less than their rhythm lets expect" in text
+    assert "source<b>Gazette</b>silent2026-03-01 06:003 h9 h08" in text
+    assert "languagezhcollapsed2026-03-01 06:00––08" in text
+    assert 'aria-label="from +8.00 to +0.00"' in page
+    news.room.sql("UPDATE rerank.run SET silences = '[]' WHERE run_id = :id", id=run_id)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.prepare.language import TOLD, language
+from rerank_core.prepare.language import TOLD, language, script_of
 from rerank_core.storage.languages import canonical
 
 ENGLISH = (
@@ -139,3 +139,11 @@ def test_a_claim_that_is_not_understood_is_said(claimed: str) -> None:
     assert language(ENGLISH, claimed=claimed).unknown
     assert language(ENGLISH, claimed=claimed).code == "en"
     assert language("Oil rises", claimed=claimed).code == "und"
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [("芯片", "Han"), ("選挙の", "Kana"), ("выборы", "Cyrillic"), ("iPhone", None), ("苹果 iPhone", "Han"), ("1984", None)],
+)  # fmt: skip
+def test_the_script_of_a_term_is_told(text: str, script: str | None) -> None:
+    assert script_of(text) == script

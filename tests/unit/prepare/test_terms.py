@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from rerank_core.prepare import terms as terms_module
-from rerank_core.prepare.terms import folded, simplified, terms
+from rerank_core.prepare.terms import folded, simplified, terms, words
 from rerank_core.storage.languages import canonical
 
 
@@ -200,3 +200,25 @@ def test_one_japanese_letter_in_a_chinese_text_does_not_change_how_its_words_are
 
 def test_a_japanese_query_without_kana_shares_its_terms_with_a_text_that_has_some() -> None:
     assert set(terms("東京都知事選", lang="ja")) <= set(terms("東京都知事選の結果", lang="ja"))
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "expected"),
+    [
+        ("The solar panels of GPT-5.4", "en", ("the", "solar", "panels", "of", "gpt-5.4")),
+        ("人工智能规划 iPhone", "zh", ("人工智能", "规划", "iphone")),
+        ("日本の選挙", "ja", ("日本", "の選挙")),
+        ("삼성전자 실적", "ko", ("삼성전자", "실적")),
+        ("……！", "zh", ()),
+    ],
+)
+def test_words_of_a_query_are_those_that_people_read(text: str, lang: str, expected: tuple[str, ...]) -> None:
+    assert tuple(words(text, lang=lang)) == expected
+
+
+@pytest.mark.parametrize("lang", ["en", "zh", "ja", "ko", "th", "de"])
+def test_the_words_of_a_query_have_no_other_terms_than_the_query(lang: str) -> None:
+    text = "The 人工智能 panels, 삼성전자 ประเทศไทย don't C++ U.S. の規制"
+    found = words(text, lang=lang)
+    assert {term for of_word in found.values() for term in of_word} <= set(terms(text, lang=lang))
+    assert (found["the"] == ()) is (lang == "en")
