@@ -87,8 +87,8 @@ def compose(
     """
     starts = np.cumsum([0, *map(len, blocks)]).tolist()
     page = _Page(wishes, sources, near if wishes.diversity else None)
-    for start, block in zip(starts, blocks, strict=False):
-        most = wishes.top_k - (len(wishes.pins) if start == 0 else 0)
+    for number, block in enumerate(blocks):
+        start, most = starts[number], wishes.top_k - (0 if number else len(wishes.pins))
         if wishes.are_none:
             page.rows.append(np.arange(start, start + min(len(block), most)))
             continue
