@@ -40,13 +40,12 @@ def why_left_out(case: Case, ranked: Ranked, row: int) -> Answer | None:
     """Why composition keeps a row of the order from the page; None if it does not."""
     composed, topic = ranked.composed, case.topic
     by_score = f" By its score it would stand at {row + 1}."
-    for left_out in composed.left_out:
-        if left_out.row == row:
-            return Answer(
-                "over_source_limit",
-                f"Left out: it would be row {left_out.number} of source {case.member['source']!r}, and the topic shows at most"
-                f" {topic.max_per_source}.{by_score}",
-            )
+    if row in composed.left_out:
+        return Answer(
+            "over_source_limit",
+            f"Left out: it would be row {composed.left_out[row]} of source {case.member['source']!r}, and the topic shows at most"
+            f" {topic.max_per_source}.{by_score}",
+        )
     if row >= topic.top_k:
         return None
     act = _act_on(case)

@@ -16,8 +16,7 @@ pin             The row takes its place, whatever its score, and the others make
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -51,14 +50,6 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A row that would be on the page if its source had fewer rows there."""
-
-    row: int
-    number: int  # which row of its source it would be: the limit and 1, 2, …
-
-
-@dataclass(frozen=True)
 class Resembles:
     """The row above that a row is most similar to."""
 
@@ -73,7 +64,9 @@ class Composed:
     rows: list[int]
     moved_by: list[MovedBy | None]  # of each row; None: it stands where the order has it
     moved: list[int | None]  # of each row: places up (+) or down (−); None: it has no place in the order
-    left_out: list[LeftOut]
+    left_out: Mapping[
+        int, int
+    ]  # row that its source's limit keeps away → which row of its source it would be: N + 1, …
     resembles: Mapping[
         int, Resembles
     ]  # of rows that diversity compared: the nearest row above, if one is near
@@ -94,8 +87,8 @@ def compose(
     """
     starts = np.cumsum([0, *map(len, blocks)]).tolist()
     page = _Page(wishes, sources, near if wishes.diversity else None)
-    for start, block in zip(starts, blocks, strict=False):
-        most = wishes.top_k - (len(wishes.pins) if start == 0 else 0)
+    for number, block in enumerate(blocks):
+        start, most = starts[number], wishes.top_k - (0 if number else len(wishes.pins))
         if wishes.are_none:
             page.rows.append(np.arange(start, start + min(len(block), most)))
             continue
@@ -111,96 +104,114 @@ class _Page:
     def __init__(self, wishes: Wishes, sources: Ids | None, near: "Near | None") -> None:
         self.rows: list[Ids] = []
         self._wishes = wishes
+        self._limit = wishes.max_per_source or 0
         self._sources = sources if wishes.max_per_source is not None else None
+        self._used = np.zeros(
+            0 if self._sources is None else self._sources.max(initial=-1) + 2, dtype=np.int64
+        )
         self._near = near
-        self._left_out: list[LeftOut] = []
+        self._left_out: dict[int, int] = {}
         self._fallen: set[int] = set()
         self._risen: list[Ids] = []  # rows below one that was left out
-        self._of_source: Counter[int] = Counter()
         self._nearest: dict[int, Resembles] = {}  # the row above; of a row on the page, when it got there
-        self._placed: set[int] = set()
+        self._placed: set[int] = set()  # of the rows that may resemble others
+        pinned = np.asarray(list(wishes.pins), dtype=np.int64)
+        if self._sources is not None:
+            self._used += np.bincount(self._sources[pinned] + 1, minlength=len(self._used))
         for row in wishes.pins:
             self._place(row)
 
     def fill(self, order: Ids, relevance: Floats, most: int) -> None:
         """Take the next rows of a block, at most so many. `relevance` falls: that of each place of the order."""
-        if self._near is None:
-            self._fill_in_order(order, max(0, most))
-        else:
-            self._fill_with_diversity(order, relevance, max(0, most))
-
-    def _fill_in_order(self, order: Ids, most: int) -> None:
-        over = np.zeros(len(order), dtype=bool)
-        if self._sources is not None and len(order):
-            own = self._sources[order]
-            numbers = _numbers_of(own) + np.asarray([self._of_source[source] for source in own.tolist()])
-            over = (own >= 0) & (numbers > (self._wishes.max_per_source or 0))
-        taken = np.flatnonzero(~over)[:most]
-        # Without a full page every row is looked at, so every row over the limit is left out.
-        end = taken[-1] + 1 if len(taken) == most and most else len(order) if most else 0
-        out = np.flatnonzero(over[:end])
-        if len(out):
-            rows = order[out]
-            self._left_out += [
-                LeftOut(int(row), int(number)) for row, number in zip(rows, numbers[out], strict=True)
-            ]
-        before = len(self._left_out) > len(out)
-        self._risen.append(
-            order[taken] if before else order[taken[taken > out[0]]] if len(out) else order[:0]
-        )
-        self.rows.append(order[taken])
-        if self._sources is not None:
-            self._of_source.update(self._sources[order[:end]].tolist())
-
-    def _fill_with_diversity(self, order: Ids, relevance: Floats, most: int) -> None:
-        limit = self._wishes.max_per_source
-        rows: list[int] = []
-        risen: list[int] = []
-        worst = -1  # place in the order of the rows that were taken
-        for place, row in self._candidates(order.tolist(), relevance):
-            if len(rows) >= most:
+        room, worst = max(0, most), -1  # worst: place in the order of the rows that were taken
+        for places in self._candidates(order, relevance):
+            if not room:
                 break
-            source = -1 if self._sources is None else int(self._sources[row])
-            if limit is not None and source >= 0 and self._of_source[source] >= limit:
-                self._of_source[source] += 1
-                self._left_out.append(LeftOut(row, self._of_source[source]))
+            if not len(places):
                 continue
-            if place < worst and row in self._nearest:
-                self._fallen.add(row)
-            if self._left_out:
-                risen.append(row)
-            worst = max(worst, place)
-            rows.append(row)
-            self._place(row)
-        self.rows.append(np.asarray(rows, dtype=np.int64))
-        self._risen.append(np.asarray(risen, dtype=np.int64))
+            taken = self._take(order[places], room)
+            room -= taken
+            if taken and len(places) == 1 and places[0] < worst and int(order[places[0]]) in self._nearest:
+                self._fallen.add(int(order[places[0]]))
+            worst = max(worst, int(places[-1])) if taken else worst
 
-    def _candidates(self, order: Sequence[int], relevance: Floats) -> Iterable[tuple[int, int]]:
-        """(place in the order, row) of each row, the next best for the page first."""
-        weight, pool = self._wishes.diversity, POOL * self._wishes.top_k
-        parts = (_from_0_to_1(relevance[:pool]) * (1 - weight)).tolist()
-        waiting = [
-            (weight * self._similarity(row) - part, place, row, part)
-            for place, (row, part) in enumerate(zip(order[:pool], parts, strict=True))
-        ]
+    def _take(self, rows: Ids, room: int) -> int:
+        """Take as many of these rows as there is room for, and leave out what is over its source's limit."""
+        if len(rows) == 1:
+            return self._take_one(int(rows[0]))
+        end, over = len(rows), np.zeros(len(rows), dtype=bool)
+        if self._sources is not None:
+            own = self._sources[rows]
+            numbers = _numbers_of(own) + self._used[own + 1]
+            over = (own >= 0) & (numbers > self._limit)
+        taken = np.flatnonzero(~over)
+        if len(taken) >= room:
+            taken, end = taken[:room], int(taken[room - 1]) + 1
+        out = np.flatnonzero(over[:end])
+        before = bool(self._left_out)
+        if self._sources is not None:
+            self._used += np.bincount(self._sources[rows[:end]] + 1, minlength=len(self._used))
+            self._left_out |= zip(rows[out].tolist(), numbers[out].tolist(), strict=True)
+        if before or len(out):
+            self._risen.append(rows[taken if before else taken[taken > out[0]]])
+        self.rows.append(rows[taken])
+        return len(taken)
+
+    def _take_one(self, row: int) -> int:
+        """Take a row, which may resemble others."""
+        if self._sources is not None and self._sources[row] >= 0:
+            self._used[self._sources[row] + 1] += 1
+            number = int(self._used[self._sources[row] + 1])
+            if number > self._limit:
+                self._left_out[row] = number
+                return 0
+        own = np.asarray([row])
+        if self._left_out:
+            self._risen.append(own)
+        self.rows.append(own)
+        self._place(row)
+        return 1
+
+    def _candidates(self, order: Ids, relevance: Floats) -> Iterator[Ids]:
+        """Places in the order, the next best for the page first: by themselves if a row may resemble others, else together.
+
+        A row that resembles no other waits for none, so all such rows are in their order.
+        """
+        everything = np.arange(len(order))
+        size = POOL * self._wishes.top_k
+        is_near = np.zeros(0, dtype=bool) if self._near is None else np.isin(order[:size], self._near.rows)
+        if not is_near.any():
+            yield everything
+            return
+        weight = self._wishes.diversity
+        costs = _from_0_to_1(relevance[:size]) * (weight - 1)
+        free = np.flatnonzero(~is_near)
+        waiting = [(costs[place], place) for place in np.flatnonzero(is_near).tolist()]
+        waiting = [(cost + weight * self._similarity(int(order[place])), place) for cost, place in waiting]
         heapq.heapify(waiting)
+        at = 0
         while waiting:
-            cost, place, row, part = waiting[0]
-            now = weight * self._similarity(row) - part
+            cost, place = waiting[0]
+            now = costs[place] + weight * self._similarity(int(order[place]))
             if now > cost:  # a row that it resembles was placed meanwhile: costs only grow
-                heapq.heapreplace(waiting, (now, place, row, part))
+                heapq.heapreplace(waiting, (now, place))
                 continue
+            same = slice(*(int(np.searchsorted(costs[free], now, side)) for side in ("left", "right")))
+            until = same.start + int(np.searchsorted(free[same], place))
+            if until > at:
+                yield free[at:until]
+                at = until
+                continue  # nothing of that changes a cost
             heapq.heappop(waiting)
-            yield place, row
-        yield from enumerate(order[pool:], pool)
+            yield everything[place : place + 1]
+        yield np.concatenate([free[at:], everything[size:]])
 
     def _similarity(self, row: int) -> float:
         nearest = self._nearest.get(row)
         return 0.0 if nearest is None else nearest.similarity
 
     def _place(self, row: int) -> None:
-        if self._sources is not None and self._sources[row] >= 0:
-            self._of_source[int(self._sources[row])] += 1
+        """The rows that resemble this one count from now on how much."""
         if self._near is None:
             return
         self._placed.add(row)
@@ -211,30 +222,27 @@ class _Page:
     def finish(self, plain: Ids) -> Composed:
         """Put the pinned rows in; `plain` is the place of each row without composition."""
         pins, shifts = self._wishes.pins, self._wishes.shifts
-        rows = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
-        if not pins and not shifts and not self._left_out and not self._fallen:
-            is_plain = bool((plain[rows] == np.arange(1, len(rows) + 1)).all())
-            if is_plain:
-                return Composed(rows.tolist(), [None] * len(rows), [0] * len(rows), [], self._nearest)
-        listed: list[int] = rows.tolist()
+        listed: list[int] = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows]).tolist()
         for row, place in sorted(pins.items(), key=lambda pin: (pin[1], pin[0])):
             listed.insert(place - 1, row)
-        known = plain.tolist()
-        moved = [known[row] - rank if row < len(known) else None for rank, row in enumerate(listed, 1)]
-        risen = set(np.concatenate([np.zeros(0, dtype=np.int64), *self._risen]).tolist())
-        moved_by: list[MovedBy | None] = []
-        for row, places in zip(listed, moved, strict=True):
-            by: MovedBy | None = "shifted" if places else None
-            if row in pins:
-                by = "pin"
-            elif row in shifts:
-                by = "boost" if shifts[row] > 0 else "demote"
-            elif places and places < 0 and row in self._fallen:
-                by = "diversity"
-            elif places and places > 0 and row in risen:
-                by = "source_limit"
-            moved_by.append(by)
-        return Composed(listed, moved_by, moved, self._left_out, self._nearest)
+        rows = np.asarray(listed, dtype=np.int64)
+        in_order = rows < len(plain)
+        moved = np.zeros(len(rows), dtype=np.int64)
+        moved[in_order] = plain[rows[in_order]] - np.flatnonzero(in_order) - 1
+        by = np.full(len(rows), None, dtype=object)
+        by[moved != 0] = "shifted"
+        if self._risen:
+            by[(moved > 0) & np.isin(rows, np.concatenate(self._risen))] = "source_limit"
+        for row in self._fallen:
+            at = listed.index(row)
+            by[at] = "diversity" if moved[at] < 0 else by[at]
+        for row in (*shifts, *pins):
+            if row in listed:
+                by[listed.index(row)] = "pin" if row in pins else "boost" if shifts[row] > 0 else "demote"
+        places: list[int | None] = moved.tolist()
+        for at in np.flatnonzero(~in_order).tolist():
+            places[at] = None
+        return Composed(listed, by.tolist(), places, self._left_out, self._nearest)
 
 
 def _plain_places(blocks: Sequence[Floats], top_k: int) -> Ids:
@@ -250,8 +258,8 @@ def _numbers_of(values: Ids) -> Ids:
     """Of each value, how many equal ones there are up to it: 1, 2, …"""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    begins = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
-    lengths = np.diff(begins, append=len(values))
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    lengths = np.append(begins[1:], len(values)) - begins
     numbers = np.empty(len(values), dtype=np.int64)
     numbers[order] = np.arange(len(values)) - np.repeat(begins, lengths) + 1
     return numbers
@@ -288,10 +296,9 @@ class Likeness:
     """The near-copy signatures of all documents of a page's pools. What two of them share is found once for all topics."""
 
     def __init__(self, signatures: Mapping[int, bytes]) -> None:
-        self._at = {document_id: at for at, document_id in enumerate(signatures)}
-        self._values = np.frombuffer(b"".join(signatures.values()), dtype="<u4").reshape(
-            len(self._at), PLACES
-        )
+        self._ids = np.asarray(sorted(signatures), dtype=np.int64)
+        content = b"".join(signatures[document_id] for document_id in self._ids.tolist())
+        self._values = np.frombuffer(content, dtype="<u4").reshape(len(self._ids), PLACES)
         # Two texts seldom have one value in one place: of all values few are shared, and sorting brings them together.
         keys = (
             (np.arange(PLACES, dtype=np.uint64) << np.uint64(32)) | self._values.astype(np.uint64)
@@ -303,14 +310,15 @@ class Likeness:
         owners, groups = order[shared] // PLACES, np.cumsum(~equal)[shared]
         by_owner = np.argsort(owners, kind="stable")
         self._groups = groups[by_owner]
-        self._starts = np.searchsorted(owners[by_owner], np.arange(len(self._at) + 1))
+        self._starts = np.searchsorted(owners[by_owner], np.arange(len(self._ids) + 1))
 
-    def among(self, document_ids: Mapping[int, int]) -> "Near | None":
-        """The rows (row → document) that may resemble one another; None if none do."""
-        rows = [row for row, document_id in document_ids.items() if document_id in self._at]
-        at = np.asarray([self._at[document_ids[row]] for row in rows], dtype=np.int64)
-        if len(at) < 2:
+    def among(self, rows: Ids, document_ids: Ids) -> "Near | None":
+        """Those of these rows, with their documents, that may resemble one another; None if none do."""
+        if not len(self._ids):
             return None
+        at = np.minimum(np.searchsorted(self._ids, document_ids), len(self._ids) - 1)
+        signed = self._ids[at] == document_ids
+        rows, at = rows[signed], at[signed]
         counts = self._starts[at + 1] - self._starts[at]
         ends = np.cumsum(counts)
         picked = (
@@ -323,19 +331,16 @@ class Likeness:
         enough = np.bincount(owners[order][meets], minlength=len(at)) >= LEAST_SIMILARITY * PLACES
         if not enough.any():
             return None
-        return Near(
-            [row for row, is_near in zip(rows, enough.tolist(), strict=True) if is_near],
-            self._values[at[enough]],
-        )
+        return Near(rows[enough], self._values[at[enough]])
 
 
 class Near:
     """Rows of a topic that may resemble one another."""
 
-    def __init__(self, rows: Sequence[int], values: npt.NDArray[np.uint32]) -> None:
-        self._rows = np.asarray(rows, dtype=np.int64)
+    def __init__(self, rows: Ids, values: npt.NDArray[np.uint32]) -> None:
+        self.rows = rows
         self._values = np.ascontiguousarray(values.T)  # (PLACES, rows)
-        self._at = {row: at for at, row in enumerate(rows)}
+        self._at = {row: at for at, row in enumerate(rows.tolist())}
 
     def to(self, row: int) -> list[Resembles]:
         """The rows that a row resembles."""
@@ -346,7 +351,7 @@ class Near:
         similarity = same.view(np.uint8).sum(axis=0, dtype=np.uint8) / PLACES
         near = np.flatnonzero(similarity >= LEAST_SIMILARITY)
         return [
-            Resembles(int(self._rows[other]), float(similarity[other]))
+            Resembles(int(self.rows[other]), float(similarity[other]))
             for other in near.tolist()
             if other != at
         ]

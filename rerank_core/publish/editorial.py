@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC
 
+import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
@@ -94,13 +95,16 @@ class Composer:
 
     def _likeness(self, orders: Sequence[Order], acts: Mapping[str, Sequence[Placed]]) -> Likeness | None:
         """The signatures of the documents in the pools of these topics; None if no topic asks for diversity."""
-        wanted: set[int] = set()
+        places = []
         for order in orders:
             if order.topic.diversity:
                 own = acts.get(order.topic.slug, ())
-                wanted.update(order.pool(own).values())
-                wanted.update(int(self._clusters.document_ids[placed.place]) for placed in own)
-        if not wanted:
+                places += [
+                    order.places[order.pool(own)],
+                    np.asarray([placed.place for placed in own], dtype=np.int64),
+                ]
+        if not places:
             return None
-        rows = db.rows(self._connection, "editorial.signatures", document_ids=sorted(wanted))
+        wanted = self._clusters.document_ids[np.unique(np.concatenate(places))].tolist()
+        rows = db.rows(self._connection, "editorial.signatures", document_ids=wanted)
         return Likeness({row["document_id"]: bytes(row["signature"]) for row in rows})

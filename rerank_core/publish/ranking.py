@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -179,16 +180,20 @@ class Order:
     def blocks(self) -> list[Floats]:
         return [self.rank_score[: self.by_model], self.light[self.by_model :]]
 
-    def pool(self, acts: Sequence[Placed]) -> dict[int, int]:
-        """Row → document, of the rows that diversity compares; `acts` are those on the topic."""
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """Cluster → its row."""
+        return {place: row for row, place in enumerate(self.places.tolist())}
+
+    def pool(self, acts: Sequence[Placed]) -> Ids:
+        """The rows that diversity compares; `acts` are those on the topic."""
         most = POOL * self.topic.top_k
-        rows = [*range(self.by_model)[:most], *range(self.by_model, len(self.places))[:most]]
-        documents = dict(zip(rows, self.clusters.document_ids[self.places[rows]].tolist(), strict=True))
-        if acts:
-            row_of = {place: row for row, place in enumerate(self.places.tolist())}
-            moved = [placed.place for placed in acts if placed.place in row_of]
-            documents |= {row_of[place]: int(self.clusters.document_ids[place]) for place in moved}
-        return documents
+        light = np.arange(self.by_model, len(self.places))
+        moved = [self.row_of[placed.place] for placed in acts if placed.place in self.row_of]
+        rows = np.concatenate(
+            [np.arange(min(self.by_model, most)), light[:most], np.asarray(moved, dtype=np.int64)]
+        )
+        return np.unique(rows) if moved else rows
 
 
 def rank_topic(*, materials: Materials | None = None, **order: Any) -> Ranked:
@@ -244,16 +249,15 @@ def order_topic(
 def compose_topic(order: Order, materials: Materials) -> Ranked:
     """Compose one topic's page from its order; a pinned row that the order lacks is brought in."""
     acts = _followed(order.topic, materials.acts)
-    there = set(order.places.tolist()) if acts else set()
-    brought = [placed.place for placed in acts if placed.act.kind == "pin" and placed.place not in there]
+    pinned = [placed.place for placed in acts if placed.act.kind == "pin"]
+    brought = [place for place in pinned if place not in order.row_of]
     places = np.concatenate([order.places, np.asarray(brought, dtype=np.int64)])
+    near = None
+    if materials.likeness is not None:
+        pool = np.concatenate([order.pool(acts), np.arange(len(order.places), len(places))])
+        near = materials.likeness.among(pool, order.clusters.document_ids[places[pool]])
     composed = compose(
-        order.blocks,
-        _wishes(order.topic, acts, places),
-        sources=_sources(materials, acts, places),
-        near=None
-        if materials.likeness is None
-        else materials.likeness.among(order.pool(acts) | _documents(order, brought)),
+        order.blocks, _wishes(order, acts, brought), sources=_sources(materials, acts, places), near=near
     )
     rows = np.asarray(composed.rows, dtype=np.int64)
     # A row that is brought in keeps the score that it has, which is below min_score.
@@ -280,14 +284,6 @@ def compose_topic(order: Order, materials: Materials) -> Ranked:
     )
 
 
-def _documents(order: Order, brought: Sequence[int]) -> dict[int, int]:
-    """Row → document, of rows that are brought in."""
-    return {
-        len(order.places) + number: int(order.clusters.document_ids[place])
-        for number, place in enumerate(brought)
-    }
-
-
 def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
     """The acts that count: of each cluster the pin before other acts, then the oldest; no more pins than rows."""
     first: dict[int, Placed] = {}
@@ -300,9 +296,13 @@ def _followed(topic: Topic, acts: Sequence[Placed]) -> list[Placed]:
     return pins[: topic.top_k] + [placed for placed in first.values() if placed.act.kind != "pin"]
 
 
-def _wishes(topic: Topic, acts: Sequence[Placed], places: Ids) -> Wishes:
-    row_of = {place: row for row, place in enumerate(places.tolist())} if acts else {}
-    sign = {"boost": 1, "demote": -1}
+def _wishes(order: Order, acts: Sequence[Placed], brought: Sequence[int]) -> Wishes:
+    topic, sign = order.topic, {"boost": 1, "demote": -1}
+    row_of = dict(zip(brought, range(len(order.places), len(order.places) + len(brought)), strict=True))
+    if acts:
+        row_of |= {
+            placed.place: order.row_of[placed.place] for placed in acts if placed.place in order.row_of
+        }
     return Wishes(
         top_k=topic.top_k,
         max_per_source=topic.max_per_source,

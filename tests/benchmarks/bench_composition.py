@@ -216,7 +216,7 @@ class Collection:
             [scores[order].astype(np.float64)],
             Wishes(top_k=FIRST, **wishes),
             sources=source_numbers([self.sources[at] for at in order.tolist()]),
-            near=Likeness(signatures).among({row: row for row in signatures}) if signatures else None,
+            near=Likeness(signatures).among(np.asarray(list(signatures)), np.asarray(list(signatures))),
         )
         return [int(order[row]) for row in composed.rows]
 

@@ -40,6 +40,7 @@ NEED_MORE = {
 BEFORE = {
     "eval shadow": ["RERANK_PIPELINE=shadow topics apply topics.yaml", "RERANK_PIPELINE=shadow run"],
     "publish --release": ["publish --rollback 1 --reason before"],
+    "undo": ["pin en-0005 --topic new-iphone --until 6h --reason before"],
     "unblock": ["block en-0005 --reason before"],
 }
 # A command that a good run refuses, and what it says; tests/integration/publish has what it does after a bad one.

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rerank_core.publish.composition import (
     POOL,
     Composed,
-    LeftOut,
     Likeness,
     Near,
     Resembles,
@@ -45,7 +44,8 @@ def page(count: int, *, sources: str = "", light: int = 0, signatures: Any = Non
 
 def near(signatures: dict[int, bytes]) -> Near | None:
     """Rows with these signatures; a row is its own document."""
-    return Likeness(signatures).among({row: row for row in signatures})
+    rows = np.asarray(list(signatures), dtype=np.int64)
+    return Likeness(signatures).among(rows, rows)
 
 
 def test_without_wishes_the_order_stays() -> None:
@@ -58,19 +58,19 @@ def test_without_wishes_the_order_stays() -> None:
 def test_of_a_source_no_more_rows_than_the_limit_and_the_others_rise() -> None:
     composed = page(7, sources="aaabaac", max_per_source=2, top_k=4)
     assert composed.rows == [0, 1, 3, 6]
-    assert composed.left_out == [LeftOut(2, 3), LeftOut(4, 4), LeftOut(5, 5)]
+    assert composed.left_out == {2: 3, 4: 4, 5: 5}
     assert composed.moved == [0, 0, 1, 3]
     assert composed.moved_by == [None, None, "source_limit", "source_limit"]
 
 
 def test_a_row_that_would_not_be_on_the_page_anyway_is_not_counted_as_left_out() -> None:
-    assert page(4, sources="abaa", max_per_source=1, top_k=2).left_out == []
+    assert page(4, sources="abaa", max_per_source=1, top_k=2).left_out == {}
 
 
 def test_the_limit_holds_over_both_blocks() -> None:
     composed = page(2, light=3, sources="abbac", max_per_source=1)
     assert composed.rows == [0, 1, 4]
-    assert [left_out.row for left_out in composed.left_out] == [2, 3]
+    assert list(composed.left_out) == [2, 3]
 
 
 def test_a_source_is_compared_without_case_and_space_and_no_source_is_none() -> None:
@@ -132,7 +132,7 @@ def test_a_pin_after_the_last_row_is_the_last_row() -> None:
 def test_a_pinned_row_counts_for_its_source_and_is_never_left_out() -> None:
     composed = page(5, sources="aabca", pins={4: 1, 1: 2}, max_per_source=1)
     assert composed.rows == [4, 1, 2, 3]
-    assert composed.left_out == [LeftOut(0, 3)]
+    assert composed.left_out == {0: 3}
 
 
 def test_a_row_that_resembles_a_row_above_falls_by_the_formula_of_the_paper() -> None:
@@ -209,7 +209,7 @@ def test_nothing_is_lost_doubled_or_moved_in_silence(case: dict[str, Any]) -> No
     composed = compose(**case)
     assert composed == compose(**case)  # the same again
     assert len(set(composed.rows)) == len(composed.rows)
-    out = {left_out.row for left_out in composed.left_out}
+    out = set(composed.left_out)
     assert not out & set(composed.rows)
     pins, limit = wishes.pins, wishes.max_per_source
     assert set(pins) <= set(composed.rows)
