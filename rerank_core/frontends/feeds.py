@@ -75,7 +75,7 @@ def json_feed(content: Mapping[str, Any], base: str | None = None) -> dict[str, 
     }
     for article in content["articles"]:
         url, source = link(article["url"]), article["source"]
-        item = {
+        item: dict[str, Any] = {
             "id": id_of(pipeline, "article", article["article_id"]),
             "title": (title := clean(article["title"])),
             "content_text": title,
