@@ -139,7 +139,7 @@ class Sitting:
         port = free_port(None)
         server = Server(
             name="reader",
-            command=[sys.executable, "-m", "rerank_core.demo.reader", str(port)],
+            command=[sys.executable, "-m", "rerank_core.frontends.reader", str(port)],
             environment=dict(os.environ) | self.settings,
             log=self.logs / "reader.log",
         )

@@ -298,8 +298,8 @@ CHANGE = (
     Column(
         "change",
         "text",
-        "`entered`: the page before did not have the article. `left`: this page does not have it. `rose`, `fell`: it stands higher"
-        " or lower among the articles that both pages have.",
+        "`entered`: the page before did not have the article. `left`: this page does not have it. `rose`: among the articles"
+        " that both pages have it stands three places higher or more, or is the new first. `fell`: it stands three lower or more.",
         promise="grows",
     ),
     _ARTICLE_ID,

@@ -10,6 +10,7 @@ Titles and links come from strangers. Here they lose what XML or an address must
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -36,6 +37,7 @@ PAGE = (
 )
 
 
+@lru_cache(maxsize=1 << 15)
 def id_of(pipeline: str, *parts: str) -> str:
     """The id of an article, or of a topic's feed, in this pipeline: a URN that never changes."""
     return uuid5(_IDS, "\0".join((pipeline, *map(clean, parts)))).urn
@@ -43,12 +45,14 @@ def id_of(pipeline: str, *parts: str) -> str:
 
 def clean(text: str) -> str:
     """The text with U+FFFD for each character that XML has no form for."""
-    return _NO_XML.sub("\ufffd", text)
+    return (
+        text if text.isprintable() else _NO_XML.sub("\ufffd", text)
+    )  # private characters pass the second look
 
 
 def link(url: str | None) -> str | None:
     """The address, with what an address must not hold percent-encoded; None if there is none, or it is not http."""
-    if url is None or not re.match(r"https?://", url, re.IGNORECASE):
+    if url is None or url[:8].lower().partition("://")[0] not in {"http", "https"} or "://" not in url[:8]:
         return None
     return _NO_URL.sub(lambda found: quote(found[0], safe="", errors="replace"), url)
 
@@ -70,17 +74,20 @@ def json_feed(content: Mapping[str, Any], base: str | None = None) -> dict[str, 
         "items": [],
     }
     for article in content["articles"]:
-        title, url, source = clean(article["title"]), link(article["url"]), article["source"]
-        item = {
+        url, source = link(article["url"]), article["source"]
+        item: dict[str, Any] = {
             "id": id_of(pipeline, "article", article["article_id"]),
-            **({"url": url} if url else {}),
-            "title": title,
+            "title": (title := clean(article["title"])),
             "content_text": title,
             "date_published": _published(article),
-            **({"authors": [{"name": clean(source)}]} if source else {}),
-            **({"language": article["lang"]} if article["lang"] != "und" else {}),
             "_rerank": {name: article[name] for name in ITEM},
         }
+        if url:
+            item["url"] = url
+        if source:
+            item["authors"] = [{"name": clean(source)}]
+        if article["lang"] != "und":
+            item["language"] = article["lang"]
         feed["items"].append(item)
     return feed
 
@@ -102,14 +109,17 @@ def atom(content: Mapping[str, Any], base: str | None = None) -> bytes:
 
 def _entry(pipeline: str, article: Mapping[str, Any]) -> str:
     title, url, source = _text(article["title"]), link(article["url"]), article["source"]
-    language = f" xml:lang={quoteattr(article['lang'])}" if article["lang"] != "und" else ""
-    # An entry without a link must have a content (4.1.1.1).
-    body = f'<link rel="alternate" href={quoteattr(url)}/>' if url else f"<content>{title}</content>"
+    language = f' xml:lang="{_text(article["lang"])}"' if article["lang"] != "und" else ""
+    # An entry without a link must have a content (4.1.1.1). No address holds a quotation mark any more.
+    body = f'<link rel="alternate" href="{escape(url)}"/>' if url else f"<content>{title}</content>"
     author = f"<author><name>{_text(source)}</name></author>" if source else ""
+    logit = "" if article["logit"] is None else f"<rerank:logit>{article['logit']}</rerank:logit>"
     return (
         f"\n<entry{language}><id>{id_of(pipeline, 'article', article['article_id'])}</id><title>{title}</title>{body}"
-        f"<published>{_published(article)}</published><updated>{_time(article['first_ingested_at'])}</updated>{author}"
-        f"{_extension(ITEM, article)}</entry>"
+        f"<published>{_published(article)}</published><updated>{article['first_ingested_at'].isoformat()}</updated>{author}"
+        f"<rerank:article_id>{_text(article['article_id'])}</rerank:article_id><rerank:rank>{article['rank']}</rerank:rank>"
+        f"<rerank:ranked_by>{article['ranked_by']}</rerank:ranked_by>{logit}"
+        f"<rerank:is_new>{_shown(article['is_new'])}</rerank:is_new><rerank:copies>{article['copies']}</rerank:copies></entry>"
     )
 
 
@@ -129,7 +139,7 @@ def _shown(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(clean(text))
+    return escape(clean(text), {'"': "&quot;"})
 
 
 def _time(value: datetime) -> str:
@@ -138,7 +148,8 @@ def _time(value: datetime) -> str:
 
 def _published(article: Mapping[str, Any]) -> str:
     """When the source says that the article was published; else when it came."""
-    return _time(article["published_at"] or article["first_ingested_at"])
+    moment: datetime = article["published_at"] or article["first_ingested_at"]
+    return moment.isoformat()
 
 
 # Format → ending of its files, and key of latest.json that names the file.

@@ -1,7 +1,7 @@
 """Who may do what in the database: the script that makes the roles, for a superuser to read and apply.
 
 Prevents a frontend that is broken into, or a worker that goes wrong, from altering the page: frontends select
-three views, and the role that runs the pipeline moves the pointer only through functions that check the rules.
+four views, and the role that runs the pipeline moves the pointer only through functions that check the rules.
 """
 
 import re

@@ -815,28 +815,30 @@ ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name WHERE false   -- a row tha
 $$;
 REVOKE EXECUTE ON FUNCTION rerank.take_turn(text) FROM PUBLIC;
 
--- Notes what a move changes, in the transaction that moves, whoever moves: nobody sees a page without its news. An article rose if
--- it stands higher among the articles that both pages have: what enters or leaves above it moves it neither up nor down.
+-- Notes what a move changes, in the transaction that moves, whoever moves: nobody sees a page without its news. What enters
+-- or leaves above an article moves it neither up nor down: places are counted among the articles that both pages have. A move by one
+-- or two places is no news, because each article that rises makes others fall by one; unless it leads to the first place.
 CREATE FUNCTION rerank.note_changes() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO rerank.change (pointer_move_id, slug, article_id, what, rank_before, rank_now)
     SELECT NEW.pointer_move_id, t.slug, p.article_id,
            CASE WHEN p.rank_before IS NULL THEN 'entered' WHEN p.rank_now IS NULL THEN 'left'
-                WHEN p.place_now < p.place_before THEN 'rose' ELSE 'fell' END,
+                WHEN p.risen > 0 THEN 'rose' ELSE 'fell' END,
            p.rank_before, p.rank_now
     FROM (SELECT DISTINCT slug FROM rerank.ranking_topic
           WHERE publication_id IN (NEW.from_publication_id, NEW.to_publication_id)) t
     CROSS JOIN LATERAL (   -- a topic at a time: sorting a whole page by its texts takes five times as long
         SELECT article_id, b.rank AS rank_before, n.rank AS rank_now,
-               row_number() OVER (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY b.rank) AS place_before,
-               row_number() OVER (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY n.rank) AS place_now
+               row_number() OVER before - row_number() OVER now AS risen, row_number() OVER now AS place_now
         FROM (SELECT article_id, rank FROM rerank.ranking
               WHERE publication_id = NEW.from_publication_id AND slug = t.slug) b
         FULL JOIN (SELECT article_id, rank FROM rerank.ranking
                    WHERE publication_id = NEW.to_publication_id AND slug = t.slug) n USING (article_id)
+        WINDOW before AS (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY b.rank),
+               now AS (PARTITION BY b.rank IS NULL OR n.rank IS NULL ORDER BY n.rank)
     ) p
-    WHERE p.rank_before IS NULL OR p.rank_now IS NULL OR p.place_now <> p.place_before;
+    WHERE p.rank_before IS NULL OR p.rank_now IS NULL OR abs(p.risen) >= 3 OR (p.risen > 0 AND p.place_now = 1);
     RETURN NULL;
 END $$;
 

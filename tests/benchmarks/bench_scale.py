@@ -7,6 +7,7 @@ claim     a run claims the new ones of a million articles in the lookback     ÷
 publish   a page of a million rows goes into the table                        ÷ raw CSV COPY of the same rows
 history   a run over a million revisions and their scores                     ÷ the same over a tenth of them
 readers   99th percentile of a reader's top 20 while pages are published      ÷ the same while nothing happens
+news      a page of which every topic changes is published, with feeds and news  ÷ the same without them
 rerun     a run with nothing new: seconds of its tasks, Airflow's own apart
 
 The Postgres is the embedded one (fsync off, 64 MB of shared buffers), the scorer a stub, the data made by SQL.
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import scale_page, scale_runs
+from benchmarks import scale_news, scale_page, scale_runs
 from benchmarks.machine import describe
 from benchmarks.reporting import scale
 from rerank_core.demo.postgres import EmbeddedPostgres
@@ -66,6 +67,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--new", type=int, default=10_000, help="of them to be claimed")
     parser.add_argument("--page-topics", type=int, default=1_000)
     parser.add_argument("--page-rows", type=int, default=1_000, help="a topic")
+    parser.add_argument("--news-rows", type=int, default=50, help="a topic, of the page whose news are noted")
     parser.add_argument("--page-documents", type=int, default=20_000, help="of the page's window")
     parser.add_argument("--history", type=int, default=100_000, help="revisions of the short history")
     parser.add_argument("--times", type=int, default=10, help="that the long one is longer")
@@ -111,9 +113,12 @@ def measure(part: str, server: EmbeddedPostgres, folder: Path, asked: argparse.N
                 topics=asked.rerun_topics,
                 rounds=asked.rounds,
             )
+    rows = asked.news_rows if part == "news" else asked.page_rows
     page = scale_page.Page(
-        server, folder, topics=asked.page_topics, rows=asked.page_rows, documents=asked.page_documents
+        server, folder, topics=asked.page_topics, rows=rows, documents=asked.page_documents
     )
+    if part == "news":
+        return scale_news.measure_news(page, rounds=asked.rounds)
     if part == "publish":
         return scale_page.measure_publish(page, rounds=asked.rounds)
     return scale_page.measure_readers(

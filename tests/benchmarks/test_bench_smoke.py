@@ -187,6 +187,14 @@ def test_runs_over_both_histories_have_the_same_new_work(postgres: EmbeddedPostg
     assert found["scored"][0] == found["scored"][1] > 0
 
 
+def test_a_page_is_published_with_feeds_and_news_and_without(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    found = scaled("news", postgres, tmp_path)
+    assert min(found["changes"]) > 0
+    assert len(found["plain_all_s"]) == len(found["whole_all_s"]) == 1
+
+
 def test_readers_are_timed_idle_and_while_pages_are_published(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

@@ -12,10 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from factories import Newsroom
 from playwright.sync_api import Browser, Page, expect
 
-from rerank_core.demo import reader
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.demo.reader import Reader
-from rerank_core.frontends import json_pages
+from rerank_core.frontends import json_pages, reader
+from rerank_core.frontends.reader import Reader
 from rerank_core.storage.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -248,6 +248,68 @@ class TestSql:
         assert len(first) == len(TITLES) + 1
         assert following == []
 
+    def test_it_reads_what_the_page_before_did_not_have(self, reader: Reader) -> None:
+        publish_another(reader, "solar in the news")
+        psql = find_binaries() / "psql"
+        printed = reader.run(
+            psql,
+            "-X",
+            "-q",
+            "--csv",
+            reader.database_url,
+            "-v",
+            "topic=solar",
+            "-f",
+            EXAMPLES / "changes.sql",
+        )
+        (first, *_) = csv.DictReader(io.StringIO(printed))
+        assert (first["change"], first["title"], first["rank_before"], first["cause"]) == (
+            "entered",
+            "solar in the news",
+            "",
+            "published",
+        )
+        assert first["rank_now"] == str(
+            next(row.rank for row in reader.rows() if row.title == first["title"])
+        )
+
+
+class TestFeedServer:
+    @pytest.fixture
+    def server(self, reader: Reader) -> Any:
+        """feed_server.py, and a way to ask it: path → status, headers, body."""
+        spec = importlib.util.spec_from_file_location("feed_server", EXAMPLES / "feed_server.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        feeds = module.Feeds(reader.store)
+
+        def ask(path: str, **environ: str) -> tuple[str, dict[str, str], bytes]:
+            answers: list[tuple[str, dict[str, str]]] = []
+            body = feeds(
+                {"PATH_INFO": path, **environ},
+                lambda status, headers: answers.append((status, dict(headers))),
+            )
+            return (*answers[0], b"".join(body))
+
+        return ask
+
+    def test_one_address_gives_the_feed_of_each_page(self, reader: Reader, server: Any) -> None:
+        for number in range(2):
+            status, headers, body = server("/feeds/solar.atom.xml")
+            assert (status, headers["Content-Type"]) == ("200 OK", "application/atom+xml; charset=utf-8")
+            assert f"<rerank:publication_id>{reader.publication()}<".encode() in body
+            assert server("/feeds/solar.atom.xml", HTTP_IF_NONE_MATCH=headers["ETag"])[::2] == (
+                "304 Not Modified",
+                b"",
+            )
+            publish_another(reader, f"solar again {number}")
+
+    def test_nothing_else_is_found(self, server: Any) -> None:
+        for path in ("/feeds/none.atom.xml", "/feeds/../latest.json", "/feeds/solar.html", "/"):
+            assert server(path)[0] == "404 Not Found"
+
 
 class TestPython:
     def test_it_prints_the_topic_and_no_text_becomes_a_tag(self, reader: Reader) -> None:

@@ -59,9 +59,11 @@ def _difference(before: Places, now: Places) -> Iterator[tuple[Any, ...]]:
         for article in new:
             if article not in both_new:
                 yield slug, article, "entered", None, new.index(article) + 1
-            elif both_new.index(article) != both_old.index(article):
-                what = "rose" if both_new.index(article) < both_old.index(article) else "fell"
-                yield slug, article, what, old.index(article) + 1, new.index(article) + 1
+            else:
+                risen = both_old.index(article) - both_new.index(article)
+                if abs(risen) >= 3 or (risen > 0 and both_new[0] == article):
+                    what = "rose" if risen > 0 else "fell"
+                    yield slug, article, what, old.index(article) + 1, new.index(article) + 1
 
 
 def feeds(ask: Asker, rankings: Rows, store: Path) -> Iterator[str]:

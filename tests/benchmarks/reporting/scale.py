@@ -94,11 +94,39 @@ def _rerun(found: dict[str, Any]) -> list[Line]:
     return lines
 
 
+def _news(found: dict[str, Any]) -> list[Line]:
+    page = f"{found['topics']:,} topics, {found['rows']:,} rows"
+    parts = (
+        ("database_s", "the transaction"),
+        ("publish_s", "publish, from the ledger to the commit"),
+        ("files_s", "the topic files, with the feeds"),
+    )
+    return [
+        _line(
+            f"publication and topic files, {page}: with feeds and news ÷ without",
+            ratios(found["plain_all_s"], found["whole_all_s"]),
+            1.1,
+        ),
+        _line(
+            "publication alone: with news ÷ without",
+            ratios(found["plain_publish_s"], found["whole_publish_s"]),
+            1.1,
+        ),
+        _line("changes that a move has", found["changes"], None),
+        *(
+            _line(f"{what}, {kind}, s", found[f"{name}_{part}"], None)
+            for part, what in parts
+            for name, kind in (("plain", "without"), ("whole", "with"))
+        ),
+    ]
+
+
 LINES: dict[str, Callable[[dict[str, Any]], list[Line]]] = {
     "claim": _claim,
     "publish": _publish,
     "history": _history,
     "readers": _readers,
+    "news": _news,
     "rerun": _rerun,
 }
 
@@ -108,6 +136,8 @@ NOTES = {
     "publish": "Raw: COPY FROM STDIN of the rows' CSV, made before, in a transaction of its own. Ours: the transaction that"
     " publishes (fence, locks, hidden articles, CSV, COPY, topics, pointer). Both begin with an empty table and have its keys and checks.",
     "history": "A run of all stages, extract to observe, in one process, the scorer a stub; the sum of the stages' seconds.",
+    "news": "Publishing is everything from reading the ledger to the commit; the files are latest.json, the topic files and, with"
+    " feeds, two feeds a topic. Before each publication a tenth of the scores is drawn anew.",
     "readers": "One reader, one connection, one query at a time; publishing is everything from reading the ledger to the commit,"
     " again and again, in another process.",
     "rerun": "Each task in a process of its own; its clock begins when Airflow is imported, and the library's imports count."

@@ -60,10 +60,13 @@ def test_an_article_enters_leaves_rises_and_falls(news: Newsroom) -> None:
     rerank(news, "second", "solar new", "solar b", "solar a", "solar d", "solar e")
     assert told(news) == {
         "solar new": ("entered", None, 1),
-        "solar b": ("rose", 2, 2),  # above a, though the new one has taken the first place
-        "solar a": ("fell", 1, 3),
+        "solar b": ("rose", 2, 2),  # the first of those that were there before
         "solar c": ("left", 3, None),
-    }  # d and e have only made room
+    }  # a has made room, and is a place lower; d and e have made room
+    rerank(news, "third", "solar e", "solar b", "solar a", "solar d", "solar new")
+    assert told(news) == {"solar e": ("rose", 5, 1), "solar new": ("fell", 1, 5)}
+    rerank(news, "fourth", "solar e", "solar d", "solar a", "solar b", "solar new")
+    assert told(news) == {}  # two places are no news
 
 
 def test_a_page_that_is_the_same_has_no_news(news: Newsroom) -> None:

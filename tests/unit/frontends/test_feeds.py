@@ -189,7 +189,7 @@ def test_control_a_feed_that_is_not_cleaned_is_broken(monkeypatch: pytest.Monkey
     monkeypatch.setattr(feeds, "clean", lambda text: text)
     with pytest.raises(ElementTree.ParseError):
         read_atom(make_content(make_article(title=HOSTILE[2])))
-    monkeypatch.setattr(feeds, "escape", lambda text: text)
+    monkeypatch.setattr(feeds, "escape", lambda text, *_: text)
     with pytest.raises(ElementTree.ParseError):
         read_atom(make_content(make_article(title=HOSTILE[0])))
 

@@ -3,7 +3,7 @@
 It answers with the page, latest.json, the topic files and the feeds that the store has, and with nothing else of the store. A
 feed has an address that stays, `feeds/TOPIC.atom.xml`: the file that latest.json names at the moment. It listens on this machine.
 
-    python -m rerank_core.demo.reader PORT     # the store is RERANK_STORE_URL
+    python -m rerank_core.frontends.reader PORT     # the store is RERANK_STORE_URL
 """
 
 import os
@@ -13,12 +13,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from rerank_core.demo.airflow_environment import HOST
 from rerank_core.errors import RerankError
 from rerank_core.frontends import feeds, json_pages
 from rerank_core.storage.store import REPLACED, Store, content_type
 
-PAGE = Path(__file__).parents[1] / "frontends" / "example" / "index.html"
+HOST = "127.0.0.1"
+PAGE = Path(__file__).parent / "example" / "index.html"
 PIPELINE = "news"
 FEED = re.compile(r"feeds/([a-z0-9][a-z0-9_-]*)(\.feed\.json|\.atom\.xml)")
 
