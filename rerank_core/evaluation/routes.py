@@ -1,4 +1,4 @@
-"""The counter of the server: HTTP in front of the desk. It reads a request within bounds of bytes and time, and answers it.
+"""The routes of the server: HTTP in front of the desk. A route reads a request within bounds of bytes and time, and answers it.
 
 Whatever a client does, it gets an answer that says what is wrong, which value it was and what to do, or its connection is
 closed, and nothing of the request stays behind:
@@ -73,7 +73,7 @@ def _busy(why: str) -> _Refused:
 
 
 @dataclass
-class Counter:
+class Routes:
     """The ASGI application. `names` are those of the model, the first is its own; `key` None means that none is asked for."""
 
     desk: Desk
