@@ -13,8 +13,8 @@ from typing import Any
 import uvicorn
 
 from rerank_core.evaluation import serve
-from rerank_core.evaluation.counter import Counter, Limits
 from rerank_core.evaluation.desk import Desk
+from rerank_core.evaluation.routes import Limits, Routes
 from rerank_core.models.base import FakeScorer
 
 NAMES = ("Qwen/Qwen3-Reranker-0.6B", "Qwen3-Reranker-0.6B")
@@ -45,7 +45,7 @@ class Served:
 
     port: int
     desk: Desk
-    counter: Counter
+    routes: Routes
     server: uvicorn.Server
     built: list[FakeScorer] = field(default_factory=list)
 
@@ -110,8 +110,8 @@ def served(
             one.should_exit = True
 
     desk = Desk(load, on_death=end)
-    counter = Counter(desk, NAMES, 512, key=key, limits=limits or Limits())
-    server = serve.make_server(counter, header_seconds=header_seconds)
+    routes = Routes(desk, NAMES, 512, key=key, limits=limits or Limits())
+    server = serve.make_server(routes, header_seconds=header_seconds)
     servers.append(server)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
@@ -119,7 +119,7 @@ def served(
         while not server.started:
             thread.join(0.01)
         try:
-            yield Served(listener.getsockname()[1], desk, counter, server, built)
+            yield Served(listener.getsockname()[1], desk, routes, server, built)
         finally:
             server.should_exit = True
             thread.join(40)

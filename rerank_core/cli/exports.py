@@ -14,7 +14,7 @@ from rerank_core.cli.options import Pipeline
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rerank_core.evaluation.judgements import Judgements
+    from rerank_core.evaluation.evaluate import Order
     from rerank_core.evaluation.serp import Reranked
     from rerank_core.settings import Settings
 
@@ -86,7 +86,10 @@ def serp(
     for reason, number in done.reasons.items():
         screen.print(f"refused, {number:,} times: {reason}")
     if judged is not None:
-        _print_measures(done, judged, screen)
+        orders = [done.order("reranked", judged)]
+        if candidates is not None:
+            orders.append(done.candidate_order("candidates", judged))
+        _print_measures(orders, screen)
 
 
 def _rerank(
@@ -125,34 +128,35 @@ def _rerank(
 
 def _progress(screen: "Console") -> Callable[[int, int], None]:
     """Prints a line every few seconds, and at the end: pairs, speed, and what is left."""
-    began = said = time.monotonic()
+    first: tuple[float, int] | None = None  # the engine starts before it
+    said = 0.0
 
     def tell(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal first, said
         now = time.monotonic()
+        first = first or (now, done)
         if now - said < SAY_SECONDS and done < total:
             return
         said = now
-        speed = done / max(now - began, 1e-6)
-        screen.print(
-            f"{done:,} of {total:,} pairs, {speed:,.1f} a second, {(total - done) / speed:,.0f} s left"
-        )
+        speed = (done - first[1]) / max(now - first[0], 1e-6)
+        left = f", {speed:,.1f} a second, {(total - done) / speed:,.0f} s left" if speed else ""
+        screen.print(f"{done:,} of {total:,} pairs{left}")
 
     return tell
 
 
-def _print_measures(done: "Reranked", judged: "Judgements", screen: "Console") -> None:
-    """nDCG@10, RR and R@50 of the new order and of the search engine's, on standard error."""
+def _print_measures(orders: "list[Order]", screen: "Console") -> None:
+    """nDCG@10, RR and R@50 of one or two orders, on standard error."""
     from rerank_core.evaluation.evaluate import MEASURES, report
 
-    found = report([done.order("reranked", judged), done.candidate_order("candidates", judged)])
+    found = report(orders)
     for measure in MEASURES:
-        new, old = (means[measure] for means in found.means)
-        difference = (found.compared or {})[measure]
-        screen.print(
-            f"{measure}: reranked {new.value:.3f} ({new.low:.3f} to {new.high:.3f}), candidates {old.value:.3f}"
-            f" ({old.low:.3f} to {old.high:.3f}), p {difference.p:.4f}"
-        )
+        means = [
+            f"{order.name} {of[measure].value:.3f} ({of[measure].low:.3f} to {of[measure].high:.3f})"
+            for order, of in zip(found.orders, found.means, strict=True)
+        ]
+        p = f", p {found.compared[measure].p:.4f}" if found.compared else ""
+        screen.print(f"{measure}: {', '.join(means)}{p}")
     screen.print(f"{len(found.topics):,} judged queries, {found.passed_over:,} passed over")
 
 

@@ -183,7 +183,8 @@ class Desk:
         began = time.monotonic()
         done = 0
         for chunk in scorer.score(pairs, flush_seconds=ROUND_SECONDS, deadline=began + GIVE_UP_SECONDS):
-            for outcome in (*chunk.scores, *chunk.refused):
+            outcomes: list[Outcome] = [*chunk.scores, *chunk.refused]
+            for outcome in outcomes:
                 request, place = taken[outcome.pair.document_id]
                 request.settle(place, outcome)
                 done += 1

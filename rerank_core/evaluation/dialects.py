@@ -14,7 +14,7 @@ Texts are sanitised as a run does it: a NUL becomes a space, a lone surrogate U+
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -138,10 +138,9 @@ class ScoreRequest(_Request):
 
 
 AnyRequest = RerankRequest | ScoreRequest
-Kind = TypeVar("Kind", RerankRequest, ScoreRequest)
 
 
-def read(of: type[Kind], content: Any, *, max_document_tokens: int) -> Kind:
+def read(of: type[AnyRequest], content: Any, *, max_document_tokens: int) -> AnyRequest:
     """The request in a parsed body. Raises InputError, which names the first mistakes, their places and values."""
     if not isinstance(content, dict):
         raise InputError(f'the body is {kind(content)}, not an object; send {{"query": …, "documents": […]}}')

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -240,30 +241,36 @@ def _rows(candidates: Candidates, outcomes: Outcomes) -> pa.Table:
     """ROWS: of each query those with a score, best first, then the others in the search engine's order."""
     rows = []
     for query_id, found in candidates.items():
-        scored, others = [], []
+        scored: list[tuple[float, int, _Found]] = []
+        others: list[tuple[int, str]] = []
         for rank, candidate in enumerate(found, start=1):
             outcome = outcomes[query_id, candidate.document_id]
-            is_scored = isinstance(outcome, _Found)
-            (scored if is_scored else others).append((outcome, rank, candidate))
-        scored.sort(key=lambda one: (-one[0].logit, one[1]))
-        last = min((one[0].logit for one in scored), default=0.0)
-        for place, (outcome, rank, candidate) in enumerate([*scored, *others], start=1):
-            logit = outcome.logit if isinstance(outcome, _Found) else None
-            rows.append(
-                {
-                    "query_id": query_id,
-                    "document_id": candidate.document_id,
-                    "rank": place,
-                    "score": logit if logit is not None else last - (place - len(scored)),
-                    "ranked_by": "candidates" if logit is None else "model",
-                    "logit": logit,
-                    "probability": None if logit is None else probability(logit),
-                    "truncated": outcome.truncated if isinstance(outcome, _Found) else None,
-                    "bucket": outcome.bucket if isinstance(outcome, _Found) else outcome,
-                    "candidate_rank": rank,
-                    "candidate_score": candidate.score,
-                }
-            )
+            if isinstance(outcome, _Found):
+                scored.append((-outcome.logit, rank, outcome))
+            else:
+                others.append((rank, outcome))
+        scored.sort(key=lambda one: one[:2])
+        last = min((outcome.logit for *_, outcome in scored), default=0.0)
+        placed: list[dict[str, Any]] = [
+            {
+                "candidate_rank": rank,
+                "score": outcome.logit,
+                "ranked_by": "model",
+                "logit": outcome.logit,
+                "probability": probability(outcome.logit),
+                "truncated": outcome.truncated,
+                "bucket": outcome.bucket,
+            }
+            for _, rank, outcome in scored
+        ]
+        placed += [
+            {"candidate_rank": rank, "score": last - behind, "ranked_by": "candidates", "bucket": bucket}
+            for behind, (rank, bucket) in enumerate(others, start=1)
+        ]
+        for place, row in enumerate(placed, start=1):
+            candidate = found[row["candidate_rank"] - 1]
+            names = {"query_id": query_id, "document_id": candidate.document_id, "rank": place}
+            rows.append({**row, **names, "candidate_score": candidate.score})
     return pa.Table.from_pylist(rows, schema=ROWS)
 
 

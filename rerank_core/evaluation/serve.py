@@ -2,7 +2,7 @@
 
 For tools that ask one by one; the pipeline does not use it. Each text goes through the prompter that a run uses. So a
 control token or a label that a text spells out stays text, a long document is cut at the same token, and a score equals
-that of a run. desk.py shares the engine between clients, dialects.py knows requests and answers, counter.py is the HTTP.
+that of a run. desk.py shares the engine between clients, dialects.py knows requests and answers, routes.py is the HTTP.
 
 On an address of this machine alone the server also refuses a request under any other host's name: a page of the web may
 have its own name point here, and then its scripts count as ours.
@@ -19,8 +19,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rerank_core.errors import InputError
-from rerank_core.evaluation.counter import KEY, Counter, Limits, is_local
 from rerank_core.evaluation.desk import Desk
+from rerank_core.evaluation.routes import KEY, Limits, Routes, is_local
 from rerank_core.models import scorers
 from rerank_core.models.base import Scorer
 from rerank_core.models.vllm import require_vllm
@@ -81,12 +81,12 @@ def serve(
 
         desk = Desk(load, on_death=end)
         try:
-            counter = Counter(
+            routes = Routes(
                 desk, called, settings.max_document_tokens, key=os.environ.get(KEY) or None, limits=Limits()
             )
             address = listener.getsockname()
             url = f"http://{'[' + address[0] + ']' if ':' in address[0] else address[0]}:{address[1]}"
-            server = make_server(counter)
+            server = make_server(routes)
             running.append(server)
             run(server, listener, on_ready=lambda: on_ready(url.replace("0.0.0.0", "127.0.0.1"), called))
         finally:
@@ -99,8 +99,8 @@ def _load(settings: Settings, failures: int) -> Scorer:
     return scorers.load(settings, failures=failures, cached_texts=CACHED_TEXTS)
 
 
-def make_server(counter: Counter, *, header_seconds: float = HEADER_SECONDS) -> "uvicorn.Server":
-    """The HTTP server of a counter."""
+def make_server(routes: Routes, *, header_seconds: float = HEADER_SECONDS) -> "uvicorn.Server":
+    """The HTTP server of these routes."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -154,7 +154,7 @@ def make_server(counter: Counter, *, header_seconds: float = HEADER_SECONDS) -> 
             self.timeout_keep_alive_handler()
 
     config = uvicorn.Config(
-        counter,
+        routes,
         http=Impatient,
         ws="none",
         lifespan="off",

@@ -220,7 +220,8 @@ def test_the_command_takes_a_trec_run_and_gives_one(
     assert command(room, monkeypatch, "serp", *given, "--out", str(out), "--parquet", str(parquet)) == 0
     told = capfd.readouterr().err
     assert "5 scored, 0 from ledger" in told
-    assert "RR: reranked 1.000" in told
+    assert "5 of 5 pairs" in told
+    assert "RR: reranked 1.000 (1.000 to 1.000), candidates 0.417" in told
     assert serp_files.read_candidates(out).keys() == CANDIDATES.keys()
     assert [one.document_id for one in serp_files.read_candidates(out)["q1"]] == ["d2", "d3", "d1"]
     assert pq.read_table(parquet).num_rows == 5

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from served import NAMES, Served, served
 
-from rerank_core.evaluation import counter as counters
 from rerank_core.evaluation import desk as desks
-from rerank_core.evaluation.counter import Limits
+from rerank_core.evaluation.routes import Limits, Routes
 from rerank_core.models.base import FakeScorer
 
 ASKED = {"query": "solar power", "documents": ["wind", "solar power plant"]}
@@ -194,7 +193,7 @@ def test_a_chunked_body_over_every_bound_is_refused(server: Served) -> None:
         with suppress(OSError):
             got = read_all(connection)
         assert not got or status_of(got) == 413
-    assert settles(lambda: server.counter._requests == 0)
+    assert settles(lambda: server.routes._requests == 0)
 
 
 def test_headers_that_come_too_slowly_are_answered_and_closed(server: Served) -> None:
@@ -233,7 +232,7 @@ def test_a_body_that_comes_too_slowly_gets_a_408(server: Served) -> None:
         got = read_all(connection)
         assert status_of(got) == 408
         assert b"1 bytes of the body came in 0.5 s" in got
-    assert settles(lambda: server.counter._requests == server.open_connections == 0)
+    assert settles(lambda: server.routes._requests == server.open_connections == 0)
 
 
 def test_a_client_that_leaves_while_it_sends_leaves_nothing_behind(server: Served) -> None:
@@ -242,7 +241,7 @@ def test_a_client_that_leaves_while_it_sends_leaves_nothing_behind(server: Serve
             connection.sendall(b"POST /v1/rerank HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n")
             connection.sendall(b"Content-Type: application/json\r\n\r\n{")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert settles(lambda: server.counter._requests == server.open_connections == 0)
+    assert settles(lambda: server.routes._requests == server.open_connections == 0)
     assert server.post("/v1/rerank", ASKED).status == 200
 
 
@@ -259,7 +258,7 @@ def test_a_client_that_leaves_while_it_waits_takes_its_pairs_along() -> None:
     with served(seconds_per_pair=0.02, pairs_per_chunk=4) as own:
         with slow_request(own, 1_000):
             assert settles(lambda: own.built[0].chunks > 0)
-        assert settles(lambda: own.counter._requests == 0 and own.desk._waiting == 0)
+        assert settles(lambda: own.routes._requests == 0 and own.desk._waiting == 0)
         assert settles(lambda: not own.desk._requests)
         assert own.post("/v1/rerank", ASKED).status == 200
         assert own.built[0].chunks * 4 < 200, "1,000 pairs would take 20 s"
@@ -282,13 +281,13 @@ def test_a_short_request_does_not_wait_for_a_long_one() -> None:
             began = time.monotonic()
             assert own.post("/v1/rerank", ASKED).status == 200
             assert time.monotonic() - began < 3  # the long one takes 4 s by itself
-            assert own.counter._requests == 1
+            assert own.routes._requests == 1
 
 
 def test_too_many_requests_at_a_time_get_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(limits=Limits(requests=1), seconds_per_pair=0.01) as own:
         with slow_request(own, 100):
-            assert settles(lambda: own.counter._requests == 1)
+            assert settles(lambda: own.routes._requests == 1)
             answer = own.post("/v1/rerank", ASKED)
             assert (answer.status, "retry-after" in answer.headers) == (503, True)
             assert own.get("/health").status == 200
@@ -335,7 +334,7 @@ def test_64_clients_with_short_and_long_texts_get_their_own_scores() -> None:
             results = [pair for found in clients.map(client, range(64)) for pair in found]
         assert len(results) == 320
         assert all(score == pytest.approx(wanted(text), abs=1e-9) for score, text in results)
-        assert own.counter._requests == own.desk._waiting == 0
+        assert own.routes._requests == own.desk._waiting == 0
 
 
 def test_after_a_failed_step_the_next_request_has_a_new_engine() -> None:
@@ -359,7 +358,7 @@ def test_a_server_whose_engine_cannot_start_again_ends_and_says_why() -> None:
 def test_what_was_taken_is_answered_when_the_server_is_told_to_end() -> None:
     with served(seconds_per_pair=0.01) as own:
         with slow_request(own, 64) as connection:
-            assert settles(lambda: own.counter._requests == 1)
+            assert settles(lambda: own.routes._requests == 1)
             own.server.should_exit = True
             assert status_of(read_all(connection)) == 200
 
@@ -408,14 +407,14 @@ def scope(*hosts: bytes, server: str = "127.0.0.1") -> dict[str, Any]:
 
 def test_a_request_without_a_name_or_with_two_is_refused(server: Served) -> None:
     for given in (scope(), scope(b"localhost", b"evil.example")):
-        assert not server.counter._is_meant(given)
-    assert server.counter._is_meant(scope(b"evil.example", server="192.0.2.7"))  # open to others by its key
+        assert not server.routes._is_meant(given)
+    assert server.routes._is_meant(scope(b"evil.example", server="192.0.2.7"))  # open to others by its key
 
 
-def test_control_a_counter_that_does_not_look_at_the_name_answers_any(
+def test_control_a_server_that_does_not_look_at_the_name_answers_any(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counters.Counter, "_is_meant", lambda self, scope: True)
+    monkeypatch.setattr(Routes, "_is_meant", lambda self, scope: True)
     assert server.post("/v1/rerank", ASKED, Host="evil.example").status == 200
 
 

@@ -1,4 +1,4 @@
-"""The counter of the server: HTTP in front of the desk. It reads a request within bounds of bytes and time, and answers it.
+"""The routes of the server: HTTP in front of the desk. A route reads a request within bounds of bytes and time, and answers it.
 
 Whatever a client does, it gets an answer that says what is wrong, which value it was and what to do, or its connection is
 closed, and nothing of the request stays behind:
@@ -29,7 +29,7 @@ from rerank_core.evaluation.desk import Busy, Desk, Outcome, Texts
 
 KEY = "VLLM_API_KEY"  # the variable with the key that clients of other machines must send
 RERANK, SCORE = dialects.RerankRequest, dialects.ScoreRequest
-POSTS: dict[str, tuple[type[dialects.RerankRequest | dialects.ScoreRequest], str]] = {
+POSTS: dict[str, tuple[type[dialects.AnyRequest], str]] = {
     "/rerank": (RERANK, "1"),
     "/v1/rerank": (RERANK, "1"),
     "/v2/rerank": (RERANK, "2"),
@@ -73,7 +73,7 @@ def _busy(why: str) -> _Refused:
 
 
 @dataclass
-class Counter:
+class Routes:
     """The ASGI application. `names` are those of the model, the first is its own; `key` None means that none is asked for."""
 
     desk: Desk
@@ -128,9 +128,7 @@ class Counter:
         _check_type(scope)
         content = _parse(await self._body(scope, receive))
         try:
-            request: dialects.AnyRequest = dialects.read(
-                kind, content, max_document_tokens=self.max_document_tokens
-            )
+            request = dialects.read(kind, content, max_document_tokens=self.max_document_tokens)
             name = self._name(request.model)
             outcomes = await self._outcomes(request.texts(), receive)
             return request.answer(dialects.settled(outcomes), model=name, version=version)
