@@ -9,7 +9,7 @@ from rerank_core.cli.options import AsJson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_OF_TOPIC = ("topic", "query", "state", "ranked", "missing", "refused", "left_out")
+_OF_TOPIC = ("topic", "query", "state", "ranked", "missing", "refused", "left_out", "source_limited")
 STYLES = {"full": "green", "partial": "yellow", "abstained": "yellow", "degraded": "red", "stale": "red"}
 
 
