@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from rerank_core.observe import silence
 from rerank_core.observe.silence import Kind, Silence, Stream
@@ -65,7 +65,7 @@ def look(connection: Connection, run: Run, settings: Settings) -> tuple[list[Qui
     """
     until = run.window.until
     since = until - HISTORY
-    span = {"pipeline": run.pipeline, "since": since, "until": until}
+    span: dict[str, Any] = {"pipeline": run.pipeline, "since": since, "until": until}
     db.execute(connection, "arrivals.tally", **span)
     # An older run that is run again must not take the counts that the latest needs.
     db.execute(connection, "arrivals.trim", pipeline=run.pipeline, since=since - HISTORY)
@@ -89,7 +89,7 @@ def latest(connection: Connection, pipeline: str) -> tuple[datetime, list[Quiet]
     return None if row is None else (row["until"], [_of_json(each) for each in row["silences"]])
 
 
-def _streams(rows: Sequence[Mapping[str, Any]], settings: Settings) -> list[Stream]:
+def _streams(rows: Sequence[RowMapping], settings: Settings) -> list[Stream]:
     """The streams of these counts, without the sources that may be silent."""
     counts: dict[tuple[Kind, str], dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:

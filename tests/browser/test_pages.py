@@ -20,6 +20,7 @@ PAGES = (
     "/runs",
     "/run?run_id=2",
     "/health",
+    "/preview?slug=floods",
     "/article?id=zh-0033",
     "/rankings?pipeline=gated",
     "/health?pipeline=gated",
@@ -68,7 +69,12 @@ def test_each_page_is_found_from_airflows_navigation(visit, site, shots):
     expect(inside.locator(".topic").first).to_be_visible()
     page.wait_for_timeout(500)
     page.screenshot(path=shots / "airflow-rankings.png")
-    for name, shown in (("Compare", "Mean overlap"), ("Runs", "Candidates"), ("Health", "Scores by topic")):
+    for name, shown in (
+        ("Compare", "Mean overlap"),
+        ("Runs", "Candidates"),
+        ("Health", "Scores by topic"),
+        ("Preview", "Try a topic"),
+    ):
         inside.get_by_role("link", name=name, exact=True).click()
         expect(inside.get_by_text(shown).first).to_be_visible()
         assert page.url.startswith(f"{site.url}/plugin/rankings")
@@ -101,6 +107,23 @@ def test_a_topic_is_followed_to_an_article(visit, site, shots):
     expect(inside.locator("tr", has_text="ai-policy").locator(".why")).to_contain_text("half-life")
     inside.get_by_role("link", name="ai-policy").first.click()
     expect(inside.locator("h1")).to_contain_text("ai-policy")
+
+
+def test_a_topic_is_tried_before_it_is_applied(visit, site, shots):
+    page = visit(viewport={"width": 1180, "height": 900}).open(site.page("/preview"))
+    page.select_option("#slug", "ai-policy")
+    expect(page.locator("h2").first).to_contain_text("as it is stored", timeout=60_000)  # loads dictionaries
+    text = page.locator("#text")
+    text.fill(text.input_value().replace("top_k: 10", "top_k: 5\nmust_not: [iPhone]\nmin_score: -3"))
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("h2").first).to_contain_text("differs from the stored version")
+    expect(page.get_by_role("region", name="Filters")).to_contain_text("iPhone")
+    expect(page.get_by_role("heading", name="Leaves (5)")).to_be_visible()
+    page.screenshot(path=shots / "preview.png")
+    text.fill("slug: ai-policy\ntop_k: 0")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator(".note.bad")).to_contain_text("top_k 0 is not in 1..1000")
+    expect(text).to_have_value("slug: ai-policy\ntop_k: 0")
 
 
 def test_two_runs_are_compared(visit, site):
@@ -258,6 +281,8 @@ def test_hostile_texts_execute_nothing_and_leave_the_layout_whole(visit, site, s
             "/compare?slug=solar&other=news",
             "/health",
             "/topic?slug=solar",
+            "/preview?slug=solar",
+            "/preview?slug=hostile-1",
             "/topic?slug=solar&page=2",
             *(f"/topic?slug=hostile-{number}" for number in range(0, 22, 4)),
         )
@@ -280,7 +305,7 @@ def test_hostile_texts_execute_nothing_and_leave_the_layout_whole(visit, site, s
         assert page.locator("body > *").count() == 3, address
         assert page.locator("script").count() == 2, address
         assert not wide(page), address
-        expect(page.locator(".top nav a")).to_have_count(4)
+        expect(page.locator(".top nav a")).to_have_count(5)
     page.goto(site.page("/topic?slug=solar&pipeline=hostile"))
     page.screenshot(path=shots / "hostile.png", full_page=True)
     assert (visitor.hits, visitor.refused) == ([], [])
@@ -310,7 +335,7 @@ def test_the_screenshots_that_pages_show_are_small_pictures():
         for page in pages.all_pages()
         for name in re.findall(r"tests/browser/screenshots/(\w+)\.png\)", pages.read(page))
     ]
-    assert {"rankings", "degraded", "health", "blocked", "playground", "eval"} == set(names)
+    assert {"rankings", "degraded", "health", "blocked", "playground", "eval", "preview"} == set(names)
     for name in names:
         picture = (Path(__file__).parent / "screenshots" / f"{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")

@@ -16,7 +16,7 @@ from rerank_core.models import scorers
 from rerank_core.operations.preview import page as pages
 from rerank_core.operations.preview.look import Look, Looked, look, without_query
 from rerank_core.operations.preview.page import Page, make_page
-from rerank_core.operations.preview.records import Difference, Preview, Stand, TopicPreview
+from rerank_core.operations.preview.records import Difference, Overlap, Preview, Stand, TopicPreview
 from rerank_core.operations.preview.score import score_best
 from rerank_core.recall.base import Mask
 from rerank_core.records import Topic
@@ -150,9 +150,7 @@ class _Teller:
     def __init__(self, database: Database, seen: Look, rows: int) -> None:
         self._database, self._seen, self._rows = database, seen, rows
 
-    def tell(
-        self, tried: _Tried, page: Page, fresh: Mask, overlaps: tuple[pages.Overlap, ...]
-    ) -> TopicPreview:
+    def tell(self, tried: _Tried, page: Page, fresh: Mask, overlaps: tuple[Overlap, ...]) -> TopicPreview:
         """One topic."""
         seen, found = self._seen, tried.new
         shown = pages.articles_of(seen, page)
