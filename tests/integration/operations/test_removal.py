@@ -231,7 +231,7 @@ class TestForget:
         assert "earlier versions of deleted files if versioning is on" in said(is_local=False)
         assert "versioning" not in said()
         assert "for an hour" in said()
-        assert f"max-age={3600}" in store_module.WRITTEN_ONCE["Cache-Control"]  # the hour
+        assert f"max-age={3600}" in store_module.WRITTEN_ONCE  # the hour
         assert "Redis" not in said()
         assert "snapshots of Redis" in said(redis_url="redis://h")
         assert "Milvus keeps the vector" in said(milvus_url="http://h")
@@ -243,7 +243,7 @@ class TestForget:
         room.run("first")
         room.add("solar 4")
         room.run("second")
-        assert len(files_with_mark(room)) == 4  # two rankings and two pages
+        assert len(files_with_mark(room)) == 8  # two rankings, two pages, and two feeds of each
         found = forget(room)
         assert set(found.due) <= files_with_mark(room)  # readers may have their paths still
         assert room.standing().parquet_path not in files_with_mark(room)
