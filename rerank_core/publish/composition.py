@@ -239,7 +239,7 @@ class _Page:
         for row in (*shifts, *pins):
             if row in listed:
                 by[listed.index(row)] = "pin" if row in pins else "boost" if shifts[row] > 0 else "demote"
-        places: list[int | None] = moved.tolist()
+        places: list[int | None] = [*moved.tolist()]
         for at in np.flatnonzero(~in_order).tolist():
             places[at] = None
         return Composed(listed, by.tolist(), places, self._left_out, self._nearest)
