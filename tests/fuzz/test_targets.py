@@ -18,7 +18,7 @@ from rerank_core.extract import articles
 from rerank_core.frontends import json_pages
 from rerank_core.prepare import documents, fragment, marks, story, tokens
 from rerank_core.prepare.cleaning import STEPS
-from rerank_core.storage import topics_file
+from rerank_core.storage import topics_file, topics_values
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
@@ -81,8 +81,8 @@ def _broken(*given: Any, **named: Any) -> Any:
         ("prepare", fragment, "visible", lambda found: tokens_visible(found[:-3]), "is lost"),
         ("prepare", tokens, "HIDDEN", frozenset(), "it shows what is hidden"),
         ("prepare", documents, "MAX_TEXT", 5, "an error of the control"),
-        ("topics", topics_file, "_whole", _broken, "nobody raises"),
-        ("topics", topics_file, "LEAST_HALF_LIFE", 0.0, "makes a rank score infinite"),
+        ("topics", topics_file, "to_whole", _broken, "nobody raises"),
+        ("topics", topics_values, "LEAST_HALF_LIFE", 0.0, "makes a rank score infinite"),
         ("articles", articles, "_digest", _broken, "nobody raises"),
         ("pages", judgements, "_gather", _broken, "nobody raises"),
         ("pages", json_pages, "_is_ours", lambda found, pipeline: found is not None, "object"),

@@ -64,7 +64,7 @@ def rows_of(
             name: look.members.column(name)[int(look.clusters.positions[cluster])].as_py()
             for name in ("article_id", "revision_id", "source")
         }
-        is_scored = place < page.ranked.by_model
+        is_scored = bool(page.ranked.by_model[place])
         by = str(found.chosen.by[position])
         rows.append(
             Row(
