@@ -322,7 +322,7 @@ def cleaned_up(room: Newsroom, store: Store) -> None:
     with room.database.transaction() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(1.1)")  # S3 tells times in whole seconds
     found = maintained(room)
-    assert found.files_removed == 3  # with the two topics' pages of version 1
+    assert found.files_removed == 7  # with the files and feeds of the two topics of version 1
     assert found.files == found.files_named + found.files_removed
     latest = json_pages.read_latest(store, "news")
     assert latest is not None
