@@ -335,7 +335,9 @@ def test_the_screenshots_that_pages_show_are_small_pictures():
         for page in pages.all_pages()
         for name in re.findall(r"tests/browser/screenshots/(\w+)\.png\)", pages.read(page))
     ]
-    assert {"rankings", "degraded", "health", "blocked", "playground", "eval", "preview"} == set(names)
+    assert {"rankings", "degraded", "health", "blocked", "playground", "eval", "preview", "reader"} == set(
+        names
+    )
     for name in names:
         picture = (Path(__file__).parent / "screenshots" / f"{name}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")

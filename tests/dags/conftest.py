@@ -125,6 +125,8 @@ class FakeStages:
                 )
             case "degrade":
                 return asdict(Degraded(missing=self.missing, topics=3))
+            case "observe":
+                return {"fallen_silent": ()}
             case "publish":
                 return asdict(
                     Published(

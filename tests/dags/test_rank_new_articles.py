@@ -141,6 +141,7 @@ def test_the_trigger_form_reaches_the_run(stages, ranking_dag, run_dag, monkeypa
         "until": datetime(2026, 11, 22, 11, tzinfo=UTC),
         "topics": ("ai-chips",),
         "rescore": True,
+        "as_claimed_now": False,
     }
 
 
