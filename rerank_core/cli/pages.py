@@ -39,9 +39,8 @@ def _read_page(pipeline: str, *, topic: str | None, limit: int) -> dict[str, Any
     # One snapshot: if a publication comes between two of these queries, none of them sees it.
     with db.Database(settings().database_url).transaction(read_only=True) as connection:
         topics = db.rows(connection, "pages.topics", pipeline=pipeline, topic=topic)
-        current = db.one(connection, "publications.standing", pipeline=pipeline)
+        current = db.one(connection, "page.state", pipeline=pipeline)
         articles = db.rows(connection, "pages.ranking", pipeline=pipeline, topic=topic, limit=limit)
-        blocked = db.one(connection, "pages.blocked", pipeline=pipeline)
     if topic is not None and current is None:
         raise InputError(f"pipeline {pipeline} has no page yet; `rerank run` publishes one")
     if not topics and topic is not None:
@@ -56,7 +55,7 @@ def _read_page(pipeline: str, *, topic: str | None, limit: int) -> dict[str, Any
         "pipeline": pipeline,
         "has_page": current is not None,
         "held": current is not None and current["held"],
-        "blocked": None if blocked is None else blocked["blocked"],
+        "blocked": current and current["blocked"],
         **{
             name: page and page[name]
             for name in ("as_of", "overdue_since", "run_id", "version", "publication_id")

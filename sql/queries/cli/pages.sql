@@ -17,14 +17,6 @@ FROM (
 WHERE place <= :limit
 ORDER BY topic, rank
 
--- name: blocked
--- Why the gate blocks the run of the current page; no row if it does not, or does not any more.
-SELECT p.blocked
-FROM rerank.pointer c
-JOIN rerank.publication p USING (publication_id)
-WHERE c.pipeline = :pipeline AND p.blocked IS NOT NULL
-  AND (SELECT g.verdict FROM rerank.gate g WHERE g.run_id = p.run_id ORDER BY g.gate_id DESC LIMIT 1) = 'blocked'
-
 -- name: runs
 -- The latest runs of a pipeline, and how each was last published.
 SELECT r.run_id, r.key, r.until, r.topics, r.degraded, r.created_at, p.version, p.row_count, p.published_at, p.difference,
