@@ -1,7 +1,7 @@
 """Which acts of editors a run follows, and what composition looks at besides scores.
 
 A run follows the acts that stand when its first version is published, and keeps them: every later version follows the same.
-A run that does not make the newest page follows what stood at its as-of time. The acts are made in `operations/editorial.py`.
+A run that does not make the newest page follows what stood at its as-of time. The acts are made in `operations/desk.py`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -145,7 +145,7 @@ def _span(
     connection: Connection, settings: Settings, until: datetime | None, most_articles: int
 ) -> tuple[Span, bool]:
     """The freshness window that ends then, or as much of it as has so many articles; and whether it was cut."""
-    until = until or db.the(connection, "preview.now")["now"]
+    until = until or db.the(connection, "runs.now")["now"]
     fresh_since = until - timedelta(hours=settings.freshness_hours)
     row = db.one(
         connection,

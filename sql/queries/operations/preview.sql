@@ -1,7 +1,3 @@
--- name: now
--- The time of the database.
-SELECT now() AS now
-
 -- name: since
 -- When the oldest of the newest articles of a pipeline was first ingested; nothing if there are not so many.
 SELECT first_ingested_at AS since
