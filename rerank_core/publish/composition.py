@@ -16,6 +16,7 @@ pin             The row takes its place, whatever its score, and the others make
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,10 +26,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
+Near = Mapping[int, Sequence[tuple[int, float]]]  # row → the rows that it resembles, and how much
 MovedBy = Literal["pin", "boost", "demote", "diversity", "source_limit", "shifted"]
 
 PLACES = 128  # of a signature
 POOL = 4  # times top_k: the rows of a block that diversity may bring up
+PAIRS = 1 << 20  # that are counted at once: some 50 MB
 LEAST_SIMILARITY = 0.1  # of two signatures; the standard error of the estimate is 0.03 there
 
 
@@ -77,7 +80,7 @@ def compose(
     wishes: Wishes,
     *,
     sources: Ids | None = None,
-    near: "Near | None" = None,
+    near: Near | None = None,
 ) -> Composed:
     """Compose a topic's page.
 
@@ -86,183 +89,142 @@ def compose(
     has the rows that may resemble others; it is needed for diversity alone.
     """
     starts = np.cumsum([0, *map(len, blocks)]).tolist()
-    page = _Page(wishes, sources, near if wishes.diversity else None)
+    page = _Page(wishes, sources, near if near and wishes.diversity else {})
     for number, block in enumerate(blocks):
         start, most = starts[number], wishes.top_k - (0 if number else len(wishes.pins))
         if wishes.are_none:
-            page.rows.append(np.arange(start, start + min(len(block), most)))
+            page.rows += range(start, start + min(len(block), most))
             continue
-        order = np.asarray(_shifted(start, len(block), wishes.shifts), dtype=np.int64)
-        pinned = np.asarray([row for row in wishes.pins if start <= row < start + len(block)], dtype=np.int64)
-        page.fill(order[~np.isin(order, pinned)], np.delete(block, pinned - start), most)
-    return page.finish(_plain_places(blocks, wishes.top_k))
+        order = _shifted(start, len(block), wishes.shifts)
+        pinned = [row - start for row in wishes.pins if start <= row < start + len(block)]
+        page.fill(
+            [row for row in order if row not in wishes.pins] if pinned else order,
+            np.delete(block, pinned) if pinned else block,
+            most,
+        )
+    return page.finish(starts)
 
 
 class _Page:
     """A page while it is filled from above."""
 
-    def __init__(self, wishes: Wishes, sources: Ids | None, near: "Near | None") -> None:
-        self.rows: list[Ids] = []
+    def __init__(self, wishes: Wishes, sources: Ids | None, near: Near) -> None:
+        self.rows: list[int] = []
         self._wishes = wishes
-        self._limit = wishes.max_per_source or 0
-        self._sources = sources if wishes.max_per_source is not None else None
-        self._used = np.zeros(
-            0 if self._sources is None else self._sources.max(initial=-1) + 2, dtype=np.int64
-        )
+        self._limit = wishes.max_per_source
+        self._sources = [] if sources is None or self._limit is None else sources.tolist()
+        self._used: Counter[int] = Counter()
         self._near = near
         self._left_out: dict[int, int] = {}
         self._fallen: set[int] = set()
-        self._risen: list[Ids] = []  # rows below one that was left out
+        self._risen: set[int] = set()  # rows below one that was left out
         self._nearest: dict[int, Resembles] = {}  # the row above; of a row on the page, when it got there
-        self._placed: set[int] = set()  # of the rows that may resemble others
-        pinned = np.asarray(list(wishes.pins), dtype=np.int64)
-        if self._sources is not None:
-            self._used += np.bincount(self._sources[pinned] + 1, minlength=len(self._used))
+        self._placed: set[int] = set()
         for row in wishes.pins:
+            if self._sources:
+                self._used[self._sources[row]] += 1
             self._place(row)
 
-    def fill(self, order: Ids, relevance: Floats, most: int) -> None:
+    def fill(self, order: Sequence[int], relevance: Floats, most: int) -> None:
         """Take the next rows of a block, at most so many. `relevance` falls: that of each place of the order."""
-        room, worst = max(0, most), -1  # worst: place in the order of the rows that were taken
-        for places in self._candidates(order, relevance):
-            if not room:
+        end, worst = (
+            len(self.rows) + max(0, most),
+            -1,
+        )  # worst: place in the order of the rows that were taken
+        for place in self._candidates(order, relevance):
+            if len(self.rows) == end:
                 break
-            if not len(places):
-                continue
-            taken = self._take(order[places], room)
-            room -= taken
-            if taken and len(places) == 1 and places[0] < worst and int(order[places[0]]) in self._nearest:
-                self._fallen.add(int(order[places[0]]))
-            worst = max(worst, int(places[-1])) if taken else worst
+            row = order[place]
+            if self._limit is not None and (source := self._sources[row]) >= 0:
+                self._used[source] += 1
+                if self._used[source] > self._limit:
+                    self._left_out[row] = self._used[source]
+                    continue
+            if self._left_out:
+                self._risen.add(row)
+            if place > worst:
+                worst = place
+            elif row in self._nearest:
+                self._fallen.add(row)
+            self.rows.append(row)
+            self._place(row)
 
-    def _take(self, rows: Ids, room: int) -> int:
-        """Take as many of these rows as there is room for, and leave out what is over its source's limit."""
-        if len(rows) == 1:
-            return self._take_one(int(rows[0]))
-        end, over = len(rows), np.zeros(len(rows), dtype=bool)
-        if self._sources is not None:
-            own = self._sources[rows]
-            numbers = _numbers_of(own) + self._used[own + 1]
-            over = (own >= 0) & (numbers > self._limit)
-        taken = np.flatnonzero(~over)
-        if len(taken) >= room:
-            taken, end = taken[:room], int(taken[room - 1]) + 1
-        out = np.flatnonzero(over[:end])
-        before = bool(self._left_out)
-        if self._sources is not None:
-            self._used += np.bincount(self._sources[rows[:end]] + 1, minlength=len(self._used))
-            self._left_out |= zip(rows[out].tolist(), numbers[out].tolist(), strict=True)
-        if before or len(out):
-            self._risen.append(rows[taken if before else taken[taken > out[0]]])
-        self.rows.append(rows[taken])
-        return len(taken)
-
-    def _take_one(self, row: int) -> int:
-        """Take a row, which may resemble others."""
-        if self._sources is not None and self._sources[row] >= 0:
-            self._used[self._sources[row] + 1] += 1
-            number = int(self._used[self._sources[row] + 1])
-            if number > self._limit:
-                self._left_out[row] = number
-                return 0
-        own = np.asarray([row])
-        if self._left_out:
-            self._risen.append(own)
-        self.rows.append(own)
-        self._place(row)
-        return 1
-
-    def _candidates(self, order: Ids, relevance: Floats) -> Iterator[Ids]:
-        """Places in the order, the next best for the page first: by themselves if a row may resemble others, else together.
+    def _candidates(self, order: Sequence[int], relevance: Floats) -> Iterator[int]:
+        """Places in the order, the next best for the page first.
 
         A row that resembles no other waits for none, so all such rows are in their order.
         """
-        everything = np.arange(len(order))
-        size = POOL * self._wishes.top_k
-        is_near = np.zeros(0, dtype=bool) if self._near is None else np.isin(order[:size], self._near.rows)
-        if not is_near.any():
-            yield everything
+        pool = order[: POOL * self._wishes.top_k]
+        waiting_places = [place for place, row in enumerate(pool) if row in self._near] if self._near else []
+        if not waiting_places:
+            yield from range(len(order))
             return
         weight = self._wishes.diversity
-        costs = _from_0_to_1(relevance[:size]) * (weight - 1)
-        free = np.flatnonzero(~is_near)
-        waiting = [(costs[place], place) for place in np.flatnonzero(is_near).tolist()]
-        waiting = [(cost + weight * self._similarity(int(order[place])), place) for cost, place in waiting]
+        costs = (_from_0_to_1(relevance[: len(pool)]) * (weight - 1)).tolist()
+        waiting = [(self._cost(costs, order, place), place) for place in waiting_places]
         heapq.heapify(waiting)
-        at = 0
+        own = set(waiting_places)
+        free = (place for place in range(len(pool)) if place not in own)
+        first = next(free, None)
         while waiting:
             cost, place = waiting[0]
-            now = costs[place] + weight * self._similarity(int(order[place]))
+            now = self._cost(costs, order, place)
             if now > cost:  # a row that it resembles was placed meanwhile: costs only grow
                 heapq.heapreplace(waiting, (now, place))
-                continue
-            same = slice(*(int(np.searchsorted(costs[free], now, side)) for side in ("left", "right")))
-            until = same.start + int(np.searchsorted(free[same], place))
-            if until > at:
-                yield free[at:until]
-                at = until
-                continue  # nothing of that changes a cost
-            heapq.heappop(waiting)
-            yield everything[place : place + 1]
-        yield np.concatenate([free[at:], everything[size:]])
+            elif first is not None and (costs[first], first) < (cost, place):
+                yield first
+                first = next(free, None)
+            else:
+                heapq.heappop(waiting)
+                yield place
+        if first is not None:
+            yield first
+        yield from free
+        yield from range(len(pool), len(order))
 
-    def _similarity(self, row: int) -> float:
-        nearest = self._nearest.get(row)
-        return 0.0 if nearest is None else nearest.similarity
+    def _cost(self, costs: Sequence[float], order: Sequence[int], place: int) -> float:
+        """What speaks against the row at this place of the order now."""
+        nearest = self._nearest.get(order[place])
+        return costs[place] + (self._wishes.diversity * nearest.similarity if nearest else 0.0)
 
     def _place(self, row: int) -> None:
         """The rows that resemble this one count from now on how much."""
-        if self._near is None:
-            return
         self._placed.add(row)
-        for other in self._near.to(row):
-            if other.row not in self._placed and other.similarity > self._similarity(other.row):
-                self._nearest[other.row] = Resembles(row, other.similarity)
+        for other, similarity in self._near.get(row, ()):
+            known = self._nearest.get(other)
+            if other not in self._placed and (known is None or similarity > known.similarity):
+                self._nearest[other] = Resembles(row, similarity)
 
-    def finish(self, plain: Ids) -> Composed:
-        """Put the pinned rows in; `plain` is the place of each row without composition."""
+    def finish(self, starts: Sequence[int]) -> Composed:
+        """Put the pinned rows in, and say what moved each row; `starts` are the first rows of the blocks, and their end."""
         pins, shifts = self._wishes.pins, self._wishes.shifts
-        listed: list[int] = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows]).tolist()
+        rows = self.rows
         for row, place in sorted(pins.items(), key=lambda pin: (pin[1], pin[0])):
-            listed.insert(place - 1, row)
-        rows = np.asarray(listed, dtype=np.int64)
-        in_order = rows < len(plain)
-        moved = np.zeros(len(rows), dtype=np.int64)
-        moved[in_order] = plain[rows[in_order]] - np.flatnonzero(in_order) - 1
-        by = np.full(len(rows), None, dtype=object)
-        by[moved != 0] = "shifted"
-        if self._risen:
-            by[(moved > 0) & np.isin(rows, np.concatenate(self._risen))] = "source_limit"
-        for row in self._fallen:
-            at = listed.index(row)
-            by[at] = "diversity" if moved[at] < 0 else by[at]
-        for row in (*shifts, *pins):
-            if row in listed:
-                by[listed.index(row)] = "pin" if row in pins else "boost" if shifts[row] > 0 else "demote"
-        places: list[int | None] = [*moved.tolist()]
-        for at in np.flatnonzero(~in_order).tolist():
-            places[at] = None
-        return Composed(listed, by.tolist(), places, self._left_out, self._nearest)
+            rows.insert(place - 1, row)
+        moved_by: list[MovedBy | None] = []
+        moved: list[int | None] = []
+        for place, row in enumerate(rows, 1):
+            up = None if row >= starts[-1] else _plain_place(row, starts, self._wishes.top_k) - place
+            moved.append(up)
+            moved_by.append(
+                "pin"
+                if row in pins
+                else ("boost" if shifts[row] > 0 else "demote")
+                if row in shifts
+                else None
+                if not up
+                else "diversity"
+                if up < 0 and row in self._fallen
+                else "source_limit"
+                if up > 0 and row in self._risen
+                else "shifted"
+            )
+        return Composed(rows, moved_by, moved, self._left_out, self._nearest)
 
 
-def _plain_places(blocks: Sequence[Floats], top_k: int) -> Ids:
-    """The place of each row without composition: the light block follows the model's top_k."""
-    before, places = 0, [np.zeros(0, dtype=np.int64)]
-    for block in blocks:
-        places.append(np.arange(before + 1, before + len(block) + 1))
-        before += min(len(block), top_k)
-    return np.concatenate(places)
-
-
-def _numbers_of(values: Ids) -> Ids:
-    """Of each value, how many equal ones there are up to it: 1, 2, …"""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    lengths = np.append(begins[1:], len(values)) - begins
-    numbers = np.empty(len(values), dtype=np.int64)
-    numbers[order] = np.arange(len(values)) - np.repeat(begins, lengths) + 1
-    return numbers
+def _plain_place(row: int, starts: Sequence[int], top_k: int) -> int:
+    """The place of a row without composition: the light block follows the model's top_k."""
+    return row + 1 if row < starts[1] else min(starts[1], top_k) + row - starts[1] + 1
 
 
 def source_numbers(sources: Sequence[str | None]) -> Ids:
@@ -312,10 +274,10 @@ class Likeness:
         self._groups = groups[by_owner]
         self._starts = np.searchsorted(owners[by_owner], np.arange(len(self._ids) + 1))
 
-    def among(self, rows: Ids, document_ids: Ids) -> "Near | None":
-        """Those of these rows, with their documents, that may resemble one another; None if none do."""
+    def among(self, rows: Ids, document_ids: Ids) -> Near:
+        """Which of these rows, with their documents, resemble one another."""
         if not len(self._ids):
-            return None
+            return {}
         at = np.minimum(np.searchsorted(self._ids, document_ids), len(self._ids) - 1)
         signed = self._ids[at] == document_ids
         rows, at = rows[signed], at[signed]
@@ -326,32 +288,32 @@ class Likeness:
         )
         groups, owners = self._groups[picked], np.repeat(np.arange(len(at)), counts)
         order = np.argsort(groups)
-        equal = np.diff(groups[order], prepend=-1) == 0
-        meets = equal | np.append(equal[1:], False)
-        enough = np.bincount(owners[order][meets], minlength=len(at)) >= LEAST_SIMILARITY * PLACES
-        if not enough.any():
-            return None
-        return Near(rows[enough], self._values[at[enough]])
+        groups, owners = groups[order], owners[order]
+        meets = _sizes(groups)[1] > 1
+        least = LEAST_SIMILARITY * PLACES
+        enough = np.bincount(owners[meets], minlength=len(at)) >= least
+        own = meets & enough[owners]
+        places = _shared_places((np.cumsum(enough) - 1)[owners[own]], groups[own], int(enough.sum()))
+        np.fill_diagonal(places, 0)
+        near: dict[int, list[tuple[int, float]]] = {}
+        numbers = rows[enough].tolist()
+        for one, other in np.argwhere(places >= least).tolist():
+            near.setdefault(numbers[one], []).append((numbers[other], float(places[one, other] / PLACES)))
+        return near
 
 
-class Near:
-    """Rows of a topic that may resemble one another."""
+def _sizes(groups: Ids) -> tuple[Ids, Ids]:
+    """Of each value of a rising row of values: where its equals begin, and how many they are."""
+    begins = np.searchsorted(groups, groups, "left")
+    return begins, np.searchsorted(groups, groups, "right") - begins
 
-    def __init__(self, rows: Ids, values: npt.NDArray[np.uint32]) -> None:
-        self.rows = rows
-        self._values = np.ascontiguousarray(values.T)  # (PLACES, rows)
-        self._at = {row: at for at, row in enumerate(rows.tolist())}
 
-    def to(self, row: int) -> list[Resembles]:
-        """The rows that a row resembles."""
-        at = self._at.get(row)
-        if at is None:
-            return []
-        same = self._values == self._values[:, at : at + 1]
-        similarity = same.view(np.uint8).sum(axis=0, dtype=np.uint8) / PLACES
-        near = np.flatnonzero(similarity >= LEAST_SIMILARITY)
-        return [
-            Resembles(int(self.rows[other]), float(similarity[other]))
-            for other in near.tolist()
-            if other != at
-        ]
+def _shared_places(owners: Ids, groups: Ids, count: int) -> Ids:
+    """In how many places two owners have one value: (count, count). `groups` rise: equal ones stand for one value in one place."""
+    begins, sizes = _sizes(groups)
+    shared = np.zeros(count * count, dtype=np.int64)
+    for part in np.array_split(np.arange(len(owners)), 1 + int(sizes.sum()) // PAIRS):
+        own = sizes[part]
+        others = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own) + np.repeat(begins[part], own)
+        shared += np.bincount(np.repeat(owners[part], own) * count + owners[others], minlength=len(shared))
+    return shared.reshape(count, count)

@@ -42,7 +42,7 @@ def page(count: int, *, sources: str = "", light: int = 0, signatures: Any = Non
     )
 
 
-def near(signatures: dict[int, bytes]) -> Near | None:
+def near(signatures: dict[int, bytes]) -> Near:
     """Rows with these signatures; a row is its own document."""
     rows = np.asarray(list(signatures), dtype=np.int64)
     return Likeness(signatures).among(rows, rows)
