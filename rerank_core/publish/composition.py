@@ -16,6 +16,7 @@ pin             The row takes its place, whatever its score, and the others make
 """
 
 import heapq
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,14 +124,13 @@ class _Page:
         for row in wishes.pins:
             if self._sources:
                 self._used[self._sources[row]] += 1
-            self._place(row)
+            if row in self._near:
+                self._place(row)
 
     def fill(self, order: Sequence[int], relevance: Floats, most: int) -> None:
         """Take the next rows of a block, at most so many. `relevance` falls: that of each place of the order."""
-        end, worst = (
-            len(self.rows) + max(0, most),
-            -1,
-        )  # worst: place in the order of the rows that were taken
+        end = len(self.rows) + max(0, most)
+        worst = -1  # place in the order of the rows that were taken
         for place in self._candidates(order, relevance):
             if len(self.rows) == end:
                 break
@@ -147,7 +147,8 @@ class _Page:
             elif row in self._nearest:
                 self._fallen.add(row)
             self.rows.append(row)
-            self._place(row)
+            if row in self._near:
+                self._place(row)
 
     def _candidates(self, order: Sequence[int], relevance: Floats) -> Iterator[int]:
         """Places in the order, the next best for the page first.
@@ -163,23 +164,19 @@ class _Page:
         costs = (_from_0_to_1(relevance[: len(pool)]) * (weight - 1)).tolist()
         waiting = [(self._cost(costs, order, place), place) for place in waiting_places]
         heapq.heapify(waiting)
-        own = set(waiting_places)
-        free = (place for place in range(len(pool)) if place not in own)
-        first = next(free, None)
+        own, at = set(waiting_places), 0
+        free = [(cost, place) for place, cost in enumerate(costs) if place not in own]
         while waiting:
-            cost, place = waiting[0]
-            now = self._cost(costs, order, place)
-            if now > cost:  # a row that it resembles was placed meanwhile: costs only grow
+            now, place = self._cost(costs, order, waiting[0][1]), waiting[0][1]
+            if now > waiting[0][0]:  # a row that it resembles was placed meanwhile: costs only grow
                 heapq.heapreplace(waiting, (now, place))
-            elif first is not None and (costs[first], first) < (cost, place):
-                yield first
-                first = next(free, None)
-            else:
-                heapq.heappop(waiting)
-                yield place
-        if first is not None:
-            yield first
-        yield from free
+                continue
+            until = bisect_left(free, (now, place), at)
+            yield from (before for _, before in free[at:until])  # they change no cost
+            at = until
+            heapq.heappop(waiting)
+            yield place
+        yield from (after for _, after in free[at:])
         yield from range(len(pool), len(order))
 
     def _cost(self, costs: Sequence[float], order: Sequence[int], place: int) -> float:
@@ -190,7 +187,7 @@ class _Page:
     def _place(self, row: int) -> None:
         """The rows that resemble this one count from now on how much."""
         self._placed.add(row)
-        for other, similarity in self._near.get(row, ()):
+        for other, similarity in self._near[row]:
             known = self._nearest.get(other)
             if other not in self._placed and (known is None or similarity > known.similarity):
                 self._nearest[other] = Resembles(row, similarity)
@@ -297,15 +294,18 @@ class Likeness:
         np.fill_diagonal(places, 0)
         near: dict[int, list[tuple[int, float]]] = {}
         numbers = rows[enough].tolist()
-        for one, other in np.argwhere(places >= least).tolist():
-            near.setdefault(numbers[one], []).append((numbers[other], float(places[one, other] / PLACES)))
+        ones, others = np.nonzero(places >= least)
+        found = zip(ones.tolist(), others.tolist(), (places[ones, others] / PLACES).tolist(), strict=True)
+        for one, other, similarity in found:
+            near.setdefault(numbers[one], []).append((numbers[other], similarity))
         return near
 
 
 def _sizes(groups: Ids) -> tuple[Ids, Ids]:
     """Of each value of a rising row of values: where its equals begin, and how many they are."""
-    begins = np.searchsorted(groups, groups, "left")
-    return begins, np.searchsorted(groups, groups, "right") - begins
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    sizes = np.diff(begins, append=len(groups))
+    return np.repeat(begins, sizes), np.repeat(sizes, sizes)
 
 
 def _shared_places(owners: Ids, groups: Ids, count: int) -> Ids:
