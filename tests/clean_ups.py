@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from factories import Newsroom
 
-from rerank_core.frontends import json_pages
+from rerank_core.frontends import json_pages, json_text
 from rerank_core.operations import maintain
 from rerank_core.operations.maintain import Maintained
 from rerank_core.storage import runs
@@ -64,7 +64,7 @@ def pass_days(room: Newsroom, days: float) -> None:
         page = json_pages.current(room.database, "news")
         assert page is not None
         file, stood = root(room) / "news/latest.json", (root(room) / "news/latest.json").stat().st_mtime
-        file.write_bytes(json_pages.to_json({**latest, "content": page["content"]}))
+        file.write_bytes(json_text.to_json({**latest, "content": page["content"]}))
         os.utime(file, (stood, stood))
     for path in files(room):
         stood = (root(room) / path).stat().st_mtime

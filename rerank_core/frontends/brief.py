@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rerank_core.errors import InputError, or_perhaps
-from rerank_core.frontends.json_pages import to_json
+from rerank_core.frontends.json_text import to_json
 from rerank_core.records import TokenCounter
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas

@@ -8,13 +8,14 @@ Titles and links come from strangers. Here they lose what XML or an address must
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid5
 from xml.sax.saxutils import escape, quoteattr
+
+from rerank_core.frontends.json_text import to_text
 
 Format = Literal["json", "atom"]
 
@@ -37,7 +38,6 @@ PAGE = (
 )
 
 
-@lru_cache(maxsize=1 << 15)
 def id_of(pipeline: str, *parts: str) -> str:
     """The id of an article, or of a topic's feed, in this pipeline: a URN that never changes."""
     return uuid5(_IDS, "\0".join((pipeline, *map(clean, parts)))).urn
@@ -62,64 +62,98 @@ def address(base: str, topic: str, format_: Format) -> str:
     return f"{base.rstrip('/')}/{topic}{ENDINGS[format_]}"
 
 
-def json_feed(content: Mapping[str, Any], base: str | None = None) -> dict[str, Any]:
-    """The topic file `content` as a JSON Feed; `base`: the public address of all feeds, if it is known."""
-    pipeline, topic = content["pipeline"], content["topic"]
-    feed: dict[str, Any] = {
-        "version": "https://jsonfeed.org/version/1.1",
-        "title": clean(content["query"]),
-        "description": f"{pipeline}: {topic}",
-        **({"feed_url": address(base, topic, "json")} if base else {}),
-        "_rerank": {name: content[name] for name in PAGE},
-        "items": [],
-    }
-    for article in content["articles"]:
-        url, source = link(article["url"]), article["source"]
-        item: dict[str, Any] = {
-            "id": id_of(pipeline, "article", article["article_id"]),
-            "title": (title := clean(article["title"])),
-            "content_text": title,
-            "date_published": _published(article),
-            "_rerank": {name: article[name] for name in ITEM},
+class Renderer:
+    """Renders the feeds of one page. What it says of a revision, whatever the topic, is made once."""
+
+    def __init__(self, pipeline: str, base: str | None = None) -> None:
+        """`base`: the public address of all feeds, if it is known."""
+        self._pipeline = pipeline
+        self._base = base
+        self._items: dict[int, str] = {}
+        self._entries: dict[int, str] = {}
+
+    def feed(self, format_: Format, content: Mapping[str, Any]) -> bytes:
+        """The topic file `content` as a feed in UTF-8."""
+        return self.json_feed(content) if format_ == "json" else self.atom(content)
+
+    def json_feed(self, content: Mapping[str, Any]) -> bytes:
+        """The topic file `content` as a JSON Feed."""
+        topic = content["topic"]
+        head = {
+            "version": "https://jsonfeed.org/version/1.1",
+            "title": clean(content["query"]),
+            "description": f"{self._pipeline}: {topic}",
+            **({"feed_url": address(self._base, topic, "json")} if self._base else {}),
+            "_rerank": {name: content[name] for name in PAGE},
         }
-        if url:
-            item["url"] = url
-        if source:
-            item["authors"] = [{"name": clean(source)}]
-        if article["lang"] != "und":
-            item["language"] = article["lang"]
-        feed["items"].append(item)
-    return feed
+        items = ",".join(f"{self._item(one)}{_ranked_in_json(one)}" for one in content["articles"])
+        return f'{to_text(head)[:-1]},"items":[{items}]}}'.encode()
+
+    def _item(self, article: Mapping[str, Any]) -> str:
+        """An item of a JSON Feed without what the topic says of it, and without its closing braces."""
+        revision_id: int = article["revision_id"]
+        if revision_id not in self._items:
+            url, source, title = link(article["url"]), article["source"], clean(article["title"])
+            item = {
+                "id": id_of(self._pipeline, "article", article["article_id"]),
+                "title": title,
+                "content_text": title,
+                "date_published": _published(article),
+                **({"url": url} if url else {}),
+                **({"authors": [{"name": clean(source)}]} if source else {}),
+                **({"language": article["lang"]} if article["lang"] != "und" else {}),
+                "_rerank": {"article_id": article["article_id"]},
+            }
+            self._items[revision_id] = to_text(item)[:-2]
+        return self._items[revision_id]
+
+    def atom(self, content: Mapping[str, Any]) -> bytes:
+        """The topic file `content` as an Atom feed."""
+        pipeline, topic = self._pipeline, content["topic"]
+        own = f'<link rel="self" href={quoteattr(address(self._base, topic, "atom"))}/>' if self._base else ""
+        entries = "".join(f"{self._entry(one)}{_ranked_in_atom(one)}</entry>" for one in content["articles"])
+        return (
+            '<?xml version="1.0" encoding="utf-8"?>\n'
+            f'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:rerank="{NAMESPACE}">'
+            f"<id>{id_of(pipeline, 'topic', topic)}</id>{own}"
+            f"<title>{_text(content['query'])}</title><subtitle>{_text(f'{pipeline}: {topic}')}</subtitle>"
+            f"<updated>{_time(content['published_at'])}</updated><author><name>{_text(pipeline)}</name></author>"
+            f"{_extension(PAGE, content)}{entries}</feed>\n"
+        ).encode()
+
+    def _entry(self, article: Mapping[str, Any]) -> str:
+        """An entry of an Atom feed without what the topic says of it, and without its closing tag."""
+        revision_id: int = article["revision_id"]
+        if revision_id not in self._entries:
+            title, url, source = _text(article["title"]), link(article["url"]), article["source"]
+            language = f' xml:lang="{_text(article["lang"])}"' if article["lang"] != "und" else ""
+            # An entry without a link must have a content (4.1.1.1). No address holds a quotation mark any more.
+            body = f'<link rel="alternate" href="{escape(url)}"/>' if url else f"<content>{title}</content>"
+            author = f"<author><name>{_text(source)}</name></author>" if source else ""
+            self._entries[revision_id] = (
+                f"\n<entry{language}><id>{id_of(self._pipeline, 'article', article['article_id'])}</id>"
+                f"<title>{title}</title>{body}<published>{_published(article)}</published>"
+                f"<updated>{_time(article['first_ingested_at'])}</updated>{author}"
+                f"<rerank:article_id>{_text(article['article_id'])}</rerank:article_id>"
+            )
+        return self._entries[revision_id]
 
 
-def atom(content: Mapping[str, Any], base: str | None = None) -> bytes:
-    """The topic file `content` as an Atom feed in UTF-8; `base`: the public address of all feeds, if it is known."""
-    pipeline, topic = content["pipeline"], content["topic"]
-    own = f'<link rel="self" href={quoteattr(address(base, topic, "atom"))}/>' if base else ""
-    entries = "".join(_entry(pipeline, article) for article in content["articles"])
+def _ranked_in_json(article: Mapping[str, Any]) -> str:
+    """The end of an item of a JSON Feed: what the topic says of it. Its numbers are those of the topic file, which has no NaN."""
+    logit = "null" if article["logit"] is None else repr(article["logit"])
     return (
-        '<?xml version="1.0" encoding="utf-8"?>\n'
-        f'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:rerank="{NAMESPACE}">'
-        f"<id>{id_of(pipeline, 'topic', topic)}</id>{own}"
-        f"<title>{_text(content['query'])}</title><subtitle>{_text(f'{pipeline}: {topic}')}</subtitle>"
-        f"<updated>{_time(content['published_at'])}</updated><author><name>{_text(pipeline)}</name></author>"
-        f"{_extension(PAGE, content)}{entries}</feed>\n"
-    ).encode()
+        f',"rank":{article["rank"]},"ranked_by":"{article["ranked_by"]}","logit":{logit}'
+        f',"is_new":{_shown(article["is_new"])},"copies":{article["copies"]}}}}}'
+    )
 
 
-def _entry(pipeline: str, article: Mapping[str, Any]) -> str:
-    title, url, source = _text(article["title"]), link(article["url"]), article["source"]
-    language = f' xml:lang="{_text(article["lang"])}"' if article["lang"] != "und" else ""
-    # An entry without a link must have a content (4.1.1.1). No address holds a quotation mark any more.
-    body = f'<link rel="alternate" href="{escape(url)}"/>' if url else f"<content>{title}</content>"
-    author = f"<author><name>{_text(source)}</name></author>" if source else ""
+def _ranked_in_atom(article: Mapping[str, Any]) -> str:
+    """What an Atom entry says of an article in its topic."""
     logit = "" if article["logit"] is None else f"<rerank:logit>{article['logit']}</rerank:logit>"
     return (
-        f"\n<entry{language}><id>{id_of(pipeline, 'article', article['article_id'])}</id><title>{title}</title>{body}"
-        f"<published>{_published(article)}</published><updated>{article['first_ingested_at'].isoformat()}</updated>{author}"
-        f"<rerank:article_id>{_text(article['article_id'])}</rerank:article_id><rerank:rank>{article['rank']}</rerank:rank>"
-        f"<rerank:ranked_by>{article['ranked_by']}</rerank:ranked_by>{logit}"
-        f"<rerank:is_new>{_shown(article['is_new'])}</rerank:is_new><rerank:copies>{article['copies']}</rerank:copies></entry>"
+        f"<rerank:rank>{article['rank']}</rerank:rank><rerank:ranked_by>{article['ranked_by']}</rerank:ranked_by>{logit}"
+        f"<rerank:is_new>{_shown(article['is_new'])}</rerank:is_new><rerank:copies>{article['copies']}</rerank:copies>"
     )
 
 
@@ -155,4 +189,3 @@ def _published(article: Mapping[str, Any]) -> str:
 # Format → ending of its files, and key of latest.json that names the file.
 ENDINGS: dict[Format, str] = {"json": ".feed.json", "atom": ".atom.xml"}
 KEYS: dict[Format, str] = {"json": "json_feed", "atom": "atom"}
-RENDER: dict[Format, Callable[[Mapping[str, Any], str | None], Any]] = {"json": json_feed, "atom": atom}

@@ -17,7 +17,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +24,7 @@ from sqlalchemy import RowMapping
 
 from rerank_core.errors import DatabaseUnavailable, StoreUnavailable
 from rerank_core.frontends import feeds
+from rerank_core.frontends.json_text import to_json
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
@@ -233,6 +233,7 @@ def rendered(
         return None
     ranked = {slug: list(ranking) for slug, ranking in groupby(rows, key=lambda row: row["topic"])}
     changed = {slug: list(changes) for slug, changes in groupby(news, key=lambda row: row["topic"])}
+    made = feeds.Renderer(pipeline, wanted.address)
     files = {}
     for topic in topics:
         slug = topic["topic"]
@@ -248,12 +249,11 @@ def rendered(
             "changes": [{name: change[name] for name in CHANGE} for change in changed.get(slug, [])],
         }
         ranks = {article["article_id"]: article["rank"] for article in articles}
-        made = {form: feeds.RENDER[form](content, wanted.address) for form in wanted.formats}
         files[slug] = TopicFile(
             to_json(content),
             topic["state"],
             ranks,
-            {form: feed if isinstance(feed, bytes) else to_json(feed) for form, feed in made.items()},
+            {form: made.feed(form, content) for form in wanted.formats},
         )
     return files
 
@@ -326,24 +326,6 @@ def _replace(
             reason="pages: no longer named",
         )
     return is_right
-
-
-def to_json(content: Mapping[str, Any]) -> bytes:
-    """The content as JSON in UTF-8; times in ISO 8601, in UTC.
-
-    No sign in it can end a script element or a line of JavaScript. Raises ValueError for a number that
-    JSON cannot hold.
-    """
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text.encode("utf-8")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def paths(latest: Mapping[str, Any]) -> Sequence[str]:

@@ -26,7 +26,7 @@ from uuid import uuid4
 from sqlalchemy import RowMapping
 
 from rerank_core.errors import RedisUnavailable, RerankError
-from rerank_core.frontends import json_pages
+from rerank_core.frontends import json_pages, json_text
 from rerank_core.frontends.redis_server import Server
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -218,7 +218,7 @@ def _replace(
         },
     }
     strings = {keys.topic(slug): topic.content for slug, topic in topics.items()}
-    strings[keys.page] = json_pages.to_json(content)
+    strings[keys.page] = json_text.to_json(content)
     ranks = {keys.ranked(slug): topic.ranks for slug, topic in topics.items() if topic.ranks}
     version = f"{page['publication_id']}-{content['copy'][:12]}"
     drafts = {keys.draft(version, key): key for key in (*strings, *ranks)}

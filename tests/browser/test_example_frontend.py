@@ -13,7 +13,7 @@ from factories import Newsroom
 from playwright.sync_api import Browser, Page, expect
 
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.frontends import json_pages, reader
+from rerank_core.frontends import json_pages, json_text, reader
 from rerank_core.frontends.reader import Reader
 from rerank_core.storage.store import Store
 
@@ -89,7 +89,7 @@ def spoilt(room: Newsroom) -> Iterator[Callable[..., None]]:
         for file, work in ((topic_file(room, "floods"), change), (root(room) / "news/latest.json", page)):
             content = json.loads(file.read_bytes())
             work(content)
-            file.write_bytes(json_pages.to_json(content))
+            file.write_bytes(json_text.to_json(content))
 
     yield spoil
     json_pages.repair(

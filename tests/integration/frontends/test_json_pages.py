@@ -10,7 +10,7 @@ import pytest
 from factories import Newsroom, make_topic
 
 from rerank_core.errors import StoreUnavailable
-from rerank_core.frontends import json_pages
+from rerank_core.frontends import json_pages, json_text
 from rerank_core.storage.store import Store
 
 
@@ -120,7 +120,7 @@ def test_no_title_can_end_a_script_element_that_a_page_is_put_into(room: Newsroo
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_json_has_no_form_for_is_refused(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        json_pages.to_json({"logit": number})
+        json_text.to_json({"logit": number})
 
 
 def test_a_run_that_does_not_move_the_pointer_leaves_the_pages_alone(room: Newsroom) -> None:

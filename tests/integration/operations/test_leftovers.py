@@ -10,7 +10,7 @@ from factories import Newsroom, statement_replaced
 from sqlalchemy.exc import IntegrityError
 
 from rerank_core.errors import FencedError, StoreUnavailable
-from rerank_core.frontends import json_pages
+from rerank_core.frontends import json_pages, json_text
 from rerank_core.operations import leftovers, removal
 from rerank_core.publish import publish
 from rerank_core.records import Run
@@ -319,7 +319,7 @@ class TestOutside:
     def test_a_latest_json_that_names_other_folders_is_none_of_ours_and_is_written_again(
         self, room: Newsroom, victim: Path, content: dict[str, Any]
     ) -> None:
-        room.resources.store.write_json("news/latest.json", json_pages.to_json({"format": 1, **content}))
+        room.resources.store.write_json("news/latest.json", json_text.to_json({"format": 1, **content}))
         assert clean(room).repaired
         assert is_whole(room)
         assert (victim / "a.txt").exists()
