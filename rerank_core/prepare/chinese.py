@@ -8,12 +8,14 @@ Its results are the same. It adds numbers in jieba's order, so the sums are equa
 ways it takes the one with the longer word, as jieba does. Tests compare both on real and on random text.
 """
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from math import inf, log
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 REMEMBERED = 20_000  # results kept in each of three caches, because news repeat their words
 # Single characters side by side that are joined together: jieba's model needs time with the square of their number. A text
@@ -49,35 +51,56 @@ def is_name(word: str) -> bool:
 @cache
 def _tags() -> dict[str, str]:
     """Word → its part of speech, of jieba's dictionary."""
-    import jieba
-
-    with jieba.get_dict_file() as lines:
-        rows = (line.decode("utf-8").split() for line in lines)
-        return {word: tag for word, _, tag in rows}
+    words, _, tags = _dictionary()
+    return dict(zip(words, tags, strict=True))
 
 
 @cache
 def _words() -> "Words":
-    import jieba
+    words, numbers, _ = _dictionary()
+    times = [*map(int, numbers)]
+    return Words(dict(zip(words, times, strict=True)), sum(times))
 
-    jieba.setLogLevel(logging.WARNING)
-    jieba.initialize()
-    return Words(jieba.dt)
+
+def _dictionary() -> tuple[list[str], list[str], list[str]]:
+    """Words, how often each occurs, and its part of speech: the columns of jieba's dictionary.
+
+    jieba itself keeps what it made of them in the folder of temporary files, and trusts what lies there.
+    """
+    spec = find_spec("jieba")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("jieba is not installed; install news-rerank with its dependencies")
+    values = Path(spec.origin).with_name("dict.txt").read_text("utf-8").split()
+    return values[::3], values[1::3], values[2::3]
+
+
+def _model() -> Callable[[str], Iterator[str]]:
+    """jieba's hidden Markov model.
+
+    jieba does without pkg_resources if that is missing. Importing it takes longer than all of jieba, and warns.
+    """
+    is_hidden = sys.modules.setdefault("pkg_resources", None) is None  # type: ignore[arg-type]
+    try:
+        from jieba import finalseg
+    finally:
+        if is_hidden:
+            del sys.modules["pkg_resources"]
+    return finalseg.cut  # type: ignore[no-any-return]
 
 
 class Words:
-    """The words that the dictionary of an initialized jieba.Tokenizer makes of a text."""
+    """The words that a dictionary makes of a text: word → how often it occurs, of so many words in all."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        from jieba import finalseg
-
-        total = log(tokenizer.total)
+    def __init__(self, times: Mapping[str, int], count: int) -> None:
+        total = log(count)
+        logs = {number: log(number) - total for number in set(times.values()) if number}
         # The logarithm of a word's share of all words; −∞ for what only begins longer words.
-        self._likelihood: dict[str, float] = {
-            word: log(times) - total if times else -inf for word, times in tokenizer.FREQ.items()
-        }
+        self._likelihood = {word: logs.get(number, -inf) for word, number in times.items()}
+        begins: Iterable[str] = times
+        while begins := {word[:-1] for word in begins} - self._likelihood.keys() - {""}:
+            self._likelihood.update(dict.fromkeys(begins, -inf))
         self._unknown = log(1) - total  # of a character that is not a word
-        self._join_characters: Callable[[str], Iterator[str]] = finalseg.cut  # the hidden Markov model
+        self._join_characters = _model()
         self._joined = lru_cache(REMEMBERED)(self._uncached_joined)
         self._searched = lru_cache(REMEMBERED)(self._uncached_searched)
         self._joined_and_searched = lru_cache(REMEMBERED)(self._uncached_joined_and_searched)

@@ -90,7 +90,7 @@ def _even() -> jieba.Tokenizer:
     return found
 
 
-EVEN = chinese.Words(_even())
+EVEN = chinese.Words(_even().FREQ, _even().total)
 
 
 def real_texts() -> Iterator[str]:
@@ -117,7 +117,7 @@ def test_words_one_behind_the_other_are_jiebas(seed: int, dictionary: list[str])
 def test_a_character_that_is_repeated_is_joined_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     # The model of jieba needs time with the square of what it is given at once.
     given: list[int] = []
-    words = chinese.Words(jieba.dt)
+    words = chinese.Words(jieba.dt.FREQ, jieba.dt.total)
     join = words._join_characters
 
     def counted(alone: str) -> Iterator[str]:
