@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
+from rerank_core.recall import postings
 from rerank_core.recall.base import Asked, Mask, Retriever
 from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
 from rerank_core.recall.filters import Filters
@@ -46,7 +47,6 @@ from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
-from rerank_core.storage.ledger import Lookup
 from rerank_core.storage.store import Store
 from rerank_core.storage.topics import store_queries
 
@@ -152,9 +152,11 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
         scorer_id = scorers.scorer_id(connection, settings) if active and members.num_rows else None
         query_ids = store_queries(connection, active)
+    window = Window(members)
+    if active:
+        postings.keep(database, window.document_ids)
     with database.transaction(read_only=True) as connection:
-        db.may_idle(connection)  # while a large window is indexed; nothing is locked
-        window = Window(members)
+        db.may_idle(connection)  # while a large window is searched; nothing is locked
         with open_retriever(
             settings,
             database,
@@ -244,7 +246,8 @@ class _TopicSearch:
         self._retriever = retriever
         self._filters = filters
         self._filled = _filled(connection, run, retriever.name)
-        self._lookups: dict[int, Lookup] = {}  # by scorer
+        self._scored: dict[int, Mapping[int, Ids]] = {}  # scorer → query → documents
+        self._months = window.texts.column("month").combine_chunks()
 
     def pairs_of(self, asked: Asked) -> TopicPairs:
         """The pairs of one topic, and where every document of the window went."""
@@ -258,18 +261,21 @@ class _TopicSearch:
         )
         searches = self._searches(topic, whole_window=filling or run.rescore) if selected else []
         chosen = search(self._retriever, asked, eligible, searches)
-        known = self._scored_under(self._scorer_id, asked)
-        before = self._scored_under(previous, asked)
-        carried = by_light(asked, np.flatnonzero(eligible & known & ~chosen.chosen))
-        shown_before = by_light(asked, np.flatnonzero(eligible & before))
+        known_ids = self._scored_under(self._scorer_id, asked)
+        before_ids = self._scored_under(previous, asked)
+        known, scored = np.zeros((2, len(self._window)), dtype=bool)
+        known[known_ids] = True
+        scored[known_ids] = True
+        scored[before_ids] = True
+        carried = by_light(asked, known_ids[(eligible & ~chosen.chosen)[known_ids]])
+        shown_before = by_light(asked, before_ids[eligible[before_ids]])
+        is_known = np.zeros(len(chosen.order), dtype=bool) if run.rescore else known[chosen.order]
         tables = [
-            self._table(asked, chosen.order, self._scorer_id, known & (not run.rescore), chosen),
-            self._table(asked, carried, self._scorer_id, known),
-            self._table(asked, shown_before, previous, before),
+            self._table(asked, chosen.order, self._scorer_id, is_known, chosen),
+            self._table(asked, carried, self._scorer_id, np.ones(len(carried), dtype=bool)),
+            self._table(asked, shown_before, previous, np.ones(len(shown_before), dtype=bool)),
         ]
-        buckets = tally(
-            self._retriever, asked, self._window, eligible, searches, chosen.chosen, known | before
-        )
+        buckets = tally(self._retriever, asked, self._window, eligible, searches, chosen.chosen, scored)
         log.info(
             "recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(self._window)
         )
@@ -283,19 +289,22 @@ class _TopicSearch:
             searches.append((everything, topic.candidate_limit * self._settings.fill_factor))
         return searches
 
-    def _scored_under(self, scorer_id: int | None, asked: Asked) -> Mask:
-        """The members whose pair has a score by this scorer."""
-        document_ids = self._window.document_ids
+    def _scored_under(self, scorer_id: int | None, asked: Asked) -> Ids:
+        """The positions of the members whose pair has a score by this scorer."""
         if scorer_id is None:
-            return np.zeros(len(document_ids), dtype=bool)
-        if scorer_id not in self._lookups:
-            self._lookups[scorer_id] = ledger.lookup(
+            return np.zeros(0, dtype=np.int64)
+        if scorer_id not in self._scored:
+            self._scored[scorer_id] = ledger.scored_documents(
                 self._connection,
                 scorer_id=scorer_id,
                 query_ids=self._query_ids.values(),
                 documents=self._window.texts,
             )
-        return np.asarray(self._lookups[scorer_id].positions(asked.query_ids, document_ids) >= 0)
+        found = [np.zeros(0, dtype=np.int64)]
+        for query_id in asked.queries:
+            positions = self._window.find(self._scored[scorer_id].get(query_id, found[0]))
+            found.append(positions[asked.query_ids[positions] == query_id])
+        return np.concatenate(found)
 
     def _table(
         self,
@@ -305,21 +314,22 @@ class _TopicSearch:
         known: Mask,
         chosen: Chosen | None = None,
     ) -> pa.Table:
-        """The pairs of these members: the run's work if `chosen` says what found them."""
+        """The pairs of these members, of which some are known: the run's work if `chosen` says what found them."""
         count = len(best_first)
-        nothing = [None] * count
         return pa.table(
             {
-                "topic": pa.array([asked.topic.slug] * count, pa.string()),
+                "topic": pa.repeat(asked.topic.slug, count),
                 "query_id": pa.array(asked.query_ids[best_first]),
                 "document_id": pa.array(self._window.document_ids[best_first]),
-                "month": self._window.texts.column("month").take(best_first),
-                "scorer_id": pa.array([scorer_id] * count, pa.int32()),
+                "month": self._months.take(pa.array(best_first)),
+                "scorer_id": pa.repeat(pa.scalar(scorer_id, pa.int32()), count),
                 "light_score": pa.array(asked.light[best_first]),
-                "recalled_by": pa.array(chosen.by[best_first].tolist() if chosen else nothing, pa.string()),
-                "recall_rank": pa.array(chosen.place[best_first].tolist() if chosen else nothing, pa.int32()),
-                "work": pa.array([chosen is not None] * count, pa.bool_()),
-                "known": pa.array(known[best_first]),
+                "recalled_by": pa.array(chosen.by.tolist(), pa.string())
+                if chosen
+                else pa.nulls(count, pa.string()),
+                "recall_rank": pa.array(chosen.place, pa.int32()) if chosen else pa.nulls(count, pa.int32()),
+                "work": pa.repeat(chosen is not None, count),
+                "known": pa.array(known),
             }
         )
 

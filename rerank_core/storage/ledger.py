@@ -4,7 +4,7 @@ By the ledger no pair is scored twice, and a killed task resumes where it stoppe
 Two writers of the same pair meet in ON CONFLICT, and the first score stays unless the run rescores.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -142,6 +142,32 @@ def lookup(
         if queries
     ]
     return Lookup(pa.concat_tables([SCORES.empty_table(), *found]))
+
+
+def scored_documents(
+    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], documents: pa.Table
+) -> Mapping[int, Ids]:
+    """Query → ids of documents that have a score for it, ascending: of a window's documents, and of others between them.
+
+    `documents` has the columns document_id and month.
+    """
+    queries = sorted(set(query_ids))
+    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
+    found: dict[int, Ids] = {}
+    for span in spans.sort_by("month").to_pylist() if queries else []:
+        rows = db.rows(
+            connection,
+            "ledger.scored_documents",
+            scorer_id=scorer_id,
+            query_ids=queries,
+            month=span["month"],
+            first=span["document_id_min"],
+            last=span["document_id_max"],
+        )
+        for row in rows:
+            ids = np.frombuffer(row["document_ids"], dtype=">i8").astype(np.int64)
+            found[row["query_id"]] = np.union1d(found.get(row["query_id"], ids[:0]), ids)
+    return found
 
 
 def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:
