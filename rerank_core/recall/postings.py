@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from rerank_core.recall.base import Mask, Scores
-from rerank_core.recall.bm25 import B, K1
+from rerank_core.recall.base import Scores
+from rerank_core.recall.bm25 import K1, B
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.database import Database
@@ -88,7 +88,6 @@ class _Columns:
         """`positions` are those of its documents in the window, −1 for each that does not count."""
         table = segment.postings.combine_chunks()
         rows = pc.index_in(vocabulary, value_set=table.column("term").combine_chunks())
-        found = rows.is_valid().to_numpy(zero_copy_only=False)
         lists = pc.take(table.column("documents").combine_chunks(), rows)
         self.ends = np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64))
         self.documents = lists.flatten().to_numpy().astype(np.int64)
@@ -101,7 +100,6 @@ class _Columns:
         before = np.concatenate([[0], np.cumsum(is_counted)])
         self.frequencies = np.diff(before[self.ends], prepend=0)
         self.length = int(self.lengths[self.counted].sum(dtype=np.int64))
-        assert found.any() or not len(self.documents)
 
     def weigh(self, idf: npt.NDArray[np.float32], mean: np.float64) -> None:
         """Make scores of the counts: bm25s' arithmetic and its types, operation by operation, so each bit is the same."""

@@ -276,6 +276,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE TRIGGER terms_are_immutable BEFORE UPDATE OF terms ON rerank.document FOR EACH ROW
+    WHEN (OLD.terms IS DISTINCT FROM NEW.terms) EXECUTE FUNCTION rerank.refuse_change();
 CREATE TRIGGER segments_go_with_documents AFTER DELETE ON rerank.document REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION rerank.drop_segments();
 

@@ -49,7 +49,9 @@ def perform(stage: str, key: str) -> Any:
         return [finding.name for finding in examine(settings)]
     resources = pipeline.Resources.of(settings)
     run = pipeline.open_run(resources, key=key)
-    return pipeline.run_stage(stage, resources=resources, run_id=run.run_id, shard=0 if stage == "rerank" else None)
+    return pipeline.run_stage(
+        stage, resources=resources, run_id=run.run_id, shard=0 if stage == "rerank" else None
+    )
 
 
 if __name__ == "__main__":
