@@ -46,6 +46,7 @@ from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 from rerank_core.storage.topics import store_queries
@@ -101,8 +102,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
             run = runs.get(connection, run.run_id)
     members = artifacts.read_members(store, run)
     texts = members.take(pa.array(clusters_of(members)[0]))
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pairs.column("work"))
+    work, carried = artifacts.read_work(store, run)
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
         totals = db.the(connection, "recall.totals", run_id=run.run_id)
@@ -126,7 +126,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         candidates=work.num_rows,
         from_ledger=known,
         left_out=int(totals["left_out"]),
-        carried=pairs.num_rows - work.num_rows,
+        carried=carried,
         shards=_shards(missing),
         articles=members.num_rows,
         copies=members.num_rows - texts.num_rows,
@@ -206,20 +206,22 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
 def _freeze_topics(connection: Connection, settings: Settings, run: Run, parts: Sequence[TopicPairs]) -> None:
     """Freeze the run's topics; those of a run that was frozen early go."""
     db.execute(connection, "recall.thaw", run_id=run.run_id)
-    for part in parts:
-        db.execute(
-            connection,
-            "recall.topic",
-            run_id=run.run_id,
-            slug=part.topic.slug,
-            topic_version_id=part.topic.topic_version_id,
-            selected=part.selected,
-            filling=part.filling,
-            previous_scorer_id=part.previous_scorer_id,
-            left_out=part.left_out,
-            min_score=settings.min_score,
+    rows = [
+        {
+            "run_id": run.run_id,
+            "slug": part.topic.slug,
+            "topic_version_id": part.topic.topic_version_id,
+            "selected": part.selected,
+            "filling": part.filling,
+            "previous_scorer_id": part.previous_scorer_id,
+            "left_out": part.left_out,
+            "min_score": settings.min_score,
             **asdict(part.buckets),
-        )
+        }
+        for part in parts
+    ]
+    if rows:
+        copy_in(connection, "rerank.run_topic", pa.Table.from_pylist(rows))
 
 
 class _TopicSearch:
