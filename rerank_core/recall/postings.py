@@ -27,6 +27,7 @@ from rerank_core.storage.database import Database
 
 MOST = 8_192  # documents of a segment; their numbers fit into 16 bits
 LEAST = 1_024  # documents that are worth a segment; fewer are read from their rows each time
+MANY = 4  # a term is frequent if at least one in so many documents of a segment has it
 WORTH = 16  # a segment is read if at least one in so many of its documents is a member
 
 _POSTINGS = pa.schema(
@@ -90,32 +91,50 @@ class _Columns:
         rows = pc.index_in(vocabulary, value_set=table.column("term").combine_chunks())
         lists = pc.take(table.column("documents").combine_chunks(), rows)
         self.ends = np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64))
-        self.documents = lists.flatten().to_numpy().astype(np.int64)
-        counts = pc.take(table.column("counts").combine_chunks(), rows)
-        self.weights: npt.NDArray[Any] = counts.flatten().to_numpy().astype(np.float32)
+        documents = lists.flatten().to_numpy()
+        counts = pc.take(table.column("counts").combine_chunks(), rows).flatten().to_numpy()
+        self._postings = (documents, counts)
         self.lengths = segment.lengths
         self.counted = np.flatnonzero(positions >= 0)
         self.positions = positions[self.counted]
-        is_counted = (positions >= 0)[self.documents]
+        is_counted = (positions >= 0)[documents]
         before = np.concatenate([[0], np.cumsum(is_counted)])
         self.frequencies = np.diff(before[self.ends], prepend=0)
         self.length = int(self.lengths[self.counted].sum(dtype=np.int64))
+        self._scores: list[tuple[npt.NDArray[np.uint16] | None, Scores]] = []  # by term
 
     def weigh(self, idf: npt.NDArray[np.float32], mean: np.float64) -> None:
-        """Make scores of the counts: bm25s' arithmetic and its types, operation by operation, so each bit is the same."""
-        tf = self.weights
-        length = self.lengths[self.documents]
-        tfc = tf / (K1 * ((1 - B) + B * length / mean) + tf)
+        """Make scores of the counts: bm25s' arithmetic and its types, operation by operation, so each bit is the same.
+
+        A term that many documents have gets a score for each document, because such scores are added many times faster.
+        """
+        documents, counts = self._postings
+        tf = counts.astype(np.float32)
+        tfc = tf / (K1 * ((1 - B) + B * self.lengths[documents] / mean) + tf)
         terms = np.repeat(np.arange(len(idf)), np.diff(self.ends, prepend=0))
-        self.weights = (idf[terms] * tfc).astype(np.float32)
+        weights = (idf[terms] * tfc).astype(np.float32)
+        start = 0
+        for end in self.ends.tolist():
+            theirs, scores = documents[start:end], weights[start:end]
+            if len(theirs) * MANY >= len(self.lengths):
+                every: Scores = np.zeros(len(self.lengths), dtype=np.float32)
+                every[theirs] = scores
+                self._scores.append((None, every))
+            else:
+                self._scores.append((theirs.copy(), scores.copy()))
+            start = end
+        del self._postings
 
     def add(self, light: Scores, terms: Iterable[int]) -> None:
         """Write the members' scores for these terms into `light`."""
-        scores = np.zeros(len(self.lengths), dtype=np.float32)
+        total: Scores = np.zeros(len(self.lengths), dtype=np.float32)
         for term in terms:
-            here = slice(self.ends[term - 1] if term else 0, self.ends[term])
-            scores[self.documents[here]] += self.weights[here]
-        light[self.positions] = scores[self.counted]
+            documents, scores = self._scores[term]
+            if documents is None:
+                total += scores
+            else:
+                total[documents] += scores
+        light[self.positions] = total[self.counted]
 
 
 class WindowIndex:

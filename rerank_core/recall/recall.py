@@ -249,7 +249,8 @@ class _TopicSearch:
         self._filters = filters
         self._filled = _filled(connection, run, retriever.name)
         self._scored: dict[int, Mapping[int, Ids]] = {}  # scorer → query → documents
-        self._months = window.texts.column("month").combine_chunks()
+        days = window.texts.column("month").combine_chunks().view(pa.int32())
+        self._month_days = days.to_numpy()
 
     def pairs_of(self, asked: Asked) -> TopicPairs:
         """The pairs of one topic, and where every document of the window went."""
@@ -323,7 +324,7 @@ class _TopicSearch:
                 "topic": pa.repeat(asked.topic.slug, count),
                 "query_id": pa.array(asked.query_ids[best_first]),
                 "document_id": pa.array(self._window.document_ids[best_first]),
-                "month": self._months.take(pa.array(best_first)),
+                "month": pa.array(self._month_days[best_first]).view(pa.date32()),
                 "scorer_id": pa.repeat(pa.scalar(scorer_id, pa.int32()), count),
                 "light_score": pa.array(asked.light[best_first]),
                 "recalled_by": pa.array(chosen.by.tolist(), pa.string())

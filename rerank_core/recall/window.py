@@ -95,14 +95,14 @@ class Window:
         """The positions of those of these documents that are members, in the order of `document_ids`."""
         if not len(self) or not len(document_ids):
             return np.zeros(0, dtype=np.int64)
-        order = self._by_id
-        places = np.searchsorted(self.document_ids, document_ids, sorter=order)
-        positions = order[np.minimum(places, len(order) - 1)]
-        return np.asarray(positions[self.document_ids[positions] == document_ids])
+        order, ascending = self._by_id
+        places = np.minimum(np.searchsorted(ascending, document_ids), len(order) - 1)
+        return np.asarray(order[places[ascending[places] == document_ids]])
 
     @cached_property
-    def _by_id(self) -> Ids:
-        return np.argsort(self.document_ids)
+    def _by_id(self) -> tuple[Ids, Ids]:
+        order = np.argsort(self.document_ids)
+        return order, self.document_ids[order]
 
     def lang(self, position: int) -> str:
         """The language of a member."""
@@ -169,6 +169,8 @@ def _best_of_each_query(retriever: Retriever, asked: Asked, among: Ids, limit: i
 
     Scores of different languages are not comparable. A query that finds fewer members leaves its places to the others.
     """
+    if len(asked.queries) == 1:
+        return retriever.best(asked, among, limit)
     query_ids = asked.query_ids[among]
     parts = [retriever.best(asked, among[query_ids == query], limit) for query in np.unique(query_ids)]
     if len(parts) < 2:

@@ -166,7 +166,8 @@ def scored_documents(
         )
         for row in rows:
             ids = np.frombuffer(row["document_ids"], dtype=">i8").astype(np.int64)
-            found[row["query_id"]] = np.union1d(found.get(row["query_id"], ids[:0]), ids)
+            before = found.get(row["query_id"], ids[:0])
+            found[row["query_id"]] = np.sort(np.concatenate([before, ids]))
     return found
 
 
