@@ -155,30 +155,9 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
     window = Window(members)
     if active:
         postings.keep(database, window.document_ids)
-    with database.transaction(read_only=True) as connection:
-        db.may_idle(connection)  # while a large window is searched; nothing is locked
-        with open_retriever(
-            settings,
-            database,
-            connection,
-            run=run,
-            texts=window.texts,
-            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
-            query_ids=query_ids,
-        ) as retriever:
-            strategy = retriever.name
-            topic_search = _TopicSearch(
-                connection,
-                settings=settings,
-                run=run,
-                window=window,
-                scorer_id=scorer_id,
-                query_ids=query_ids,
-                retriever=retriever,
-                filters=Filters(connection, active, window.document_ids),
-            )
-            lexicon = Lexicon(connection, active, window)
-            parts = [topic_search.pairs_of(asked) for asked in ask(lexicon, active, window, query_ids)]
+    strategy, parts = _search(
+        database, settings, run, window, active=active, scorer_id=scorer_id, query_ids=query_ids
+    )
     parts = within_budget(parts, settings.max_pairs)
     pairs = with_shards(parts, settings.shards)
     members_file = store.write(
@@ -201,6 +180,43 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             early=not run.prepared,
         )
         _freeze_topics(connection, settings, run, parts)
+
+
+def _search(
+    database: Database,
+    settings: Settings,
+    run: Run,
+    window: Window,
+    *,
+    active: Sequence[Topic],
+    scorer_id: int | None,
+    query_ids: Mapping[tuple[str, str], int],
+) -> tuple[str, list[TopicPairs]]:
+    """The name of the strategy, and the pairs of each topic. What it has in memory is free before the pairs are written."""
+    with database.transaction(read_only=True) as connection:
+        db.may_idle(connection)  # while a large window is searched; nothing is locked
+        with open_retriever(
+            settings,
+            database,
+            connection,
+            run=run,
+            texts=window.texts,
+            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
+            query_ids=query_ids,
+        ) as retriever:
+            topic_search = _TopicSearch(
+                connection,
+                settings=settings,
+                run=run,
+                window=window,
+                scorer_id=scorer_id,
+                query_ids=query_ids,
+                retriever=retriever,
+                filters=Filters(connection, active, window.document_ids),
+            )
+            lexicon = Lexicon(connection, active, window)
+            parts = [topic_search.pairs_of(asked) for asked in ask(lexicon, active, window, query_ids)]
+            return retriever.name, parts
 
 
 def _freeze_topics(connection: Connection, settings: Settings, run: Run, parts: Sequence[TopicPairs]) -> None:

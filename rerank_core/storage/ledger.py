@@ -6,6 +6,7 @@ Two writers of the same pair meet in ON CONFLICT, and the first score stays unle
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in, copy_out
 
+QUERIES = 100  # whose documents are read at a time
 SCORES = pa.schema(
     [
         ("document_id", pa.int64()),
@@ -154,12 +156,13 @@ def scored_documents(
     queries = sorted(set(query_ids))
     spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
     found: dict[int, Ids] = {}
-    for span in spans.sort_by("month").to_pylist() if queries else []:
+    parts = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
+    for span, part in product(spans.sort_by("month").to_pylist(), parts):
         rows = db.rows(
             connection,
             "ledger.scored_documents",
             scorer_id=scorer_id,
-            query_ids=queries,
+            query_ids=part,
             month=span["month"],
             first=span["document_id_min"],
             last=span["document_id_max"],

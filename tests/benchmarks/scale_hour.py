@@ -17,6 +17,7 @@ from rerank_core.demo.postgres import EmbeddedPostgres
 HOURS = 72  # of the window
 LIMIT = 50  # candidates of a topic and hour, and rows of its page
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
+NAMES = ("small", "topics", "articles", "design")
 FIGURES = ("seconds", "processor_seconds", "peak_mb")
 
 
@@ -44,11 +45,20 @@ def sizes(*, topics: int, new: int, times: int) -> list[Size]:
 
 
 def measure_hour(
-    server: EmbeddedPostgres, folder: Path, *, topics: int, new: int, times: int, rounds: int
+    server: EmbeddedPostgres,
+    folder: Path,
+    *,
+    topics: int,
+    new: int,
+    times: int,
+    rounds: int,
+    names: Sequence[str] = NAMES,
 ) -> dict[str, Any]:
     """Seconds, processor time and peak memory of each task, round by round, at each size."""
     found = {}
     for size in sizes(topics=topics, new=new, times=times):
+        if size.name not in names:
+            continue
         found[size.name] = _measure(server, folder, size, rounds)
         print(json.dumps({size.name: found[size.name]["rounds"]}), flush=True)
     return {"topics": topics, "new": new, "times": times, "sizes": found}
@@ -86,8 +96,3 @@ def _hour(world: World, size: Size, key: str) -> dict[str, dict[str, float]]:
         if stage == "recall" and done["result"]["candidates"] != size.topics * min(LIMIT, size.new):
             raise RuntimeError(f"expected {LIMIT} candidates of each topic, found {done['result']}")
     return figures
-
-
-def totals(hours: Sequence[dict[str, dict[str, float]]], figure: str) -> list[float]:
-    """The sum over the tasks of each hour."""
-    return [sum(one[figure] for one in hour.values()) for hour in hours]
