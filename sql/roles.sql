@@ -136,6 +136,7 @@ BEGIN
             ('scorer',             'INSERT, UPDATE'),
             ('scoring_attempt',    'INSERT, UPDATE, DELETE'),
             ('store_removal',      'INSERT, DELETE'),
+            ('term_segment',       'INSERT, UPDATE (used_at), DELETE'),
             ('text_score',         'INSERT, DELETE'),
             ('tombstone',          'INSERT'),   -- who is forgotten stays so
             ('topic',              'INSERT'),

@@ -38,6 +38,7 @@ class Maintained:
     runs_emptied: int  # their artifacts, topics and metrics are deleted
     revisions_deleted: int
     documents_deleted: int
+    segments_deleted: int  # of the index of terms: no run has read them for a while
     texts_deleted: int  # raw texts of revisions that stay
     text_scores_deleted: int  # of a search engine's candidates
     months: int  # of the ledger; of these:
@@ -131,6 +132,7 @@ STEPS: dict[str, Callable[[Work], dict[str, int]]] = {
     "runs": retention.empty_runs,
     "revisions": retention.delete_revisions,
     "documents": retention.delete_documents,
+    "segments": retention.delete_segments,
     "texts": retention.delete_texts,
     "months": retention.drop_months,
     "text scores": retention.delete_text_scores,

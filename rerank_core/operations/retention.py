@@ -27,6 +27,7 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 BATCH = 10_000  # rows that one transaction deletes
+SEGMENT_DAYS = 7  # runs note once a day which segments they read
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,12 @@ def delete_text_scores(work: Work) -> dict[str, int]:
     """Delete scores of a search engine's candidates that are as old as months of the ledger that are dropped."""
     before = _first_day(work.now, -work.settings.ledger_retention_months)
     return {"text_scores_deleted": _in_batches(work, "retention.text_scores", before=before)}
+
+
+def delete_segments(work: Work) -> dict[str, int]:
+    """Delete segments of the index of terms that no run has read for SEGMENT_DAYS; a run that needs them makes them again."""
+    before = work.now - timedelta(days=SEGMENT_DAYS)
+    return {"segments_deleted": _in_batches(work, "retention.segments", before=before)}
 
 
 def drop_months(work: Work) -> dict[str, int]:

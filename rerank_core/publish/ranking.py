@@ -91,6 +91,12 @@ class Clusters:
             shown=shown,
         )
 
+    @cached_property
+    def by_name(self) -> Ids:
+        """The place of each cluster's article among all of them by article_id, which decides ties."""
+        ranks = pc.rank(pa.array(self.article_ids, pa.string()), tiebreaker="first")
+        return np.asarray(ranks.to_numpy(), dtype=np.int64)
+
     def copies_of(self, place: int) -> Ids:
         """Positions in the members table of a cluster's articles that are not hidden, the one that is shown first."""
         here = np.arange(self.starts[place], self.starts[place] + self.sizes[place])
@@ -228,9 +234,9 @@ def order_topic(
     if topic.min_score is not None:
         low = keep & (logit < topic.min_score)
         keep &= ~low
-    first = _order(rank_score, clusters.article_ids[places], keep)
+    first = _order(rank_score, clusters.by_name[places], keep)
     later = clusters.find(unscored_ids)
-    second = _order(unscored_light, clusters.article_ids[later], ~clusters.hidden[later])
+    second = _order(unscored_light, clusters.by_name[later], ~clusters.hidden[later])
     nothing = np.full(len(second), np.nan)
     kept_out = zip(*(values[low].tolist() for values in (logit, rank_score, light, truncated)), strict=True)
     return Order(
@@ -327,10 +333,7 @@ def _sources(materials: Materials, acts: Sequence[Placed], places: Ids) -> Ids |
     return numbers
 
 
-def _order(
-    score: Floats, article_ids: Sequence[str] | npt.NDArray[np.object_], keep: npt.NDArray[np.bool_]
-) -> Ids:
-    """Positions where `keep` holds, by falling score, then article_id."""
+def _order(score: Floats, tie: Ids, keep: npt.NDArray[np.bool_]) -> Ids:
+    """Positions where `keep` holds, by falling score, then by `tie`."""
     positions = np.flatnonzero(keep)
-    tie = np.argsort(np.argsort(np.asarray(article_ids, dtype=str)[positions], kind="stable"), kind="stable")
-    return np.asarray(positions[np.lexsort((tie, -score[positions]))])
+    return np.asarray(positions[np.lexsort((tie[positions], -score[positions]))])

@@ -28,6 +28,7 @@ class Asked:
     topic: Topic
     query_ids: Ids  # the topic's query for the language of the member
     light: Scores  # BM25 score of that query; 0.0 if query and member have no term in common
+    queries: tuple[int, ...] = ()  # the different ids among `query_ids`, ascending
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """BM25 over a set of documents: the default strategy of recall, and the light order of degraded pages.
 
 S. Robertson and H. Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, in the Lucene variant of
-bm25s (k1 = 1.5, b = 0.75), whose scores are never negative. Document frequencies and the mean length are those of the
+bm25s, whose scores are never negative. Document frequencies and the mean length are those of the
 documents given, which a run freezes with its window.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from rerank_core.recall.base import Asked, Found, Mask, Scores, top
 from rerank_core.storage.artifacts import Ids
 
+K1, B = 1.5, 0.75
 _OTHER = 0  # id of every term that no query has
 
 
@@ -39,7 +40,7 @@ class Bm25:
             import bm25s  # loads numba, so only if there is something to index
 
             names = {"\0": _OTHER, **self._ids}  # no term has a NUL
-            self._index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+            self._index = bm25s.BM25(method="lucene", k1=K1, b=B)
             self._index.index((rows, names), show_progress=False)
 
     def _number(self, term: str) -> int:

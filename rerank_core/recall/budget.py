@@ -34,6 +34,9 @@ def within_budget(parts: Sequence[TopicPairs], max_pairs: int) -> list[TopicPair
     shares = fair_shares([int(need.sum()) for need in needs], max_pairs)
     cut = []
     for part, need, allowed in zip(parts, needs, shares, strict=True):
+        if need.sum() <= allowed:
+            cut.append(part)
+            continue
         keep = ~need | (np.cumsum(need) <= allowed)
         cut.append(replace(part, pairs=part.pairs.filter(pa.array(keep)), left_out=int((~keep).sum())))
     return cut

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 
 from rerank_core.errors import InputError
 from rerank_core.models import scorers
+from rerank_core.recall import postings
 from rerank_core.recall.base import Asked, Mask, Retriever
 from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
 from rerank_core.recall.filters import Filters
@@ -45,8 +46,8 @@ from rerank_core.settings import Settings
 from rerank_core.storage import artifacts, ledger, runs, topics
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
+from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
-from rerank_core.storage.ledger import Lookup
 from rerank_core.storage.store import Store
 from rerank_core.storage.topics import store_queries
 
@@ -101,8 +102,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
             run = runs.get(connection, run.run_id)
     members = artifacts.read_members(store, run)
     texts = members.take(pa.array(clusters_of(members)[0]))
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pairs.column("work"))
+    work, carried = artifacts.read_work(store, run)
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
         totals = db.the(connection, "recall.totals", run_id=run.run_id)
@@ -126,7 +126,7 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
         candidates=work.num_rows,
         from_ledger=known,
         left_out=int(totals["left_out"]),
-        carried=pairs.num_rows - work.num_rows,
+        carried=carried,
         shards=_shards(missing),
         articles=members.num_rows,
         copies=members.num_rows - texts.num_rows,
@@ -152,31 +152,12 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
         scorer_id = scorers.scorer_id(connection, settings) if active and members.num_rows else None
         query_ids = store_queries(connection, active)
-    with database.transaction(read_only=True) as connection:
-        db.may_idle(connection)  # while a large window is indexed; nothing is locked
-        window = Window(members)
-        with open_retriever(
-            settings,
-            database,
-            connection,
-            run=run,
-            texts=window.texts,
-            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
-            query_ids=query_ids,
-        ) as retriever:
-            strategy = retriever.name
-            topic_search = _TopicSearch(
-                connection,
-                settings=settings,
-                run=run,
-                window=window,
-                scorer_id=scorer_id,
-                query_ids=query_ids,
-                retriever=retriever,
-                filters=Filters(connection, active, window.document_ids),
-            )
-            lexicon = Lexicon(connection, active, window)
-            parts = [topic_search.pairs_of(asked) for asked in ask(lexicon, active, window, query_ids)]
+    window = Window(members)
+    if active:
+        postings.keep(database, window.document_ids)
+    strategy, parts = _search(
+        database, settings, run, window, active=active, scorer_id=scorer_id, query_ids=query_ids
+    )
     parts = within_budget(parts, settings.max_pairs)
     pairs = with_shards(parts, settings.shards)
     members_file = store.write(
@@ -201,23 +182,62 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         _freeze_topics(connection, settings, run, parts)
 
 
+def _search(
+    database: Database,
+    settings: Settings,
+    run: Run,
+    window: Window,
+    *,
+    active: Sequence[Topic],
+    scorer_id: int | None,
+    query_ids: Mapping[tuple[str, str], int],
+) -> tuple[str, list[TopicPairs]]:
+    """The name of the strategy, and the pairs of each topic. What it has in memory is free before the pairs are written."""
+    with database.transaction(read_only=True) as connection:
+        db.may_idle(connection)  # while a large window is searched; nothing is locked
+        with open_retriever(
+            settings,
+            database,
+            connection,
+            run=run,
+            texts=window.texts,
+            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
+            query_ids=query_ids,
+        ) as retriever:
+            topic_search = _TopicSearch(
+                connection,
+                settings=settings,
+                run=run,
+                window=window,
+                scorer_id=scorer_id,
+                query_ids=query_ids,
+                retriever=retriever,
+                filters=Filters(connection, active, window.document_ids),
+            )
+            lexicon = Lexicon(connection, active, window)
+            parts = [topic_search.pairs_of(asked) for asked in ask(lexicon, active, window, query_ids)]
+            return retriever.name, parts
+
+
 def _freeze_topics(connection: Connection, settings: Settings, run: Run, parts: Sequence[TopicPairs]) -> None:
     """Freeze the run's topics; those of a run that was frozen early go."""
     db.execute(connection, "recall.thaw", run_id=run.run_id)
-    for part in parts:
-        db.execute(
-            connection,
-            "recall.topic",
-            run_id=run.run_id,
-            slug=part.topic.slug,
-            topic_version_id=part.topic.topic_version_id,
-            selected=part.selected,
-            filling=part.filling,
-            previous_scorer_id=part.previous_scorer_id,
-            left_out=part.left_out,
-            min_score=settings.min_score,
+    rows = [
+        {
+            "run_id": run.run_id,
+            "slug": part.topic.slug,
+            "topic_version_id": part.topic.topic_version_id,
+            "selected": part.selected,
+            "filling": part.filling,
+            "previous_scorer_id": part.previous_scorer_id,
+            "left_out": part.left_out,
+            "min_score": settings.min_score,
             **asdict(part.buckets),
-        )
+        }
+        for part in parts
+    ]
+    if rows:
+        copy_in(connection, "rerank.run_topic", pa.Table.from_pylist(rows))
 
 
 class _TopicSearch:
@@ -244,7 +264,9 @@ class _TopicSearch:
         self._retriever = retriever
         self._filters = filters
         self._filled = _filled(connection, run, retriever.name)
-        self._lookups: dict[int, Lookup] = {}  # by scorer
+        self._scored: dict[int, Mapping[int, Ids]] = {}  # scorer → query → documents
+        days = window.texts.column("month").combine_chunks().view(pa.int32())
+        self._month_days = days.to_numpy()
 
     def pairs_of(self, asked: Asked) -> TopicPairs:
         """The pairs of one topic, and where every document of the window went."""
@@ -258,18 +280,21 @@ class _TopicSearch:
         )
         searches = self._searches(topic, whole_window=filling or run.rescore) if selected else []
         chosen = search(self._retriever, asked, eligible, searches)
-        known = self._scored_under(self._scorer_id, asked)
-        before = self._scored_under(previous, asked)
-        carried = by_light(asked, np.flatnonzero(eligible & known & ~chosen.chosen))
-        shown_before = by_light(asked, np.flatnonzero(eligible & before))
+        known_ids = self._scored_under(self._scorer_id, asked)
+        before_ids = self._scored_under(previous, asked)
+        known, scored = np.zeros((2, len(self._window)), dtype=bool)
+        known[known_ids] = True
+        scored[known_ids] = True
+        scored[before_ids] = True
+        carried = by_light(asked, known_ids[(eligible & ~chosen.chosen)[known_ids]])
+        shown_before = by_light(asked, before_ids[eligible[before_ids]])
+        is_known = np.zeros(len(chosen.order), dtype=bool) if run.rescore else known[chosen.order]
         tables = [
-            self._table(asked, chosen.order, self._scorer_id, known & (not run.rescore), chosen),
-            self._table(asked, carried, self._scorer_id, known),
-            self._table(asked, shown_before, previous, before),
+            self._table(asked, chosen.order, self._scorer_id, is_known, chosen),
+            self._table(asked, carried, self._scorer_id, np.ones(len(carried), dtype=bool)),
+            self._table(asked, shown_before, previous, np.ones(len(shown_before), dtype=bool)),
         ]
-        buckets = tally(
-            self._retriever, asked, self._window, eligible, searches, chosen.chosen, known | before
-        )
+        buckets = tally(self._retriever, asked, self._window, eligible, searches, chosen.chosen, scored)
         log.info(
             "recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(self._window)
         )
@@ -283,19 +308,22 @@ class _TopicSearch:
             searches.append((everything, topic.candidate_limit * self._settings.fill_factor))
         return searches
 
-    def _scored_under(self, scorer_id: int | None, asked: Asked) -> Mask:
-        """The members whose pair has a score by this scorer."""
-        document_ids = self._window.document_ids
+    def _scored_under(self, scorer_id: int | None, asked: Asked) -> Ids:
+        """The positions of the members whose pair has a score by this scorer."""
         if scorer_id is None:
-            return np.zeros(len(document_ids), dtype=bool)
-        if scorer_id not in self._lookups:
-            self._lookups[scorer_id] = ledger.lookup(
+            return np.zeros(0, dtype=np.int64)
+        if scorer_id not in self._scored:
+            self._scored[scorer_id] = ledger.scored_documents(
                 self._connection,
                 scorer_id=scorer_id,
                 query_ids=self._query_ids.values(),
                 documents=self._window.texts,
             )
-        return np.asarray(self._lookups[scorer_id].positions(asked.query_ids, document_ids) >= 0)
+        found = [np.zeros(0, dtype=np.int64)]
+        for query_id in asked.queries:
+            positions = self._window.find(self._scored[scorer_id].get(query_id, found[0]))
+            found.append(positions[asked.query_ids[positions] == query_id])
+        return np.concatenate(found)
 
     def _table(
         self,
@@ -305,21 +333,22 @@ class _TopicSearch:
         known: Mask,
         chosen: Chosen | None = None,
     ) -> pa.Table:
-        """The pairs of these members: the run's work if `chosen` says what found them."""
+        """The pairs of these members, of which some are known: the run's work if `chosen` says what found them."""
         count = len(best_first)
-        nothing = [None] * count
         return pa.table(
             {
-                "topic": pa.array([asked.topic.slug] * count, pa.string()),
+                "topic": pa.repeat(asked.topic.slug, count),
                 "query_id": pa.array(asked.query_ids[best_first]),
                 "document_id": pa.array(self._window.document_ids[best_first]),
-                "month": self._window.texts.column("month").take(best_first),
-                "scorer_id": pa.array([scorer_id] * count, pa.int32()),
+                "month": pa.array(self._month_days[best_first]).view(pa.date32()),
+                "scorer_id": pa.repeat(pa.scalar(scorer_id, pa.int32()), count),
                 "light_score": pa.array(asked.light[best_first]),
-                "recalled_by": pa.array(chosen.by[best_first].tolist() if chosen else nothing, pa.string()),
-                "recall_rank": pa.array(chosen.place[best_first].tolist() if chosen else nothing, pa.int32()),
-                "work": pa.array([chosen is not None] * count, pa.bool_()),
-                "known": pa.array(known[best_first]),
+                "recalled_by": pa.array(chosen.by.tolist(), pa.string())
+                if chosen
+                else pa.nulls(count, pa.string()),
+                "recall_rank": pa.array(chosen.place, pa.int32()) if chosen else pa.nulls(count, pa.int32()),
+                "work": pa.repeat(chosen is not None, count),
+                "known": pa.array(known),
             }
         )
 

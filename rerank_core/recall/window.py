@@ -3,13 +3,12 @@
 A search says which documents are eligible, which of them the strategy finds, and where every other document went.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -17,15 +16,14 @@ from rerank_core.errors import CorruptError
 from rerank_core.prepare.language import language
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.base import Asked, Found, Mask, Retriever, Scores
-from rerank_core.recall.bm25 import Bm25
 from rerank_core.recall.filters import Filters
+from rerank_core.recall.postings import WindowIndex
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
 from rerank_core.storage.artifacts import Ids, clusters_of
+from rerank_core.storage.copy import copy_out
 from rerank_core.storage.languages import UNKNOWN, comparable
-
-BATCH = 5_000  # documents whose terms are read at a time
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,10 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
 
     Of a cluster, an article of the earliest of `preferred_sources` stands for the others.
     """
-    rows = db.rows(
+    return copy_out(
         connection,
         "window.members",
+        schemas.MEMBERS,
         pipeline=run.pipeline,
         run_id=run.run_id,
         fresh_since=run.window.fresh_since,
@@ -56,7 +55,6 @@ def read_members(connection: Connection, run: Run, *, preferred_sources: Sequenc
         prepared=run.prepared,
         as_claimed_now=run.as_claimed_now,
     )
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=schemas.MEMBERS)
 
 
 def claimed_later(connection: Connection, run: Run) -> int:
@@ -83,54 +81,87 @@ class Window:
             ["document_id", "month", "lang"]
         )
         self.document_ids: Ids = self.texts.column("document_id").to_numpy()
-        self.langs = np.asarray(self.texts.column("lang").to_pylist(), dtype=object)
-        by_hour: dict[Any, list[int]] = defaultdict(list)
-        for position, hour in enumerate(texts.column("claimed_hour").to_pylist()):
-            if hour is not None:
-                by_hour[hour].append(position)
+        self._in_any: dict[frozenset[str], Mask] = {}
+        self._langs = self.texts.column("lang").combine_chunks().dictionary_encode()
+        hours = texts.column("claimed_hour").combine_chunks().dictionary_encode()
+        hour_of = hours.indices.fill_null(-1).to_numpy()
         # For each hour of ingestion, the positions of the members that the run claimed.
-        self.hours: list[Ids] = [np.asarray(positions, dtype=np.int64) for positions in by_hour.values()]
+        self.hours: list[Ids] = [np.flatnonzero(hour_of == hour) for hour in range(len(hours.dictionary))]
 
     def __len__(self) -> int:
         return len(self.document_ids)
 
+    def find(self, document_ids: Ids) -> Ids:
+        """The positions of those of these documents that are members, in the order of `document_ids`."""
+        if not len(self) or not len(document_ids):
+            return np.zeros(0, dtype=np.int64)
+        order, ascending = self._by_id
+        places = np.minimum(np.searchsorted(ascending, document_ids), len(order) - 1)
+        return np.asarray(order[places[ascending[places] == document_ids]])
+
+    @cached_property
+    def _by_id(self) -> tuple[Ids, Ids]:
+        order = np.argsort(self.document_ids)
+        return order, self.document_ids[order]
+
+    def lang(self, position: int) -> str:
+        """The language of a member."""
+        return str(self.texts.column("lang")[position])
+
     @cached_property
     def languages(self) -> dict[str, Mask]:
         """Language → which members are in it: bool, one entry a member."""
-        return {lang: self.langs == lang for lang in sorted(set(self.langs))}
+        numbers = self._langs.indices.to_numpy()
+        names = self._langs.dictionary.to_pylist()
+        return {
+            lang: numbers == number for number, lang in sorted(enumerate(names), key=lambda item: item[1])
+        }
+
+    def in_any(self, langs: Iterable[str]) -> Mask:
+        """Which members are in one of these languages of the window: bool, one entry a member."""
+        key = frozenset(langs)
+        if key not in self._in_any:
+            none = np.zeros(len(self), dtype=bool)
+            self._in_any[key] = np.logical_or.reduce([none, *(self.languages[lang] for lang in key)])
+        return self._in_any[key]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the searches of a topic found. The arrays have one entry a member, except `order`."""
+    """What the searches of a topic found."""
 
-    chosen: Mask  # a search found the member
-    place: Ids  # the best place that a search gave the member, from 1
-    by: Any  # what found the member at that place: array of str, "" if nothing did
+    chosen: Mask  # a search found the member; one entry a member
     order: Ids  # positions of the chosen members, by place, then by BM25 score
+    place: Ids  # the best place that a search gave each of `order`, from 1
+    by: npt.NDArray[np.str_]  # what found each of `order` at that place
+
+    def found_by(self, position: int) -> str:
+        """What found a chosen member."""
+        return str(self.by[self.order == position][0])
 
 
 def search(retriever: Retriever, asked: Asked, eligible: Mask, searches: Sequence[tuple[Ids, int]]) -> Chosen:
     """Search each (positions, limit) for its best eligible members.
 
     If a topic has several queries, the members of each query get their share of the limit. If all members of a set
-    fit into its limit, members that the strategy does not find follow the found members.
+    fit into its limit, members that the strategy does not find follow the found members. Of several searches that give
+    a member the same place, the first counts.
     """
-    nowhere = np.iinfo(np.int64).max
-    place = np.full(len(eligible), nowhere, dtype=np.int64)
-    by = np.full(len(eligible), "", dtype="U10")
+    parts = [Found.all_by("", np.zeros(0, dtype=np.int64))]
     for positions, limit in searches:
         among = positions[eligible[positions]]
         found = _best_of_each_query(retriever, asked, among, limit)
-        if len(among) <= limit:
-            found = _with_the_rest(asked, found, among)
-        places = np.arange(1, len(found.positions) + 1)
-        better = places < place[found.positions]
-        place[found.positions[better]] = places[better]
-        by[found.positions[better]] = found.by[better]
-    chosen = place < nowhere
-    order = by_light(asked, np.flatnonzero(chosen))
-    return Chosen(chosen, place, by, order[np.argsort(place[order], kind="stable")])
+        parts.append(_with_the_rest(asked, found, among) if len(among) <= limit else found)
+    positions = np.concatenate([part.positions for part in parts])
+    by = np.concatenate([part.by for part in parts])
+    place = np.concatenate([np.arange(1, len(part.positions) + 1) for part in parts])
+    best = np.lexsort((place, positions))  # stable: of equal places the first search comes first
+    best = best[np.diff(positions[best], prepend=-1) > 0]
+    positions, by, place = positions[best], by[best], place[best]
+    order = np.lexsort((positions, -asked.light[positions], place))
+    chosen = np.zeros(len(eligible), dtype=bool)
+    chosen[positions] = True
+    return Chosen(chosen, positions[order], place[order], by[order])
 
 
 def _best_of_each_query(retriever: Retriever, asked: Asked, among: Ids, limit: int) -> Found:
@@ -138,6 +169,8 @@ def _best_of_each_query(retriever: Retriever, asked: Asked, among: Ids, limit: i
 
     Scores of different languages are not comparable. A query that finds fewer members leaves its places to the others.
     """
+    if len(asked.queries) == 1:
+        return retriever.best(asked, among, limit)
     query_ids = asked.query_ids[among]
     parts = [retriever.best(asked, among[query_ids == query], limit) for query in np.unique(query_ids)]
     if len(parts) < 2:
@@ -178,19 +211,22 @@ def tally(
     searched = np.zeros(len(window), dtype=bool)
     for positions, _ in searches:
         searched[positions] = True
-    carried = eligible & ~chosen & scored
-    rest = eligible & ~chosen & ~scored
+    rest = eligible & ~chosen
+    carried = _count(rest & scored)
+    rest &= ~scored
     passed = rest & searched
-    foreign = np.zeros(len(window), dtype=bool)
-    if passed.any():
-        foreign = passed & ~retriever.any_language(asked) & ~in_a_language_of(asked.topic, window)
+    foreign = 0
+    not_recalled = _count(passed)
+    if not_recalled:
+        understood = retriever.any_language(asked) | in_a_language_of(asked.topic, window)
+        foreign = _count(passed & ~understood)
     buckets = Buckets(
-        wanted=int(chosen.sum()),
-        carried=int(carried.sum()),
-        ineligible=int((~eligible).sum()),
-        not_searched=int((rest & ~searched).sum()),
-        not_recalled=int((passed & ~foreign).sum()),
-        not_recalled_language=int(foreign.sum()),
+        wanted=_count(chosen),
+        carried=carried,
+        ineligible=_count(~eligible),
+        not_searched=_count(rest) - not_recalled,
+        not_recalled=not_recalled - foreign,
+        not_recalled_language=foreign,
     )
     if sum(asdict(buckets).values()) != len(window):
         raise CorruptError(
@@ -198,6 +234,10 @@ def tally(
             " run, and report it"
         )
     return buckets
+
+
+def _count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
 
 
 def in_a_language_of(topic: Topic, window: Window) -> Mask:
@@ -209,9 +249,7 @@ def in_a_language_of(topic: Topic, window: Window) -> Mask:
     if told.code == UNKNOWN:
         return np.ones(len(window), dtype=bool)
     spoken = {told.code, UNKNOWN, *topic.queries}
-    return np.isin(
-        window.langs.astype(str), [lang for lang in window.languages if comparable(lang) in spoken]
-    )
+    return window.in_any(lang for lang in window.languages if comparable(lang) in spoken)
 
 
 class Lexicon:
@@ -220,7 +258,7 @@ class Lexicon:
     def __init__(
         self, connection: Connection, wanted: Sequence[Topic], window: Window, *, also: Collection[str] = ()
     ) -> None:
-        """Reads the terms of all members once. `also` are further terms that `has` will be asked for."""
+        """Reads what segments say of all members. `also` are further terms that `has` will be asked for."""
         self._window = window
         self._terms = {
             (query, lang): tuple(dict.fromkeys(terms(query, lang=lang)))
@@ -229,10 +267,13 @@ class Lexicon:
             for query in (topic.query_for(comparable(lang)),)
         }
         vocabulary = {term for found in self._terms.values() for term in found} | set(also)
-        self._index = Bm25(_terms(connection, window.document_ids) if wanted else [], vocabulary=vocabulary)
+        self._index = WindowIndex(connection, window.document_ids, vocabulary)
 
     def light(self, topic: Topic) -> Scores:
         """The BM25 score of each member, by the topic's query for its language."""
+        queries = {self._terms[topic.query_for(comparable(lang)), lang] for lang in self._window.languages}
+        if len(queries) == 1:
+            return self._index.scores(queries.pop())
         light: Scores = np.zeros(len(self._window), dtype=np.float32)
         scored: dict[tuple[str, ...], Scores] = {}
         for lang, here in self._window.languages.items():
@@ -252,32 +293,25 @@ def ask(
 ) -> Iterator[Asked]:
     """Each topic with the query and the BM25 score of each member, both by the topic's query for its language."""
     for topic in wanted:
-        by_member = np.zeros(len(window), dtype=np.int64)
-        for lang, here in window.languages.items():
-            by_member[here] = query_ids[topic.instruction, topic.query_for(comparable(lang))]
-        yield Asked(topic, by_member, lexicon.light(topic))
+        by_lang = {
+            lang: query_ids[topic.instruction, topic.query_for(comparable(lang))] for lang in window.languages
+        }
+        queries = tuple(sorted(set(by_lang.values())))
+        by_member = np.full(len(window), queries[0] if queries else 0, dtype=np.int64)
+        if len(queries) > 1:
+            for lang, here in window.languages.items():
+                by_member[here] = by_lang[lang]
+        yield Asked(topic, by_member, lexicon.light(topic), queries)
 
 
 def find_eligible(topic: Topic, window: Window, filters: Filters) -> Mask:
     """The members in the topic's languages that have every `must` term and no `must_not` term."""
     eligible = filters.passed(topic)
     if topic.languages:
-        for lang, here in window.languages.items():
-            if not takes_language(topic, lang):
-                eligible &= ~here
+        eligible &= window.in_any(lang for lang in window.languages if takes_language(topic, lang))
     return eligible
 
 
 def takes_language(topic: Topic, lang: str) -> bool:
     """Whether the topic takes documents in this language. Every topic takes a document whose language is unknown."""
     return not topic.languages or lang == UNKNOWN or comparable(lang) in topic.languages
-
-
-def _terms(connection: Connection, document_ids: Ids) -> Iterator[list[str]]:
-    """The terms of these documents, in this order. They are read in batches: those of a large window are gigabytes."""
-    for start in range(0, len(document_ids), BATCH):
-        batch = document_ids[start : start + BATCH].tolist()
-        found = db.rows(connection, "window.terms", document_ids=batch)
-        by_id = {row["document_id"]: row["terms"] for row in found}
-        for document_id in batch:
-            yield by_id.get(document_id, "").split(" ")  # the document of a forgotten article may be gone

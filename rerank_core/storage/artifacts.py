@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rerank_core.errors import CorruptError
 from rerank_core.records import Run
@@ -24,6 +25,12 @@ def read_members(store: Store, run: Run) -> pa.Table:
 def read_pairs(store: Store, run: Run) -> pa.Table:
     """The topic × document pairs (schemas.PAIRS). Raises CorruptError if the file is gone or altered."""
     return _read(store, run, run.pairs_path, run.pairs_sha256, schemas.PAIRS)
+
+
+def read_work(store: Store, run: Run) -> tuple[pa.Table, int]:
+    """The pairs that the run wants scored (schemas.PAIRS), and the number of its other pairs, which are not kept in memory."""
+    path, sha256 = _named(run, run.pairs_path, run.pairs_sha256)
+    return store.read_where(path, pc.field("work"), schema=schemas.PAIRS, sha256=sha256)
 
 
 def read_light(store: Store, run: Run) -> pa.Table:
@@ -51,10 +58,16 @@ def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
 
 
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:
+    path, sha256 = _named(run, path, sha256)
+    return store.read(path, schema=schema, sha256=sha256)
+
+
+def _named(run: Run, path: str | None, sha256: str | None) -> tuple[str, str | None]:
+    """Path and digest of a run's artifact. Raises CorruptError if the run has none."""
     if path is None and run.frozen:
         raise CorruptError(
             f"run {run.run_id} ({run.key}) is past retention: what it was made from is deleted; start a new run"
         )
     if path is None:
         raise CorruptError(f"run {run.run_id} ({run.key}) is not frozen yet; run its recall stage first")
-    return store.read(path, schema=schema, sha256=sha256)
+    return path, sha256

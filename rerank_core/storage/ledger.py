@@ -4,8 +4,9 @@ By the ledger no pair is scored twice, and a killed task resumes where it stoppe
 Two writers of the same pair meet in ON CONFLICT, and the first score stays unless the run rescores.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.copy import copy_in, copy_out
 
+QUERIES = 100  # whose documents are read at a time
 SCORES = pa.schema(
     [
         ("document_id", pa.int64()),
@@ -142,6 +144,34 @@ def lookup(
         if queries
     ]
     return Lookup(pa.concat_tables([SCORES.empty_table(), *found]))
+
+
+def scored_documents(
+    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], documents: pa.Table
+) -> Mapping[int, Ids]:
+    """Query → ids of documents that have a score for it, ascending: of a window's documents, and of others between them.
+
+    `documents` has the columns document_id and month.
+    """
+    queries = sorted(set(query_ids))
+    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
+    found: dict[int, Ids] = {}
+    parts = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
+    for span, part in product(spans.sort_by("month").to_pylist(), parts):
+        rows = db.rows(
+            connection,
+            "ledger.scored_documents",
+            scorer_id=scorer_id,
+            query_ids=part,
+            month=span["month"],
+            first=span["document_id_min"],
+            last=span["document_id_max"],
+        )
+        for row in rows:
+            ids = np.frombuffer(row["document_ids"], dtype=">i8").astype(np.int64)
+            before = found.get(row["query_id"], ids[:0])
+            found[row["query_id"]] = np.sort(np.concatenate([before, ids]))
+    return found
 
 
 def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:

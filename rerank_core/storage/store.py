@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -206,15 +207,29 @@ class Store:
 
     def read(self, path: str, *, schema: pa.Schema, sha256: str | None = None) -> pa.Table:
         """Read a Parquet artifact. Raises CorruptError if it is gone, altered or of another schema."""
+        with self._parquet(path, schema, sha256) as file:
+            return file.read()
+
+    def read_where(
+        self, path: str, condition: pc.Expression, *, schema: pa.Schema, sha256: str | None = None
+    ) -> tuple[pa.Table, int]:
+        """The rows of a Parquet artifact that meet a condition, and the number of the others; else as `read`."""
+        with self._parquet(path, schema, sha256) as file:
+            kept = [pa.Table.from_batches([batch]).filter(condition) for batch in file.iter_batches()]
+            table = pa.concat_tables([schema.empty_table(), *kept])
+            return table, file.metadata.num_rows - table.num_rows
+
+    @contextmanager
+    def _parquet(self, path: str, schema: pa.Schema, sha256: str | None) -> Iterator[pq.ParquetFile]:
         content = self._checked(path, sha256)
         try:
-            table = pq.read_table(pa.BufferReader(content))
-            names = table.schema.names  # decodes them
+            with pq.ParquetFile(pa.BufferReader(content)) as file:
+                names = file.schema_arrow.names  # decodes them
+                if not file.schema_arrow.equals(schema):
+                    raise CorruptError(f"artifact {path}: expected columns {schema.names}, found {names}")
+                yield file
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
-        if not table.schema.equals(schema):
-            raise CorruptError(f"artifact {path}: expected columns {schema.names}, found {names}")
-        return table
 
     def verify(self, path: str, *, sha256: str) -> None:
         """Raise CorruptError if an artifact is gone or altered."""

@@ -253,6 +253,34 @@ CREATE TABLE rerank.document (
 COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts are one document.';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
 
+-- What BM25 counts. A document never changes, so a segment is right for every pipeline and window that has its documents.
+CREATE TABLE rerank.term_segment (
+    segment_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    first_document_id bigint NOT NULL,
+    last_document_id  bigint NOT NULL,
+    document_ids      bigint[] NOT NULL,   -- ascending
+    lengths           bytea NOT NULL,      -- terms of each document, 4 bytes each, little-endian
+    postings          bytea NOT NULL,      -- term → documents and counts: an Arrow stream, compressed
+    used_at           timestamptz NOT NULL DEFAULT now()   -- when a run last read it, to a day
+);
+ALTER TABLE rerank.term_segment ALTER COLUMN postings SET STORAGE EXTERNAL;
+COMMENT ON TABLE rerank.term_segment IS 'The kept index of BM25: the terms of some documents.';
+
+-- The terms of a document are gone when the document is, whoever deletes it.
+CREATE FUNCTION rerank.drop_segments() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM rerank.term_segment s
+    WHERE EXISTS (SELECT FROM gone g WHERE g.document_id BETWEEN s.first_document_id AND s.last_document_id)
+      AND EXISTS (SELECT FROM gone g JOIN unnest(s.document_ids) d (document_id) USING (document_id));
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER terms_are_immutable BEFORE UPDATE OF terms ON rerank.document FOR EACH ROW
+    WHEN (OLD.terms IS DISTINCT FROM NEW.terms) EXECUTE FUNCTION rerank.refuse_change();
+CREATE TRIGGER segments_go_with_documents AFTER DELETE ON rerank.document REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION rerank.drop_segments();
+
 CREATE TABLE rerank.near_copy (
     pipeline           text NOT NULL,
     document_id        bigint NOT NULL REFERENCES rerank.document ON DELETE CASCADE,

@@ -9,6 +9,7 @@ history   a run over a million revisions and their scores                     ÷
 readers   99th percentile of a reader's top 20 while pages are published      ÷ the same while nothing happens
 news      a page of which every topic changes is published, with feeds and news  ÷ the same without them
 rerun     a run with nothing new: seconds of its tasks, Airflow's own apart
+hour      every task of an hour without the model: at the design's size, and with a tenth of its topics, articles or both
 
 The Postgres is the embedded one (fsync off, 64 MB of shared buffers), the scorer a stub, the data made by SQL.
 In every round both sides take their turn, in changing order; a figure is the median of the rounds.
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import scale_news, scale_page, scale_runs
+from benchmarks import scale_hour, scale_news, scale_page, scale_runs
 from benchmarks.machine import describe
 from benchmarks.reporting import scale
 from rerank_core.demo.postgres import EmbeddedPostgres
@@ -79,6 +80,11 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--reader-pause-ms", type=float, default=2.0, help="between two queries")
     parser.add_argument("--rerun-articles", type=int, default=13_500)
     parser.add_argument("--rerun-topics", type=int, default=12)
+    parser.add_argument("--hour-topics", type=int, default=1_000)
+    parser.add_argument(
+        "--hour-new", type=int, default=5_000, help="articles; the window has 72 times as many"
+    )
+    parser.add_argument("--hour-times", type=int, default=10, help="that the other sizes are smaller")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args(given)
     if unknown := sorted(set(asked.parts) - set(PARTS)):
@@ -103,6 +109,15 @@ def measure(part: str, server: EmbeddedPostgres, folder: Path, asked: argparse.N
                 new=asked.run_new,
                 topics=asked.run_topics,
                 scores=asked.scores,
+                rounds=asked.rounds,
+            )
+        case "hour":
+            return scale_hour.measure_hour(
+                server,
+                folder,
+                topics=asked.hour_topics,
+                new=asked.hour_new,
+                times=asked.hour_times,
                 rounds=asked.rounds,
             )
         case "rerun":

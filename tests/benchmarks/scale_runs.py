@@ -42,7 +42,7 @@ def measure_claim(
     server: EmbeddedPostgres, folder: Path, *, articles: int, new: int, rounds: int
 ) -> dict[str, Any]:
     """Seconds to claim `new` of `articles` in the lookback: the whole stage, and the bare statement."""
-    world = _world(server, folder, "claim")
+    world = new_world(server, folder, "claim")
     world.past(articles, days=6.5, documents=False)
     ours, bare = [], []
     for number in range(rounds + 1):  # the first one warms up
@@ -90,7 +90,7 @@ def measure_history(
     """Seconds of each stage of a run with the same new work, over a history and over one `times` as long."""
     worlds = {}
     for factor in (1, times):
-        world = worlds[factor] = _world(server, folder, f"history{factor}")
+        world = worlds[factor] = new_world(server, folder, f"history{factor}")
         count = revisions * factor
         made = made_topics(topics, candidate_limit=50, top_k=50)
         world.past(count, days=count / a_day, topics=made, scores=scores)
@@ -132,7 +132,7 @@ def measure_rerun(
     tasks: Sequence[str] = TASKS,
 ) -> dict[str, Any]:
     """Seconds of every task of a run that is cleared, and of a new run that finds nothing new; a process each."""
-    world = _world(server, folder, "rerun")
+    world = new_world(server, folder, "rerun")
     world.past(articles, days=3, topics=made_topics(topics, top_k=20), scores=5)
     world.add_articles(100)
     first = world.room.run("first")
@@ -142,8 +142,8 @@ def measure_rerun(
     processor: dict[str, list[float]] = {kind: [] for kind in found}
     for number in range(rounds):
         for kind, key in zip(found, ("first", f"later-{number}"), strict=True):
-            figures = {task: _task(world, task, key) for task in tasks}
-            found[kind].append({task: one["seconds"] for task, one in figures.items()})
+            figures = {name: _idle_task(world, name, key) for name in tasks}
+            found[kind].append({name: one["seconds"] for name, one in figures.items()})
             processor[kind].append(sum(one["processor_seconds"] for one in figures.values()))
     return {
         "articles": articles,
@@ -154,14 +154,14 @@ def measure_rerun(
     }
 
 
-def _task(world: World, stage: str, key: str) -> dict[str, float]:
-    """Seconds of a task in a fresh process, from its first import of the library on, and of its processor time."""
+def task(world: World, stage: str, key: str) -> dict[str, Any]:
+    """Figures of a task in a fresh process, from its first import of the library on, and its result."""
     settings = world.room.settings
     environment = {
         **os.environ,
         "RERANK_DATABASE_URL": settings.database_url,
         "RERANK_STORE_URL": settings.store_url,
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parents[1], Path(__file__).parents[2]))),
         "AIRFLOW_HOME": str(Path(settings.store_url.removeprefix("file://")).parent / "airflow"),
     }
     done = subprocess.run(
@@ -174,7 +174,13 @@ def _task(world: World, stage: str, key: str) -> dict[str, float]:
     )
     if done.returncode:
         raise RuntimeError(f"task {stage} failed:\n{done.stderr[-3000:]}")
-    figures = json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _idle_task(world: World, stage: str, key: str) -> dict[str, float]:
+    """The figures of a task that has nothing to score."""
+    figures = task(world, stage, key)
     if stage == "recall" and figures["result"]["shards"]:
         raise RuntimeError(f"a run with nothing new has pairs to score: {figures['result']}")
     return {name: float(figures[name]) for name in ("seconds", "processor_seconds")}
@@ -185,7 +191,8 @@ def _same(found: int, wanted: int, what: str) -> None:
         raise RuntimeError(f"expected {wanted} {what}, found {found}")
 
 
-def _world(server: EmbeddedPostgres, folder: Path, name: str, **settings: Any) -> World:
+def new_world(server: EmbeddedPostgres, folder: Path, name: str, **settings: Any) -> World:
+    """A newsroom with a database and a store of its own."""
     store = folder / name / "store"
     store.mkdir(parents=True)
     return World(server.create(name), store.as_uri(), stub_engines(), **settings)

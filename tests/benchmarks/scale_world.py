@@ -20,7 +20,7 @@ from rerank_core.records import Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import migrations
 from rerank_core.storage.copy import copy_in
-from rerank_core.storage.topics import store_queries
+from rerank_core.storage.topics import recall_digest, store_queries
 
 WORDS, PARAGRAPHS, LENGTH = 3_000, 500, 70  # different words and paragraphs; words in a paragraph
 SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo zu".split()
@@ -116,6 +116,17 @@ class World:
             connection.execute(text(_NUMBERS))
         self.settle()
 
+    def fill(self, topics: Sequence[Topic]) -> None:
+        """The newest run has filled these topics, so later runs search what is new."""
+        with self.room.database.transaction() as connection:
+            values = {
+                "pipeline": self.room.settings.pipeline,
+                "scorer_id": scorers.scorer_id(connection, self.room.settings),
+                "slugs": [topic.slug for topic in topics],
+                "digests": [recall_digest(topic) for topic in topics],
+            }
+            connection.execute(text(_FILLS), values)
+
     def settle(self) -> None:
         """Vacuum and analyse, as autovacuum has done in a database that has stood for an hour."""
         with self.room.database._engine.connect() as connection:
@@ -197,6 +208,12 @@ SELECT d.month, d.document_id, (CAST(:query_ids AS bigint[]))[(d.document_id * 7
        :scorer_id, (d.document_id * 31 + k * 17) % 1000 / 100.0 - 5, false, (d.document_id - 1) / :per_run + 1, 0, 10, 'fake 1', 'none'
 FROM rerank.document d CROSS JOIN generate_series(1, :scores) k
 ORDER BY d.document_id
+"""
+
+_FILLS = """
+INSERT INTO rerank.fill (pipeline, slug, recall_digest, scorer_id, run_id)
+SELECT :pipeline, slug, digest, :scorer_id, (SELECT max(run_id) FROM rerank.run)
+FROM unnest(CAST(:slugs AS text[]), CAST(:digests AS bytea[])) AS t (slug, digest) ORDER BY slug
 """
 
 # The next rows of both tables come after those that brought their own numbers.

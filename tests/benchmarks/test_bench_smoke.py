@@ -12,6 +12,7 @@ import pytest
 from benchmarks import (
     bench_scale,
     bench_scoring,
+    scale_hour,
     scale_runs,
     workloads,
 )
@@ -203,6 +204,17 @@ def test_readers_are_timed_idle_and_while_pages_are_published(
 
 
 @pytest.mark.long
+def test_an_hour_is_timed_task_by_task_at_each_size(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+    try:
+        found = scale_hour.measure_hour(
+            postgres, tmp_path, topics=2, new=60, times=2, rounds=1, names=("design",)
+        )
+    finally:
+        postgres.drop("hour_design")
+    assert found["sizes"]["design"]["rows"] == 100
+    assert set(found["sizes"]["design"]["rounds"][0]) == set(scale_hour.STAGES)
+
+
 def test_a_rerun_is_timed_task_by_task_and_asks_for_no_engine(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

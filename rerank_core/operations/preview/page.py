@@ -65,14 +65,14 @@ def rows_of(
             for name in ("article_id", "revision_id", "source")
         }
         is_scored = bool(page.ranked.by_model[place])
-        by = str(found.chosen.by[position])
+        by = found.chosen.found_by(position) if found.chosen.chosen[position] else ""
         rows.append(
             Row(
                 rank=place + 1,
                 article_id=member["article_id"],
                 title=titles.get(member["revision_id"]) or "",
                 source=member["source"],
-                lang=str(look.window.langs[position]),
+                lang=look.window.lang(position),
                 ranked_by="model" if is_scored else "bm25",
                 logit=float(page.ranked.logit[place]) if is_scored else None,
                 rank_score=float(page.ranked.rank_score[place]) if is_scored else None,

@@ -73,7 +73,7 @@ def _pairs(
                     document_id=document_id,
                     month=date.min,
                     instruction=each.topic.instruction,
-                    query=each.topic.query_for(comparable(str(look.window.langs[position]))),
+                    query=each.topic.query_for(comparable(look.window.lang(position))),
                     document=texts[document_id],
                 )
             )

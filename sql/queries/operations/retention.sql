@@ -127,6 +127,15 @@ WITH alone AS (
 )
 DELETE FROM rerank.document d USING alone WHERE d.document_id = alone.document_id
 
+-- name: segments
+-- Deletes segments of the index of terms that no run has read since.
+WITH old AS (
+    SELECT segment_id FROM rerank.term_segment WHERE used_at < :before ORDER BY segment_id LIMIT :batch
+), gone AS (
+    DELETE FROM rerank.term_segment s USING old WHERE s.segment_id = old.segment_id AND NOT :dry_run
+)
+SELECT count(*) AS found FROM old
+
 -- name: text_scores
 -- Deletes scores of texts that no run has claimed, once they are past the ledger's retention.
 WITH old AS (

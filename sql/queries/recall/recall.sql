@@ -18,13 +18,6 @@ SET scorer_id = :scorer_id, members_path = :members_path, members_sha256 = :memb
     pairs_path = :pairs_path, pairs_sha256 = :pairs_sha256, recall = :recall, early = :early, frozen_at = now()
 WHERE run_id = :run_id AND (frozen_at IS NULL OR early)
 
--- name: topic
--- Freezes one topic of the run.
-INSERT INTO rerank.run_topic (run_id, slug, topic_version_id, selected, filling, previous_scorer_id, left_out, min_score,
-                              wanted, carried, ineligible, not_searched, not_recalled, not_recalled_language)
-VALUES (:run_id, :slug, :topic_version_id, :selected, :filling, :previous_scorer_id, :left_out, :min_score,
-        :wanted, :carried, :ineligible, :not_searched, :not_recalled, :not_recalled_language)
-
 -- name: filled
 -- The scorers that each topic was filled under, the latest first. `whole` says whether the topic still is filled. It is
 -- not if a later run passed it by (inactive, other query, other scorer), because documents are then missing; nor for a run

@@ -80,7 +80,3 @@ FROM rerank.run u
 JOIN rerank.revision r USING (run_id)
 WHERE u.pipeline = :pipeline AND u.until > :until AND u.run_id <> :run_id
   AND r.first_ingested_at >= :fresh_since AND r.ingested_at < :until
-
--- name: terms
--- The BM25 terms of documents, as prepare has stored them.
-SELECT document_id, terms FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

@@ -60,6 +60,16 @@ WHERE scorer_id = :scorer_id
   AND month = CAST(:month AS date)
   AND document_id BETWEEN :first AND :last
 
+-- name: scored_documents
+-- Which documents of a month, that came one after the other, have a score for each of these queries: 8 bytes an id.
+SELECT query_id, string_agg(int8send(document_id), '') AS document_ids
+FROM rerank.pair_score
+WHERE scorer_id = :scorer_id
+  AND query_id = ANY(CAST(:query_ids AS bigint[]))
+  AND month = CAST(:month AS date)
+  AND document_id BETWEEN :first AND :last
+GROUP BY query_id
+
 -- name: documents
 -- Which of these documents are there; that of a forgotten article is not.
 SELECT document_id FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

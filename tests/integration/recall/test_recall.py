@@ -573,7 +573,12 @@ def test_a_document_keeps_the_terms_of_its_time_and_is_found_by_words_that_both_
     room.add("old", body=texts["old"])
     room.run("first")
     # As a version before stemming had stored it:
-    room.sql("UPDATE rerank.document SET terms = 'old elections near harbour' WHERE text LIKE '%harbour%'")
+    with room.database.transaction() as connection:
+        connection.exec_driver_sql(
+            "ALTER TABLE rerank.document DISABLE TRIGGER terms_are_immutable;"
+            " UPDATE rerank.document SET terms = 'old elections near harbour' WHERE text LIKE '%%harbour%%';"
+            " ALTER TABLE rerank.document ENABLE TRIGGER terms_are_immutable"
+        )
     room.add("new", body=texts["new"])
     room.edit("old", summary="")  # claimed again, with an unchanged text
     run = room.until("rerank", "second")

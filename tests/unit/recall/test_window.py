@@ -33,7 +33,7 @@ def search(
     wanted = [(np.asarray(positions, dtype=np.int64), limit) for positions, limit in searches]
     found = search_window(told, asked, allowed, wanted)
     assert sorted(found.order.tolist()) == np.flatnonzero(found.chosen).tolist()
-    return found.order.tolist(), found.place[found.order].tolist(), found.by[found.order].tolist()
+    return found.order.tolist(), found.place.tolist(), found.by.tolist()
 
 
 def test_what_a_strategy_finds_is_taken_in_its_order() -> None:
