@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import marshal
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +131,14 @@ def test_a_character_that_is_repeated_is_joined_in_pieces(monkeypatch: pytest.Mo
     assert "".join(words.cut(text)) == text
     assert sum(given) == len(text)
     assert max(given) <= chinese.MAX_ALONE
+
+
+def test_a_file_that_another_user_left_among_temporary_files_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "jieba.cache").write_bytes(marshal.dumps(({"中": 1, "国": 1}, 2)))
+    control = jieba.Tokenizer()
+    control.initialize()
+    assert control.lcut("中国", HMM=False) == ["中", "国"]  # jieba itself trusts the file
+    assert chinese._words.__wrapped__().cut("中国") == ["中国"]
