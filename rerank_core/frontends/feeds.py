@@ -10,6 +10,7 @@ Titles and links come from strangers. Here they lose what XML or an address must
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -38,6 +39,7 @@ PAGE = (
 )
 
 
+@lru_cache(maxsize=1 << 15)
 def id_of(pipeline: str, *parts: str) -> str:
     """The id of an article, or of a topic's feed, in this pipeline: a URN that never changes."""
     return uuid5(_IDS, "\0".join((pipeline, *map(clean, parts)))).urn

@@ -25,6 +25,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from rerank_core.storage.artifacts import find_ids
+
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 Near = Mapping[int, Sequence[tuple[int, float]]]  # row → the rows that it resembles, and how much
@@ -167,8 +169,9 @@ class _Page:
         own, at = set(waiting_places), 0
         free = [(cost, place) for place, cost in enumerate(costs) if place not in own]
         while waiting:
-            now, place = self._cost(costs, order, waiting[0][1]), waiting[0][1]
-            if now > waiting[0][0]:  # a row that it resembles was placed meanwhile: costs only grow
+            cost, place = waiting[0]
+            now = self._cost(costs, order, place)
+            if now > cost:  # a row that it resembles was placed meanwhile: costs only grow
                 heapq.heapreplace(waiting, (now, place))
                 continue
             until = bisect_left(free, (now, place), at)
@@ -194,29 +197,28 @@ class _Page:
 
     def finish(self, starts: Sequence[int]) -> Composed:
         """Put the pinned rows in, and say what moved each row; `starts` are the first rows of the blocks, and their end."""
-        pins, shifts = self._wishes.pins, self._wishes.shifts
         rows = self.rows
-        for row, place in sorted(pins.items(), key=lambda pin: (pin[1], pin[0])):
+        for row, place in sorted(self._wishes.pins.items(), key=lambda pin: (pin[1], pin[0])):
             rows.insert(place - 1, row)
         moved_by: list[MovedBy | None] = []
         moved: list[int | None] = []
         for place, row in enumerate(rows, 1):
             up = None if row >= starts[-1] else _plain_place(row, starts, self._wishes.top_k) - place
             moved.append(up)
-            moved_by.append(
-                "pin"
-                if row in pins
-                else ("boost" if shifts[row] > 0 else "demote")
-                if row in shifts
-                else None
-                if not up
-                else "diversity"
-                if up < 0 and row in self._fallen
-                else "source_limit"
-                if up > 0 and row in self._risen
-                else "shifted"
-            )
+            moved_by.append(self._moved_by(row, up))
         return Composed(rows, moved_by, moved, self._left_out, self._nearest)
+
+    def _moved_by(self, row: int, up: int | None) -> MovedBy | None:
+        """What moved a row by so many places; None: it stands where the order has it."""
+        if row in self._wishes.pins:
+            return "pin"
+        if row in self._wishes.shifts:
+            return "boost" if self._wishes.shifts[row] > 0 else "demote"
+        if not up:
+            return None
+        if up < 0 and row in self._fallen:
+            return "diversity"
+        return "source_limit" if up > 0 and row in self._risen else "shifted"
 
 
 def _plain_place(row: int, starts: Sequence[int], top_k: int) -> int:
@@ -257,11 +259,9 @@ class Likeness:
     def __init__(self, signatures: Mapping[int, bytes]) -> None:
         self._ids = np.asarray(sorted(signatures), dtype=np.int64)
         content = b"".join(signatures[document_id] for document_id in self._ids.tolist())
-        self._values = np.frombuffer(content, dtype="<u4").reshape(len(self._ids), PLACES)
+        values = np.frombuffer(content, dtype="<u4").reshape(len(self._ids), PLACES)
         # Two texts seldom have one value in one place: of all values few are shared, and sorting brings them together.
-        keys = (
-            (np.arange(PLACES, dtype=np.uint64) << np.uint64(32)) | self._values.astype(np.uint64)
-        ).ravel()
+        keys = ((np.arange(PLACES, dtype=np.uint64) << np.uint64(32)) | values.astype(np.uint64)).ravel()
         order = np.argsort(keys)
         equal = np.diff(keys[order], prepend=np.uint64(0)) == 0
         equal[:1] = False
@@ -273,17 +273,13 @@ class Likeness:
 
     def among(self, rows: Ids, document_ids: Ids) -> Near:
         """Which of these rows, with their documents, resemble one another."""
-        if not len(self._ids):
-            return {}
-        at = np.minimum(np.searchsorted(self._ids, document_ids), len(self._ids) - 1)
-        signed = self._ids[at] == document_ids
-        rows, at = rows[signed], at[signed]
+        at = find_ids(self._ids, document_ids)
+        rows, at = rows[at >= 0], at[at >= 0]
         counts = self._starts[at + 1] - self._starts[at]
-        ends = np.cumsum(counts)
-        picked = (
-            np.arange(counts.sum()) - np.repeat(ends - counts, counts) + np.repeat(self._starts[at], counts)
+        groups, owners = (
+            self._groups[_ranges(self._starts[at], counts)],
+            np.repeat(np.arange(len(at)), counts),
         )
-        groups, owners = self._groups[picked], np.repeat(np.arange(len(at)), counts)
         order = np.argsort(groups)
         groups, owners = groups[order], owners[order]
         meets = _sizes(groups)[1] > 1
@@ -308,12 +304,17 @@ def _sizes(groups: Ids) -> tuple[Ids, Ids]:
     return np.repeat(begins, sizes), np.repeat(sizes, sizes)
 
 
+def _ranges(begins: Ids, sizes: Ids) -> Ids:
+    """From each beginning, so many numbers that follow one another: all of them in a row."""
+    return np.arange(sizes.sum()) + np.repeat(begins - np.cumsum(sizes) + sizes, sizes)
+
+
 def _shared_places(owners: Ids, groups: Ids, count: int) -> Ids:
     """In how many places two owners have one value: (count, count). `groups` rise: equal ones stand for one value in one place."""
     begins, sizes = _sizes(groups)
     shared = np.zeros(count * count, dtype=np.int64)
     for part in np.array_split(np.arange(len(owners)), 1 + int(sizes.sum()) // PAIRS):
         own = sizes[part]
-        others = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own) + np.repeat(begins[part], own)
+        others = _ranges(begins[part], own)
         shared += np.bincount(np.repeat(owners[part], own) * count + owners[others], minlength=len(shared))
     return shared.reshape(count, count)

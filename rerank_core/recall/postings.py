@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from rerank_core.recall.base import Scores
 from rerank_core.recall.bm25 import K1, B
 from rerank_core.storage import database as db
-from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.artifacts import Ids, find_ids
 from rerank_core.storage.database import Database
 
 MOST = 8_192  # documents of a segment; their numbers fit into 16 bits
@@ -206,8 +206,8 @@ def _plan(connection: Connection, document_ids: Ids) -> Iterator[tuple[int, Ids,
         return
     for row in db.rows(connection, "postings.segments", first=int(in_order[0]), last=int(in_order[-1])):
         theirs = np.asarray(row["document_ids"], dtype=np.int64)
-        places = np.minimum(np.searchsorted(in_order, theirs), len(in_order) - 1)
-        positions = np.where(in_order[places] == theirs, order[places], -1)
+        places = find_ids(in_order, theirs)
+        positions = np.where(places < 0, -1, order[places])
         positions[taken[positions] & (positions >= 0)] = -1
         members = positions[positions >= 0]
         if len(members) * WORTH >= len(theirs) and len(members):

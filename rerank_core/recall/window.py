@@ -21,7 +21,7 @@ from rerank_core.recall.postings import WindowIndex
 from rerank_core.records import Run, Topic
 from rerank_core.storage import database as db
 from rerank_core.storage import schemas
-from rerank_core.storage.artifacts import Ids, clusters_of
+from rerank_core.storage.artifacts import Ids, clusters_of, find_ids
 from rerank_core.storage.copy import copy_out
 from rerank_core.storage.languages import UNKNOWN, comparable
 
@@ -93,11 +93,9 @@ class Window:
 
     def find(self, document_ids: Ids) -> Ids:
         """The positions of those of these documents that are members, in the order of `document_ids`."""
-        if not len(self) or not len(document_ids):
-            return np.zeros(0, dtype=np.int64)
         order, ascending = self._by_id
-        places = np.minimum(np.searchsorted(ascending, document_ids), len(order) - 1)
-        return np.asarray(order[places[ascending[places] == document_ids]])
+        places = find_ids(ascending, document_ids)
+        return np.asarray(order[places[places >= 0]])
 
     @cached_property
     def _by_id(self) -> tuple[Ids, Ids]:

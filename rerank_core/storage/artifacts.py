@@ -57,6 +57,14 @@ def clusters_of(members: pa.Table) -> tuple[Ids, Ids]:
     return starts, np.diff(starts, append=len(scored)).astype(np.int64)
 
 
+def find_ids(ascending: Ids, wanted: Ids) -> Ids:
+    """The place of each wanted id among ascending ids; −1 if it is not there."""
+    if not len(ascending):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    places = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.where(ascending[places] == wanted, places, -1)
+
+
 def _read(store: Store, run: Run, path: str | None, sha256: str | None, schema: pa.Schema) -> pa.Table:
     path, sha256 = _named(run, path, sha256)
     return store.read(path, schema=schema, sha256=sha256)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from rerank_core.errors import FencedError
 from rerank_core.records import Pair, Run, Score
 from rerank_core.storage import database as db
-from rerank_core.storage.artifacts import Ids
+from rerank_core.storage.artifacts import Ids, find_ids
 from rerank_core.storage.copy import copy_in, copy_out
 
 QUERIES = 100  # whose documents are read at a time
@@ -107,11 +107,7 @@ class Lookup:
 
     def positions(self, query_ids: Ids, document_ids: Ids) -> Ids:
         """The place of each pair in `logit`, `truncated` and `run_id`; −1 if it has no score."""
-        if not len(self._sorted):
-            return np.full(len(query_ids), -1, dtype=np.int64)
-        wanted = self._keys(query_ids, document_ids)
-        places = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        return np.where(self._sorted[places] == wanted, places, -1)
+        return find_ids(self._sorted, self._keys(query_ids, document_ids))
 
     def _keys(self, query_ids: Ids, document_ids: Ids) -> Ids:
         """One int64 a pair: the query's place in the high bits, the document in the low 40; −1: unknown query."""
