@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import ModelError, shown
+from rerank_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = 
                 revision=revision or None,
                 allow_patterns=_HUB_FILES,
                 local_files_only=not download,
+                token=Settings.load().hub_token if download else None,
             )
         ).resolve()
     except Exception as error:
