@@ -18,6 +18,8 @@ Every setting is an environment variable. `rerank settings` prints the values in
 It also names each variable `RERANK_…` that is no setting, so that a misspelt name shows.
 
 Set them on every machine of Airflow: scheduler, API server and workers. An empty list or mapping is shown as `none`.
+A setting that may hold a password can come from a file or a connection of Airflow instead: see
+[Keep passwords in Airflow](../plugins/README.md#keep-passwords-in-airflow).
 A pipeline can have values of its own: see `RERANK_AIRFLOW_PIPELINES`.
 
 ```sh

@@ -11,29 +11,7 @@ import airflow_home
 import pytest
 
 REPOSITORY = airflow_home.REPOSITORY
-LOOK = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
-from airflow import plugins_manager
-from airflow.providers_manager import ProvidersManager
-from airflow.dag_processing.dagbag import DagBag
-import rerank_airflow, rerank_core
-providers = ProvidersManager()
-plugins, errors = plugins_manager._get_plugins()
-bag = DagBag(sys.argv[1])
-views, _ = plugins_manager._get_ui_plugins()
-print(json.dumps({
-    "types": sorted(name for name, hook in providers.hooks.items() if name.startswith("rerank_") and hook),
-    "links": sorted(providers.extra_links_class_names),
-    "version": providers.providers["news-rerank"].version if "news-rerank" in providers.providers else None,
-    "plugins": [[plugin.name, type(plugin.source).__name__] for plugin in plugins],
-    "errors": errors,
-    "views": [view["name"] for view in views],
-    "dags": sorted(bag.dags),
-    "imports": bag.import_errors,
-    "from": [rerank_airflow.__file__, rerank_core.__file__],
-}))
-"""
+LOOK = REPOSITORY / "tests" / "airflow_look.py"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +50,7 @@ def look(site, home, plugins=None):
         "PYTHONPATH": str(site),
     }
     done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(home / "dags")],
+        [sys.executable, LOOK, home / "dags"],
         env=environment,
         cwd=home,
         capture_output=True,

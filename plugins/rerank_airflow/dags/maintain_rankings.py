@@ -25,6 +25,7 @@ def maintaining_dag(pipeline: str) -> DAG:
         schedule=public_settings_of(pipeline).maintain_schedule,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,  # or the store grows without end
         tags=["news-rerank", pipeline],
         params={
             "dry_run": Param(

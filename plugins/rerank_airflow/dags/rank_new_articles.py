@@ -52,6 +52,7 @@ def ranking_dag(pipeline: str) -> DAG:
         doc_md=__doc__,
         schedule=CronPartitionTimetable(public_settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
         catchup=False,  # a run claims what the hours before it left unclaimed
+        is_paused_upon_creation=False,  # the DAG file is copied once all is ready
         max_active_runs=AirflowSettings.load().active_runs,  # waiting for a GPU must not stop the next page
         deadline=late.alert(pipeline),
         tags=["news-rerank", pipeline],
