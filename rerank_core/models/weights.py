@@ -43,6 +43,7 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = 
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ModelError(f"model {shown(name)}: install the `cpu` or `gpu` extra to download it") from error
+    token = Settings.load().hub_token if download else None
     try:
         return Path(
             snapshot_download(
@@ -50,7 +51,7 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = 
                 revision=revision or None,
                 allow_patterns=_HUB_FILES,
                 local_files_only=not download,
-                token=Settings.load().hub_token if download else None,
+                token=token,
             )
         ).resolve()
     except Exception as error:

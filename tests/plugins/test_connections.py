@@ -158,6 +158,21 @@ def test_a_connection_that_airflow_does_not_have_is_told(monkeypatch):
     assert "not-read.invalid" in public_settings_of("news").database_url
 
 
+def test_a_dag_file_that_is_read_asks_for_no_connection(monkeypatch):
+    from airflow.sdk import Connection
+
+    from rerank_airflow import ranking_dags
+
+    monkeypatch.setattr(Connection, "get", lambda conn_id: pytest.fail(f"asked for {conn_id}"))
+    for name in ("DATABASE", "STORE", "REDIS"):
+        monkeypatch.setenv(f"RERANK_{name}_CONN_ID", "it")
+    dags = {}
+    ranking_dags(dags)
+    assert len(dags) == 5
+    with pytest.raises(pytest.fail.Exception, match="asked for it"):  # the control: a task asks
+        settings_of("news")
+
+
 def test_a_secrets_backend_that_breaks_is_tried_again_and_its_words_are_not_shown(monkeypatch):
     from airflow.sdk import Connection
 
