@@ -94,7 +94,7 @@ class Bench:
         return str(self.machine.get("gpu") or self.machine["processor"])
 
     def _ceiling(self) -> Rows:
-        found = machine.ceilings(threads=machine.cores(), gpu=self._gpu)
+        found = machine.ceilings(threads=machine.cores(), gpu=self._gpu, seconds=0.4 if self._gpu else 0.02)
         return {
             f"matrix product, {name}": {"TFLOP/s": round(speed / 1e12, 2)} for name, speed in found.items()
         }
@@ -166,6 +166,7 @@ class Bench:
             kv_cache_gib=0.25,
             gpu=self._gpu,
             gpu_share=0.1,
+            eager=None if self._gpu else True,
             # Given, not found by a profile of the card's memory: engines that start side by side would spoil it.
             extra={"kv_cache_memory_bytes": 10 * GIB} if self._gpu else {},
         )
@@ -209,6 +210,7 @@ def main(given: Sequence[str] | None = None) -> int:
     chosen = arguments(given)
     for name in ("HF_HUB_OFFLINE", "VLLM_NO_USAGE_STATS", "TRANSFORMERS_OFFLINE"):
         os.environ[name] = "1"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     bench = Bench(chosen)
     wanted = chosen.parts or list(PARTS)
     done = {name for name, part in chosen.known.items() if part["device"] == bench.device and part["right"]}
