@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 GROUND = {
+    "diversity",
     "records",
     "errors",
     "setting_values",
@@ -25,6 +26,7 @@ STAGES = {"extract", "prepare", "recall", "rerank", "publish", "observe"}
 # A room → the rooms that it may import. Every room may import the ground and itself.
 ROOMS = {
     "__version__": set(),
+    "diversity": set(),
     "records": set(),
     "errors": set(),
     "setting_values": set(),
