@@ -123,7 +123,7 @@ def test_an_announcement_is_an_event_without_a_partition(dag_of, run_dag):
 
 def test_every_pipeline_announces_its_own_page(dag_of, parse, monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {}}')
-    dag = dag_of("announce_rankings")
+    dag = dag_of("announce_rankings_shadow")
     announce = parse("rank_new_articles_shadow").get_task("announce")
     assert dag.dag_id == announcing_dag_id(announce.pipeline) == "announce_rankings_shadow"
     assert [asset.name for asset in dag.get_task("page").outlets] == ["rankings_current_shadow"]
