@@ -4,7 +4,7 @@
 
 Each variant is an engine in a process of its own, which differs from *as it is* in environment variables alone. They score the
 same pairs in turn, with busy processes beside them and without. Processor time is that of all threads of the engine's
-process, so it shows threads that spin while they wait. The model has four layers of the 0.6B shape, with random weights.
+process, so it shows threads that spin while they wait. The model has two layers of the 0.6B shape, with random weights.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from benchmarks.reporting.contention import AS_IT_IS, markdown
 from rerank_core.records import Pair
 from rerank_core.settings import DEMO_CHECKPOINT
 
-LAYERS = 4
+LAYERS = 2
 TOKENS = 200  # of a document
 
 
@@ -37,7 +37,6 @@ def variants(iomp: Path | None, tcmalloc: Path | None) -> dict[str, dict[str, st
     found = {
         AS_IT_IS: {},
         "passive waiting": {"OMP_WAIT_POLICY": "passive"},
-        "1,000 turns of waiting": {"GOMP_SPINCOUNT": "1000"},
         "threads not pinned": {"VLLM_CPU_OMP_THREADS_BIND": "nobind"},
     }
     if iomp is not None:

@@ -33,7 +33,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "no prefix cache": {"enable_prefix_caching": False},
 }
 CPU_KNOBS = {"batch of 1,024 tokens": {"max_num_batched_tokens": 1024}}
-AT_ONCE = 5  # engines that start side by side: each takes some 20 GiB of the card
+ENGINE_GIB = 20  # of the card, that an engine takes at most
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Speeds:
     workloads: Mapping[str, Workload]
     sizes: Sizes
     ceiling: float | None  # bfloat16 operations a second
+    at_once: int  # engines beside the first one
     say: Say
 
     def beside(self) -> Rows:
@@ -92,8 +93,8 @@ class Speeds:
         base = Wanted("ours", self.options)
         rows: Rows = {}
         names = list(chosen)
-        for first in range(0, len(names), AT_ONCE):
-            wave = names[first : first + AT_ONCE]
+        for first in range(0, len(names), self.at_once):
+            wave = names[first : first + self.at_once]
             wanted = self._knobs({name: chosen[name] for name in wave})
             self.fleet.start({"ours": base, **wanted})
             running = [_contender(name, self.options) for name in ("ours", *wave) if name in self.fleet.alive]
@@ -111,7 +112,7 @@ class Speeds:
     def host(self) -> Rows:
         """Engines side by side on one device, each with its shard of the topics, beside one engine."""
         rows: Rows = {}
-        counts = (2, 4) if self.options.gpu else (2,)
+        counts = [count for count in ((2, 4) if self.options.gpu else (2,)) if count <= 1 + self.at_once]
         wanted = {"ours": Wanted("ours", self.options)}
         wanted |= {f"engine {n}": wanted["ours"] for n in range(2, counts[-1] + 1)}
         alive = self.fleet.start(wanted)
