@@ -100,7 +100,7 @@ class VllmScorer:
             dtype=resolve_precision(precision, checkpoint),
             enable_prefix_caching=checkpoint.family.causal,
             enforce_eager=eager,
-            **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
+            **cpu_block(on_cpu),
         )
         open_engines.add(self)
         parameters = vllm.PoolingParams(task="classify", use_activation=False)
@@ -266,6 +266,11 @@ def _int8_kernel_of_any_precision(dtype: object) -> Iterator[None]:
         yield
     finally:
         kernels.check_cpu_sgl_kernel = fits
+
+
+def cpu_block(on_cpu: bool) -> dict[str, int]:
+    """The option of vLLM that lets short prefixes be reused on a CPU."""
+    return {"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}
 
 
 def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
