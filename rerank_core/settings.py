@@ -203,6 +203,22 @@ class Settings(BaseSettings):
         default="lead",
         description="What is scored of a long document: its lead, or the best of its first 8 windows of max_document_tokens.",
     )
+    learning_folder: Path | None = Field(
+        default=None,
+        description="Folder for checkpoints that are learned from readers, which every scoring host reads; none: nothing is learned.",
+    )
+    learning_minutes: PositiveFloat = Field(
+        default=120.0,
+        description="Reading pairs for a training stops after this long; the next training goes on from there.",
+    )
+    learning_qrels: str | None = Field(
+        default=None,
+        description="Judgements that a learned scorer may not rank worse: a TREC file, or a table with topic, article_id and relevance.",
+    )
+    learning_schedule: Cron = Field(
+        default="0 4 * * 0",
+        description="Cron expression of the trainings, in UTC; without `learning_folder` they run by hand alone.",
+    )
     compile: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Compile the model at the engine's start; auto does on a GPU, and on the CPU for 1,000 pairs or more.",
@@ -263,6 +279,8 @@ class Settings(BaseSettings):
         "feeds_address",
         "min_score",
         "gpu_queue",
+        "learning_folder",
+        "learning_qrels",
         mode="before",
     )
     @classmethod

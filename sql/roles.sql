@@ -117,6 +117,7 @@ BEGIN
             ('gate',               'INSERT'),   -- decisions are kept as they were made
             ('near_copy',          'INSERT, UPDATE'),
             ('pair_score',         'INSERT, UPDATE, DELETE'),
+            ('promotion',          'INSERT'),   -- who put which scorer in place stays so
             ('publication',        'INSERT'),   -- never changed; deleted by a function, unless it is a page
             ('publication_hidden', 'INSERT'),
             ('quarantine',         'INSERT, DELETE'),
@@ -141,6 +142,7 @@ BEGIN
             ('tombstone',          'INSERT'),   -- who is forgotten stays so
             ('topic',              'INSERT'),
             ('topic_version',      'INSERT'),
+            ('training',           'INSERT'),
             ('turn',               'INSERT, UPDATE'),
             ('vector',             'INSERT, DELETE'),   -- vector_1, vector_2, …: one for each embedder
             ('pointer',            NULL),   -- moved by functions that check the rules

@@ -626,6 +626,41 @@ CREATE TABLE rerank.feedback (
 COMMENT ON TABLE rerank.feedback IS 'One row for each event: a reader saw, opened or hid one row of one ranking. No text, and nothing about the reader.';
 CREATE INDEX feedback_page ON rerank.feedback (pipeline, run_id, slug, rank);
 
+-- ── Learning ────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.training (
+    training_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline       text NOT NULL,
+    base_scorer_id integer NOT NULL REFERENCES rerank.scorer,
+    scorer_id      integer REFERENCES rerank.scorer,   -- what is proposed; null: nothing
+    verdict        text NOT NULL CHECK (verdict IN ('proposed', 'refused', 'skipped')),
+    sentence       text NOT NULL CHECK (btrim(sentence) <> ''),   -- which check failed and by how much, or what is missing
+    record         jsonb NOT NULL,   -- counts, dates, figures; no text of an article
+    actor          text NOT NULL DEFAULT session_user,
+    began_at       timestamptz NOT NULL,
+    ended_at       timestamptz NOT NULL DEFAULT now(),
+    CHECK ((verdict = 'proposed') = (scorer_id IS NOT NULL))
+);
+COMMENT ON TABLE rerank.training IS 'Every training on what readers did, and what became of it.';
+CREATE INDEX training_pipeline ON rerank.training (pipeline, training_id DESC);
+CREATE TRIGGER training_is_signed BEFORE INSERT OR UPDATE ON rerank.training FOR EACH ROW EXECUTE FUNCTION rerank.sign();
+
+CREATE TABLE rerank.promotion (
+    promotion_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline     text NOT NULL,
+    model        text NOT NULL,   -- as RERANK_MODEL names it; another value there ends what stands in its place
+    scorer_id    integer NOT NULL REFERENCES rerank.scorer,
+    location     text NOT NULL,   -- of the checkpoint that stands in its place
+    kind         text NOT NULL CHECK (kind IN ('trial', 'promoted', 'rolled back')),
+    reason       text NOT NULL CHECK (btrim(reason) <> ''),
+    actor        text NOT NULL DEFAULT session_user,
+    on_behalf_of text CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody else
+    promoted_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.promotion IS 'Who has put which scorer in place of a pipeline''s model, and why. The latest row of a pipeline and model counts.';
+CREATE INDEX promotion_model ON rerank.promotion (pipeline, model, promotion_id DESC);
+CREATE TRIGGER promotion_is_signed BEFORE INSERT OR UPDATE ON rerank.promotion FOR EACH ROW EXECUTE FUNCTION rerank.sign();
+
 -- ── What is hidden ──────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE rerank.block (
