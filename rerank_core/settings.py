@@ -208,8 +208,8 @@ class Settings(BaseSettings):
         description="Folder for checkpoints that are learned from readers, which every scoring host reads; none: nothing is learned.",
     )
     learning_minutes: PositiveFloat = Field(
-        default=120.0,
-        description="Reading pairs for a training stops after this long; the next training goes on from there.",
+        default=10.0,
+        description="A training holds a device for so long; then scoring tasks that wait get it, and the training goes on after them.",
     )
     learning_qrels: str | None = Field(
         default=None,

@@ -29,6 +29,9 @@ For = Annotated[
 def run(
     plan: Annotated[bool, typer.Option("--plan", help="Only say pairs, time and memory.")] = False,
     seed: Annotated[int, typer.Option(help="Chooses the topics that are held out.")] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Read pairs for so long at most; start it again to go on.")
+    ] = None,
     pipeline: Pipeline = None,
 ) -> None:
     """Learn from readers, judge the result, and register it as a proposal if every check passes. Changes no page.
@@ -60,7 +63,9 @@ def run(
             say(f"{done:,} of {total:,} pairs are read")
 
     judged = training.judged_pairs(database, Store(settings.store_url), settings)
-    trained = training.train(database, settings, judged=judged, seed=seed, on_progress=report)
+    trained = training.train(
+        database, settings, judged=judged, seed=seed, minutes=minutes, on_progress=report
+    )
     say(f"training {trained.training_id} {trained.verdict}: {trained.sentence}")
     for check in trained.record.get("checks", ()):
         say(f"- {check['name']}: {check['sentence']}")

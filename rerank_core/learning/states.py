@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from rerank_core.errors import RetryableError
 from rerank_core.learning.tune import Floats
 from rerank_core.models.identity import ScorerIdentity
 from rerank_core.models.vllm_states import Matrix, VllmStates
@@ -29,8 +30,8 @@ CHUNK = 64  # prompts between two looks at the clock
 Progress = Callable[[int, int], None]  # pairs read so far, pairs to read
 
 
-class Late(Exception):
-    """The deadline passed."""
+class NotFinished(RetryableError):
+    """The deadline passed before all pairs were read. They are kept: the next try goes on from there."""
 
 
 def read_states(
@@ -39,13 +40,14 @@ def read_states(
     pairs: Sequence[Pair],
     *,
     parts: Path,
+    minutes: float | None,
     on_progress: Progress,
 ) -> tuple[Floats, Floats]:
     """The states of these pairs, NaN for one that is refused, and the base's head. Kept parts are not read again.
 
-    Raises Late at the deadline; what was read is kept.
+    Raises NotFinished at the deadline; what was read is kept.
     """
-    deadline = monotonic() + settings.learning_minutes * 60
+    deadline = None if minutes is None else monotonic() + minutes * 60
     parts.mkdir(parents=True, exist_ok=True)
     known = _known(parts)
     engine = VllmStates(
@@ -66,10 +68,9 @@ def read_states(
         order = sorted(waiting, key=lambda digest: waiting[digest])  # prompts with a common prefix together
         for start in range(0, len(order), CHUNK):
             on_progress(start, len(order))
-            if monotonic() >= deadline:
-                raise Late(
-                    f"the deadline of {settings.learning_minutes:g} minutes passed with {start} of {len(order)} pairs read; they"
-                    " are kept: start it again, or raise RERANK_LEARNING_MINUTES"
+            if deadline is not None and monotonic() >= deadline:
+                raise NotFinished(
+                    f"{minutes:g} minutes have passed, and {start} of {len(order)} pairs are read and kept; start it again to go on"
                 )
             chosen = order[start : start + CHUNK]
             found = engine.states([waiting[digest] for digest in chosen])
@@ -92,7 +93,7 @@ def _known(parts: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for file in sorted(parts.glob("[!.]*.npz")):
         try:
-            with np.load(file, allow_pickle=False) as part:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as part:
                 found |= dict(zip(part["digests"].tolist(), part["states"], strict=True))
         except (OSError, ValueError, KeyError, BadZipFile):
             log.warning("%s is damaged; its pairs are read again", file)

@@ -23,7 +23,7 @@ from rerank_core.evaluation import judgements
 from rerank_core.evaluation.evaluate import RunPairs
 from rerank_core.learning import gate, tune
 from rerank_core.learning.examples import Example, Examples, collect, keep_lessons
-from rerank_core.learning.states import Late, Progress, read_states
+from rerank_core.learning.states import Progress, read_states
 from rerank_core.models import scorers
 from rerank_core.models.canary import read_canary
 from rerank_core.models.identity import ScorerIdentity, read_checkpoint
@@ -98,11 +98,13 @@ def train(
     *,
     judged: Judged | None = None,
     seed: int = 0,
+    minutes: float | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> Trained:
     """Learn a head from readers, judge it, and register it if it passes.
 
-    `seed` chooses the topics that are held out. Raises SettingsError if there is no folder for learned checkpoints, ModelError
+    `seed` chooses the topics that are held out. `minutes` limits how long pairs are read. Raises NotFinished (retryable) when they
+    have passed, SettingsError if there is no folder for learned checkpoints, ModelError
     if the base must not be used or the engine's logits are not those that were learned, EngineError (retryable) if the engine
     fails.
     """
@@ -117,11 +119,10 @@ def train(
     keep.record["train_pairs_over_memory"] = len(examples.train) - len(train_part)
     pairs = [_pair(example) for example in (*train_part, *examples.held_out)]
     graded, cases = judged or {}, read_canary(folder).pairs()
-    try:
-        asked = [*pairs, *(pair for _, pair in graded.values()), *cases]
-        states, head = read_states(settings, base, asked, parts=_parts(settings), on_progress=on_progress)
-    except Late as late:
-        return keep.end("skipped", str(late))
+    asked = [*pairs, *(pair for _, pair in graded.values()), *cases]
+    states, head = read_states(
+        settings, base, asked, parts=_parts(settings), minutes=minutes, on_progress=on_progress
+    )
     of_pairs, of_graded, of_cases = np.split(states, [len(pairs), len(pairs) + len(graded)])
     known = np.isfinite(of_pairs).all(axis=1)
     learned = tune.learn(_lists(train_part, of_pairs[: len(train_part)]), head)

@@ -23,6 +23,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ HEAD = "score.weight"
 ARCHITECTURE = "Qwen3ForSequenceClassification"
 
 # κ for each open: from nearly free to nearly the base.
-ANCHORS = (0.03, 0.1, 0.3, 1.0, 3.0)
+ANCHORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 FOLDS = 5
 LEAST_SLOPE, MOST_SLOPE = 0.1, 2.0
 RIDGE = 0.05  # of the anchor, by the states' own spread
@@ -89,7 +90,11 @@ def learn(lists: Lists, base: Floats) -> Head:
 
     Raises InputError if fewer than two topics have opens on two pairs.
     """
-    lists = told(lists)
+    with one_thread():
+        return _learn(told(lists), base)
+
+
+def _learn(lists: Lists, base: Floats) -> Head:
     slope = fit_slope(lists, lists.states @ base)
     names = np.unique(lists.topics)
     if len(names) < 2:
@@ -99,8 +104,9 @@ def learn(lists: Lists, base: Floats) -> Head:
     for fold in range(gains.shape[1]):
         train, held = lists.of(folds != fold), lists.of(folds == fold)
         before = likelihood(held, slope * (held.states @ base))
-        for place, anchor in enumerate(ANCHORS):
-            change = fit(train, base, slope=slope, anchor=anchor)
+        change = np.zeros_like(base)
+        for place, anchor in reversed(list(enumerate(ANCHORS))):
+            change = fit(train, base, slope=slope, anchor=anchor, start=change)
             gains[place, fold] = likelihood(held, slope * (held.states @ (base + change))) - before
     total = gains.sum(axis=1) / max(lists.opens.sum(), 1.0)
     best = int(total.argmax())
@@ -108,6 +114,15 @@ def learn(lists: Lists, base: Floats) -> Head:
         return Head(np.zeros_like(base), slope, 0.0, tuple(total.tolist()))
     change = fit(lists, base, slope=slope, anchor=ANCHORS[best])
     return Head(change, slope, ANCHORS[best], tuple(total.tolist()))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Keeps numpy to one thread, if the extra `learning` is installed: waiting threads cost up to ten times the work."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1)  # type: ignore[no-any-return]
 
 
 def fit_slope(lists: Lists, logits: Floats) -> float:
@@ -125,15 +140,15 @@ def fit_slope(lists: Lists, logits: Floats) -> float:
     return slope
 
 
-def fit(lists: Lists, base: Floats, *, slope: float, anchor: float) -> Floats:
-    """v, the change of the head that minimises the loss. Rows must be sorted by topic."""
+def fit(lists: Lists, base: Floats, *, slope: float, anchor: float, start: Floats | None = None) -> Floats:
+    """v, the change of the head that minimises the loss; the search begins at `start`. Rows must be sorted by topic."""
     states = lists.states
     count, hidden = states.shape
     weight = anchor * lists.opens.sum()
     spread = float(((states - states.mean(axis=0)) ** 2).sum(axis=1).mean()) or 1.0
     pull = weight * (states.T @ states / count + RIDGE * spread * np.eye(hidden) / hidden)
     logits = states @ base
-    change = np.zeros(hidden)
+    change = np.zeros(hidden) if start is None else start
     for _ in range(STEPS):
         share, opens = _shares(lists, slope * (logits + states @ change))
         weights = share * np.repeat(opens, np.diff(np.r_[lists.starts, count]))
@@ -143,7 +158,7 @@ def fit(lists: Lists, base: Floats, *, slope: float, anchor: float) -> Floats:
         step = np.linalg.solve(bend, slant)
         move = float(np.sqrt(((states @ step) ** 2).mean()))
         change = change - step * min(1.0, 2.0 / max(move, 1e-12))  # no step moves logits by more than 2
-        if move < 1e-7:
+        if move < 1e-6:
             break
     return change
 
