@@ -82,6 +82,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Feeds": ("feeds", "feeds_address"),
     "Copy in Redis": ("redis_url", "redis_ttl_hours", "redis_timeout_seconds"),
     "Schedule and tasks": ("schedule", "retries", "retry_seconds", "gpu_pool", "gpu_queue"),
+    "Learning": ("feedback_view", "feedback_url"),
     "Clean-up": (
         "maintain_schedule",
         "store_grace_hours",
