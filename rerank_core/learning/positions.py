@@ -109,14 +109,15 @@ def fit(seen: Seen) -> Positions:
 
 def _knots(wanted: Sequence[int], values: npt.NDArray[np.generic], opens: Ints) -> Floats:
     """The knots up to the largest value, which is the last one; between two of them are enough opens."""
-    largest = max(float(values.max(initial=0)), wanted[0])
-    inner = [knot for knot in wanted if knot < largest]
-    counts = np.bincount(_places(np.array(inner), values), opens, minlength=len(inner)) if inner else []
+    largest = float(values.max(initial=0))
+    inner = [knot for knot in wanted[1:] if knot < 0.9 * largest]
+    ends = [*inner, largest] if largest > wanted[0] else []
+    counts = np.bincount(_places(np.array([wanted[0], *inner]), values), opens, minlength=len(ends))
     kept, waiting = [float(wanted[0])], 0.0
-    for knot, count in zip([*inner[1:], largest], counts, strict=True):
+    for end, count in zip(ends, counts, strict=False):
         waiting += count
         if waiting >= LEAST_OPENS:
-            kept.append(float(knot))
+            kept.append(float(end))
             waiting = 0.0
     if waiting and len(kept) > 1:
         kept[-1] = largest
