@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     freshness_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0, description="Articles first ingested longer ago leave the page."
     )
+    feedback_view: Relation | None = Field(
+        default=None,
+        description="View that readers' events are claimed from, with no column beyond the seven of an event; none: events come from files alone.",
+    )
+    feedback_url: PostgresUrl | None = Field(
+        default=None,
+        repr=False,
+        description="Database that holds `feedback_view`, when it is not `database_url`.",
+    )
     prepare_without: tuple[
         Literal[
             "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags", "syndication"
@@ -272,6 +281,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         "source_url",
+        "feedback_view",
+        "feedback_url",
         "boilerplate_rules",
         "prepare_workers",
         "milvus_url",

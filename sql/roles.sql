@@ -113,8 +113,10 @@ BEGIN
             ('editorial_act',      'INSERT, UPDATE (article_id, reason, undone_at, ended)'),   -- who did what stays so
             ('embedder',           'INSERT'),
             ('feedback',           'INSERT'),
+            ('feedback_report',    'INSERT, UPDATE'),
             ('fill',               'INSERT, UPDATE, DELETE'),
             ('gate',               'INSERT'),   -- decisions are kept as they were made
+            ('lesson',             'INSERT'),   -- what a scorer has learned from stays so
             ('near_copy',          'INSERT, UPDATE'),
             ('pair_score',         'INSERT, UPDATE, DELETE'),
             ('promotion',          'INSERT'),   -- who put which scorer in place stays so

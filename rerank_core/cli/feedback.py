@@ -20,13 +20,13 @@ def load(
     events.
     """
     from rerank_core.cli.printing import console, print_bad_line, say
-    from rerank_core.evaluation import feedback
+    from rerank_core.learning import events
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
     chosen = settings()
-    report = feedback.load(
+    report = events.load(
         Database(chosen.database_url),
         file,
         pipeline=chosen.pipeline,

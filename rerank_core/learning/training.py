@@ -309,8 +309,8 @@ def _record(settings: Settings, base: ScorerIdentity, examples: Examples, seed: 
         "published_to": max(times).isoformat() if times else None,
         "cut": examples.cut.isoformat() if examples.cut else None,
         "buckets": dict(examples.buckets),
-        "examination": [[effect.start, round(effect.factor, 4)] for effect in examples.positions.examination],
-        "freshness": [[effect.start, round(effect.factor, 4)] for effect in examples.positions.freshness],
+        "examination": [[effect.at, round(effect.factor, 4)] for effect in examples.positions.examination],
+        "freshness": [[effect.at, round(effect.factor, 4)] for effect in examples.positions.freshness],
     }
 
 

@@ -626,6 +626,21 @@ CREATE TABLE rerank.feedback (
 COMMENT ON TABLE rerank.feedback IS 'One row for each event: a reader saw, opened or hid one row of one ranking. No text, and nothing about the reader.';
 CREATE INDEX feedback_page ON rerank.feedback (pipeline, run_id, slug, rank);
 
+CREATE TABLE rerank.feedback_report (
+    pipeline text PRIMARY KEY,
+    made_at  timestamptz NOT NULL DEFAULT now(),
+    content  jsonb NOT NULL
+);
+COMMENT ON TABLE rerank.feedback_report IS 'The latest count of what readers opened, and what rank and age did to it. It names topics and sources, and no article.';
+
+CREATE TABLE rerank.lesson (
+    pipeline   text NOT NULL,
+    article_id text NOT NULL,
+    scorer_id  integer NOT NULL REFERENCES rerank.scorer,
+    PRIMARY KEY (pipeline, article_id, scorer_id)
+);
+COMMENT ON TABLE rerank.lesson IS 'Whose texts a tuned scorer has learned from, so that it can be named when an article is forgotten. No text.';
+
 -- ── Learning ────────────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE rerank.training (
@@ -852,11 +867,14 @@ WITH counted AS (
 )
 SELECT c.pipeline, c.slug AS topic, c.run_id, c.rank, c.revision_id, c.event, c.events, c.first_at, c.last_at,
        shown.publication_id, shown.as_of, shown.article_id, shown.document_id, shown.topic_version_id, shown.scorer_id,
-       shown.ranked_by, shown.logit, shown.rank_score, shown.light_score
+       shown.ranked_by, shown.logit, shown.rank_score, shown.light_score,
+       shown.scored_document_id, shown.began_at, greatest(shown.as_of - shown.began_at, interval '0') AS age, shown.copies
 FROM counted c
 LEFT JOIN LATERAL (   -- null where the publication is past its retention
     SELECT p.publication_id, p.as_of, r.article_id, r.document_id, r.topic_version_id, r.scorer_id,
-           r.ranked_by, r.logit, r.rank_score, r.light_score
+           r.ranked_by, r.logit, r.rank_score, r.light_score, r.copies,
+           COALESCE(r.scored_document_id, r.document_id) AS scored_document_id,
+           COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at
     FROM rerank.publication p
     JOIN rerank.ranking r USING (publication_id)
     WHERE p.run_id = c.run_id AND r.slug = c.slug AND r.rank = c.rank AND r.revision_id = c.revision_id

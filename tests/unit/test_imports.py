@@ -176,7 +176,8 @@ def test_only_the_engines_import_vllm_and_none_torch() -> None:
         )
         and room(module) != "demo"
     }
-    assert found == {"rerank_core.models.vllm", "rerank_core.models.vllm_embedder"}
+    engines = ("vllm", "vllm_embedder", "vllm_states")
+    assert found == {f"rerank_core.models.{name}" for name in engines}
 
 
 @pytest.mark.parametrize("module", ["rerank_core.pipeline", "rerank_core.cli"])

@@ -1,8 +1,10 @@
-"""What readers did with a ranking: which row of which run's ranking, the event, and when.
+"""What readers did with a ranking: which row of which run's ranking, the event, and when. Nothing about the reader.
 
-Events are only recorded here; nothing is learned from them. Loading a file twice adds nothing, because an event has an
-id: its sender's own, or a digest of its fields. So a load that broke off is completed by loading the file again. Every
-line of a file lands in exactly one bucket.
+Events come from a file of JSON lines, or from a view of the user's own. Both are read as often as you like: an event has
+an id (its sender's own, or of a line a digest of its fields) and is kept once. There is no watermark: a claim takes
+every event of the lookback that is not kept yet, so those that come late are taken, too. Every line and every row lands
+in exactly one bucket. A field or column that an event does not have is refused, whatever its name: what a view does not
+show of a reader cannot be kept.
 """
 
 import hashlib
@@ -11,17 +13,20 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
-from rerank_core.errors import CorruptError, InputError
+from rerank_core.errors import CorruptError, InputError, SourceError
+from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import json_lines, schemas
-from rerank_core.storage.copy import copy_in
+from rerank_core.storage.copy import copy_in, copy_out
 from rerank_core.storage.database import Database
+from rerank_core.storage.source import Columns, Source, check_contract
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,16 @@ BATCH_ROWS = 5_000
 LONGEST_LINE = 64 * 1024  # bytes
 LONGEST_ID = 200  # characters
 FIELDS = ("event_id", "run_id", "topic", "rank", "revision_id", "event", "time")
+SPAN = timedelta(days=1)  # of which events of a view are read at a time
+# Columns of a view of events. All are required, and no other is allowed.
+_TEXT, _NUMBER = ("text", "character varying"), ("bigint", "integer")
+CONTRACT: Columns = dict(
+    zip(
+        FIELDS,
+        (_TEXT, _NUMBER, _TEXT, _NUMBER, _NUMBER, _TEXT, ("timestamp with time zone",)),
+        strict=True,
+    )
+)
 
 _EVENT = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ROWS = pa.schema(
@@ -43,10 +58,16 @@ _ROWS = pa.schema(
         ("happened_at", schemas.TIME),
     ]
 )
+_SEEN = pa.schema(
+    [
+        (name, {_TEXT: pa.string(), _NUMBER: pa.int64()}.get(types, schemas.TIME))
+        for name, types in CONTRACT.items()
+    ]
+)
 
 
 @dataclass(frozen=True)
-class FeedbackReport:
+class Loaded:
     """Where each line of a file went."""
 
     lines: int
@@ -58,13 +79,26 @@ class FeedbackReport:
     complete: bool  # the file was read to its end
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """Where each event of a view went. Those from before twice the lookback were not looked at."""
+
+    looked: int
+    added: int
+    repeated: int  # known before, or twice in the view
+    unknown: int  # names no row that the pipeline has published
+    bad: int  # a column is null, or holds what no event has
+    too_late: int  # not known, and from before the lookback
+    later: int  # of the future; a later claim takes it
+
+
 def load(
     database: Database,
     file: Path,
     *,
     pipeline: str,
     on_bad_line: Callable[[int, str], None] = lambda number, reason: None,
-) -> FeedbackReport:
+) -> Loaded:
     """Load JSON lines, plain or gzipped; each batch is committed as soon as it is read.
 
     A line is an object with run_id, topic, rank, revision_id, event (a word in small letters such as "open") and time
@@ -97,14 +131,76 @@ def load(
             f"{lines} lines were read, but {buckets} were counted; load them again, and report it"
         )
     log.info("feedback loaded: %s", buckets)
-    return FeedbackReport(lines=lines, complete=complete, **buckets)
+    return Loaded(lines=lines, complete=complete, **buckets)
+
+
+def claim(database: Database, settings: Settings, *, since: datetime | None = None) -> Claimed | None:
+    """Keep the events of RERANK_FEEDBACK_VIEW that are not kept yet; None if there is no such view.
+
+    A day of events is read at a time, and committed. `since` takes the place of the lookback, for events that came too
+    late. Raises SourceError if the view breaks its contract or has a column more, DatabaseUnavailable.
+    """
+    view = settings.feedback_view
+    if view is None:
+        return None
+    elsewhere = settings.feedback_url
+    source = Source(view, database if elsewhere is None else Database(elsewhere), elsewhere is not None)
+    lookback_seconds = settings.lookback_days * 86_400
+    with database.transaction(read_only=True) as connection:
+        span = db.the(connection, "events.span", since=since, lookback_seconds=lookback_seconds)
+    with source.reading() as connection:
+        more = check_contract(
+            connection, view, CONTRACT, required=FIELDS, kind="feedback view", setting="RERANK_FEEDBACK_VIEW"
+        )
+        if more:
+            raise SourceError(
+                f"feedback view {view} has the columns {', '.join(sorted(more))}; an event has none but"
+                f" {', '.join(FIELDS)}, and nothing about a reader: leave the others out of the view"
+            )
+        rest = db.the(connection, "events.out_of_time", (("events", view),), until=span["until"])
+    counts = Counter(bad=rest["timeless"], later=rest["later"], looked=rest["timeless"] + rest["later"])
+    start = span["looks_since"]
+    while start < span["until"]:
+        end = min(start + SPAN, span["until"])
+        with database.transaction() as connection:
+            counts.update(_take(connection, source, settings.pipeline, (start, end), span["since"]))
+        start = end
+    claimed = Claimed(**{field: counts[field] for field in Claimed.__dataclass_fields__})
+    if claimed.looked * 2 != sum(vars(claimed).values()):
+        raise CorruptError(f"{claimed}: the events do not add up; claim them again, and report it")
+    log.info("events claimed: %s", claimed)
+    return claimed
+
+
+def _take(
+    connection: Connection, source: Source, pipeline: str, span: tuple[datetime, datetime], since: datetime
+) -> Mapping[str, int]:
+    """Keep the new events of a span of time; returns what became of each."""
+    bounds = {"since": span[0], "until": span[1]}
+    events = source.view
+    db.execute(connection, "events.stage")
+    if source.is_elsewhere:
+        events = "pg_temp.feedback_seen"
+        db.execute(connection, "events.make_seen")
+        with source.reading() as there:
+            seen = copy_out(there, "events.seen", _SEEN, (("events", source.view),), **bounds)
+        copy_in(connection, events, seen)
+    taken = db.the(
+        connection,
+        "events.take",
+        (("events", events),),
+        **bounds,
+        too_late_before=since,
+        longest_id=LONGEST_ID,
+    )
+    return Counter(taken) + Counter(db.the(connection, "events.merge", pipeline=pipeline))
 
 
 def _merge(database: Database, pipeline: str, batch: list[Mapping[str, Any]]) -> Mapping[str, int]:
     with database.transaction() as connection:
-        db.execute(connection, "feedback.stage")
+        db.execute(connection, "events.stage")
         copy_in(connection, "pg_temp.feedback_batch", pa.Table.from_pylist(batch, schema=_ROWS))
-        return dict(db.the(connection, "feedback.merge", pipeline=pipeline))
+        return dict(db.the(connection, "events.merge", pipeline=pipeline))
 
 
 def _lines(file: Path) -> Iterator[json_lines.RawLine]:
