@@ -14,6 +14,7 @@ ROUTES = (
     "/rankings",
     "/run",
     "/runs",
+    "/scorers",
     "/static/ui.css",
     "/topic",
 )

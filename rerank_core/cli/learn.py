@@ -78,10 +78,10 @@ def run(
 def list_trainings(pipeline: Pipeline = None) -> None:
     """List trainings and what became of them, then who has put which scorer in place."""
     from rerank_core.cli.printing import print_table, say
-    from rerank_core.learning import promote, training
+    from rerank_core.learning import promote
 
     settings, database = _opened(pipeline)
-    trainings = training.trainings(database, settings.pipeline)
+    trainings = promote.trainings(database, settings.pipeline)
     if not trainings:
         say(
             f"nothing was learned in pipeline {settings.pipeline} yet; `rerank learn run --plan` says what is needed"

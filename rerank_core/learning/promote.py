@@ -112,6 +112,12 @@ def history(database: Database, settings: Settings) -> Sequence[Promotion]:
     return [Promotion(**{name: row[name] for name in Promotion.__dataclass_fields__}) for row in found]
 
 
+def trainings(database: Database, pipeline: str, *, most: int = HISTORY) -> list[dict[str, Any]]:
+    """The records of a pipeline's trainings, the newest first; `used_by` names pipelines in which the proposal is in place."""
+    with database.transaction(read_only=True) as connection:
+        return [dict(row) for row in db.rows(connection, "promote.trainings", pipeline=pipeline, most=most)]
+
+
 def _add(
     connection: Any,
     settings: Settings,

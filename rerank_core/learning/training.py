@@ -216,12 +216,6 @@ def _propose(
     return keep.end("proposed", "every check passed", scorer_id=scorer_id, folder=folder)
 
 
-def trainings(database: Database, pipeline: str, *, most: int = 50) -> list[dict[str, Any]]:
-    """The records of a pipeline's trainings, the newest first; `used_by` names pipelines in which the proposal is in place."""
-    with database.transaction(read_only=True) as connection:
-        return [dict(row) for row in db.rows(connection, "training.list", pipeline=pipeline, most=most)]
-
-
 def judged_pairs(database: Database, store: Store, settings: Settings) -> Judged:
     """What RERANK_LEARNING_QRELS judges of the run behind the page; empty if it names nothing, or there is no page."""
     if settings.learning_qrels is None:

@@ -14,7 +14,7 @@ from factories import NOON, Newsroom
 from learning_worlds import HIDDEN, World, make_world
 
 from rerank_core.errors import EngineError, ModelError, SettingsError
-from rerank_core.learning import states, training, tune
+from rerank_core.learning import promote, states, training, tune
 from rerank_core.learning.examples import Example, Examples
 from rerank_core.learning.positions import NAIVE
 from rerank_core.models import scorers
@@ -152,7 +152,7 @@ def test_a_preference_becomes_a_proposal_that_changes_no_page(newsroom: Newsroom
     assert [file.name for file in trained.folder.parent.iterdir()] == [
         trained.folder.name
     ]  # no parts are left
-    (row,) = training.trainings(newsroom.database, "news")
+    (row,) = promote.trainings(newsroom.database, "news")
     assert (row["scorer_id"], row["location"], row["used_by"]) == (trained.scorer_id, str(trained.folder), [])
     assert row["record"]["train_topics"] == 10
     assert [check["name"] for check in row["record"]["checks"]] == [
@@ -213,7 +213,7 @@ def test_the_deadline_ends_it_and_what_was_read_is_kept(newsroom: Newsroom, lear
     engine = Engine(world)
     with pytest.raises(states.NotFinished, match=r"0 of \d+ pairs are read and kept"):
         learn(world, engine, minutes=0)
-    assert training.trainings(newsroom.database, "news") == []
+    assert promote.trainings(newsroom.database, "news") == []
     assert learn(world, engine).verdict == "proposed"
 
 

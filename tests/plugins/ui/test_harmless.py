@@ -36,6 +36,7 @@ def every_view(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
         *(("/topic", {"slug": slug}) for slug in slugs),
         ("/compare", {"slug": slugs[0]}),
         ("/compare", {"other": "news"}),
+        ("/scorers", {}),
         ("/compare", {"slug": "<script>hit()</script>"}),
         ("/runs", {}),
         ("/run", {"run_id": run_id}),
