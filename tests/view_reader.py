@@ -8,6 +8,7 @@ ROUTES = (
     "/article",
     "/compare",
     "/dag-run",
+    "/feedback",
     "/health",
     "/parquet",
     "/preview",

@@ -36,7 +36,8 @@ LONGEST_ID = 200  # characters
 FIELDS = ("event_id", "run_id", "topic", "rank", "revision_id", "event", "time")
 SPAN = timedelta(days=1)  # of which events of a view are read at a time
 # Columns of a view of events. All are required, and no other is allowed.
-_TEXT, _NUMBER = ("text", "character varying"), ("bigint", "integer")
+_TEXT: tuple[str, ...] = ("text", "character varying")
+_NUMBER: tuple[str, ...] = ("bigint", "integer")
 CONTRACT: Columns = dict(
     zip(
         FIELDS,

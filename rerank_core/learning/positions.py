@@ -135,9 +135,15 @@ def _telling(seen: Seen) -> Seen:
     tells = (np.bincount(pair, seen.opens) > 0) & (np.bincount(pair) > 1)
     chosen = np.flatnonzero(tells[pair]) if len(pair) else np.zeros(0, dtype=np.int64)
     chosen = chosen[np.argsort(pair[chosen], kind="stable")]
-    columns = [column[chosen] for column in (seen.rank, seen.age, seen.impressions, seen.opens)]
     numbers = [np.unique(column[chosen], return_inverse=True)[1] for column in (seen.pair, seen.group)]
-    return Seen(np.sort(numbers[0]), numbers[1], *columns)
+    return Seen(
+        pair=np.sort(numbers[0]),
+        group=numbers[1],
+        rank=seen.rank[chosen],
+        age=seen.age[chosen],
+        impressions=seen.impressions[chosen],
+        opens=seen.opens[chosen],
+    )
 
 
 @dataclass(frozen=True)

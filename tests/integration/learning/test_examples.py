@@ -1,5 +1,7 @@
 """Examples: labels without what rank and age do, sides that share nothing, and nothing that was hidden or forgotten."""
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,8 +13,9 @@ from factories import Newsroom, make_topic
 from readers import Readers, Rows, falling, read
 from sqlalchemy import text
 
+from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres
-from rerank_core.learning import examples
+from rerank_core.learning import examples, report
 from rerank_core.learning.examples import Examples, Minimum
 from rerank_core.operations import removal
 from rerank_core.settings import Settings
@@ -236,3 +239,54 @@ def test_forgetting_names_the_scorers_that_learned_from_the_article(
     other = run(rehearsal, article, id=found.held_out[0].document_id)[0][0]
     assert removal.forget(database=rehearsal, article_id=learned, **place).scorers == (scorer_id,)
     assert removal.forget(database=rehearsal, article_id=other, **place).scorers == ()
+
+
+class TestReport:
+    """`rerank feedback report`, of the same pages."""
+
+    def test_it_counts_every_row_once_in_every_kind_of_group(
+        self, news: Newsroom, rehearsal: Database
+    ) -> None:
+        made = report.make(rehearsal, news.settings)
+        kept = "SELECT event, count(*) FROM rerank.feedback f JOIN rerank.run USING (run_id) WHERE EXISTS (SELECT FROM rerank.ranking r"
+        kept += " JOIN rerank.publication p USING (publication_id) WHERE p.run_id = f.run_id AND r.revision_id = f.revision_id"
+        kept += " AND (r.slug, r.rank, r.ranked_by) = (f.slug, f.rank, 'model')) GROUP BY event"
+        events = dict(news.sql(kept))
+        for groups in made.groups.values():
+            assert sum(group.impressions for group in groups) == events["impression"]
+            assert sum(group.opens for group in groups) == events["open"]
+            assert sum(group.hides for group in groups) == events["hide"]
+        assert [group.name for group in made.groups["rank"]] == [str(rank) for rank in range(1, 13)]
+        assert {group.name for group in made.groups["topic"]} == set(TOPICS)
+        assert made.rows["not by the model"] > 0
+
+    def test_the_latest_one_is_kept(self, news: Newsroom, rehearsal: Database) -> None:
+        with rehearsal.transaction() as connection:
+            assert report.latest(connection, "news") is None
+        report.make(rehearsal, news.settings, days=0.01)
+        made = report.make(rehearsal, news.settings)
+        with rehearsal.transaction() as connection:
+            assert report.latest(connection, "news") == made
+
+    def test_without_events_it_is_empty(self, news: Newsroom, rehearsal: Database) -> None:
+        run(rehearsal, "DELETE FROM rerank.feedback")
+        made = report.make(rehearsal, news.settings)
+        assert (made.total.impressions, made.groups["topic"]) == (0, [])
+
+    def test_the_command_prints_curves_and_groups(
+        self, news: Newsroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def printed(*arguments: str) -> tuple[str, int]:
+            with pytest.raises(SystemExit) as ended:
+                main(["feedback", *arguments])
+            return capsys.readouterr().out, ended.value.code or 0
+
+        monkeypatch.setenv("RERANK_DATABASE_URL", news.settings.database_url)
+        out, code = printed("report")
+        assert code == 0
+        assert re.search(r"^ *rank +factor +95 % interval", out, re.MULTILINE)
+        assert re.search(r"^ *1 +1\.000 +1\.000 to 1\.000", out, re.MULTILINE)
+        assert re.search(r"^solar +[\d,]+ +[\d,]+", out, re.MULTILINE)
+        assert json.loads(printed("report", "--json")[0])["groups"]["rank"][0]["name"] == "1"
+        assert printed("claim")[1] == 2
+        news.sql("DELETE FROM rerank.feedback_report")

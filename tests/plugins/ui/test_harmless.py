@@ -41,6 +41,7 @@ def every_view(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
         ("/runs", {}),
         ("/run", {"run_id": run_id}),
         ("/health", {}),
+        ("/feedback", {}),
         ("/preview", {}),
         *(("/preview", {"slug": slug}) for slug in slugs),
         (
