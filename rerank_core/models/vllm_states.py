@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.models.identity import read_checkpoint, resolve_precision
 from rerank_core.models.prompt import Prompter
-from rerank_core.models.vllm import cpu_block, open_engines, open_vllm, require_vllm, start_llm
+from rerank_core.models.vllm import arithmetic, cpu_block, open_engines, open_vllm, require_vllm, start_llm
 from rerank_core.models.weights import read_rows
 from rerank_core.records import Pair
 
@@ -67,7 +67,7 @@ class VllmStates:
             gpu_memory_utilization=gpu_memory_utilization,
             convert="embed",
             pooler_config=PoolerConfig(task="embed", seq_pooling_type="LAST", use_activation=False),
-            dtype=resolve_precision(precision, checkpoint),
+            **arithmetic(resolve_precision(precision, checkpoint), on_cpu=on_cpu),
             enable_prefix_caching=True,
             enforce_eager=on_cpu,
             **cpu_block(on_cpu),
