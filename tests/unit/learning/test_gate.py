@@ -19,16 +19,16 @@ def passed(seed: int, **options: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "worlds", "options"),
     [
-        ("no interest in anything", {"taste": 0.0, "follows_base": 0.0}),
-        ("interest in what the base sees", {"taste": 0.0}),
-        ("examination measured too steep", {"taste": 0.0, "wrong_power": 0.15}),
-        ("examination measured too flat", {"taste": 0.0, "follows_base": 0.0, "wrong_power": -0.15}),
+        ("no interest in anything", 100, {"taste": 0.0, "follows_base": 0.0}),
+        ("interest in what the base sees", 40, {"taste": 0.0}),
+        ("examination measured too steep", 40, {"taste": 0.0, "wrong_power": 0.15}),
+        ("examination measured too flat", 40, {"taste": 0.0, "follows_base": 0.0, "wrong_power": -0.15}),
     ],
 )
-def test_without_a_preference_nothing_is_proposed(name: str, options: dict[str, float]) -> None:
-    assert sum(passed(seed, crowd=300.0, **options) for seed in SEEDS) <= 5, name
+def test_without_a_preference_nothing_is_proposed(name: str, worlds: int, options: dict[str, float]) -> None:
+    assert sum(passed(seed, crowd=300.0, **options) for seed in SEEDS[:worlds]) <= worlds // 20, name
 
 
 def test_a_preference_is_found() -> None:
@@ -37,7 +37,7 @@ def test_a_preference_is_found() -> None:
 
 def test_control_a_gate_that_only_asks_for_a_higher_likelihood_is_fooled() -> None:
     fooled = 0
-    for seed in SEEDS:
+    for seed in SEEDS[:40]:
         world = make_world(seed, taste=0.0, follows_base=0.0, crowd=300.0, wrong_power=-0.15)
         change = tune.learn(world.train, world.base).change
         held = tune.told(world.held)
@@ -45,7 +45,7 @@ def test_control_a_gate_that_only_asks_for_a_higher_likelihood_is_fooled() -> No
             tune.likelihood(held, 0.3 * (held.states @ head)) for head in (world.base, world.base + change)
         )
         fooled += after > before
-    assert fooled > 20
+    assert fooled > 8
 
 
 @pytest.fixture
