@@ -3,6 +3,7 @@
     PYTHONPATH=tests python -m benchmarks.bench_learning states            # reads pairs with the engine, once
     PYTHONPATH=tests python -m benchmarks.bench_learning gain [--seeds 10]
     PYTHONPATH=tests python -m benchmarks.bench_learning honesty [--seeds 300]
+    PYTHONPATH=tests python -m benchmarks.bench_learning teacher
     PYTHONPATH=tests python -m benchmarks.bench_learning cost [--model FOLDER] [--pairs 200]
 
 `gain`: readers whose truth is known (tests/readers.py) see hourly pages of the bundled sample, and of topics that are made of XQuAD
@@ -10,6 +11,7 @@
 of a head that takes opens an impression at their word, of one that takes out rank and age, and of one that knows the truth.
 `honesty`: readers who like every article alike, or like what the base likes, under position bias: how many of so many
 newsrooms get a proposal. The gate's threshold was set on other seeds and other worlds (tests/learning_worlds.py).
+`teacher`: whether the ledger could teach a cheap order: a linear head a topic over embeddings, beside BM25.
 `cost`: seconds to read pairs for learning, beside those to score the same pairs; and to learn from them.
 
 Figures go to tests/benchmarks/results/learning.json and learning.md; a part not asked for keeps those of its last run.
@@ -35,7 +37,10 @@ from rerank_core.evaluation.evaluate import Order, measure
 from rerank_core.evaluation.judgements import read_file
 from rerank_core.learning import gate, tune
 from rerank_core.learning.positions import NAIVE, Positions, Seen, fit
+from rerank_core.models.numpy_embedder import NumpyEmbedder
 from rerank_core.prepare.documents import Unpreparable, to_document
+from rerank_core.prepare.terms import terms
+from rerank_core.recall.bm25 import Bm25
 from rerank_core.records import Pair
 from rerank_core.settings import DEMO_CHECKPOINT
 from rerank_core.storage.topics_file import load_topics
@@ -328,6 +333,54 @@ def measure_cost(model: Path, count: int) -> dict[str, Any]:
     }
 
 
+def measure_teacher(rounds: int = 10) -> dict[str, Any]:
+    """The ledger as teacher: a linear head a topic over embeddings, learned from the logits of half of the sample's documents.
+
+    nDCG@10 over the other half: of this head, of the model itself, of BM25, and of the embedder's own cosine.
+    """
+    pairs, graded = sample_pairs()
+    topics = load_topics(SAMPLE / "topics.yaml")
+    count = len(pairs) // len(topics)
+    documents = [pair.document for pair in pairs[:count]]
+    embedder = NumpyEmbedder()
+    vectors = embedder.embed_documents(documents).astype(np.float64)
+    asked = embedder.embed_queries([(pair.instruction, pair.query) for pair in pairs]).astype(np.float64)
+    langs = [to_document(title=None, summary=None, body=text, lang=None).lang for text in documents]
+    words = Bm25([terms(text, lang=lang) for text, lang in zip(documents, langs, strict=True)])
+    sample = corpora()[0]
+    ways: dict[str, list[float]] = {"taught head": [], "model": [], "BM25": [], "cosine": []}
+    for seed in range(rounds):
+        known = np.random.default_rng(seed).permutation(count) < count // 2
+        for number in range(len(topics)):
+            own = slice(number * count, (number + 1) * count)
+            logits, grades = sample.logits[own], np.asarray(graded[own])
+            if not (grades[~known] > 0).any():
+                continue
+            features = np.c_[vectors, (vectors * asked[own]).sum(axis=1)]
+            middle = features[known].mean(axis=0)
+            left = features[known] - middle
+            bend = left.T @ left + 1.0 * np.eye(left.shape[1])
+            head = np.linalg.solve(bend, left.T @ (logits[known] - logits[known].mean()))
+            bm25 = [
+                float(words.scores(terms(pairs[own.start + place].query, lang=langs[place]))[place])
+                for place in range(count)
+            ]
+            orders = {
+                "taught head": (features - middle) @ head,
+                "model": logits,
+                "BM25": np.asarray(bm25),
+                "cosine": features[:, -1],
+            }
+            judged = {"t": {str(at): int(grades[at]) for at in np.flatnonzero(~known)}}
+            for name, scores in orders.items():
+                by_id = {"t": {str(at): float(scores[at]) for at in np.flatnonzero(~known)}}
+                ways[name].append(measure(Order("", by_id, judged), ["t"])["t"]["nDCG@10"])
+    return {
+        "topics_times_rounds": len(ways["model"]),
+        **{name: float(np.mean(of)) for name, of in ways.items()},
+    }
+
+
 def markdown(results: Mapping[str, Any]) -> str:
     """All parts as a page."""
     machine = results["machine"]
@@ -363,6 +416,12 @@ def markdown(results: Mapping[str, Any]) -> str:
             [[name, *part.values()] for name, part in results["honesty"].items()],
         )
         lines.append("")
+    if "teacher" in results:
+        lines += [
+            "The ledger as teacher, nDCG@10 over the half of the sample whose logits are not known:",
+            "",
+        ]
+        lines += [*table(list(results["teacher"]), [list(results["teacher"].values())]), ""]
     for name, part in results.get("cost", {}).items():
         lines += [f"Cost, {name}:", "", *table(list(part), [list(part.values())]), ""]
     return "\n".join(lines)
@@ -371,7 +430,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 def main(given: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench_learning", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("part", choices=("states", "gain", "honesty", "cost"))
+    parser.add_argument("part", choices=("states", "gain", "honesty", "teacher", "cost"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--model", type=Path, default=DEMO_CHECKPOINT)
     parser.add_argument("--pairs", type=int, default=200)
@@ -388,6 +447,8 @@ def main(given: Sequence[str] | None = None) -> None:
         results["gain"] = measure_gain(options.seeds)
     elif options.part == "honesty":
         results["honesty"] = measure_honesty(options.seeds)
+    elif options.part == "teacher":
+        results["teacher"] = measure_teacher()
     else:
         results.setdefault("cost", {})[options.model.name] = measure_cost(options.model, options.pairs)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
