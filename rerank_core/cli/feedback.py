@@ -57,6 +57,7 @@ def claim(
     """Claim the events of RERANK_FEEDBACK_VIEW that are not kept yet, late ones too. Claiming again adds nothing."""
     from rerank_core.cli.printing import print_table
     from rerank_core.cli.runs import parse_moment
+    from rerank_core.errors import InputError
     from rerank_core.learning import events
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
@@ -65,7 +66,7 @@ def claim(
     moment = None if since is None else parse_moment(since)
     done = events.claim(Database(settings.database_url), settings, since=moment)
     if done is None:
-        raise typer.BadParameter(
+        raise InputError(
             "RERANK_FEEDBACK_VIEW names no view of events; set it, or load a file: `rerank feedback load`"
         )
     counts = [(name.replace("_", " "), f"{count:,}") for name, count in vars(done).items()]

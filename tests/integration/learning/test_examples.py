@@ -288,5 +288,5 @@ class TestReport:
         assert re.search(r"^ *1 +1\.000 +1\.000 to 1\.000", out, re.MULTILINE)
         assert re.search(r"^solar +[\d,]+ +[\d,]+", out, re.MULTILINE)
         assert json.loads(printed("report", "--json")[0])["groups"]["rank"][0]["name"] == "1"
-        assert printed("claim")[1] == 2
+        assert printed("claim")[1] == 1
         news.sql("DELETE FROM rerank.feedback_report")
