@@ -45,11 +45,11 @@ def run(
     settings, database = _opened(pipeline)
     if plan:
         found = training.plan(database, settings, seed=seed)
-        minutes = (
+        time_needed = (
             "unknown: the base has not scored here yet" if found.seconds is None else _minutes(found.seconds)
         )
         say(
-            f"{found.pairs:,} pairs of {found.topics} topics; time {minutes}; {found.mib:,} MiB beside the engine"
+            f"{found.pairs:,} pairs of {found.topics} topics; time {time_needed}; {found.mib:,} MiB beside the engine"
         )
         for sentence in found.missing:
             say(f"missing: {sentence}", style="yellow")

@@ -127,7 +127,7 @@ def _add(
     reason: str,
     on_behalf_of: str | None,
 ) -> Promotion:
-    values = {
+    values: dict[str, Any] = {
         "pipeline": settings.pipeline,
         "scorer_id": scorer_id,
         "location": location,

@@ -56,11 +56,11 @@ def test_it_is_off_until_a_folder_is_named_and_then_runs_weekly(parse_learning, 
 def test_a_training_waits_behind_scoring_and_ends_its_tries_by_itself(parse_learning, trainings, monkeypatch):
     monkeypatch.setenv("RERANK_GPU_QUEUE", "gpu-workers")
     task = parse_learning().get_task("learn")
-    assert (task.pool, task.queue, task.priority_weight, task.weight_rule.__class__.__name__) == (
+    assert (task.pool, task.queue, task.priority_weight, task.weight_rule) == (
         "gpu",
         "gpu-workers",
         1,
-        "_AbsolutePriorityWeightStrategy",
+        "absolute",
     )
     assert task.retries >= 100
     assert task.execution_timeout.total_seconds() > 600
