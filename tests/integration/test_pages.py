@@ -40,6 +40,7 @@ NEED_MORE = {
 BEFORE = {
     "eval shadow": ["RERANK_PIPELINE=shadow topics apply topics.yaml", "RERANK_PIPELINE=shadow run"],
     "publish --release": ["publish --rollback 1 --reason before"],
+    "run news-try-3": ["RERANK_PIPELINE=news-try-3 topics apply topics.yaml"],
     "undo": ["pin en-0005 --topic new-iphone --until 6h --reason before"],
     "unblock": ["block en-0005 --reason before"],
 }
@@ -47,6 +48,11 @@ BEFORE = {
 REFUSED = {
     "publish --approve": "run 1 is not blocked",
     "feedback claim": "RERANK_FEEDBACK_VIEW names no view of events",
+    "learn compare": "news-try-3 has impressions of less than two runs",
+    "learn promote": "no training proposed scorer 3",
+    "learn rollback": "nothing stands in place of",
+    "learn run": "RERANK_LEARNING_FOLDER is not set",
+    "learn try": "no training proposed scorer 3",
 }
 # What a reader puts in place of a word.
 VALUES = {
