@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,13 @@ def test_the_view_has_what_the_row_was_ranked_by(
     ranked = room.ranking()
     assert [(row.event, row.events) for row in rows] == [("open", 3), ("hide", 1)]
     assert [(row.article_id, row.logit) for row in rows] == [(row.article_id, row.logit) for row in ranked]
+    for row, of_page in zip(rows, ranked, strict=True):
+        assert (row.scored_document_id, row.began_at, row.copies) == (
+            of_page.scored_document_id,
+            of_page.began_at,
+            of_page.copies,
+        )
+        assert row.age == of_page.as_of - of_page.began_at > timedelta(minutes=9)
     room.sql("SET LOCAL session_replication_role = replica; DELETE FROM rerank.ranking")
     rows = room.sql("SELECT article_id, events FROM rerank.ranking_feedback ORDER BY rank")
     assert [tuple(row) for row in rows] == [(None, 3), (None, 1)]
