@@ -257,9 +257,9 @@ def test_control_a_watermark_loses_what_comes_late(
     [
         (
             "ALTER TABLE public.reader_event ADD reader_id text",
-            "has the columns reader_id; an event has none but",
+            "has the columns reader_id, and an event has none but",
         ),
-        ("ALTER TABLE public.reader_event ADD ip inet, ADD cookie text", "has the columns cookie, ip; "),
+        ("ALTER TABLE public.reader_event ADD ip inet, ADD cookie text", "has the columns cookie, ip, and "),
         ("ALTER TABLE public.reader_event DROP event_id CASCADE", "does not exist"),
     ],
 )
@@ -273,8 +273,11 @@ def test_a_view_that_says_more_than_an_event_is_refused(
         if "ADD" in change
         else change
     )
+    team = room.tuned(feedback_view="public.events")
     with pytest.raises(SourceError, match=said):
-        claim(room.tuned(feedback_view="public.events"))
+        claim(team)
+    with pytest.raises(SourceError, match=said):
+        events.check_view(team.settings)
     assert room.value("SELECT count(*) FROM rerank.feedback") == 0
 
 
@@ -291,3 +294,4 @@ def test_a_view_of_wrong_types_is_told_how_to_be_written(room: Newsroom) -> None
 
 def test_without_a_view_nothing_is_claimed(room: Newsroom) -> None:
     assert events.claim(room.database, room.settings) is None
+    assert events.check_view(room.settings) is None
