@@ -144,20 +144,12 @@ def claim(database: Database, settings: Settings, *, since: datetime | None = No
     view = settings.feedback_view
     if view is None:
         return None
-    elsewhere = settings.feedback_url
-    source = Source(view, database if elsewhere is None else Database(elsewhere), elsewhere is not None)
+    source = _source(settings, view, database)
     lookback_seconds = settings.lookback_days * 86_400
     with database.transaction(read_only=True) as connection:
         span = db.the(connection, "events.span", since=since, lookback_seconds=lookback_seconds)
     with source.reading() as connection:
-        more = check_contract(
-            connection, view, CONTRACT, required=FIELDS, kind="feedback view", setting="RERANK_FEEDBACK_VIEW"
-        )
-        if more:
-            raise SourceError(
-                f"feedback view {view} has the columns {', '.join(sorted(more))}; an event has none but"
-                f" {', '.join(FIELDS)}, and nothing about a reader: leave the others out of the view"
-            )
+        _check(connection, view)
         rest = db.the(connection, "events.out_of_time", (("events", view),), until=span["until"])
     counts = Counter(bad=rest["timeless"], later=rest["later"], looked=rest["timeless"] + rest["later"])
     start = span["looks_since"]
@@ -171,6 +163,40 @@ def claim(database: Database, settings: Settings, *, since: datetime | None = No
         raise CorruptError(f"{claimed}: the events do not add up; claim them again, and report it")
     log.info("events claimed: %s", claimed)
     return claimed
+
+
+def check_view(settings: Settings) -> str | None:
+    """The view of events, if its columns are right and may be read; None if there is none.
+
+    Raises SourceError if they are not, DatabaseUnavailable if its database does not answer.
+    """
+    view = settings.feedback_view
+    if view is None:
+        return None
+    with _source(settings, view, Database(settings.database_url)).reading() as connection:
+        _check(connection, view)
+        if not db.the(connection, "source.readable", view=view)["readable"]:
+            raise SourceError(
+                f"feedback view {view} may not be read; GRANT SELECT on it to the role that reads it"
+            )
+    return view
+
+
+def _source(settings: Settings, view: str, database: Database) -> Source:
+    url = settings.feedback_url
+    return Source(view, database if url is None else Database(url), is_elsewhere=url is not None)
+
+
+def _check(connection: Connection, view: str) -> None:
+    """Raise SourceError if the view lacks a column of an event, or has another one."""
+    more = check_contract(
+        connection, view, CONTRACT, required=FIELDS, kind="feedback view", setting="RERANK_FEEDBACK_VIEW"
+    )
+    if more:
+        raise SourceError(
+            f"feedback view {view} has the columns {', '.join(sorted(more))}, and an event has none but"
+            f" {', '.join(FIELDS)}; leave out of the view what tells of a reader"
+        )
 
 
 def _take(

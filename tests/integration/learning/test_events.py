@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,13 @@ def test_the_view_has_what_the_row_was_ranked_by(
     ranked = room.ranking()
     assert [(row.event, row.events) for row in rows] == [("open", 3), ("hide", 1)]
     assert [(row.article_id, row.logit) for row in rows] == [(row.article_id, row.logit) for row in ranked]
+    for row, of_page in zip(rows, ranked, strict=True):
+        assert (row.scored_document_id, row.began_at, row.copies) == (
+            of_page.scored_document_id,
+            of_page.began_at,
+            of_page.copies,
+        )
+        assert row.age == of_page.as_of - of_page.began_at > timedelta(minutes=9)
     room.sql("SET LOCAL session_replication_role = replica; DELETE FROM rerank.ranking")
     rows = room.sql("SELECT article_id, events FROM rerank.ranking_feedback ORDER BY rank")
     assert [tuple(row) for row in rows] == [(None, 3), (None, 1)]
@@ -249,9 +257,9 @@ def test_control_a_watermark_loses_what_comes_late(
     [
         (
             "ALTER TABLE public.reader_event ADD reader_id text",
-            "has the columns reader_id; an event has none but",
+            "has the columns reader_id, and an event has none but",
         ),
-        ("ALTER TABLE public.reader_event ADD ip inet, ADD cookie text", "has the columns cookie, ip; "),
+        ("ALTER TABLE public.reader_event ADD ip inet, ADD cookie text", "has the columns cookie, ip, and "),
         ("ALTER TABLE public.reader_event DROP event_id CASCADE", "does not exist"),
     ],
 )
@@ -265,8 +273,11 @@ def test_a_view_that_says_more_than_an_event_is_refused(
         if "ADD" in change
         else change
     )
+    team = room.tuned(feedback_view="public.events")
     with pytest.raises(SourceError, match=said):
-        claim(room.tuned(feedback_view="public.events"))
+        claim(team)
+    with pytest.raises(SourceError, match=said):
+        events.check_view(team.settings)
     assert room.value("SELECT count(*) FROM rerank.feedback") == 0
 
 
@@ -283,3 +294,4 @@ def test_a_view_of_wrong_types_is_told_how_to_be_written(room: Newsroom) -> None
 
 def test_without_a_view_nothing_is_claimed(room: Newsroom) -> None:
     assert events.claim(room.database, room.settings) is None
+    assert events.check_view(room.settings) is None

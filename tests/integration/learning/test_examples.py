@@ -164,6 +164,18 @@ def test_the_same_events_and_seed_give_the_same_examples(news: Newsroom) -> None
     assert collect(news, seed=1).held_out_topics != collect(news).held_out_topics
 
 
+def test_a_row_that_was_opened_was_on_screen_even_if_nobody_said_so(
+    news: Newsroom, rehearsal: Database
+) -> None:
+    run(rehearsal, "DELETE FROM rerank.feedback WHERE event = 'impression'")
+    opened = "SELECT count(*) FROM (SELECT DISTINCT run_id, slug, rank FROM rerank.feedback WHERE event = 'open') f"
+    found = collect(news, rehearsal, debiased=False)
+    counted = sum(found.buckets.values()) - found.buckets["unseen"]
+    assert counted == run(rehearsal, opened)[0][0]
+    labels = [each.label for each in (*found.train, *found.held_out)]
+    assert 0.9 < np.mean(labels) <= 1  # every impression is an open; some were hidden
+
+
 def test_what_is_missing_is_said(news: Newsroom, rehearsal: Database) -> None:
     assert collect(news, minimum=Minimum(examples=100)).missing == []
     assert collect(news, minimum=Minimum(examples=1000, curve=1.1)).missing == [
