@@ -119,7 +119,7 @@ def try_scorer(scorer: Scorer, reason: Reason, on_behalf_of: For = None, pipelin
         database, settings, scorer_id=scorer, reason=reason, on_behalf_of=on_behalf_of
     ).pipeline
     say(f"pipeline {trial} has the topics of {settings.pipeline} and ranks by scorer {scorer}")
-    say(f"its first page: rerank run --pipeline {trial}")
+    say(f"its first page: RERANK_PIPELINE={trial} rerank run")
     say(f'each hour: add "{trial}": {{}} to RERANK_AIRFLOW_PIPELINES')
     say(f"frontends show some readers the page of {trial}; then: rerank learn compare {trial}")
 

@@ -71,8 +71,9 @@ def learn(teller: Teller, sitting: Sitting) -> None:
     number = str(training["scorer_id"])
     with teller.step(f"rerank learn try {number}, and its first page"):
         sitting.rerank("learn", "try", number, "--reason", "the demo tries it")
-        sitting.rerank("run", "--pipeline", f"{settings.pipeline}-try-{number}")
-    after = show.last_run(database, pipeline=f"{settings.pipeline}-try-{number}")
+        os.environ["RERANK_PIPELINE"] = trial = f"{settings.pipeline}-try-{number}"
+        sitting.rerank("run")
+    after = show.last_run(database, pipeline=trial)
     teller.head("nDCG@10 on the sample's judgements, by raw logits")
     for name, run_id in (("before", before), ("after", after)):
         assert run_id is not None

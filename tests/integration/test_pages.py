@@ -40,7 +40,6 @@ NEED_MORE = {
 BEFORE = {
     "eval shadow": ["RERANK_PIPELINE=shadow topics apply topics.yaml", "RERANK_PIPELINE=shadow run"],
     "publish --release": ["publish --rollback 1 --reason before"],
-    "run news-try-3": ["RERANK_PIPELINE=news-try-3 topics apply topics.yaml"],
     "undo": ["pin en-0005 --topic new-iphone --until 6h --reason before"],
     "unblock": ["block en-0005 --reason before"],
 }
