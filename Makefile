@@ -19,8 +19,8 @@ help: ## List the targets
 setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|gpu)
 	@.make/setup
 
-demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print it (MODEL=Qwen/Qwen3-Reranker-0.6B)
-	@exec $(run) rerank_core.demo run $(if $(MODEL),--model '$(MODEL)')
+demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print it (MODEL=Qwen/Qwen3-Reranker-0.6B, ARGS=--learn)
+	@exec $(run) rerank_core.demo run $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 ui: setup ## Rank the sample news once, then leave Airflow running until Ctrl-C (PORT=8080)
 	@exec $(run) rerank_core.demo ui $(if $(MODEL),--model '$(MODEL)') $(if $(PORT),--port '$(PORT)')

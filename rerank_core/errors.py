@@ -17,6 +17,7 @@
         ├── StoreUnavailable      the artifact store did not answer
         ├── RedisUnavailable      Redis did not answer, or refuses to be written to; no run fails by it
         ├── HelperUnavailable     no process can be started that articles are prepared in
+        ├── NotFinished           a training's time is over; what it has read is kept (learning/states.py)
         ├── Busy                  too many pairs wait for the server's engine (evaluation/desk.py)
         └── EngineError           the scoring engine failed and is finished
             └── ChunkFailed       it failed in a step; carries the pairs that were in it (models/base.py)

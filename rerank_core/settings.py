@@ -85,6 +85,15 @@ class Settings(BaseSettings):
     freshness_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=72.0, description="Articles first ingested longer ago leave the page."
     )
+    feedback_view: Relation | None = Field(
+        default=None,
+        description="View that readers' events are claimed from, with no column beyond the seven of an event; none: events come from files alone.",
+    )
+    feedback_url: PostgresUrl | None = Field(
+        default=None,
+        repr=False,
+        description="Database that holds `feedback_view`, when it is not `database_url`.",
+    )
     prepare_without: tuple[
         Literal[
             "decode", "extract", "repair", "normalise", "boilerplate", "language", "flags", "syndication"
@@ -229,6 +238,22 @@ class Settings(BaseSettings):
         default="lead",
         description="What is scored of a long document: its lead, or the best of its first 8 windows of max_document_tokens.",
     )
+    learning_folder: Path | None = Field(
+        default=None,
+        description="Folder for checkpoints that are learned from readers, which every scoring host reads; none: nothing is learned.",
+    )
+    learning_minutes: PositiveFloat = Field(
+        default=10.0,
+        description="A training holds a device for so long; then scoring tasks that wait get it, and the training goes on after them.",
+    )
+    learning_qrels: str | None = Field(
+        default=None,
+        description="Judgements that a learned scorer may not rank worse: a TREC file, or a table with topic, article_id and relevance.",
+    )
+    learning_schedule: Cron = Field(
+        default="0 4 * * 0",
+        description="Cron expression of the trainings, in UTC; without `learning_folder` they run by hand alone.",
+    )
     compile: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Compile the model at the engine's start; auto does on a GPU, and on the CPU for 1,000 pairs or more.",
@@ -289,6 +314,8 @@ class Settings(BaseSettings):
         "milvus_conn_id",
         "hub_conn_id",
         "hub_token",
+        "feedback_view",
+        "feedback_url",
         "boilerplate_rules",
         "prepare_workers",
         "milvus_url",
@@ -296,6 +323,8 @@ class Settings(BaseSettings):
         "feeds_address",
         "min_score",
         "gpu_queue",
+        "learning_folder",
+        "learning_qrels",
         mode="before",
     )
     @classmethod

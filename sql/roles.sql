@@ -113,10 +113,13 @@ BEGIN
             ('editorial_act',      'INSERT, UPDATE (article_id, reason, undone_at, ended)'),   -- who did what stays so
             ('embedder',           'INSERT'),
             ('feedback',           'INSERT'),
+            ('feedback_report',    'INSERT, UPDATE'),
             ('fill',               'INSERT, UPDATE, DELETE'),
             ('gate',               'INSERT'),   -- decisions are kept as they were made
+            ('lesson',             'INSERT'),   -- what a scorer has learned from stays so
             ('near_copy',          'INSERT, UPDATE'),
             ('pair_score',         'INSERT, UPDATE, DELETE'),
+            ('promotion',          'INSERT'),   -- who put which scorer in place stays so
             ('publication',        'INSERT'),   -- never changed; deleted by a function, unless it is a page
             ('publication_hidden', 'INSERT'),
             ('quarantine',         'INSERT, DELETE'),
@@ -141,6 +144,7 @@ BEGIN
             ('tombstone',          'INSERT'),   -- who is forgotten stays so
             ('topic',              'INSERT'),
             ('topic_version',      'INSERT'),
+            ('training',           'INSERT'),
             ('turn',               'INSERT, UPDATE'),
             ('vector',             'INSERT, DELETE'),   -- vector_1, vector_2, …: one for each embedder
             ('pointer',            NULL),   -- moved by functions that check the rules

@@ -87,6 +87,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Feeds": ("feeds", "feeds_address"),
     "Copy in Redis": ("redis_url", "redis_conn_id", "redis_ttl_hours", "redis_timeout_seconds"),
     "Schedule and tasks": ("schedule", "retries", "retry_seconds", "gpu_pool", "gpu_queue"),
+    "Learning": (
+        "feedback_view",
+        "feedback_url",
+        "learning_folder",
+        "learning_minutes",
+        "learning_qrels",
+        "learning_schedule",
+    ),
     "Clean-up": (
         "maintain_schedule",
         "store_grace_hours",

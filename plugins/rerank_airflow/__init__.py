@@ -11,6 +11,7 @@ def ranking_dags(namespace: MutableMapping[str, Any]) -> None:
     """
     from rerank_airflow.dags import (  # here, so that no import of another module loads them
         announce_rankings,
+        learn_from_feedback,
         maintain_rankings,
         publish_overdue_rankings,
         rank_new_articles,
@@ -25,6 +26,7 @@ def ranking_dags(namespace: MutableMapping[str, Any]) -> None:
         announce_rankings.announcing_dag,
         watch_rankings.watching_dag,
         maintain_rankings.maintaining_dag,
+        learn_from_feedback.learning_dag,
     ]
     if AirflowSettings.load().start_on_arrival:
         builders.append(rank_on_arrival.arrival_dag)

@@ -40,6 +40,11 @@ def maintaining_dag_id(pipeline: str) -> str:
     return _named("maintain_rankings", pipeline)
 
 
+def learning_dag_id(pipeline: str) -> str:
+    """The learning DAG: `learn_from_feedback`, as `dag_id`."""
+    return _named("learn_from_feedback", pipeline)
+
+
 def watching_dag_id(pipeline: str) -> str:
     """The watching DAG: `watch_rankings`, as `dag_id`."""
     return _named("watch_rankings", pipeline)

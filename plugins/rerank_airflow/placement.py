@@ -31,6 +31,7 @@ from airflow.listeners import hookimpl
 
 log = logging.getLogger(__name__)
 
+LEARNING_HOURS = 24.0  # of tries
 WAIT_SECONDS = 1.0  # between two looks for a free device
 POOL_DESCRIPTION = "Scoring tasks of news-rerank: as many slots as there are GPUs"
 
@@ -58,6 +59,23 @@ def embedding_args(pipeline: str) -> dict[str, Any]:
     if settings.embedding_needs_device:
         return scoring_args(pipeline)
     return {"execution_timeout": _hung_after(pipeline)} if settings.recall_needs_vectors else {}
+
+
+def learning_args(pipeline: str) -> dict[str, Any]:
+    """As `scoring_args`, behind every scoring task; tried again for as long as a training may take."""
+    from rerank_airflow.settings import settings_of
+
+    minutes = settings_of(pipeline).learning_minutes
+    return {
+        **scoring_args(pipeline),
+        "priority_weight": 1,
+        "weight_rule": "absolute",
+        "retries": max(3, int(LEARNING_HOURS * 60 / minutes)),
+        "retry_delay": timedelta(seconds=60),
+        "retry_exponential_backoff": 0,
+        "on_retry_callback": None,
+        "execution_timeout": timedelta(minutes=2 * minutes + 60),
+    }
 
 
 def _hung_after(pipeline: str) -> timedelta:

@@ -21,6 +21,7 @@ from rerank_core.cli import (
     explain,
     exports,
     feedback,
+    learn,
     maintain,
     pages,
     pointer,
@@ -58,6 +59,7 @@ app.add_typer(topics.app, name="topics", rich_help_panel=SET_UP)
 app.add_typer(articles.app, name="articles", rich_help_panel=SET_UP)
 app.add_typer(scorer.app, name="scorer", rich_help_panel=JUDGE)
 app.add_typer(feedback.app, name="feedback", rich_help_panel=JUDGE)
+app.add_typer(learn.app, name="learn", rich_help_panel=JUDGE)
 app.add_typer(redis.app, name="redis", rich_help_panel=SET_UP)
 scorer.app.command("quantise")(quantise.quantise)
 app.command("doctor", rich_help_panel=SET_UP)(checks.doctor)

@@ -1,12 +1,17 @@
-"""`rerank feedback`: log what readers did with the rankings."""
+"""`rerank feedback`: keep what readers did with the rankings, and report it."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="What readers did with the rankings; events are logged only.", no_args_is_help=True)
+from rerank_core.cli.options import AsJson, Pipeline
+
+if TYPE_CHECKING:
+    from rerank_core.learning.report import Group, Report
+
+app = typer.Typer(help="What readers did with the rankings.", no_args_is_help=True)
 
 
 @app.command()
@@ -20,13 +25,13 @@ def load(
     events.
     """
     from rerank_core.cli.printing import console, print_bad_line, say
-    from rerank_core.evaluation import feedback
+    from rerank_core.learning import events
     from rerank_core.settings import settings
     from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
     chosen = settings()
-    report = feedback.load(
+    report = events.load(
         Database(chosen.database_url),
         file,
         pipeline=chosen.pipeline,
@@ -39,3 +44,88 @@ def load(
     )
     if not report.complete or report.added + report.repeated == 0 < report.lines - report.blank:
         raise typer.Exit(1)
+
+
+@app.command()
+def claim(
+    since: Annotated[
+        str | None,
+        typer.Option(help="Take events from then on, ISO 8601 with UTC offset; if left out, the lookback's."),
+    ] = None,
+    pipeline: Pipeline = None,
+) -> None:
+    """Claim the events of RERANK_FEEDBACK_VIEW that are not kept yet, late ones too. Claiming again adds nothing."""
+    from rerank_core.cli.printing import print_table
+    from rerank_core.cli.runs import parse_moment
+    from rerank_core.errors import InputError
+    from rerank_core.learning import events
+    from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
+
+    settings = Settings.load(pipeline=pipeline)
+    moment = None if since is None else parse_moment(since)
+    done = events.claim(Database(settings.database_url), settings, since=moment)
+    if done is None:
+        raise InputError(
+            "RERANK_FEEDBACK_VIEW names no view of events; set it, or load a file: `rerank feedback load`"
+        )
+    counts = [(name.replace("_", " "), f"{count:,}") for name, count in vars(done).items()]
+    print_table(("events of the view", "number"), counts, right=("number",))
+
+
+@app.command()
+def report(
+    days: Annotated[float, typer.Option(min=0.01, max=3650, help="Pages of so many days.")] = 30.0,
+    pipeline: Pipeline = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count opens by topic, source, rank and scorer, and fit what rank and age do to them.
+
+    The report is kept: the view Feedback of Airflow shows it.
+    """
+    from dataclasses import asdict
+
+    from rerank_core.cli.printing import print_json
+    from rerank_core.learning import report as reports
+    from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
+
+    settings = Settings.load(pipeline=pipeline)
+    found = reports.make(Database(settings.database_url), settings, days=days)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: "Report") -> None:
+    from rerank_core.cli.printing import print_table, say
+
+    left_out = ", ".join(f"{count:,} {name}" for name, count in found.rows.items() if count)
+    say(f"pages from {found.since:%Y-%m-%d %H:%M} UTC on; rows: {left_out or 'none'}")
+    for title, effects in (("rank", found.positions.examination), ("age, hours", found.positions.freshness)):
+        print_table(
+            (title, "factor", "95 % interval", "impressions", "opens"),
+            [
+                (
+                    f"{effect.at:g}",
+                    f"{effect.factor:.3f}",
+                    f"{effect.low:.3f} to {effect.high:.3f}",
+                    f"{effect.impressions:,}",
+                    f"{effect.opens:,}",
+                )
+                for effect in effects
+            ],
+            right=(title, "factor", "impressions", "opens"),
+        )
+    for kind, groups in found.groups.items():
+        print_table(
+            (kind, "impressions", "opens", "hides", "open rate", "without rank and age"),
+            [_cells(group) for group in groups[:20]],
+            right=("impressions", "opens", "hides", "open rate", "without rank and age"),
+        )
+
+
+def _cells(group: "Group") -> tuple[str, ...]:
+    counts = (f"{count:,}" for count in (group.impressions, group.opens, group.hides))
+    return (group.name, *counts, f"{group.rate:.2%}", f"{group.debiased:.2%}")

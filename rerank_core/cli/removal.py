@@ -117,6 +117,11 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
     print_table(("removed", "number"), [(name, f"{number:,}") for name, number in removed], right=("number",))
     for path in found.reissued:
         say(f"the page was published again without it: {full_path(path)}")
+    for scorer_id in found.scorers:
+        say(
+            f"scorer {scorer_id} has learned from its text, and cannot unlearn it: learn again, or use another",
+            style="yellow",
+        )
     for pipeline in found.shown_in:
         say(
             f"the topic files of pipeline {pipeline} could not be replaced and may still show it: run"

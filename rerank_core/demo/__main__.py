@@ -1,6 +1,7 @@
 """The story of `make demo` and `make ui`.
 
 `run` ranks the sample through Airflow and shows the page, then takes in more articles and ranks again.
+`run --learn` learns from simulated readers instead.
 `ui` leaves Airflow running on the same data until Ctrl-C.
 """
 
@@ -20,6 +21,7 @@ from rerank_core.demo._supervise import PR_SET_PDEATHSIG
 from rerank_core.demo.airflow import TaskState
 from rerank_core.demo.airflow_environment import PASSWORD, USER
 from rerank_core.demo.evaluate import evaluate
+from rerank_core.demo.learn import learn
 from rerank_core.demo.show import RunProgress, Teller
 from rerank_core.demo.sitting import Sitting, demo_folder
 from rerank_core.errors import ModelError, RerankError
@@ -45,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             "--model", help="a checkpoint folder or hub name; default: the bundled demonstration checkpoint"
         )
         command.add_argument("--port", type=int, help="port of Airflow's UI; default: any free port")
+        if name == "run":
+            command.add_argument(
+                "--learn", action="store_true", help="instead, learn from simulated readers, without Airflow"
+            )
     asked = parser.parse_args(arguments)
     _end_with_make()
     # A shell that starts this in the background has SIGINT ignored.
@@ -57,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
             folder=demo_folder(), model=asked.model, port=asked.port, scheduled=asked.command == "ui"
         ) as sitting:
             try:
-                (run if asked.command == "run" else ui)(teller, sitting)
+                play = learn if getattr(asked, "learn", False) else run if asked.command == "run" else ui
+                play(teller, sitting)
             finally:
                 # Nothing may interrupt the orderly end, which takes a few seconds.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,6 +11,7 @@ randomisation test (Smucker, Allan and Carterette 2007); intervals are bootstrap
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from rerank_core.errors import InputError, SettingsError
 from rerank_core.evaluation.judgements import RELEVANT, Judgements
 from rerank_core.models.embedding import Embedder
 from rerank_core.models.numpy_embedder import NumpyEmbedder
+from rerank_core.records import Pair
 from rerank_core.storage import artifacts, ledger, runs
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
@@ -266,6 +268,19 @@ class RunPairs:
             embedder.embed_queries(texts.queries), embedder.embed_documents(texts.documents)
         )
         return self._by_topic(cosine, scored)
+
+    def texts(self) -> dict[tuple[str, str], Pair]:
+        """(topic, article) → the pair as a scorer reads it."""
+        with self._database.transaction(read_only=True) as connection:
+            texts = read_pair_texts(connection, self._pairs)
+        topics, ids = (self._pairs.column(name).to_pylist() for name in ("topic", "document_id"))
+        places = zip(topics, ids, texts.query_places.tolist(), texts.document_places.tolist(), strict=True)
+        return {
+            (topic, self._article[number]): Pair(
+                query, number, date.min, *texts.queries[query], texts.documents[document]
+            )
+            for topic, number, query, document in places
+        }
 
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:
         """These scores with the judgements of the run's topics, each by the article that stands for its cluster."""

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
 from rerank_core.models.identity import read_checkpoint
-from rerank_core.models.weights import weight_files
+from rerank_core.models.weights import NUMBERS, weight_files
 from rerank_core.storage.local_files import flush_names
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,6 @@ _LINEARS_PER_LAYER = 7
 _STEPS = 127  # int8 values on either side of zero; −128 is not used, so that scales are symmetric
 _FP8_MOST = 448  # the largest number of E4M3
 _BLOCK_BYTES = 8 * 2**20  # read at a time
-_NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy's type of each; bfloat16 is read as its bits
 
 Header = dict[str, dict[str, Any]]
 Rows = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[Any], npt.NDArray[np.float32]]]
@@ -187,10 +186,10 @@ def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> in
         for name, entry in _header(file)[0].items():
             if not _LINEAR.fullmatch(name):
                 continue
-            if entry["dtype"] not in _NUMBERS or len(entry["shape"]) != 2 or 0 in entry["shape"]:
+            if entry["dtype"] not in NUMBERS or len(entry["shape"]) != 2 or 0 in entry["shape"]:
                 raise ModelError(
                     f"{file}: {name} is {entry['dtype']} {entry['shape']}, expected a matrix of "
-                    f"{', '.join(_NUMBERS)}; give the original checkpoint"
+                    f"{', '.join(NUMBERS)}; give the original checkpoint"
                 )
             count += 1
     expected = _LINEARS_PER_LAYER * int(config.get("num_hidden_layers") or 0)
@@ -301,7 +300,7 @@ def _write_weights(files: list[Path], draft: Path, scheme: Scheme, on_progress: 
 def _row_blocks(reader: BinaryIO, entry: dict[str, Any]) -> Iterator[npt.NDArray[np.float32]]:
     """The rows of a matrix in float32, a few MiB at a time. The stream must be at its first byte."""
     rows, columns = entry["shape"]
-    kind = np.dtype(_NUMBERS[entry["dtype"]])
+    kind = np.dtype(NUMBERS[entry["dtype"]])
     at_once = max(1, _BLOCK_BYTES // (columns * kind.itemsize))
     for first in range(0, rows, at_once):
         count = min(at_once, rows - first)
@@ -348,10 +347,10 @@ def _write_others(source: Path, config: dict[str, Any], draft: Path, scheme: Sch
         if (source / name).exists():
             shutil.copyfile(source / name, draft / name)
     if (source / CANARY).exists():
-        _write_json(draft / CANARY, _order_only(json.loads((source / CANARY).read_bytes())))
+        _write_json(draft / CANARY, order_only(json.loads((source / CANARY).read_bytes())))
 
 
-def _order_only(canary: dict[str, Any]) -> dict[str, Any]:
+def order_only(canary: dict[str, Any]) -> dict[str, Any]:
     """The canary without its recorded logits, which hold for the source only. The right order stays the same."""
     cases = [{name: value for name, value in case.items() if name != "logits"} for case in canary["cases"]]
     return {"cases": cases}

@@ -46,13 +46,29 @@ def register(connection: Connection, scorer: ScorerIdentity) -> int:
     return int(db.the(connection, "scorers.by_digest", digest=scorer.digest)["scorer_id"])
 
 
+def in_use(connection: Connection, settings: Settings, *, frozen_id: int | None = None) -> Settings:
+    """The settings with the checkpoint that somebody has put in place of their model, if somebody has.
+
+    A run that is frozen with the scorer `frozen_id` keeps that scorer, whoever promotes another one meanwhile.
+    """
+    row = db.one(
+        connection,
+        "scorers.promoted",
+        pipeline=settings.pipeline,
+        model=settings.model,
+        scorer_id=frozen_id,
+    )
+    return settings if row is None else settings.model_copy(update={"model": row["location"]})
+
+
 def scorer_id(connection: Connection, settings: Settings) -> int:
-    """The number of the settings' scorer. An unknown scorer is added.
+    """The number of the scorer in use for these settings. An unknown scorer is added.
 
     A host without the checkpoint takes the scorer that was last registered under the same name, so that only GPU workers
     need the weights. Raises ModelError if there is neither.
     """
     try:
+        settings = in_use(connection, settings)
         return register(connection, identity(settings))
     except ModelError:
         if Path(settings.model).is_dir():

@@ -99,8 +99,8 @@ class VllmScorer:
             hf_overrides=dict(checkpoint.family.overrides),
             enable_prefix_caching=checkpoint.family.causal,
             enforce_eager=eager,
-            **_arithmetic(self.identity.precision, on_cpu=on_cpu),
-            **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
+            **arithmetic(self.identity.precision, on_cpu=on_cpu),
+            **cpu_block(on_cpu),
         )
         open_engines.add(self)
         parameters = vllm.PoolingParams(task="classify", use_activation=False)
@@ -256,7 +256,7 @@ def start_llm(
         ) from error
 
 
-def _arithmetic(precision: str, *, on_cpu: bool) -> dict[str, Any]:
+def arithmetic(precision: str, *, on_cpu: bool) -> dict[str, Any]:
     """vLLM's options for a resolved precision. Raises ModelError if the device does not have it."""
     if precision != ONLINE:
         return {"dtype": precision}
@@ -288,6 +288,11 @@ def _int8_kernel_of_any_precision(dtype: object) -> Iterator[None]:
         yield
     finally:
         kernels.check_cpu_sgl_kernel = fits
+
+
+def cpu_block(on_cpu: bool) -> dict[str, int]:
+    """The option of vLLM that lets short prefixes be reused on a CPU."""
+    return {"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}
 
 
 def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:

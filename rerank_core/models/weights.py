@@ -10,8 +10,12 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rerank_core.errors import ModelError, shown
 from rerank_core.settings import Settings
@@ -19,6 +23,8 @@ from rerank_core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# numpy's type of each kind of number; bfloat16 is read as its bits.
+NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _HUB_FILES = ["*.safetensors", "*.json", "*.txt"]
 
 
@@ -111,6 +117,35 @@ def tensor_shapes(folder: Path) -> dict[str, list[int]]:
         for name, entry in _header(file).items()
         if name != "__metadata__"
     }
+
+
+def read_rows(folder: Path, name: str, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Rows of a matrix of the checkpoint in float32, in shape (rows, columns), read alone.
+
+    Raises ModelError if there is no such matrix of float32, float16 or bfloat16, or it has no such row.
+    """
+    for file in weight_files(folder):
+        entry = _header(file).get(name)
+        if entry is None:
+            continue
+        kind, shape = NUMBERS.get(entry["dtype"]), entry["shape"]
+        if kind is None or len(shape) != 2 or not all(0 <= row < shape[0] for row in rows):
+            raise ModelError(
+                f"{file}: {name} is {entry['dtype']} {shape}, and rows {list(rows)} of numbers are needed; give the original"
+                " checkpoint"
+            )
+        width = shape[1] * np.dtype(kind).itemsize
+        with file.open("rb") as stream:
+            begin = 8 + int.from_bytes(stream.read(8), "little") + entry["data_offsets"][0]
+            found = []
+            for row in rows:
+                stream.seek(begin + row * width)
+                found.append(np.frombuffer(stream.read(width), kind))
+        values = np.stack(found)
+        if entry["dtype"] == "BF16":
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(np.float32)
+    raise ModelError(f"{folder} has no tensor {name}; copy the checkpoint again")
 
 
 def hash_weights(folder: Path, *, verify: bool = False) -> list[str]:

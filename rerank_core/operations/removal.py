@@ -55,6 +55,9 @@ class Forgotten:
     folders: Mapping[
         str, datetime
     ]  # topic files of earlier pages, which may show the article → when they are removed
+    scorers: tuple[
+        int, ...
+    ]  # scorer_ids of tuned models that learned from its text, which cannot be taken out of them
     shown_in: tuple[str, ...]  # pipelines whose topic files could not be replaced, and still show it
 
 
@@ -204,6 +207,7 @@ def _forget(
     document_ids = sorted({row["document_id"] for row in revisions if row["document_id"] is not None})
     clusters.promote(connection, document_ids)
     removed = db.the(connection, "removal.documents", document_ids=document_ids)
+    lessons = db.rows(connection, "removal.lessons", **of_article)
     is_ours = source.is_default(settings)
     source_rows = db.execute(connection, "removal.source", article_id=article_id) if is_ours else 0
     return Forgotten(
@@ -219,6 +223,7 @@ def _forget(
         reissued=tuple(reissued),
         due=tuple(paths),
         due_at=due_at["due_at"],
+        scorers=tuple(row["scorer_id"] for row in lessons),
         folders={},  # known when the files have followed
         shown_in=(),
     )

@@ -91,6 +91,8 @@ def rerank(*, database: Database, store: Store, settings: Settings, run: Run, sh
     blocks the run meanwhile.
     """
     deadline = monotonic() + settings.scoring_minutes * 60
+    with database.transaction(read_only=True) as connection:
+        settings = scorers.in_use(connection, settings, frozen_id=run.scorer_id)
     pairs = artifacts.read_pairs(store, run)
     own_pairs = pairs.filter(pc.fill_null(pc.equal(pairs.column("shard"), shard), False))
     task = _Shard(database, settings, run, shard, own_pairs, deadline)
@@ -177,6 +179,7 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     work = pairs.filter(pairs.column("work"))
     with database.transaction(read_only=True) as connection:
         worklist = read_worklist(connection, run, work)
+        settings = scorers.in_use(connection, settings, frozen_id=run.scorer_id)
         speed = db.one(connection, "rerank.speed", scorer_id=run.scorer_id)
     if not worklist:
         return Workload(pairs=0, tokens=0, seconds=0.0)

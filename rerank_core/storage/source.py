@@ -3,7 +3,7 @@
 Every stage asks the same `Source`, so that no two of them look in different databases. The view is never written to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,8 +21,10 @@ from rerank_core.storage import schemas
 from rerank_core.storage.copy import copy_in, copy_out
 from rerank_core.storage.database import Database
 
-# Columns of the source view and the Postgres types they may have. The first three are required.
-CONTRACT: dict[str, tuple[str, ...]] = {
+Columns = Mapping[str, tuple[str, ...]]  # of a view → the Postgres types that each may have
+
+# Columns of the source view. The first three are required.
+CONTRACT: Columns = {
     "article_id": ("text", "character varying"),
     "version": ("text", "character varying"),
     "ingested_at": ("timestamp with time zone",),
@@ -127,36 +129,45 @@ def is_default(settings: Settings) -> bool:
     return settings.source_url is None and settings.source_view == DEFAULT_SOURCE
 
 
-def check_contract(connection: Connection, view: str) -> None:
+def check_contract(
+    connection: Connection,
+    view: str,
+    columns: Columns = CONTRACT,
+    *,
+    required: Sequence[str] = REQUIRED,
+    kind: str = "source view",
+    setting: str = "RERANK_SOURCE_VIEW",
+) -> frozenset[str]:
     """Raise SourceError if the view does not exist, or lacks a column, or has one of a wrong type.
 
-    The error names every such column and says how to write it.
+    The error names every such column and says how to write it. Returns the columns that the contract does not know.
     """
     found = {row["name"]: row["type"] for row in db.rows(connection, "source.columns", view=view)}
     if not found:
         upgrade = "run `rerank db upgrade`, which makes it in the database of RERANK_DATABASE_URL"
-        advice = upgrade if view == DEFAULT_SOURCE else "create it, or set RERANK_SOURCE_VIEW"
+        advice = upgrade if view == DEFAULT_SOURCE else f"create it, or set {setting}"
         folded = ".".join(relation_names(view))
         if '"' not in view and folded != view:
             quoted = ".".join(f'"{name}"' if name != name.lower() else name for name in view.split("."))
             advice = (
                 f"Postgres reads a name without quotes as {folded}: if the view's name has capitals, set"
-                f" RERANK_SOURCE_VIEW='{quoted}', else {advice}"
+                f" {setting}='{quoted}', else {advice}"
             )
-        raise SourceError(f"source view {view} does not exist; {advice}")
+        raise SourceError(f"{kind} {view} does not exist; {advice}")
     problems = []
-    for name, types in CONTRACT.items():
+    for name, types in columns.items():
         if name not in found:
             problems.append(
                 f"column {name} is missing"
-                + ("" if name in REQUIRED else f" (select NULL::{types[0]} AS {name} if you have none)")
+                + ("" if name in required else f" (select NULL::{types[0]} AS {name} if you have none)")
             )
         elif found[name] == "timestamp without time zone":
             problems.append(f"{name} has no time zone; write {name} AT TIME ZONE 'UTC' AS {name}")
         elif found[name] not in types:
             problems.append(f"{name} is {found[name]}; write CAST({name} AS {types[0]}) AS {name}")
     if problems:
-        raise SourceError(f"source view {view}: " + "; ".join(problems))
+        raise SourceError(f"{kind} {view}: " + "; ".join(problems))
+    return frozenset(found.keys() - columns.keys())
 
 
 def copy_snapshot(source: Source, connection: Connection, run: Run) -> Relations:

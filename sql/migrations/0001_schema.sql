@@ -626,6 +626,56 @@ CREATE TABLE rerank.feedback (
 COMMENT ON TABLE rerank.feedback IS 'One row for each event: a reader saw, opened or hid one row of one ranking. No text, and nothing about the reader.';
 CREATE INDEX feedback_page ON rerank.feedback (pipeline, run_id, slug, rank);
 
+CREATE TABLE rerank.feedback_report (
+    pipeline text PRIMARY KEY,
+    made_at  timestamptz NOT NULL DEFAULT now(),
+    content  jsonb NOT NULL
+);
+COMMENT ON TABLE rerank.feedback_report IS 'The latest count of what readers opened, and what rank and age did to it. It names topics and sources, and no article.';
+
+CREATE TABLE rerank.lesson (
+    pipeline   text NOT NULL,
+    article_id text NOT NULL,
+    scorer_id  integer NOT NULL REFERENCES rerank.scorer,
+    PRIMARY KEY (pipeline, article_id, scorer_id)
+);
+COMMENT ON TABLE rerank.lesson IS 'Whose texts a tuned scorer has learned from, so that it can be named when an article is forgotten. No text.';
+
+-- ── Learning ────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE rerank.training (
+    training_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline       text NOT NULL,
+    base_scorer_id integer NOT NULL REFERENCES rerank.scorer,
+    scorer_id      integer REFERENCES rerank.scorer,   -- what is proposed; null: nothing
+    verdict        text NOT NULL CHECK (verdict IN ('proposed', 'refused', 'skipped')),
+    sentence       text NOT NULL CHECK (btrim(sentence) <> ''),   -- which check failed and by how much, or what is missing
+    record         jsonb NOT NULL,   -- counts, dates, figures; no text of an article
+    actor          text NOT NULL DEFAULT session_user,
+    began_at       timestamptz NOT NULL,
+    ended_at       timestamptz NOT NULL DEFAULT now(),
+    CHECK ((verdict = 'proposed') = (scorer_id IS NOT NULL))
+);
+COMMENT ON TABLE rerank.training IS 'Every training on what readers did, and what became of it.';
+CREATE INDEX training_pipeline ON rerank.training (pipeline, training_id DESC);
+CREATE TRIGGER training_is_signed BEFORE INSERT OR UPDATE ON rerank.training FOR EACH ROW EXECUTE FUNCTION rerank.sign();
+
+CREATE TABLE rerank.promotion (
+    promotion_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline     text NOT NULL,
+    model        text NOT NULL,   -- as RERANK_MODEL names it; another value there ends what stands in its place
+    scorer_id    integer NOT NULL REFERENCES rerank.scorer,
+    location     text NOT NULL,   -- of the checkpoint that stands in its place
+    kind         text NOT NULL CHECK (kind IN ('trial', 'promoted', 'rolled back')),
+    reason       text NOT NULL CHECK (btrim(reason) <> ''),
+    actor        text NOT NULL DEFAULT session_user,
+    on_behalf_of text CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody else
+    promoted_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE rerank.promotion IS 'Who has put which scorer in place of a pipeline''s model, and why. The latest row of a pipeline and model counts.';
+CREATE INDEX promotion_model ON rerank.promotion (pipeline, model, promotion_id DESC);
+CREATE TRIGGER promotion_is_signed BEFORE INSERT OR UPDATE ON rerank.promotion FOR EACH ROW EXECUTE FUNCTION rerank.sign();
+
 -- ── What is hidden ──────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE rerank.block (
@@ -817,11 +867,14 @@ WITH counted AS (
 )
 SELECT c.pipeline, c.slug AS topic, c.run_id, c.rank, c.revision_id, c.event, c.events, c.first_at, c.last_at,
        shown.publication_id, shown.as_of, shown.article_id, shown.document_id, shown.topic_version_id, shown.scorer_id,
-       shown.ranked_by, shown.logit, shown.rank_score, shown.light_score
+       shown.ranked_by, shown.logit, shown.rank_score, shown.light_score,
+       shown.scored_document_id, shown.began_at, greatest(shown.as_of - shown.began_at, interval '0') AS age, shown.copies
 FROM counted c
 LEFT JOIN LATERAL (   -- null where the publication is past its retention
     SELECT p.publication_id, p.as_of, r.article_id, r.document_id, r.topic_version_id, r.scorer_id,
-           r.ranked_by, r.logit, r.rank_score, r.light_score
+           r.ranked_by, r.logit, r.rank_score, r.light_score, r.copies,
+           COALESCE(r.scored_document_id, r.document_id) AS scored_document_id,
+           COALESCE(r.began_at, least(r.published_at, r.first_ingested_at)) AS began_at
     FROM rerank.publication p
     JOIN rerank.ranking r USING (publication_id)
     WHERE p.run_id = c.run_id AND r.slug = c.slug AND r.rank = c.rank AND r.revision_id = c.revision_id

@@ -1,11 +1,13 @@
-"""The clean-up's DAG: when it runs, for whom, and what its one task asks for and passes on."""
+"""The clean-up's DAG: when it runs, for whom, and what its tasks ask for and pass on."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import airflow_home
 import pytest
 
 from rerank_core.errors import StoreUnavailable
+from rerank_core.learning import events, report
 from rerank_core.operations import maintain
 from rerank_core.settings import Settings
 
@@ -24,7 +26,7 @@ def parse_maintenance(metadata):
 
 @pytest.fixture
 def asked(monkeypatch, tmp_path):
-    """What clean-ups were asked for; none is done."""
+    """What clean-ups were asked for; none is done, and no event is claimed."""
     found: list[dict[str, Any]] = []
 
     def remembered(**arguments):
@@ -35,13 +37,15 @@ def asked(monkeypatch, tmp_path):
     monkeypatch.setenv("RERANK_STORE_URL", tmp_path.as_uri())
     monkeypatch.setenv("RERANK_RETRIES", "0")
     monkeypatch.setattr(maintain, "maintain", remembered)
+    monkeypatch.setattr(events, "claim", lambda database, settings: None)
+    monkeypatch.setattr(report, "make", lambda database, settings: SimpleNamespace(rows={"counted": 5}))
     return found
 
 
 def test_it_runs_every_day_by_a_setting_of_its_own(parse_maintenance, monkeypatch):
     dag = parse_maintenance()
     assert (dag.timetable.expression, dag.catchup, dag.max_active_runs) == ("30 3 * * *", False, 1)
-    assert [task.task_id for task in dag.tasks] == ["maintain"]
+    assert [task.task_id for task in dag.tasks] == ["maintain", "feedback"]
     assert "latest.json" in dag.doc_md
     monkeypatch.setenv("RERANK_MAINTAIN_SCHEDULE", "0 5 * * 0")
     assert parse_maintenance().timetable.expression == "0 5 * * 0"
@@ -61,11 +65,13 @@ def test_it_passes_on_what_was_counted(parse_maintenance, asked, run_dag):
     assert outcome.state == "success"
     assert asked[0]["dry_run"] is False
     assert outcome.xcom("maintain")["files_removed"] == 3
+    assert outcome.xcom("feedback") == {"rows": 5}
 
 
 def test_the_trigger_form_asks_for_a_dry_run(parse_maintenance, asked, run_dag):
-    run_dag(parse_maintenance(), dry_run=True)
+    outcome = run_dag(parse_maintenance(), dry_run=True)
     assert asked[0]["dry_run"] is True
+    assert outcome.xcom("feedback") == {}
 
 
 def test_a_store_that_is_away_is_asked_again(parse_maintenance, asked, run_dag, monkeypatch):
@@ -86,5 +92,6 @@ def test_a_store_that_is_away_is_asked_again(parse_maintenance, asked, run_dag, 
 def test_a_task_that_is_told_to_stop_stops(parse_maintenance):
     from rerank_airflow.operators.stages import TaskKilled
 
-    with pytest.raises(TaskKilled, match="maintain was told to stop"):
-        parse_maintenance().get_task("maintain").on_kill()
+    for task in parse_maintenance().tasks:
+        with pytest.raises(TaskKilled, match=f"{task.task_id} was told to stop"):
+            task.on_kill()

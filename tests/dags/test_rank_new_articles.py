@@ -53,6 +53,7 @@ def test_parsing_brings_no_engine_no_arrow_and_no_driver_and_is_quick(metadata):
         {},
         [
             "announce_rankings",
+            "learn_from_feedback",
             "maintain_rankings",
             "publish_overdue_rankings",
             "rank_new_articles",

@@ -560,9 +560,9 @@ def _read_qrels(room: Room, content: bytes) -> None:
 
 
 def _read_feedback(room: Room, content: bytes) -> None:
-    from rerank_core.evaluation import feedback
+    from rerank_core.learning import events
 
-    feedback.load(room.database, room.file(content), pipeline="fuzz")
+    events.load(room.database, room.file(content), pipeline="fuzz")
 
 
 def _read_latest(room: Room, content: bytes) -> None:

@@ -44,7 +44,15 @@ BEFORE = {
     "unblock": ["block en-0005 --reason before"],
 }
 # A command that a good run refuses, and what it says; tests/integration/publish has what it does after a bad one.
-REFUSED = {"publish --approve": "run 1 is not blocked"}
+REFUSED = {
+    "publish --approve": "run 1 is not blocked",
+    "feedback claim": "RERANK_FEEDBACK_VIEW names no view of events",
+    "learn compare": "news-try-3 has impressions of less than two runs",
+    "learn promote": "no training proposed scorer 3",
+    "learn rollback": "nothing stands in place of",
+    "learn run": "RERANK_LEARNING_FOLDER is not set",
+    "learn try": "no training proposed scorer 3",
+}
 # What a reader puts in place of a word.
 VALUES = {
     "ARTICLE": "en-0005",

@@ -1,4 +1,4 @@
-"""Maintenance as an operator."""
+"""Maintenance, and the nightly look at readers' events, as operators."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -33,4 +33,28 @@ class MaintainOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Raise inside SIGTERM's handler. What is deleted stays deleted; the next maintenance finds the rest."""
+        raise TaskKilled(f"{self.task_id} was told to stop")
+
+
+class FeedbackOperator(BaseOperator):
+    """Claims readers' events of RERANK_FEEDBACK_VIEW, if there is one, and makes the report; returns counts."""
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
+        from rerank_core.learning import events, report
+        from rerank_core.storage.database import Database
+
+        if context["params"]["dry_run"]:
+            return {}
+        settings = settings_of(self.pipeline)
+        database = Database(settings.database_url)
+        claimed = events.claim(database, settings)
+        made = report.make(database, settings)
+        return {**(asdict(claimed) if claimed else {}), "rows": made.rows["counted"]}
+
+    def on_kill(self) -> None:
+        """Raise inside SIGTERM's handler. What is claimed stays claimed; the next night finds the rest."""
         raise TaskKilled(f"{self.task_id} was told to stop")

@@ -1,9 +1,9 @@
 """The doctor: runs every check of this host in the order in which one repairs things.
 
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
-checks what runs share: database, schema, topics, article source, clock, store, Redis. The other modules check scoring
-(`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`), what is installed (`versions.py`) and the
-rest of the host (`host.py`).
+checks what runs share: database, schema, topics, article source, view of events, clock, store, Redis. The other modules check
+scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`), what is installed
+(`versions.py`) and the rest of the host (`host.py`).
 """
 
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping
 
 from rerank_core.errors import RerankError
 from rerank_core.frontends import redis_copy
+from rerank_core.learning import events
 from rerank_core.models import scorers
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
@@ -138,6 +139,16 @@ def _check_source(settings: Settings) -> Finding:
     return Finding("article source", "ok", f"{view} has every column, with its type")
 
 
+def _check_feedback(settings: Settings) -> Finding | None:
+    """Whether the view of readers' events keeps its contract and may be read; None if there is none."""
+    view = events.check_view(settings)
+    return (
+        None
+        if view is None
+        else Finding("feedback view", "ok", f"{view} has the columns of an event, and no other")
+    )
+
+
 def _check_clock(settings: Settings) -> Finding:
     """How far this host's clock is from the database's."""
     server, local = _server(settings)
@@ -202,6 +213,7 @@ _CHECKS: dict[str, Check] = {
     "topics": _check_topics,
     "page": check_page,
     "article source": _check_source,
+    "feedback view": _check_feedback,
     "clock": _check_clock,
     "store": _check_store,
     "disk": check_disk,

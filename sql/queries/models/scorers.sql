@@ -29,3 +29,11 @@ WHERE scorer_id = :scorer_id
 SELECT scorer_id, digest, family, precision, max_document_tokens, passages, location, registered_at
 FROM rerank.scorer
 ORDER BY registered_at DESC, scorer_id DESC
+
+-- name: promoted
+-- The scorer that was put last in place of a pipeline's model; or, of a run that is frozen with a scorer, where that one is.
+SELECT location
+FROM rerank.promotion
+WHERE pipeline = :pipeline AND model = :model AND (CAST(:scorer_id AS integer) IS NULL OR scorer_id = :scorer_id)
+ORDER BY promotion_id DESC
+LIMIT 1

@@ -131,6 +131,12 @@ WITH alone AS (
 SELECT (SELECT count(*) FROM documents) AS documents,
        (SELECT count(*) FROM scores) + (SELECT count(*) FROM aside) + (SELECT count(*) FROM refused) + (SELECT count(*) FROM of_texts) AS scores
 
+-- name: lessons
+-- Scorers that have learned from an article's text.
+SELECT DISTINCT scorer_id FROM rerank.lesson
+WHERE pipeline = ANY(CAST(:pipelines AS text[])) AND article_id = :article_id
+ORDER BY scorer_id
+
 -- name: source
 -- An article of the default source.
 DELETE FROM rerank.article WHERE article_id = :article_id

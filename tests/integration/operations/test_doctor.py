@@ -135,6 +135,19 @@ def test_a_naive_time_in_the_source_is_refused_with_the_cast_to_write(
     assert "ingested_at AT TIME ZONE 'UTC' AS ingested_at" in f"{found.found} {found.advice}"
 
 
+def test_a_view_of_events_that_tells_of_readers_is_found(database_url: str, store_url: str) -> None:
+    columns = 'event_id, run_id, slug AS topic, rank, revision_id, event, happened_at AS "time"'
+    run(database_url, f"CREATE VIEW mine AS SELECT {columns} FROM rerank.feedback")
+    run(database_url, f"CREATE VIEW telling AS SELECT {columns}, 'me' AS reader_id FROM rerank.feedback")
+    found = [
+        findings(settings(database_url, store_url, feedback_view=view)).get("feedback view")
+        for view in ("mine", "telling", None)
+    ]
+    assert [None if each is None else each.state for each in found] == ["ok", "fail", None]
+    assert found[1] is not None
+    assert "has the columns reader_id" in found[1].found
+
+
 def test_a_key_that_is_not_text_and_a_missing_column_are_told_together(
     database_url: str, store_url: str
 ) -> None:

@@ -36,10 +36,12 @@ def every_view(client: TestClient, news: Any, pipeline: str) -> dict[str, str]:
         *(("/topic", {"slug": slug}) for slug in slugs),
         ("/compare", {"slug": slugs[0]}),
         ("/compare", {"other": "news"}),
+        ("/scorers", {}),
         ("/compare", {"slug": "<script>hit()</script>"}),
         ("/runs", {}),
         ("/run", {"run_id": run_id}),
         ("/health", {}),
+        ("/feedback", {}),
         ("/preview", {}),
         *(("/preview", {"slug": slug}) for slug in slugs),
         (

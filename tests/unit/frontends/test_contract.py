@@ -56,7 +56,7 @@ def test_every_file_of_the_examples_stands_in_the_page() -> None:
         if file.suffix in {".sql", ".py", ".mjs"}
         and not {"node_modules", "test_examples.py"} & set(file.parts)
     ]
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         assert file.read_text(encoding="utf-8").rstrip("\n") in PAGE, file.name
 

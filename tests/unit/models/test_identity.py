@@ -14,7 +14,7 @@ from unit.models.conftest import TOKENIZER, change_config, write_weights
 from rerank_core.errors import ModelError
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import QWEN3
-from rerank_core.models.vllm import _arithmetic, wait_asleep_if_busy
+from rerank_core.models.vllm import arithmetic, wait_asleep_if_busy
 
 
 def digest(folder: Path, *, precision: str = "auto", max_document_tokens: int = 512) -> str:
@@ -53,10 +53,10 @@ def test_the_precision_is_never_auto(checkpoint: Path) -> None:
 
 def test_weights_that_the_engine_narrows_are_another_scorer(checkpoint: Path) -> None:
     assert digest(checkpoint, precision="fp8") != digest(checkpoint, precision="bfloat16")
-    assert _arithmetic("fp8", on_cpu=False) == {"dtype": "bfloat16", "quantization": "fp8"}
-    assert _arithmetic("bfloat16", on_cpu=True) == {"dtype": "bfloat16"}
+    assert arithmetic("fp8", on_cpu=False) == {"dtype": "bfloat16", "quantization": "fp8"}
+    assert arithmetic("bfloat16", on_cpu=True) == {"dtype": "bfloat16"}
     with pytest.raises(ModelError, match="fp8 needs a GPU"):
-        _arithmetic("fp8", on_cpu=True)
+        arithmetic("fp8", on_cpu=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Learn a scorer from what readers opened, and propose it. A person decides: no page changes by this DAG.
+
+| task | what it does |
+|---|---|
+| **enough** | counts the examples; skips the rest, and says what is missing, if there are too few |
+| **learn** | reads the pairs on a device, learns a head, and judges it; registers a proposal if every check passes |
+
+It runs weekly (`RERANK_LEARNING_SCHEDULE`) once `RERANK_LEARNING_FOLDER` is set; without that, it does nothing. The task's log and
+`rerank learn list` say which check failed and by how much. You may clear, stop and repeat it: pairs that were read are
+kept until a training ends. **learn** waits behind scoring tasks. After `RERANK_LEARNING_MINUTES` it gives the device back and is tried
+again a minute later; a yellow **learn** is at work.
+"""
+
+from airflow.sdk import DAG
+
+from rerank_airflow.defaults import learning_dag_id, task_args
+from rerank_airflow.operators.learning import EnoughOperator, LearnOperator
+from rerank_airflow.placement import learning_args
+from rerank_airflow.settings import public_settings_of
+
+
+def learning_dag(pipeline: str) -> DAG:
+    """The DAG of one pipeline."""
+    settings = public_settings_of(pipeline)
+    with DAG(
+        dag_id=learning_dag_id(pipeline),
+        description=f"Learns a scorer from readers of the pipeline {pipeline}, and proposes it.",
+        doc_md=__doc__,
+        schedule=settings.learning_schedule if settings.learning_folder else None,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,  # it has no schedule before a folder is set
+        tags=["news-rerank", pipeline],
+        default_args=task_args(pipeline),
+    ) as dag:
+        enough = EnoughOperator(task_id="enough", pipeline=pipeline)
+        learn = LearnOperator(task_id="learn", pipeline=pipeline, **learning_args(pipeline))
+        enough >> learn
+    return dag
