@@ -11,7 +11,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Words that a shell command of a page may begin with. `make`, `rerank`, `airflow` and `python` are looked at further.
 KNOWN = frozenset(
-    {"airflow", "apt-get", "cd", "curl", "export", "git", "make", "pip", "psql", "python", "rerank", "source"}
+    {
+        "airflow",
+        "apt-get",
+        "cd",
+        "cp",
+        "createdb",
+        "curl",
+        "docker",
+        "dropdb",
+        "export",
+        "git",
+        "helm",
+        "make",
+        "pg_dump",
+        "pg_restore",
+    }
+    | {"pip", "psql", "python", "rerank", "source"}
 )
 ENDS = frozenset({"|", "||", "&&", "&", ";"})
 NAMED = re.compile(r"[A-Z][A-Z_]*(?:\.[a-z]+(?:\.gz)?)?$")  # RUN, TOPIC, FILE.jsonl.gz: what a reader puts in
@@ -54,7 +70,7 @@ class Command:
 def all_pages() -> list[Path]:
     """Every page for people, in order of path."""
     found = set(ROOT.glob("*.md"))
-    for folder in ("dags", "plugins", "rerank_core", "sql", "tests"):
+    for folder in ("deploy", "dags", "plugins", "rerank_core", "sql", "tests"):
         found |= {
             page
             for page in (ROOT / folder).rglob("*.md")
