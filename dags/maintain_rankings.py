@@ -25,6 +25,7 @@ def maintaining_dag(pipeline: str) -> DAG:
         schedule=settings_of(pipeline).maintain_schedule,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,  # deletes only what is past its time, and a page never
         tags=["news-rerank", pipeline],
         params={
             "dry_run": Param(

@@ -133,10 +133,8 @@ def test_control_while_metrics_are_off_nothing_arrives(
     monkeypatch: pytest.MonkeyPatch, statsd: StatsdListener
 ) -> None:
     start(monkeypatch, statsd_host="127.0.0.1", statsd_port=statsd.port)
-    assert not metrics.switched_on()
     send_observed("news", OBSERVED)
     start(monkeypatch, statsd_on=True)
-    assert metrics.switched_on()
     send("page_age", 1, pipeline="marker")
     wait_until(lambda: statsd.lines)
     assert [name for name, _, _ in statsd.lines] == ["airflow.news_rerank.marker.page_age"]
