@@ -23,15 +23,17 @@ class TaskKilled(BaseException):
 def open_run(identity: RunIdentity, resources: Any) -> Any:
     """The run with this identity, opened if it is new; several tasks of a dag run may ask at once."""
     from rerank_core import pipeline
+    from rerank_core.storage.database import asked_by
 
-    return pipeline.open_run(
-        resources,
-        key=identity.key,
-        until=identity.until,
-        topics=identity.topics,
-        rescore=identity.rescore,
-        as_claimed_now=identity.as_claimed_now,
-    )
+    with asked_by(identity.asked_by):
+        return pipeline.open_run(
+            resources,
+            key=identity.key,
+            until=identity.until,
+            topics=identity.topics,
+            rescore=identity.rescore,
+            as_claimed_now=identity.as_claimed_now,
+        )
 
 
 class StageOperator(BaseOperator):
