@@ -172,3 +172,24 @@ def test_a_tasks_log_shows_the_warnings_of_this_library_alone(monkeypatch):
 
 def test_control_without_it_all_are_shown(monkeypatch):
     assert len(shown(monkeypatch, hushed=False)) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        (404, {"dags": "warn: paused: rank_new_articles; Airflow does not have maintain_rankings"}),
+        (500, {}),
+    ],
+)
+def test_the_doctor_asks_airflow_which_dags_are_paused_and_takes_no_for_an_answer(status, found):
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    def get_dag(dag_id):
+        if dag_id == "maintain_rankings":
+            detail = {"status_code": status, "message": "no", "detail": None}
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+        return SimpleNamespace(is_paused=dag_id == "rank_new_articles")
+
+    operator = make_operator(DoctorOperator, task_id="doctor")
+    assert operator.look_at_dags({"ti": SimpleNamespace(get_dag=get_dag)}) == found

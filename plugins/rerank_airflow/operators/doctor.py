@@ -68,7 +68,7 @@ class DoctorOperator(StageOperator):
             try:
                 paused[dag_id] = bool(context["ti"].get_dag(dag_id).is_paused)
             except AirflowRuntimeError as error:
-                if "not_found" not in str(error).lower() and "not found" not in str(error).lower():
+                if (error.error.detail or {}).get("status_code") != 404:
                     self.log.warning("dags: %s could not be asked for: %s", dag_id, error)
                     return {}
         finding = dags.judge(self.pipeline, paused)
