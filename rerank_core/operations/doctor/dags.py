@@ -4,15 +4,13 @@ A task asks Airflow's API, the views ask with the API server's own connection, a
 told where it is. A host that is not told says nothing.
 """
 
-import configparser
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -68,17 +66,3 @@ def find(address: str, pipeline: str) -> Finding:
         found = f"not known: Airflow's database could not be asked ({type(error).__name__})"
         return Finding("dags", "warn", found, "look at AIRFLOW__DATABASE__SQL_ALCHEMY_CONN of this host")
     return judge(pipeline, paused)
-
-
-def airflow_option(section: str, name: str) -> str:
-    """An option of Airflow, from its environment or airflow.cfg; "" if neither has it. Airflow is not imported here."""
-    variable = os.environ.get(f"AIRFLOW__{section.upper()}__{name.upper()}")
-    if variable is not None:
-        return variable
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    file = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        file.read(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg", encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        return ""
-    return file.get(section, name, fallback="")

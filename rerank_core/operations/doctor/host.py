@@ -6,7 +6,7 @@ import shutil
 
 from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
-from rerank_core.operations.doctor.dags import airflow_option
+from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage.store import Store
