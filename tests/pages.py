@@ -26,8 +26,12 @@ KNOWN = frozenset(
         "make",
         "pg_dump",
         "pg_restore",
+        "pip",
+        "psql",
+        "python",
+        "rerank",
+        "source",
     }
-    | {"pip", "psql", "python", "rerank", "source"}
 )
 ENDS = frozenset({"|", "||", "&&", "&", ";"})
 NAMED = re.compile(r"[A-Z][A-Z_]*(?:\.[a-z]+(?:\.gz)?)?$")  # RUN, TOPIC, FILE.jsonl.gz: what a reader puts in

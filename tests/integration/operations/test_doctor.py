@@ -46,6 +46,7 @@ def test_a_good_host_has_no_failure(
     assert list(found) == [
         "database",
         "schema",
+        "versions",
         "topics",
         "page",
         "article source",
