@@ -3,13 +3,14 @@
 They need no Airflow, so that `rerank settings` and `rerank doctor` know them too.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ImportString, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
 from rerank_core import setting_sources
@@ -55,6 +56,15 @@ class AirflowSettings(BaseSettings):
         default=(),
         description="JSON list of dotted names: notifiers called when a source, a language or all news have fallen silent.",
     )
+    notify_stale: tuple[ImportString[Any], ...] = Field(
+        default=(),
+        description="JSON list of dotted names: notifiers called when the page is older than the schedule makes it; none: those of"
+        " notify_failed.",
+    )
+    mail: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses, separated by commas, that get every one of these alerts by Airflow's SMTP connection, `smtp_default`.",
+    )
     deadline_minutes: PositiveFloat | None = Field(
         default=None,
         description="A dag run that has not succeeded this long after it was queued is late; none means never. "
@@ -62,7 +72,7 @@ class AirflowSettings(BaseSettings):
     )
     watch_schedule: Cron = Field(
         default="*/5 * * * *",
-        description="Cron expression of the metrics on the page's age, in UTC; nothing runs while Airflow's metrics are off.",
+        description="Cron expression of the looks at the page's age, in UTC.",
     )
     start_on_arrival: bool = Field(
         default=False,
@@ -113,6 +123,15 @@ class AirflowSettings(BaseSettings):
                 raise ValueError(f"pipeline {name!r} has no setting {unknown[0]!r}")
         return value
 
+    @field_validator("mail", mode="before")
+    @classmethod
+    def _split_mail(cls, value: Any) -> Any:
+        addresses = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        for address in addresses:
+            if not re.fullmatch(r"[^@\s,<>]+@[^@\s,<>]+", str(address)):
+                raise ValueError(f"{address!r} is no mail address; write one@example.com,two@example.com")
+        return addresses
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment, and the files that it names. Raises SettingsError naming the variable."""
@@ -128,7 +147,9 @@ class AirflowSettings(BaseSettings):
             raise SettingsError(f"{name} is not JSON; correct it") from None
 
 
-OTHERS = frozenset({"RERANK_DEBUG", "RERANK_CACHE_DIR", "RERANK_DEMO_DIR", "RERANK_AIRFLOW_DATABASE_URL"})
+OTHERS = frozenset(
+    {"RERANK_DEBUG", "RERANK_ASKED_BY", "RERANK_CACHE_DIR", "RERANK_DEMO_DIR", "RERANK_AIRFLOW_DATABASE_URL"}
+)
 
 
 def variables() -> list[str]:

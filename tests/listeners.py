@@ -1,7 +1,10 @@
-"""Listeners on 127.0.0.1 that metrics are sent to: StatsD over UDP, OpenTelemetry over HTTP."""
+"""Listeners on 127.0.0.1: StatsD over UDP, OpenTelemetry over HTTP, and mail."""
 
+import email
+import email.policy
 import gzip
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable
@@ -100,3 +103,41 @@ def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+class MailListener(socketserver.ThreadingTCPServer):
+    """A mail server that takes every message: (recipients, subject, text) each."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _MailHandler)
+        self.port: int = self.server_address[1]
+        self.messages: list[tuple[list[str], str, str]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _MailHandler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        recipients: list[str] = []
+        self.wfile.write(b"220 ready\r\n")
+        while line := self.rfile.readline():
+            word = line.decode().strip()
+            if word.upper().startswith("RCPT TO:"):
+                recipients.append(word.partition("<")[2].partition(">")[0])
+            if word.upper() == "DATA":
+                self.wfile.write(b"354 go on\r\n")
+                lines = []
+                while (row := self.rfile.readline()) != b".\r\n":
+                    lines.append(row)
+                found = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
+                body = found.get_body(("html", "plain"))
+                text = body.get_content() if body is not None else ""
+                self.server.messages.append((recipients, found["Subject"], text))  # type: ignore[attr-defined]
+            self.wfile.write(b"221 bye\r\n" if word.upper() == "QUIT" else b"250 fine\r\n")
+            if word.upper() == "QUIT":
+                return

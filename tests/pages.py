@@ -16,10 +16,16 @@ KNOWN = frozenset(
         "apt-get",
         "cd",
         "cp",
+        "createdb",
         "curl",
+        "docker",
+        "dropdb",
         "export",
         "git",
+        "helm",
         "make",
+        "pg_dump",
+        "pg_restore",
         "pip",
         "psql",
         "python",
@@ -68,7 +74,7 @@ class Command:
 def all_pages() -> list[Path]:
     """Every page for people, in order of path."""
     found = set(ROOT.glob("*.md"))
-    for folder in ("dags", "plugins", "rerank_core", "sql", "tests"):
+    for folder in ("deploy", "dags", "plugins", "rerank_core", "sql", "tests"):
         found |= {
             page
             for page in (ROOT / folder).rglob("*.md")

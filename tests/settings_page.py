@@ -35,6 +35,7 @@ These variables belong to one process and are no settings of a pipeline.
 | variable | default | meaning |
 |---|---|---|
 | `RERANK_DEBUG` | `none` | `1` shows the traceback of an error instead of one sentence. |
+| `RERANK_ASKED_BY` | `none` | Who asks for what a command does, kept as `on_behalf_of`; `rerank --as NAME` says so for one command. |
 | `RERANK_CACHE_DIR` | `~/.cache/news-rerank` | Folder that keeps digests of weights, so that a start need not read them again. |
 | `RERANK_DEMO_DIR` | `.demo` | Folder of `make demo` and `make ui`. |
 """

@@ -24,6 +24,7 @@ class RunIdentity:
     rescore: bool  # score again what the ledger already has
     as_claimed_now: bool = False  # rank what later runs have claimed, too
     partition_key: str | None  # as Airflow writes it; None for a dag run without a partition
+    asked_by: str | None = None  # the user of Airflow who triggered the dag run; None: the schedule did
 
     @classmethod
     def of(cls, context: Mapping[str, Any], *, schedule: str) -> Self:
@@ -53,6 +54,7 @@ class RunIdentity:
             rescore=bool(params.get("rescore")),
             as_claimed_now=bool(params.get("as_claimed_now")),
             partition_key=context.get("partition_key"),
+            asked_by=getattr(context.get("dag_run"), "triggering_user_name", None) or None,
         )
 
 

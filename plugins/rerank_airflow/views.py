@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 PREFIX = "/news-rerank"
+PROBE = "/rerank"  # /rerank/health
 
 Scope = MutableMapping[str, Any]
 
@@ -32,7 +33,21 @@ class LazyViews:
         return build()
 
 
-APPS = [{"app": LazyViews(), "url_prefix": PREFIX, "name": "news-rerank"}]
+class LazyProbe(LazyViews):
+    """The ASGI app of the probe, made at the first request."""
+
+    @cached_property
+    def app(self) -> Callable[..., Awaitable[None]]:
+        """The app itself."""
+        from rerank_airflow.ui.probe import build
+
+        return build()
+
+
+APPS = [
+    {"app": LazyViews(), "url_prefix": PREFIX, "name": "news-rerank"},
+    {"app": LazyProbe(), "url_prefix": PROBE, "name": "news-rerank health"},
+]
 
 # Addresses are relative to Airflow's own base, which may be a folder of a host.
 _ENTRY = {

@@ -98,11 +98,21 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help="Who asks; kept beside the database role. Or RERANK_ASKED_BY."
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if name is not None:
+        from rerank_core.storage.database import asked_by
+
+        context.with_resource(asked_by(name))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

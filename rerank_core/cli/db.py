@@ -30,6 +30,28 @@ def upgrade() -> None:
 
 
 @app.command()
+def restored() -> None:
+    """Finish a restore from a dump: no number comes twice, and files and Redis show the restored page. Needs the owner's role."""
+    from rerank_core.cli.printing import say
+    from rerank_core.operations.restored import finish
+    from rerank_core.settings import settings
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.store import Store
+
+    found = settings()
+    done = finish(database=Database(found.database_url), store=Store(found.store_url), settings=found)
+    say(f"{done.sequences} sequences go on far ahead; pages restored: {', '.join(done.pipelines) or 'none'}")
+    for pipeline in done.without_file:
+        say(
+            f"the store lacks the file of the page of pipeline {pipeline}: restore the store too, of the same time or later",
+            style="yellow",
+        )
+    say(
+        "repeat each `rerank forget` and `rerank block` that was made after the dump: it has brought those articles back"
+    )
+
+
+@app.command()
 def roles(
     print_script: Annotated[
         bool, typer.Option("--print", help="Print the script; this command never applies it.")

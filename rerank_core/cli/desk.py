@@ -16,9 +16,6 @@ Until = Annotated[
     str, typer.Option(help="When it ends: an ISO 8601 time with its UTC offset, or 90m, 6h, 2d from now.")
 ]
 Reason = Annotated[str, typer.Option(help="Why; kept with the act.")]
-For = Annotated[
-    str | None, typer.Option("--on-behalf-of", help="Who asked for it; kept beside the database role.")
-]
 Places = Annotated[int, typer.Option(help="How many places.")]
 
 
@@ -28,11 +25,10 @@ def pin(
     until: Until,
     reason: Reason,
     place: Annotated[int, typer.Option(help="The place that the article takes, from 1.")] = 1,
-    on_behalf_of: For = None,
     pipeline: Pipeline = None,
 ) -> None:
     """Show an article at a place of a topic from the next page on, whatever its score."""
-    _make("pin", article, topic, place, until, reason, on_behalf_of, pipeline)
+    _make("pin", article, topic, place, until, reason, pipeline)
 
 
 def boost(
@@ -41,11 +37,10 @@ def boost(
     until: Until,
     reason: Reason,
     places: Places = 5,
-    on_behalf_of: For = None,
     pipeline: Pipeline = None,
 ) -> None:
     """Show an article so many places higher in a topic from the next page on."""
-    _make("boost", article, topic, places, until, reason, on_behalf_of, pipeline)
+    _make("boost", article, topic, places, until, reason, pipeline)
 
 
 def demote(
@@ -54,11 +49,10 @@ def demote(
     until: Until,
     reason: Reason,
     places: Places = 5,
-    on_behalf_of: For = None,
     pipeline: Pipeline = None,
 ) -> None:
     """Show an article so many places lower in a topic from the next page on."""
-    _make("demote", article, topic, places, until, reason, on_behalf_of, pipeline)
+    _make("demote", article, topic, places, until, reason, pipeline)
 
 
 def undo(article: Article, topic: Topic, pipeline: Pipeline = None) -> None:
@@ -115,7 +109,6 @@ def _make(
     amount: int,
     until: str,
     reason: str,
-    on_behalf_of: str | None,
     pipeline: str | None,
 ) -> None:
     from rerank_core.cli.printing import say
@@ -135,7 +128,6 @@ def _make(
         amount=amount,
         ends_at=parse_end(until),
         reason=reason,
-        on_behalf_of=on_behalf_of,
     )
     say(f"article {article} in topic {topic}, from the next page on: {told(made.act)}")
     if made.effect == "unclaimed":

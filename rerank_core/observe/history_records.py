@@ -157,7 +157,7 @@ class RunRow:
     topics_ranked: int | None
     verdict: str | None  # of the gate, the latest: blocked, passed (after a block), approved; null: none
     sentence: str | None  # which check and by how much; of an approval, why
-    decided_by: str | None  # the database role, and the user whom it worked for if Airflow has said so
+    decided_by: str | None  # the database role, and the person whom it worked for if somebody has said so
     decided_at: datetime | None
     total: int
 

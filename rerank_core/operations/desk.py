@@ -55,7 +55,6 @@ def make(
     amount: int,
     ends_at: datetime,
     reason: str,
-    on_behalf_of: str | None = None,
 ) -> Standing:
     """Make an act; it counts from the next page on. `amount` is the place of a pin, else a number of places.
 
@@ -83,7 +82,6 @@ def make(
         "amount": amount,
         "ends_at": ends_at,
         "reason": reason.strip(),
-        "on_behalf_of": on_behalf_of,
     }
     try:
         with database.transaction() as connection:

@@ -8,9 +8,11 @@ password.
 """
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from time import sleep
@@ -22,7 +24,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from rerank_core.errors import CorruptError, DatabaseUnavailable, InputError, Locked, shown_url
+from rerank_core.errors import CorruptError, DatabaseUnavailable, InputError, Locked, shown, shown_url
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,10 @@ SILENCE_SECONDS = (
     60  # a server that acknowledges nothing for so long is gone, whatever TCP itself still hopes for
 )
 COPY_LOOK_SECONDS = 10.0  # between two looks at a session that seems frozen, after the first minute
+LONGEST_NAME = 200  # characters of a person's name
 LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"  # SQLSTATE
+
+_ASKED_BY: ContextVar[str | None] = ContextVar("asked_by", default=None)
 
 
 def sql_folder() -> Path:
@@ -69,6 +74,29 @@ def statement(name: str, relations: tuple[tuple[str, str], ...] = ()) -> TextCla
     for placeholder, relation in relations:
         sql = sql.replace("{" + placeholder + "}", relation)
     return text(sql)
+
+
+@contextmanager
+def asked_by(name: str | None) -> Iterator[None]:
+    """What is written meanwhile is written on behalf of this person, whatever RERANK_ASKED_BY says; None leaves that as it is.
+
+    Raises InputError if `name` is no name.
+    """
+    token = _ASKED_BY.set(_ASKED_BY.get() if name is None else _person(name))
+    try:
+        yield
+    finally:
+        _ASKED_BY.reset(token)
+
+
+def _person(name: str) -> str:
+    """The name without blanks at its ends. Raises InputError if it is empty, long, or has control characters."""
+    name = name.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(
+            f"who asks is {shown(name)}; give a name of 1 to {LONGEST_NAME} characters (--as, RERANK_ASKED_BY)"
+        )
+    return name
 
 
 class Database:
@@ -110,6 +138,9 @@ class Database:
         with _mapped_errors(self), self._engine.begin() as connection:
             execute(connection, "database.begin_reading" if read_only else "database.begin_writing")
             execute(connection, "database.limits", lock=LOCK_TIMEOUT, idle=IDLE_TIMEOUT)
+            name = None if read_only else _ASKED_BY.get() or os.environ.get("RERANK_ASKED_BY")
+            if name:
+                execute(connection, "database.asked_by", person=_person(name))
             yield connection
 
     def end_frozen(self) -> None:

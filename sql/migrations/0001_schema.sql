@@ -16,6 +16,11 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- The person whom that role worked for, as the transaction says; null: nobody said so. Trust it as far as you trust the role.
+CREATE FUNCTION rerank.asked_by() RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+SELECT nullif(btrim(current_setting('rerank.asked_by', true)), '')
+$$;
+
 -- ── Source ──────────────────────────────────────────────────────────────────────────────────────
 
 CREATE SEQUENCE rerank.article_version;
@@ -179,6 +184,7 @@ CREATE TABLE rerank.run (
     degraded       boolean NOT NULL DEFAULT false,
     forgotten      bigint,                 -- source rows whose article is forgotten; null: claimed before they were counted
     opened_by      text DEFAULT session_user,
+    on_behalf_of   text DEFAULT rerank.asked_by(),
     embedder_id    integer REFERENCES rerank.embedder,   -- whose vectors recall may search; null: none
     recall         text,                   -- strategy and embedder that the candidates were found by
     busy_since     timestamptz,            -- when the try began that holds the fence; null: it has ended
@@ -493,7 +499,7 @@ CREATE TABLE rerank.gate (
     fence      integer NOT NULL,   -- of the try that was judged
     actor      text NOT NULL DEFAULT session_user,
     decided_at timestamptz NOT NULL DEFAULT now(),
-    on_behalf_of text   -- the user of Airflow who asked for it, as Airflow says; null: nobody asked through Airflow
+    on_behalf_of text DEFAULT rerank.asked_by()   -- who asked that role: Airflow's user, or whom the command names; null: nobody said so
 );
 COMMENT ON TABLE rerank.gate IS 'Every decision of the publish gate. The latest decision on a run counts.';
 CREATE INDEX gate_run ON rerank.gate (run_id, gate_id DESC);
@@ -586,6 +592,7 @@ CREATE TABLE rerank.pointer_move (
     to_publication_id   bigint NOT NULL,
     reason              text NOT NULL,
     actor               text NOT NULL DEFAULT session_user,
+    on_behalf_of        text DEFAULT rerank.asked_by(),
     moved_at            timestamptz NOT NULL DEFAULT now(),
     announced_at        timestamptz   -- null: Airflow has not been told yet
 );
@@ -684,6 +691,7 @@ CREATE TABLE rerank.block (
     reason     text NOT NULL,
     blocked_at timestamptz NOT NULL DEFAULT now(),
     actor      text DEFAULT session_user,
+    on_behalf_of text DEFAULT rerank.asked_by(),
     PRIMARY KEY (pipeline, article_id)
 );
 COMMENT ON TABLE rerank.block IS 'Articles that somebody has hidden by hand.';
@@ -694,6 +702,7 @@ CREATE TABLE rerank.tombstone (
     article_id   text NOT NULL,
     reason       text NOT NULL,
     actor        text NOT NULL DEFAULT session_user,
+    on_behalf_of text DEFAULT rerank.asked_by(),
     forgotten_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, article_id)
 );
@@ -729,9 +738,10 @@ CREATE TABLE rerank.editorial_act (
     ends_at      timestamptz NOT NULL,
     reason       text NOT NULL CHECK (btrim(reason) <> ''),
     actor        text NOT NULL DEFAULT session_user,
-    on_behalf_of text CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody else
+    on_behalf_of text DEFAULT rerank.asked_by() CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody said so
     undone_at    timestamptz,                     -- null: nobody undid it
     undone_by    text,
+    undone_for   text,                            -- who asked that role
     ended        boolean NOT NULL DEFAULT false,  -- undone, forgotten, or past its time when somebody acted next
     CHECK (ends_at > made_at),
     FOREIGN KEY (pipeline, slug) REFERENCES rerank.topic (pipeline, slug)
@@ -746,6 +756,8 @@ BEGIN
     NEW.actor := CASE TG_OP WHEN 'INSERT' THEN session_user ELSE OLD.actor END;
     NEW.undone_by := CASE WHEN NEW.undone_at IS NULL THEN NULL
                           WHEN TG_OP = 'UPDATE' AND OLD.undone_at IS NOT NULL THEN OLD.undone_by ELSE session_user END;
+    NEW.undone_for := CASE WHEN NEW.undone_at IS NULL THEN NULL
+                           WHEN TG_OP = 'UPDATE' AND OLD.undone_at IS NOT NULL THEN OLD.undone_for ELSE rerank.asked_by() END;
     RETURN NEW;
 END $$;
 CREATE TRIGGER editorial_act_is_signed BEFORE INSERT OR UPDATE ON rerank.editorial_act

@@ -216,6 +216,9 @@ def test_only_counts_ids_and_paths_pass_between_tasks(stages, ranking_dag, run_d
     assert outcome.xcom("recall", key="counts")["candidates"] == 24
     assert outcome.xcom("rerank", map_index=1)["device"] == "cpu"
     assert outcome.xcom("publish")["parquet_path"] == "rankings/one.parquet"
+    # As Airflow's own API says to the task: all start unpaused.
+    assert "paused: " not in outcome.xcom("doctor")["dags"]
+    assert outcome.xcom("doctor")["dags"].startswith(("ok: ", "warn: Airflow does not have "))
 
 
 def test_publishing_emits_the_asset_with_a_partition_and_what_was_published(stages, ranking_dag, run_dag):

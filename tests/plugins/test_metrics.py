@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import airflow_home
 import pytest
+import yaml
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 from factories import FakeEngines, Newsroom
@@ -133,10 +135,8 @@ def test_control_while_metrics_are_off_nothing_arrives(
     monkeypatch: pytest.MonkeyPatch, statsd: StatsdListener
 ) -> None:
     start(monkeypatch, statsd_host="127.0.0.1", statsd_port=statsd.port)
-    assert not metrics.switched_on()
     send_observed("news", OBSERVED)
     start(monkeypatch, statsd_on=True)
-    assert metrics.switched_on()
     send("page_age", 1, pipeline="marker")
     wait_until(lambda: statsd.lines)
     assert [name for name, _, _ in statsd.lines] == ["airflow.news_rerank.marker.page_age"]
@@ -240,3 +240,33 @@ def test_watching_tells_the_age_of_the_page_that_readers_see(
     assert found["page_age_seconds"] == pytest.approx(7200, abs=60)
     assert [name for name, _, _ in sent] == ["news_rerank.page_age", "news_rerank.page_degraded"]
     assert [value for _, value, _ in sent] == [found["page_age_seconds"], 0]
+
+
+def test_the_deployment_kit_maps_every_name_that_is_sent(
+    monkeypatch: pytest.MonkeyPatch, statsd: StatsdListener
+) -> None:
+    """As prom/statsd-exporter reads deploy/metrics/statsd-mapping.yaml: a star is one part of a name."""
+    start(monkeypatch, statsd_on=True, statsd_host="127.0.0.1", statsd_port=statsd.port)
+    for metric in METRICS.values():
+        send(metric.name, 1, pipeline="news", **{tag: f"some_{tag}" for tag in metric.tags})
+    wait_until(lambda: len(statsd.lines) >= len(METRICS))
+    file = airflow_home.REPOSITORY / "deploy/metrics/statsd-mapping.yaml"
+    mappings = {
+        re.compile(re.escape(entry["match"]).replace(r"\*", "([^.]*)")): entry
+        for entry in yaml.safe_load(file.read_text())["mappings"]
+    }
+    read = {}
+    for name, _, kind in statsd.lines:
+        ((found, entry),) = [
+            (match, entry) for pattern, entry in mappings.items() if (match := pattern.fullmatch(name))
+        ]
+        labels = {label: found[int(place[1:])] for label, place in entry["labels"].items()}
+        read[entry["name"]] = (labels, kind)
+    assert read == {
+        f"airflow_news_rerank_{metric.name}{'_total' if metric.kind == 'counter' else ''}": (
+            {"pipeline": "news", **{tag: f"some_{tag}" for tag in metric.tags}},
+            metric.kind[0],
+        )
+        for metric in METRICS.values()
+    }
+    assert len(mappings) == len(METRICS)

@@ -77,7 +77,9 @@ def test_one_that_breaks_harms_neither_the_caller_nor_the_next(caplog: pytest.Lo
 
 def test_a_failed_task_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_failed=(function,), notify_degraded=())
+        notify.AirflowSettings,
+        "load",
+        lambda: SimpleNamespace(notify_failed=(function,), notify_degraded=(), mail=()),
     )
     context = {"task": SimpleNamespace(task_id="recall"), "run_id": "manual__1"}
     notify.on_failure({**context, "exception": ValueError("no")}, pipeline="news")
@@ -90,7 +92,9 @@ def test_a_failed_task_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_degraded_page_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_failed=(), notify_degraded=(function,))
+        notify.AirflowSettings,
+        "load",
+        lambda: SimpleNamespace(notify_failed=(), notify_degraded=(function,), mail=()),
     )
     notify.on_degraded({}, pipeline="news", published=PUBLISHED)
     notify.on_degraded({}, pipeline="news", published=PUBLISHED | {"blocked": "the canary failed"})
@@ -100,7 +104,9 @@ def test_a_degraded_page_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_has_fallen_silent_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,)))
+    monkeypatch.setattr(
+        notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,), mail=())
+    )
     notify.on_silent({}, pipeline="news", fallen=("source 'A' has sent nothing", "language zh has collapsed"))
     assert TOLD == ["pipeline news: source 'A' has sent nothing; language zh has collapsed"]
 
@@ -111,7 +117,9 @@ def test_the_task_observe_tells_of_silence_only_if_something_fell_silent(
 ) -> None:
     from rerank_airflow.operators.stages import ObserveOperator
 
-    monkeypatch.setattr(notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,)))
+    monkeypatch.setattr(
+        notify.AirflowSettings, "load", lambda: SimpleNamespace(notify_silent=(function,), mail=())
+    )
     operator = ObserveOperator(task_id="observe", pipeline="news")
     monkeypatch.setattr(operator, "run_stage", lambda context: {"fallen_silent": fallen, "silences": 1})
     pulled = SimpleNamespace(xcom_pull=lambda task_ids: {"run_id": 1})

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -142,3 +143,53 @@ def test_publish_adds_its_asset_to_outlets_of_the_users_own():
     mine = Asset("mine")
     operator = make_operator(PublishOperator, task_id="publish", outlets=[mine])
     assert [asset.name for asset in operator.outlets] == ["mine", "rankings"]
+
+
+def shown(monkeypatch, *, hushed):
+    """The modules whose warnings a task's log shows."""
+    seen = []
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "WARNING")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: seen.append(str(message)))
+        if hushed:
+            make_operator(StageOperator, task_id="prepare").pre_execute({})
+        for module in (
+            "jieba",
+            "airflow.x",
+            "rerank_core.prepare.chinese",
+            "rerank_airflow.form",
+            "rerank_corex",
+        ):
+            for kind in (DeprecationWarning, SyntaxWarning, UserWarning):
+                warnings.warn_explicit(f"{module} {kind.__name__}", kind, "file.py", 1, module=module)
+    return {each.split()[0] for each in seen}
+
+
+def test_a_tasks_log_shows_the_warnings_of_this_library_alone(monkeypatch):
+    assert shown(monkeypatch, hushed=True) == {"rerank_core.prepare.chinese", "rerank_airflow.form"}
+
+
+def test_control_without_it_all_are_shown(monkeypatch):
+    assert len(shown(monkeypatch, hushed=False)) == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        (404, {"dags": "warn: paused: rank_new_articles; Airflow does not have maintain_rankings"}),
+        (500, {}),
+    ],
+)
+def test_the_doctor_asks_airflow_which_dags_are_paused_and_takes_no_for_an_answer(status, found):
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    def get_dag(dag_id):
+        if dag_id == "maintain_rankings":
+            detail = {"status_code": status, "message": "no", "detail": None}
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+        return SimpleNamespace(is_paused=dag_id == "rank_new_articles")
+
+    operator = make_operator(DoctorOperator, task_id="doctor")
+    assert operator.look_at_dags({"ti": SimpleNamespace(get_dag=get_dag)}) == found

@@ -95,7 +95,7 @@ def test_alerts_and_metrics_of_a_failed_statement_show_no_row(failed, monkeypatc
     monkeypatch.setattr(
         notify.AirflowSettings,
         "load",
-        lambda: SimpleNamespace(notify_failed=[lambda context: alerts.append(context)]),
+        lambda: SimpleNamespace(notify_failed=[lambda context: alerts.append(context)], mail=()),
     )
     context = {"exception": failed, "task": SimpleNamespace(task_id="extract"), "run_id": "r"}
     notify.on_failure(context, pipeline="news")

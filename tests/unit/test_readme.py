@@ -21,6 +21,7 @@ PLAIN = [
         "sql/README.md",
         "tests/README.md",
         "dags/README.md",
+        "deploy/README.md",
         "plugins/README.md",
         "rerank_core/prepare/README.md",
         "rerank_core/recall/README.md",

@@ -52,10 +52,29 @@ class DoctorOperator(StageOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, str]:
         # A wrong trigger form fails here, before anything is claimed.
         form.check(context["dag_run"].conf)
-        found = examine(settings_of(self.pipeline), self.identity(context))
+        found = examine(settings_of(self.pipeline), self.identity(context)) | self.look_at_dags(context)
         if (wanted := context["params"].get("approve")) is not None:
             self.approve(context, run_id=wanted, reason=context["params"].get("reason") or "")
         return found
+
+    def look_at_dags(self, context: Mapping[str, Any]) -> dict[str, str]:
+        """Which of the pipeline's DAGs are paused or missing, as Airflow's API says; nothing if it cannot be asked."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        from rerank_core.operations.doctor import dags
+
+        paused = {}
+        for dag_id in dags.ids(self.pipeline):
+            try:
+                paused[dag_id] = bool(context["ti"].get_dag(dag_id).is_paused)
+            except AirflowRuntimeError as error:
+                if (error.error.detail or {}).get("status_code") != 404:
+                    self.log.warning("dags: %s could not be asked for: %s", dag_id, error)
+                    return {}
+        finding = dags.judge(self.pipeline, paused)
+        if finding.state != "ok":
+            self.log.warning("dags: %s; %s", finding.found, finding.advice)
+        return {"dags": f"{finding.state}: {finding.found}"}
 
     def approve(self, context: Mapping[str, Any], *, run_id: int, reason: str) -> None:
         """Approve a run once: another try of this task finds the run approved."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from rerank_airflow.operators.stages import TaskKilled
+from rerank_airflow.operators.stages import TaskKilled, hush_others
 from rerank_airflow.settings import settings_of
 
 
@@ -16,6 +16,9 @@ class MaintainOperator(BaseOperator):
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
+
+    def pre_execute(self, context: Any) -> None:
+        hush_others()
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.operations.maintain import maintain

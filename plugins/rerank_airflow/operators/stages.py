@@ -4,6 +4,8 @@ An operator opens its run by the run's identity and calls `rerank_core.pipeline`
 `rerank_core.pipeline` is imported inside functions, because it loads Arrow and a database driver that no scheduler needs.
 """
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,15 +26,25 @@ class TaskKilled(BaseException):
 def open_run(identity: RunIdentity, resources: Any) -> Any:
     """The run with this identity, opened if it is new; several tasks of a dag run may ask at once."""
     from rerank_core import pipeline
+    from rerank_core.storage.database import asked_by
 
-    return pipeline.open_run(
-        resources,
-        key=identity.key,
-        until=identity.until,
-        topics=identity.topics,
-        rescore=identity.rescore,
-        as_claimed_now=identity.as_claimed_now,
-    )
+    with asked_by(identity.asked_by):
+        return pipeline.open_run(
+            resources,
+            key=identity.key,
+            until=identity.until,
+            topics=identity.topics,
+            rescore=identity.rescore,
+            as_claimed_now=identity.as_claimed_now,
+        )
+
+
+def hush_others() -> None:
+    """Show the warnings of this library alone: those of other packages are for their developers, and hide ours in a task's log."""
+    warnings.simplefilter("ignore")
+    for package in ("rerank_core", "rerank_airflow"):
+        warnings.filterwarnings("default", module=rf"{package}\b")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses of the engine
 
 
 class StageOperator(BaseOperator):
@@ -43,6 +55,10 @@ class StageOperator(BaseOperator):
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
+
+    def pre_execute(self, context: Any) -> None:
+        """Airflow calls this in the task's own process, before `execute`."""
+        hush_others()
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         return self.run_stage(context)

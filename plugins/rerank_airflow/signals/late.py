@@ -42,7 +42,7 @@ def _tell(pipeline: str, minutes: float, context: Mapping[str, Any]) -> str:
         f"pipeline {pipeline}: dag run {run_id} has not succeeded {minutes:g} minutes after it was queued; "
         f"{_how_old(pipeline)}"
     )
-    notify.tell(AirflowSettings.load().notify_late, context, alert=said)
+    notify.alert("late", context, said=said)
     return said
 
 

@@ -14,6 +14,8 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 
+from rerank_airflow.signals.notify import ToldError
+
 log = logging.getLogger(__name__)
 
 PREFIX = "news_rerank"
@@ -81,14 +83,6 @@ _OF_A_RUN = {
 _OUTCOMES = ("scored", "from_ledger", "refused", "missing", "left_out")
 
 
-def switched_on() -> bool:
-    """Whether Airflow is told to send metrics anywhere."""
-    return any(
-        conf.getboolean("metrics", name, fallback=False)
-        for name in ("statsd_on", "statsd_datadog_enabled", "otel_on")
-    )
-
-
 def send(name: str, value: float | None, *, pipeline: str, **tags: str) -> None:
     """Send one value, unless it is None or not finite. Raises nothing."""
     metric = METRICS[name]
@@ -128,6 +122,8 @@ def send_observed(pipeline: str, observed: Mapping[str, Any]) -> None:
 def count_error(context: Mapping[str, Any], *, pipeline: str) -> None:
     """Callback of a failed try, whether or not the task is tried again."""
     error = context.get("exception")
+    if isinstance(error, ToldError):  # a watcher that found something, not a try that failed
+        return
     kind = type(error).__name__
     if not isinstance(error, BaseException):
         # A worker was lost. Airflow then calls this in its DAG processor, where nothing has started the metrics.

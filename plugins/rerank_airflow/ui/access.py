@@ -38,7 +38,8 @@ class Pipeline:
 
 
 @cache
-def _database(url: str) -> Database:
+def database_of(url: str) -> Database:
+    """The database with this address, with connections that stay open."""
     return Database(url, kept=2)
 
 
@@ -64,7 +65,7 @@ def of_name(name: str, visible: tuple[str, ...]) -> Pipeline:
             404, f"There is no pipeline {name}; RERANK_AIRFLOW_PIPELINES names those that are."
         )
     settings = settings_of(name)
-    return Pipeline(name, settings, _database(settings.database_url), visible)
+    return Pipeline(name, settings, database_of(settings.database_url), visible)
 
 
 def _chosen(visible: Visible, pipeline: Annotated[str | None, Query(pattern=SLUG)] = None) -> Pipeline:

@@ -2,7 +2,8 @@
 
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
 checks what runs share: database, schema, topics, article source, view of events, clock, store, Redis. The other modules check
-scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`), what is installed
+scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), Airflow's DAGs (`dags.py`), the times of the settings
+(`times.py`), what is installed
 (`versions.py`) and the rest of the host (`host.py`).
 """
 
@@ -14,9 +15,10 @@ from rerank_core.errors import RerankError
 from rerank_core.frontends import redis_copy
 from rerank_core.learning import events
 from rerank_core.models import scorers
+from rerank_core.operations.doctor.dags import check_dags
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
-from rerank_core.operations.doctor.page import check_page
+from rerank_core.operations.doctor.page import check_page, check_page_file
 from rerank_core.operations.doctor.scoring import (
     check_engine,
     check_gpu,
@@ -216,6 +218,7 @@ _CHECKS: dict[str, Check] = {
     "feedback view": _check_feedback,
     "clock": _check_clock,
     "store": _check_store,
+    "page file": check_page_file,
     "disk": check_disk,
     "redis": _check_redis,
     "scorer": check_scorer,
@@ -228,9 +231,19 @@ _CHECKS: dict[str, Check] = {
     "vectors": check_vectors,
     "times": check_times,
     "silence": check_silence,
+    "dags": check_dags,
     "metrics": check_metrics,
     "variables": check_variables,
 }
 _NEED_DATABASE = frozenset(
-    {_check_schema, check_versions, _check_topics, check_page, _check_source, _check_clock, check_silence}
+    {
+        _check_schema,
+        check_versions,
+        _check_topics,
+        check_page,
+        check_page_file,
+        _check_source,
+        _check_clock,
+        check_silence,
+    }
 )

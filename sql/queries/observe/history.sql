@@ -114,7 +114,7 @@ SELECT r.run_id, r.key, r.until, r.topics, r.rescore, r.as_claimed_now, r.degrad
        r.published_at, r.fence, r.scorer_id, r.claimed, p.publication_id, p.version, p.row_count, p.difference,
        p.parquet_path, c.publication_id IS NOT NULL AS is_current,
        s.candidates, s.from_ledger, s.scored, s.refused, s.missing, s.left_out, s.topics_ranked,
-       g.verdict, g.sentence, g.actor || COALESCE(' for ' || g.on_behalf_of || ' (Airflow)', '') AS decided_by, g.decided_at,
+       g.verdict, g.sentence, g.actor || COALESCE(' for ' || g.on_behalf_of, '') AS decided_by, g.decided_at,
        count(*) OVER () AS total
 FROM rerank.run r
 LEFT JOIN LATERAL (SELECT * FROM rerank.publication WHERE run_id = r.run_id ORDER BY version DESC LIMIT 1) p ON true

@@ -19,8 +19,8 @@ WHERE pipeline = :pipeline AND slug = :slug AND NOT ended AND ends_at <= now()
 
 -- name: add
 -- Makes an act. Unique indexes let one of two editors through.
-INSERT INTO rerank.editorial_act (pipeline, slug, article_id, kind, amount, ends_at, reason, on_behalf_of)
-VALUES (:pipeline, :slug, :article_id, :kind, :amount, :ends_at, :reason, :on_behalf_of)
+INSERT INTO rerank.editorial_act (pipeline, slug, article_id, kind, amount, ends_at, reason)
+VALUES (:pipeline, :slug, :article_id, :kind, :amount, :ends_at, :reason)
 RETURNING act_id
 
 -- name: in_the_way

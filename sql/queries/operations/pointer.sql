@@ -12,7 +12,8 @@ LIMIT 1
 
 -- name: rollback
 -- Takes the page to this publication, whatever its as-of time, and holds it there until it is released.
-SELECT from_publication_id, to_publication_id, actor FROM rerank.rollback_pointer(:pipeline, :publication_id, :reason)
+SELECT from_publication_id, to_publication_id, actor || COALESCE(' for ' || rerank.asked_by(), '') AS actor
+FROM rerank.rollback_pointer(:pipeline, :publication_id, :reason)
 
 -- name: newest
 -- The publication that the page shows if nothing holds it: the latest as-of time, then the run that claimed last.
@@ -24,4 +25,5 @@ LIMIT 1
 
 -- name: release
 -- Takes the page to the newest publication; the page follows the runs again.
-SELECT from_publication_id, to_publication_id, actor FROM rerank.release_pointer(:pipeline, :publication_id, :reason)
+SELECT from_publication_id, to_publication_id, actor || COALESCE(' for ' || rerank.asked_by(), '') AS actor
+FROM rerank.release_pointer(:pipeline, :publication_id, :reason)

@@ -1,7 +1,7 @@
 -- name: block
 -- Hides an article from the views at once; a second block replaces the reason.
 INSERT INTO rerank.block (pipeline, article_id, reason) VALUES (:pipeline, :article_id, :reason)
-ON CONFLICT (pipeline, article_id) DO UPDATE SET reason = EXCLUDED.reason, blocked_at = now()
+ON CONFLICT (pipeline, article_id) DO UPDATE SET reason = EXCLUDED.reason, blocked_at = now(), on_behalf_of = EXCLUDED.on_behalf_of
 
 -- name: unblock
 -- The article may be shown again.

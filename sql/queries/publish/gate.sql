@@ -92,7 +92,7 @@ DELETE FROM rerank.score_aside WHERE aside_for = :run_id
 -- name: add
 -- Keep a decision of the gate, or of a person about the run.
 INSERT INTO rerank.gate (run_id, verdict, sentence, fence, on_behalf_of)
-VALUES (:run_id, :verdict, :sentence, :fence, :on_behalf_of)
+VALUES (:run_id, :verdict, :sentence, :fence, COALESCE(CAST(:on_behalf_of AS text), rerank.asked_by()))
 
 -- name: months
 -- The months of the scores that were set aside for a run.

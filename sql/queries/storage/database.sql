@@ -12,6 +12,10 @@ SELECT set_config('lock_timeout', :lock, true),
        set_config('idle_in_transaction_session_timeout', :idle, true),
        set_config('TimeZone', 'UTC', true)
 
+-- name: asked_by
+-- The person whom this transaction works for; columns `on_behalf_of` keep it.
+SELECT set_config('rerank.asked_by', :person, true)
+
 -- name: may_idle
 -- The caller computes between two statements of its transaction.
 SELECT set_config('idle_in_transaction_session_timeout', :idle, true)

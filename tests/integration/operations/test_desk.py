@@ -12,6 +12,7 @@ from factories import Newsroom, make_topic, statement_replaced
 from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.operations import desk, removal
+from rerank_core.storage.database import asked_by
 
 TITLES = [f"solar wind {number}" for number in range(6)]
 
@@ -259,7 +260,8 @@ class TestTime:
 
 class TestTwoEditors:
     def test_the_second_is_told_who_was_there_first(self, room: Newsroom) -> None:
-        act(room, "pin", TITLES[0], 1, on_behalf_of="anna")
+        with asked_by("anna"):
+            act(room, "pin", TITLES[0], 1)
         with pytest.raises(
             InputError,
             match=rf"place 1 of topic 'solar' is taken by article '{TITLES[0]}': pinned to place 1 by \S+ for anna at .*election night",
@@ -346,7 +348,7 @@ class TestCommands:
         monkeypatch.setenv("RERANK_STORE_URL", room.settings.store_url)
         last = room.page()[3]
         ask = ["--topic", "solar", "--until", "6h", "--reason", "election night"]
-        assert told(capsys, "pin", last, "--place", "2", *ask, "--on-behalf-of", "anna").startswith(
+        assert told(capsys, "--as", "anna", "pin", last, "--place", "2", *ask).startswith(
             f"article {last} in topic solar, from the next page on: pinned to place 2 by "
         )
         listed = told(capsys, "editorial")
