@@ -14,11 +14,11 @@ from time import monotonic
 
 import pyarrow.compute as pc
 
-from rerank_core.errors import InputError, RetryableError
+from rerank_core.errors import EngineError, InputError, RetryableError
 from rerank_core.models import scorers
 from rerank_core.models.base import ChunkFailed, Scorer
 from rerank_core.records import Pair, Run
-from rerank_core.rerank import rounds
+from rerank_core.rerank import hosts, rounds
 from rerank_core.rerank.poison import PoisonMark
 from rerank_core.rerank.rounds import ShardTask
 from rerank_core.rerank.worklist import read_worklist
@@ -36,19 +36,20 @@ class Reranked:
     """Where each pair of the shard went."""
 
     shard: int
+    shards: int  # of the run
     pairs: int  # of the worklist when the task began, and `helped`
-    scored: int
-    refused: int  # in quarantine, with a reason
     unscored: int  # the deadline came first
-    elsewhere: int  # another task or run was quicker to score them
-    helped: int  # pairs of the run's other shards, in `pairs` and in `scored` or `refused`
     left: int  # pairs of the whole run that had no score when the task ended; 0: it is complete
-    truncated: int  # of the scored
-    neutralised: int  # of the scored: the text imitated a label of the prompt
-    prompt_tokens: int
-    cached_tokens: int  # of these, not computed again
-    load_seconds: float  # start of the engine
-    score_seconds: float
+    scored: int = 0
+    refused: int = 0  # in quarantine, with a reason
+    elsewhere: int = 0  # another task or run was quicker to score them
+    helped: int = 0  # pairs of the run's other shards, in `pairs` and in `scored` or `refused`
+    truncated: int = 0  # of the scored
+    neutralised: int = 0  # of the scored: the text imitated a label of the prompt
+    prompt_tokens: int = 0
+    cached_tokens: int = 0  # of these, not computed again
+    load_seconds: float = 0.0  # start of the engine
+    score_seconds: float = 0.0
 
 
 def rerank(*, database: Database, store: Store, settings: Settings, run: Run, shard: int) -> Reranked:
@@ -81,16 +82,15 @@ def _score_with_one_engine(task: ShardTask) -> Reranked | ChunkFailed:
         with task.database.transaction(read_only=True) as connection:
             scorers.expect(connection, task.settings, task.scorer_id)
     if not waiting or monotonic() >= task.deadline:  # the engine would score nothing
-        return Reranked(
-            shard, len(worklist), 0, 0, len(worklist), 0, 0, task.left(len(worklist)), 0, 0, 0, 0, 0.0, 0.0
-        )
+        unscored = len(worklist)
+        return Reranked(shard, len(task.shards), pairs=unscored, unscored=unscored, left=task.left(unscored))
     mark = PoisonMark.leave(task.database, run_id=run.run_id, shard=shard)
     poison = [pair for pair in waiting if (pair.query_id, pair.document_id) == mark.poison]
     if poison:
         _refuse(task, poison[0])
         worklist = [pair for pair in worklist if pair is not poison[0]]
     log.info("shard %d: %d pairs to score; the engine starts", shard, len(worklist))
-    with closing(scorers.load(task.settings, failures=mark.failures, pairs=len(waiting))) as scorer:
+    with closing(_load(task, failures=mark.failures, pairs=len(waiting))) as scorer:
         load_seconds = monotonic() - started
         _keep_canary(task, scorer)
         try:
@@ -113,6 +113,7 @@ def _score_with_one_engine(task: ShardTask) -> Reranked | ChunkFailed:
         elsewhere=tally.total - tally.scored - tally.refused - tally.unscored,
         helped=tally.helped,
         left=task.left(tally.unscored),
+        shards=len(task.shards),
         truncated=tally.truncated,
         neutralised=tally.neutralised,
         prompt_tokens=tally.prompt_tokens,
@@ -120,6 +121,15 @@ def _score_with_one_engine(task: ShardTask) -> Reranked | ChunkFailed:
         load_seconds=load_seconds,
         score_seconds=monotonic() - tally.began,
     )
+
+
+def _load(task: ShardTask, *, failures: int, pairs: int) -> Scorer:
+    """As scorers.load; if the engine does not start, other hosts come first for a while."""
+    try:
+        return scorers.load(task.settings, failures=failures, pairs=pairs)
+    except EngineError as error:
+        hosts.keep_away(database=task.database, settings=task.settings, error=error)
+        raise
 
 
 def _keep_canary(task: ShardTask, scorer: Scorer) -> None:

@@ -64,20 +64,22 @@ class ShardTask:
 
     def rest(self) -> list[Pair]:
         """The pairs that the run's other shards still have to score, each shard from its end."""
-        others = sorted(self._others(), key=lambda number: (number < self.number, number))
+        others = sorted(self.shards - {self.number}, key=lambda number: (number < self.number, number))
         rest = [pair for number in others for pair in reversed(self._read(number))]
         return list({(pair.query_id, pair.document_id): pair for pair in rest}.values())
 
     def left(self, unscored: int) -> int:
         """How many pairs of the whole run have no score; `unscored` are those of this shard."""
-        if not self._others():
+        if len(self.shards) == 1:
             return unscored
         with self.database.transaction(read_only=True) as connection:
             settled = ledger.settled(connection, self.run, self.work, rescore=self.run.rescore)
         return int(np.count_nonzero(~settled))
 
-    def _others(self) -> set[int]:
-        return set(pc.unique(self.work.column("shard")).to_pylist()) - {self.number}
+    @property
+    def shards(self) -> set[int]:
+        """The numbers of the run's shards."""
+        return {*pc.unique(self.work.column("shard")).to_pylist(), self.number}
 
     def _read(self, number: int) -> list[Pair]:
         with self.database.transaction(read_only=True) as connection:

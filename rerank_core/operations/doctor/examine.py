@@ -13,7 +13,13 @@ from rerank_core.errors import RerankError
 from rerank_core.frontends import redis_copy
 from rerank_core.models import scorers
 from rerank_core.operations.doctor.finding import Check, Finding, State
-from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
+from rerank_core.operations.doctor.host import (
+    check_disk,
+    check_executor,
+    check_hosts,
+    check_metrics,
+    check_variables,
+)
 from rerank_core.operations.doctor.page import check_page
 from rerank_core.operations.doctor.scoring import (
     check_engine,
@@ -208,6 +214,8 @@ _CHECKS: dict[str, Check] = {
     "engine": check_engine,
     "gpu": check_gpu,
     "memory": check_memory,
+    "executor": check_executor,
+    "hosts": check_hosts,
     "recall": check_recall,
     "embedding model": check_embedding_model,
     "vectors": check_vectors,
@@ -217,5 +225,5 @@ _CHECKS: dict[str, Check] = {
     "variables": check_variables,
 }
 _NEED_DATABASE = frozenset(
-    {_check_schema, _check_topics, check_page, _check_source, _check_clock, check_silence}
+    {_check_schema, _check_topics, check_page, _check_source, _check_clock, check_silence, check_hosts}
 )

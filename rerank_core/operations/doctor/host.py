@@ -1,4 +1,4 @@
-"""The doctor's checks of this host beside scoring: disk, metrics, misspelt variables."""
+"""The doctor's checks of this host beside scoring, and of the other hosts: disk, metrics, misspelt variables, executor, hosts."""
 
 import configparser
 import importlib.util
@@ -10,6 +10,9 @@ from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import migrations
+from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
 GIB = 1 << 30
@@ -52,9 +55,50 @@ def check_variables(settings: Settings) -> Finding:
     return Finding("variables", "ok", "every RERANK_ variable is a setting")
 
 
+def check_executor(settings: Settings) -> Finding | None:
+    """Whether Airflow has the executor that scoring is sent to; None if it is sent to none of its own."""
+    try:
+        executor = AirflowSettings.load().executor
+    except SettingsError:  # `variables` tells
+        return None
+    if executor is None:
+        return None
+    configured = [name.strip() for name in _airflow_option("core", "executor").split(",")]
+    if executor in {
+        part for name in configured for part in (name, *name.split(":"), name.rpartition(".")[2])
+    }:
+        return Finding("executor", "ok", f"scoring is sent to {executor}")
+    found = f"RERANK_AIRFLOW_EXECUTOR = {executor!r}, and this host's core.executor of Airflow is {', '.join(configured)!r}"
+    return Finding("executor", "warn", found, "name it there too, on every host: AIRFLOW__CORE__EXECUTOR")
+
+
+def check_hosts(settings: Settings) -> Finding | None:
+    """Which hosts cannot score, of those that scoring tasks came to in the last day; None if none has come."""
+    database = Database(settings.database_url)
+    if migrations.revision(database) != migrations.head_revision():
+        return None
+    with database.transaction(read_only=True) as connection:
+        known = db.rows(connection, "host.known", pipeline=settings.pipeline)
+    faulty = [
+        f"{row['host']}, since {row['faulty_since']:%Y-%m-%d %H:%M} UTC: {row['fault']}"
+        for row in known
+        if row["fault"]
+    ]
+    if faulty:
+        advice = "correct them; a host looks again when a task comes to it"
+        return Finding(
+            "hosts", "warn", f"{len(faulty)} of {len(known)} cannot score: {' · '.join(faulty)}", advice
+        )
+    return Finding("hosts", "ok", f"{', '.join(row['host'] for row in known)} can score") if known else None
+
+
 def check_metrics(settings: Settings) -> Finding:
     """Whether the package is installed that Airflow sends metrics with: without it Airflow sends none, silently."""
-    chosen = [name for name in WAYS if _airflow_metrics(name).lower() in {"true", "t", "1", "yes", "y", "on"}]
+    chosen = [
+        name
+        for name in WAYS
+        if _airflow_option("metrics", name).lower() in {"true", "t", "1", "yes", "y", "on"}
+    ]
     if not chosen:
         return Finding("metrics", "ok", "Airflow is not told to send any")
     way = chosen[0]  # Airflow takes the first
@@ -70,9 +114,9 @@ def check_metrics(settings: Settings) -> Finding:
     return Finding("metrics", "ok", f"sent by Airflow: {way}")
 
 
-def _airflow_metrics(name: str) -> str:
-    """An option of Airflow's section [metrics], from its environment or airflow.cfg; Airflow is not imported here."""
-    variable = os.environ.get(f"AIRFLOW__METRICS__{name.upper()}")
+def _airflow_option(section: str, name: str) -> str:
+    """An option of Airflow, from its environment or airflow.cfg, or ""; Airflow is not imported here."""
+    variable = os.environ.get(f"AIRFLOW__{section.upper()}__{name.upper()}")
     if variable is not None:
         return variable
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
@@ -81,7 +125,7 @@ def _airflow_metrics(name: str) -> str:
         file.read(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg", encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         return ""
-    return file.get("metrics", name, fallback="")
+    return file.get(section, name, fallback="")
 
 
 def _is_installed(module: str) -> bool:
