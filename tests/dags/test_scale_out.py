@@ -86,6 +86,20 @@ def test_who_completes_a_run_has_it_published_also_if_another_task_does_not_end(
     assert (conf["complete"], conf["run_id"]) == (True, 7)
 
 
+def test_a_page_that_cannot_be_asked_for_fails_no_scoring_task(stages, operator, monkeypatch):
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    from rerank_airflow.operators import stages as operators
+
+    def start(*_, **__):
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={}))
+
+    monkeypatch.setattr(operators, "start_dag_run", start)
+    stages.left = 0
+    assert operator.execute(context())["left"] == 0
+
+
 @pytest.mark.parametrize(("shards", "left"), [(1, 0), (2, 1)])
 def test_a_run_that_is_not_complete_or_has_one_task_starts_nothing(stages, operator, started, shards, left):
     stages.shards, stages.left = shards, left

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeError, AirflowSkipException
 
 from rerank_airflow.defaults import overdue_dag_id
 from rerank_airflow.devices import device
@@ -141,7 +141,12 @@ class RerankOperator(StageOperator):
         dag_run, now = context["dag_run"], datetime.now(UTC)
         name = f"run_{run_id}_complete_{dag_run.start_date or now:%Y-%m-%dT%H:%M:%S.%f}"
         conf = {"run_id": run_id, "partition_key": context.get("partition_key"), "complete": True}
-        start_dag_run(overdue_dag_id(self.pipeline), name, conf, run_after=now + BY_ITSELF)
+        try:
+            start_dag_run(overdue_dag_id(self.pipeline), name, conf, run_after=now + BY_ITSELF)
+        except (
+            AirflowRuntimeError
+        ) as error:  # the scores are kept: the dag run publishes them when all tasks have ended
+            self.log.warning("the page waits for all scoring tasks: %s", error)
 
 
 class DegradeOperator(StageOperator):
