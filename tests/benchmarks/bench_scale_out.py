@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=0.2, help="of a pair")
+    parser.add_argument("--ways", type=int, default=len(WAYS), help="the first so many")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres runs as another user than root
         with EmbeddedPostgres(folder=folder / "postgres") as postgres:
-            ways = measure(postgres, folder, rounds=asked.rounds, seconds=asked.seconds)
+            chosen = dict(list(WAYS.items())[: asked.ways])
+            ways = measure(postgres, folder, chosen, rounds=asked.rounds, seconds=asked.seconds)
     results = {"machine": machine, "rounds": asked.rounds, "seconds_per_pair": asked.seconds, "ways": ways}
     (asked.out / "scale_out.json").write_text(json.dumps(results, indent=1) + "\n")
     (asked.out / "scale_out.md").write_text(markdown(results))
@@ -66,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(postgres: EmbeddedPostgres, folder: Path, *, rounds: int, seconds: float) -> list[dict[str, Any]]:
+def measure(
+    postgres: EmbeddedPostgres, folder: Path, ways: dict[str, Any], *, rounds: int, seconds: float
+) -> list[dict[str, Any]]:
     """For each way: seconds until the run is complete, pairs that an engine scored again, and the ratio to one worker."""
     url, store = postgres.create("news"), folder / "store"
     migrations.upgrade(url)
@@ -78,9 +82,9 @@ def measure(postgres: EmbeddedPostgres, folder: Path, *, rounds: int, seconds: f
     room.follow(*names)
     room.add(*(f"{' '.join(names)} {number}" for number in range(ARTICLES)))
     run = room.until("rerank", "k")
-    taken: dict[str, list[tuple[float, int]]] = {way: [] for way in WAYS}
+    taken: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
     for _ in range(rounds):
-        for way, (shards, slow, helps, _least) in WAYS.items():
+        for way, (shards, slow, helps, _least) in ways.items():
             room.sql("TRUNCATE rerank.pair_score, rerank.scoring_attempt")
             asked = {"url": url, "store": store.as_uri(), "run_id": run.run_id, "helps": helps}
             own = [
