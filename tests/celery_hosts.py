@@ -22,7 +22,8 @@ WIRE = "database"
 LOG = "SLEEPING_SCORER_LOG"  # variable: the file of what was scored
 SECONDS = "SLEEPING_SCORER_SECONDS"  # variable: for each pair
 PAIRS_PER_CHUNK = 4
-DAG_FILE = '''"""One of the project's DAG files, with a scorer that sleeps."""
+# Airflow reads only files in which it finds the words airflow and dag.
+DAG_FILE = '''"""One of the project's DAG files for airflow, with a scorer that sleeps."""
 
 from pathlib import Path
 
