@@ -4,11 +4,12 @@ They need no Airflow, so that `rerank settings` and `rerank doctor` know them to
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
 from pydantic import Field, ImportString, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
@@ -39,7 +40,12 @@ class AirflowSettings(BaseSettings):
     executor_config: dict[str, Any] | ImportString[Any] = Field(
         default_factory=dict,
         repr=False,
-        description="executor_config of the scoring tasks: JSON, or the dotted name of one.",
+        description="executor_config of the scoring tasks: JSON, YAML, or the dotted name of one; its pod_override is a pod as"
+        " Kubernetes writes it.",
+    )
+    executor: str | None = Field(
+        default=None,
+        description="Executor of the scoring tasks, one of Airflow's core.executor; none means Airflow's first.",
     )
     notify_failed: tuple[ImportString[Any], ...] = Field(
         default=(), description="JSON list of dotted names: notifiers called when a task has failed for good."
@@ -132,6 +138,33 @@ class AirflowSettings(BaseSettings):
                 raise ValueError(f"{address!r} is no mail address; write one@example.com,two@example.com")
         return addresses
 
+    @field_validator("executor_config", mode="before")
+    @classmethod
+    def _read_executor_config(cls, value: Any) -> Any:
+        """A text with a colon and a blank, or in braces, is YAML, of which JSON is a part; any other text is a dotted name."""
+        if not isinstance(value, str) or not re.search(r"[{\n]|: ", value):
+            return value
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            place = getattr(error, "problem_mark", None)
+            line = "" if place is None else f" in line {place.line + 1}"
+            raise ValueError(
+                f"is neither JSON nor YAML: {getattr(error, 'problem', 'unreadable')}{line}"
+            ) from None
+
+    @field_validator("executor_config")
+    @classmethod
+    def _settle_executor_config(cls, value: Any) -> Any:
+        """The value with its pod as KubernetesExecutor takes it, a V1Pod; what is no mapping is for another executor."""
+        if not isinstance(value, Mapping):
+            return value
+        for name in value:
+            if name != "pod_override" and get_close_matches(str(name), ["pod_override"], cutoff=0.8):
+                raise ValueError(f"has the key {name!r}; perhaps pod_override is meant")
+        pod = value.get("pod_override")
+        return {**value, "pod_override": _pod(pod)} if pod is not None else dict(value)
+
     @classmethod
     def load(cls) -> Self:
         """Read the environment, and the files that it names. Raises SettingsError naming the variable."""
@@ -145,6 +178,55 @@ class AirflowSettings(BaseSettings):
         except NotJson as error:
             name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
             raise SettingsError(f"{name} is not JSON; correct it") from None
+
+
+def _pod(written: Any) -> Any:
+    """The V1Pod of a mapping. Raises ValueError for a name that a pod has not, or a value of a wrong type."""
+    try:
+        from kubernetes import client
+    except ImportError:
+        raise ValueError(
+            "has a pod_override, which needs the package kubernetes; install news-rerank[kubernetes]"
+        ) from None
+    if isinstance(written, client.V1Pod):
+        return written
+    if not isinstance(written, Mapping):
+        raise ValueError(
+            "has a pod_override that is no mapping; write it as Kubernetes writes a pod: spec, containers, …"
+        )
+    api = client.ApiClient(client.Configuration())
+    try:
+        pod = api._ApiClient__deserialize_model(
+            written, client.V1Pod
+        )  # as Airflow's provider does: there is no public way
+        kept = api.sanitize_for_serialization(pod)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"has a pod_override that is no pod: {error}") from None
+    lost = _lost(written, kept, "pod_override")
+    if lost is not None:
+        raise ValueError(
+            f"has {lost}, which no pod has; names are written as Kubernetes writes them, such as nodeSelector"
+        )
+    return pod
+
+
+def _lost(written: Any, kept: Any, path: str) -> str | None:
+    """The first place at which a pod has not kept what was written: a name that it does not know, or a value of another type."""
+    if isinstance(written, Mapping):
+        if not isinstance(kept, Mapping):
+            return path
+        parts = [
+            (f"{path}.{name}", value, kept.get(name)) for name, value in written.items() if value is not None
+        ]
+    elif isinstance(written, list):
+        if not isinstance(kept, list) or len(kept) != len(written):
+            return path
+        parts = [
+            (f"{path}[{place}]", *values) for place, values in enumerate(zip(written, kept, strict=True))
+        ]
+    else:
+        return None if kept is not None else path
+    return next((lost for part in parts if (lost := _lost(part[1], part[2], part[0])) is not None), None)
 
 
 OTHERS = frozenset(

@@ -27,7 +27,7 @@ from rerank_core.prepare import prepare
 from rerank_core.publish import gate, publish
 from rerank_core.recall import embed, recall
 from rerank_core.records import Run
-from rerank_core.rerank import degrade, rerank
+from rerank_core.rerank import degrade, hosts, rerank
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import runs
@@ -38,9 +38,7 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
-PATIENCE_SECONDS = (
-    20.0  # a late page waits so long for a try of the run's own that is at work, or holds its lock
-)
+PATIENCE_SECONDS = 20.0  # a late page waits so long for a try of the run's own that is at work, or locks it
 LOOK_SECONDS = 2.0  # between two looks at a run that is at work by itself, and of a wait for its lock
 LATE_LOOK_SECONDS = 10.0  # between two looks at a late run of which nothing is prepared
 
@@ -112,8 +110,16 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
     return _keep(name, result, resources=resources, run_id=run_id, started=started)
 
 
-def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | None:
+def check_host(resources: Resources, *, run_id: int) -> None:
+    """Raises HostFault if this host cannot score the pairs of the run; see hosts.preflight."""
+    database, store, run = resources.database, resources.store, get_run(resources, run_id)
+    hosts.preflight(database=database, store=store, settings=resources.settings, run=run)
+
+
+def publish_overdue(resources: Resources, *, run_id: int, complete: bool = False) -> dict[str, Any] | None:
     """Publish a run whose page is late, with what is prepared and scored of it; None if its page is out, or a newer one.
+
+    A page is not late yet if the run is `complete`, and a task that does not end holds it back. Then no try of its own is overtaken.
 
     The page may be late because a task of the run never starts, waits, hangs or is slow. So this asks nothing of that task:
 
@@ -129,7 +135,7 @@ def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | No
     if there is nothing to publish, InputError if there is no such run, and what recall, degrade and publish raise.
     """
     started = monotonic()
-    while (late := _take_overdue_fence(resources, run_id)) is not None:
+    while (late := _take_overdue_fence(resources, run_id, patient=complete)) is not None:
         fence, prepared = late
         try:
             # The run's own try of prepare has the same fence, and stays busy.
@@ -142,15 +148,15 @@ def publish_overdue(resources: Resources, *, run_id: int) -> dict[str, Any] | No
     return None
 
 
-def _take_overdue_fence(resources: Resources, run_id: int) -> tuple[int, bool] | None:
+def _take_overdue_fence(resources: Resources, run_id: int, *, patient: bool) -> tuple[int, bool] | None:
     """A fence for a late run, and whether the run is prepared; None if the run is published.
 
     A try of the run's own is waited for, if it is at work on what is prepared, or holds the run's lock. After PATIENCE_SECONDS it is
-    overtaken: it may stand still, or be dead. Raises OverdueError if nothing is prepared.
+    overtaken, unless we are `patient`: it may stand still, or be dead. Raises OverdueError if nothing is prepared.
     """
     began = monotonic()
     while True:
-        overtake = monotonic() - began >= PATIENCE_SECONDS
+        overtake = not patient and monotonic() - began >= PATIENCE_SECONDS
         try:
             row = _ask_for_fence(resources.database, run_id, overtake=overtake)
         except Locked:

@@ -138,6 +138,7 @@ BEGIN
             ('score_aside',        'INSERT, UPDATE, DELETE'),
             ('scorer',             'INSERT, UPDATE'),
             ('scoring_attempt',    'INSERT, UPDATE, DELETE'),
+            ('scoring_host',       'INSERT, UPDATE, DELETE'),
             ('store_removal',      'INSERT, DELETE'),
             ('term_segment',       'INSERT, UPDATE (used_at), DELETE'),
             ('text_score',         'INSERT, DELETE'),

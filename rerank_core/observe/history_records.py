@@ -197,6 +197,7 @@ class ShardScores:
     distrusted: int  # of these: the gate blocks the run
     engine: str
     device: str
+    hosts: str  # one or several, with commas between them
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Two writers of the same pair meet in ON CONFLICT, and the first score stays unle
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import product
+from platform import node
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,7 @@ def write(
         shard=shard,
         engine=engine,
         device=device,
+        host=node(),
     )
 
 

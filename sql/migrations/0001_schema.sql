@@ -411,6 +411,7 @@ CREATE TABLE rerank.pair_score (
     latency_ms  real NOT NULL,
     engine      text NOT NULL,
     device      text NOT NULL,
+    host        text NOT NULL DEFAULT '',
     scored_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (scorer_id, query_id, document_id, month)
 ) PARTITION BY RANGE (month);
@@ -432,6 +433,7 @@ CREATE TABLE rerank.score_aside (
     latency_ms  real NOT NULL,
     engine      text NOT NULL,
     device      text NOT NULL,
+    host        text NOT NULL DEFAULT '',
     scored_at   timestamptz NOT NULL,
     PRIMARY KEY (aside_for, scorer_id, query_id, document_id, run_id)
 );
@@ -477,6 +479,20 @@ CREATE TABLE rerank.scoring_attempt (
     PRIMARY KEY (run_id, shard)
 );
 COMMENT ON TABLE rerank.scoring_attempt IS 'A try to score a shard that has begun and not ended. The next try goes carefully: some pair may have broken the engine.';
+
+-- The hosts that scoring tasks came to, with what is wrong with them. A host looks again before it scores, so a fault goes
+-- when it is mended.
+CREATE TABLE rerank.scoring_host (
+    host         text NOT NULL,
+    pipeline     text NOT NULL,
+    fault        text,          -- why it cannot score; null: it can
+    faulty_since timestamptz,
+    away_until   timestamptz,   -- its engine did not start: other hosts come first until then
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (host, pipeline),
+    CHECK ((fault IS NULL) = (faulty_since IS NULL))
+);
+COMMENT ON TABLE rerank.scoring_host IS 'The hosts that scoring tasks came to, and why one of them cannot score.';
 
 CREATE TABLE rerank.fill (
     pipeline      text NOT NULL,

@@ -36,6 +36,8 @@ class FakeStages:
 
     shards: int = 2
     missing: int = 0
+    left: int = 1  # pairs that the run's other shards still miss when a scoring task ends
+    host_fault: Exception | None = None  # why this host cannot score
     publication_id: int = field(default_factory=fresh_publication_id)
     is_current: bool = False  # the pointer moved, which is announced
     is_out: bool = False  # the page of a run that may be late
@@ -58,8 +60,10 @@ class FakeStages:
         self.got.append(run_id)
         return self.open_run(_resources)
 
-    def publish_overdue(self, _resources: object, *, run_id: int) -> dict[str, Any] | None:
-        self.ran.append(("overdue", None))
+    def publish_overdue(
+        self, _resources: object, *, run_id: int, complete: bool = False
+    ) -> dict[str, Any] | None:
+        self.ran.append(("complete" if complete else "overdue", None))
         if self.overdue_looks:
             self.overdue_looks -= 1
             raise OverdueError("none of its articles is prepared")
@@ -97,6 +101,10 @@ class FakeStages:
         self.approved.append(wanted)
         return {"version": 2, "is_current": True}
 
+    def check_host(self, _resources: object, *, run_id: int) -> None:
+        if self.host_fault is not None:
+            raise self.host_fault
+
     def run_stage(
         self, stage: str, *, resources: object, run_id: int, shard: int | None = None
     ) -> dict[str, Any]:
@@ -123,6 +131,8 @@ class FakeStages:
                         shards=shards,
                     )
                 )
+            case "rerank":
+                return {"shards": self.shards, "left": self.left}
             case "degrade":
                 return asdict(Degraded(missing=self.missing, topics=3))
             case "observe":
@@ -158,13 +168,14 @@ def metadata() -> None:
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStages:
     """The stages replaced, and a doctor that finds nothing; an engine elsewhere on this host delays nothing."""
-    from rerank_airflow import placement
+    from rerank_airflow import devices
 
     fake = FakeStages()
-    monkeypatch.setattr(placement, "lock_path", lambda name: tmp_path / f"{name}.lock")
+    monkeypatch.setattr(devices, "lock_path", lambda name: tmp_path / f"{name}.lock")
     monkeypatch.setattr(pipeline.Resources, "of", lambda settings: settings)
     monkeypatch.setattr(pipeline, "open_run", fake.open_run)
     monkeypatch.setattr(pipeline, "run_stage", fake.run_stage)
+    monkeypatch.setattr(pipeline, "check_host", fake.check_host)
     monkeypatch.setattr(pipeline, "get_run", fake.get_run)
     monkeypatch.setattr(pipeline, "publish_overdue", fake.publish_overdue)
     monkeypatch.setattr(pipeline, "approve", fake.approve)

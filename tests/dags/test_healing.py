@@ -13,9 +13,9 @@ TITLES = ("solar 1", "solar 2", "wind 3", "wind 4")
 @pytest.fixture
 def engines(monkeypatch, tmp_path):
     """Fake engines; another one on this host delays nothing."""
-    from rerank_airflow import placement
+    from rerank_airflow import devices
 
-    monkeypatch.setattr(placement, "lock_path", lambda name: tmp_path / f"{name}.lock")
+    monkeypatch.setattr(devices, "lock_path", lambda name: tmp_path / f"{name}.lock")
     found = FakeEngines()
     found.install(monkeypatch)
     return found

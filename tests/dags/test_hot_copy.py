@@ -15,9 +15,9 @@ pytestmark = needs_redis
 @pytest.fixture
 def room(database_url, store_url, redis_server, monkeypatch, tmp_path):
     """Real stages on a real database, store and Redis, found by the settings' variables; a fake engine."""
-    from rerank_airflow import placement
+    from rerank_airflow import devices
 
-    monkeypatch.setattr(placement, "lock_path", lambda name: tmp_path / f"{name}.lock")
+    monkeypatch.setattr(devices, "lock_path", lambda name: tmp_path / f"{name}.lock")
     engines = FakeEngines()
     engines.install(monkeypatch)
     given = {

@@ -154,7 +154,7 @@ SPOILT: dict[str, tuple[str, str]] = {
     ),
     "a score from nowhere": (
         "INSERT INTO rerank.pair_score SELECT month, 999, query_id, scorer_id, logit, truncated, run_id, shard,"
-        " latency_ms, engine, device, scored_at FROM rerank.pair_score LIMIT 1",
+        " latency_ms, engine, device, host, scored_at FROM rerank.pair_score LIMIT 1",
         "that no engine gave",
     ),
     "news that never were": (

@@ -11,6 +11,7 @@ its commit. The ranking DAG's task `announce` empties the outbox, and so does `w
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -36,21 +37,23 @@ def empty_outbox(pipeline: str) -> list[int]:
     told = []
     for move in announcements.pending(database, pipeline=pipeline):
         publication_id = move.publication.publication_id
-        _start(
-            announcing_dag_id(pipeline), f"publication_{publication_id}", _event(move.publication, move.news)
-        )
+        event = _event(move.publication, move.news)
+        start_dag_run(announcing_dag_id(pipeline), f"publication_{publication_id}", event)
         announcements.settle(database, pipeline=pipeline, pointer_move_id=move.pointer_move_id)
         told.append(publication_id)
     return told
 
 
-def _start(dag_id: str, dag_run_id: str, conf: dict[str, Any]) -> None:
+def start_dag_run(
+    dag_id: str, dag_run_id: str, conf: dict[str, Any], *, run_after: datetime | None = None
+) -> None:
     """Start a dag run without a partition, unless it exists. A TriggerDagRunOperator can start only one."""
     from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
-    answer = task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=dag_run_id, conf=conf))
+    asked = TriggerDagRun(dag_id=dag_id, run_id=dag_run_id, conf=conf, run_after=run_after)
+    answer = task_runner.SUPERVISOR_COMMS.send(asked)
     if not isinstance(answer, ErrorResponse):
         log.info("%s of %s is started", dag_run_id, dag_id)
     elif answer.error == ErrorType.DAGRUN_ALREADY_EXISTS:

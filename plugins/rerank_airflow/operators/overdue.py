@@ -72,7 +72,8 @@ class PublishOverdueOperator(PublishOperator):
         run = pipeline.get_run(resources, late_run(context))
         now = datetime.now(UTC)
         try:
-            published = pipeline.publish_overdue(resources, run_id=run.run_id)
+            is_complete = bool(context["dag_run"].conf.get("complete"))
+            published = pipeline.publish_overdue(resources, run_id=run.run_id, complete=is_complete)
         except OverdueError as error:
             if now - (context["dag_run"].start_date or now) > PATIENCE:
                 raise

@@ -7,16 +7,24 @@ An operator opens its run by the run's identity and calls `rerank_core.pipeline`
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeError, AirflowSkipException
 
+from rerank_airflow.defaults import overdue_dag_id
+from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
 from rerank_airflow.links import RankingRunLink
-from rerank_airflow.placement import device
+from rerank_airflow.operators.announce import start_dag_run
+from rerank_airflow.placement import is_one_host
 from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_airflow.signals import assets, metrics, notify
+from rerank_core.errors import DatabaseUnavailable, HostFault, RerankError
+
+ELSEWHERE = timedelta(seconds=10)  # until a task that this host cannot do is queued again
+BY_ITSELF = timedelta(seconds=15)  # that the dag run of a complete run has, to publish by itself
 
 
 class TaskKilled(BaseException):
@@ -112,7 +120,11 @@ class RecallOperator(StageOperator):
 
 
 class RerankOperator(StageOperator):
-    """Scores one shard on one device of this host."""
+    """Scores one shard on one device of this host, and what the run's other shards still miss.
+
+    If this host cannot score, the task goes to another host: Airflow queues it again, which uses up no try. If it has scored the
+    last pair of the run, it has the page published, also if the task of another shard does not end.
+    """
 
     template_fields: Sequence[str] = ("shard",)
 
@@ -121,8 +133,39 @@ class RerankOperator(StageOperator):
         self.shard = shard
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from rerank_core import pipeline
+
+        resources = pipeline.Resources.of(settings_of(self.pipeline))
+        try:
+            pipeline.check_host(resources, run_id=self.open_run(context, resources).run_id)
+        except (HostFault, DatabaseUnavailable) as fault:
+            self.place_elsewhere(context, fault)
         with device() as name:  # before the engine is imported: CUDA looks at its devices once
-            return {"device": name, **self.run_stage(context, shard=self.shard["shard"])}
+            scored = {"device": name, **self.run_stage(context, shard=self.shard["shard"])}
+        if scored["shards"] > 1 and not scored["left"]:
+            self.publish_complete(context, scored["run_id"])
+        return scored
+
+    def place_elsewhere(self, context: Mapping[str, Any], fault: RerankError) -> NoReturn:
+        """Queue the task again, for another host. Raises the error itself if there is no other, or after `scoring_minutes`."""
+        now, minutes = datetime.now(UTC), settings_of(self.pipeline).scoring_minutes
+        began = context["ti"].get_first_reschedule_date(context) or now
+        if is_one_host(self.executor) or now - began > timedelta(minutes=minutes):
+            raise fault.__cause__ or fault
+        self.log.warning("%s; another host is asked for", fault)
+        raise AirflowRescheduleException(now + ELSEWHERE) from fault  # type: ignore[no-untyped-call]
+
+    def publish_complete(self, context: Mapping[str, Any], run_id: int) -> None:
+        """Have the page published shortly, unless the dag run does so by itself meanwhile."""
+        dag_run, now = context["dag_run"], datetime.now(UTC)
+        name = f"run_{run_id}_complete_{dag_run.start_date or now:%Y-%m-%dT%H:%M:%S.%f}"
+        conf = {"run_id": run_id, "partition_key": context.get("partition_key"), "complete": True}
+        try:
+            start_dag_run(overdue_dag_id(self.pipeline), name, conf, run_after=now + BY_ITSELF)
+        except (
+            AirflowRuntimeError
+        ) as error:  # the scores are kept: the dag run publishes them when all tasks have ended
+            self.log.warning("the page waits for all scoring tasks: %s", error)
 
 
 class DegradeOperator(StageOperator):

@@ -17,7 +17,13 @@ from rerank_core.learning import events
 from rerank_core.models import scorers
 from rerank_core.operations.doctor.dags import check_dags
 from rerank_core.operations.doctor.finding import Check, Finding, State
-from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
+from rerank_core.operations.doctor.host import (
+    check_disk,
+    check_executor,
+    check_hosts,
+    check_metrics,
+    check_variables,
+)
 from rerank_core.operations.doctor.page import check_page, check_page_file
 from rerank_core.operations.doctor.scoring import (
     check_engine,
@@ -226,6 +232,8 @@ _CHECKS: dict[str, Check] = {
     "engine": check_engine,
     "gpu": check_gpu,
     "memory": check_memory,
+    "executor": check_executor,
+    "hosts": check_hosts,
     "recall": check_recall,
     "embedding model": check_embedding_model,
     "vectors": check_vectors,
@@ -245,5 +253,6 @@ _NEED_DATABASE = frozenset(
         _check_source,
         _check_clock,
         check_silence,
+        check_hosts,
     }
 )

@@ -1,4 +1,4 @@
-"""The doctor's checks of this host beside scoring: disk, metrics, misspelt variables."""
+"""The doctor's checks of this host beside scoring, and of the other hosts: disk, metrics, misspelt variables, executor, hosts."""
 
 import importlib.util
 import os
@@ -9,6 +9,9 @@ from rerank_core.errors import SettingsError
 from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
+from rerank_core.storage import database as db
+from rerank_core.storage import migrations
+from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
 GIB = 1 << 30
@@ -49,6 +52,43 @@ def check_variables(settings: Settings) -> Finding:
     if idle:
         return Finding("variables", "warn", "; ".join(idle), "correct or remove them: they change nothing")
     return Finding("variables", "ok", "every RERANK_ variable is a setting")
+
+
+def check_executor(settings: Settings) -> Finding | None:
+    """Whether Airflow has the executor that scoring is sent to; None if it is sent to none of its own."""
+    try:
+        executor = AirflowSettings.load().executor
+    except SettingsError:  # `variables` tells
+        return None
+    if executor is None:
+        return None
+    configured = [name.strip() for name in airflow_option("core", "executor").split(",")]
+    if executor in {
+        part for name in configured for part in (name, *name.split(":"), name.rpartition(".")[2])
+    }:
+        return Finding("executor", "ok", f"scoring is sent to {executor}")
+    found = f"RERANK_AIRFLOW_EXECUTOR = {executor!r}, and this host's core.executor of Airflow is {', '.join(configured)!r}"
+    return Finding("executor", "warn", found, "name it there too, on every host: AIRFLOW__CORE__EXECUTOR")
+
+
+def check_hosts(settings: Settings) -> Finding | None:
+    """Which hosts cannot score, of those that scoring tasks came to in the last day; None if none has come."""
+    database = Database(settings.database_url)
+    if migrations.revision(database) != migrations.head_revision():
+        return None
+    with database.transaction(read_only=True) as connection:
+        known = db.rows(connection, "host.known", pipeline=settings.pipeline)
+    faulty = [
+        f"{row['host']}, since {row['faulty_since']:%Y-%m-%d %H:%M} UTC: {row['fault']}"
+        for row in known
+        if row["fault"]
+    ]
+    if faulty:
+        advice = "correct them; a host looks again when a task comes to it"
+        return Finding(
+            "hosts", "warn", f"{len(faulty)} of {len(known)} cannot score: {' · '.join(faulty)}", advice
+        )
+    return Finding("hosts", "ok", f"{', '.join(row['host'] for row in known)} can score") if known else None
 
 
 def check_metrics(settings: Settings) -> Finding:

@@ -146,10 +146,10 @@ SELECT run_id, stage, name, value FROM rerank.run_metric WHERE run_id = ANY(CAST
 -- name: shards
 -- What all attempts scored of a run, by shard, and with what engine; also scores that count for nothing.
 SELECT shard, count(*) AS scored, count(*) FILTER (WHERE distrusted) AS distrusted,
-       min(engine) AS engine, min(device) AS device
-FROM (SELECT shard, engine, device, false AS distrusted FROM rerank.pair_score WHERE run_id = :run_id
+       min(engine) AS engine, min(device) AS device, string_agg(DISTINCT host, ', ' ORDER BY host) AS hosts
+FROM (SELECT shard, engine, device, host, false AS distrusted FROM rerank.pair_score WHERE run_id = :run_id
       UNION ALL
-      SELECT shard, engine, device, true FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
+      SELECT shard, engine, device, host, true FROM rerank.score_aside WHERE aside_for = :run_id AND run_id = :run_id) made
 GROUP BY shard
 ORDER BY shard
 

@@ -71,15 +71,15 @@ SELECT run_id FROM rerank.run WHERE run_id = :run_id FOR UPDATE
 -- The scores that a run made leave the ledger.
 WITH made AS (
     DELETE FROM rerank.pair_score WHERE run_id = :run_id
-    RETURNING month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, scored_at
+    RETURNING month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, host, scored_at
 )
 INSERT INTO rerank.score_aside (aside_for, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms,
-                                engine, device, scored_at)
-SELECT :run_id, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, scored_at
+                                engine, device, host, scored_at)
+SELECT :run_id, month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, host, scored_at
 FROM made
 ON CONFLICT (aside_for, scorer_id, query_id, document_id, run_id) DO UPDATE
 SET logit = EXCLUDED.logit, truncated = EXCLUDED.truncated, shard = EXCLUDED.shard, latency_ms = EXCLUDED.latency_ms,
-    engine = EXCLUDED.engine, device = EXCLUDED.device, scored_at = EXCLUDED.scored_at
+    engine = EXCLUDED.engine, device = EXCLUDED.device, host = EXCLUDED.host, scored_at = EXCLUDED.scored_at
 
 -- name: count_aside
 -- How many scores of a run count for nothing.
@@ -104,15 +104,15 @@ SELECT DISTINCT month FROM rerank.score_aside WHERE aside_for = :run_id ORDER BY
 WITH back AS (
     DELETE FROM rerank.score_aside
     WHERE aside_for = :run_id AND (run_id = :run_id) = :own
-    RETURNING month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, scored_at
+    RETURNING month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, host, scored_at
 )
 INSERT INTO rerank.pair_score AS s (month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine,
-                                    device, scored_at)
+                                    device, host, scored_at)
 SELECT DISTINCT ON (query_id, document_id, scorer_id)
-       month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, scored_at
+       month, document_id, query_id, scorer_id, logit, truncated, run_id, shard, latency_ms, engine, device, host, scored_at
 FROM back
 ORDER BY query_id, document_id, scorer_id, scored_at DESC
 ON CONFLICT (scorer_id, query_id, document_id, month) DO UPDATE
 SET logit = EXCLUDED.logit, truncated = EXCLUDED.truncated, run_id = EXCLUDED.run_id, shard = EXCLUDED.shard,
-    latency_ms = EXCLUDED.latency_ms, engine = EXCLUDED.engine, device = EXCLUDED.device, scored_at = EXCLUDED.scored_at
+    latency_ms = EXCLUDED.latency_ms, engine = EXCLUDED.engine, device = EXCLUDED.device, host = EXCLUDED.host, scored_at = EXCLUDED.scored_at
 WHERE s.scored_at < EXCLUDED.scored_at

@@ -262,7 +262,7 @@ def test_what_comes_next_and_was_scored_by_another_meanwhile_does_not_go_into_th
         return write(connection, scores, **options)
 
     monkeypatch.setattr(ledger, "write", beside)
-    monkeypatch.setattr("rerank_core.rerank.rerank.sleep", lambda seconds: None)
+    monkeypatch.setattr("rerank_core.rerank.rounds.sleep", lambda seconds: None)
     found = room.stage("rerank", run, shard=0)
     assert (found["scored"], found["elsewhere"], found["unscored"]) == (5, 1, 0)
     assert [pair.document for pair in room.engines.asked[6:]] == [
@@ -296,7 +296,7 @@ def test_what_the_other_try_has_in_its_engine_at_last_is_waited_for_and_scored_w
                 write(other, left, **given)
 
     monkeypatch.setattr(ledger, "write", beside)
-    monkeypatch.setattr("rerank_core.rerank.rerank.sleep", meanwhile)
+    monkeypatch.setattr("rerank_core.rerank.rounds.sleep", meanwhile)
     found = room.stage("rerank", run, shard=0)
     assert scored(room) == set(TITLES)
     assert len(waited) == (1 if alive else 3)

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from rerank_airflow import placement
+from rerank_airflow import devices
 from rerank_core.errors import SettingsError
 
-PLUGINS = Path(placement.__file__).parents[1]
+PLUGINS = Path(devices.__file__).parents[1]
 
 HOLD = """
 import sys, time
-from rerank_airflow.placement import device
-with device() as name:
+from rerank_airflow import devices
+devices.HOST_FOLDERS, devices.LIST = (sys.argv[1],), sys.argv[2:]
+with devices.device() as name:
     print(name, flush=True)
     sys.stdin.readline()
 """
@@ -28,23 +29,26 @@ with device() as name:
 
 @pytest.fixture(autouse=True)
 def own_lock_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(placement.tempfile, "tempdir", None)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(placement, "WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(devices, "HOST_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(devices, "LIST", ("no-nvidia-smi",))
+    monkeypatch.setattr(devices, "WAIT_SECONDS", 0.02)
 
 
 @pytest.fixture
-def holder():
-    """Starts another process that takes a device, and ends it."""
+def holder(tmp_path):
+    """Starts another process that takes a device, and ends it; `smi` is what nvidia-smi lists there."""
     running = []
 
-    def start(visible):
+    def start(visible, smi=None):
+        listed = ("no-nvidia-smi",) if smi is None else ("echo", smi)
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLD],
+            [sys.executable, "-c", HOLD, str(tmp_path), *listed],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(PLUGINS), "CUDA_VISIBLE_DEVICES": visible},
+            env={name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+            | {"PYTHONPATH": str(PLUGINS)}
+            | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}),
         )
         running.append(process)
         return process
@@ -68,11 +72,68 @@ def test_a_second_process_waits_for_the_only_device_until_it_is_free(holder, mon
     assert first.stdout.readline() == "cpu\n"
     waits = []
     monkeypatch.setattr(
-        placement.time, "sleep", lambda _seconds: waits.append(1) or (first.kill(), first.wait())
+        devices.time, "sleep", lambda _seconds: waits.append(1) or (first.kill(), first.wait())
     )
-    with placement.device() as name:
+    with devices.device() as name:
         assert name == "cpu"
     assert waits == [1]
+
+
+GPUS = "GPU {number}: NVIDIA H200 (UUID: GPU-{uuid})"
+CUT = """GPU 0: NVIDIA H200 (UUID: GPU-aa)
+  MIG 1g.18gb     Device  0: (UUID: MIG-11)
+  MIG 2g.35gb     Device  1: (UUID: MIG-22)
+GPU 1: NVIDIA H200 (UUID: GPU-bb)"""
+
+
+def gpus(*uuids):
+    return "\n".join(GPUS.format(number=number, uuid=uuid) for number, uuid in enumerate(uuids))
+
+
+def test_containers_that_see_different_gpus_under_one_number_do_not_wait_for_each_other(holder):
+    assert holder("0", gpus("aa")).stdout.readline() == "GPU-aa\n"
+    assert holder("0", gpus("bb")).stdout.readline() == "GPU-bb\n"
+
+
+def test_one_gpu_under_two_numbers_is_one_device(holder):
+    first = holder("1", gpus("aa", "bb"))
+    assert first.stdout.readline() == "GPU-bb\n"
+    second = holder(None, gpus("bb"))
+    assert not select.select([second.stdout], [], [], 1.0)[0]  # it waits
+    first.kill()
+    assert second.stdout.readline() == "GPU-bb\n"
+
+
+def test_two_tmpdirs_are_one_host(holder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "one"))
+    first = holder("0")
+    assert first.stdout.readline() == "0\n"
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "other"))
+    second = holder("0")
+    assert not select.select([second.stdout], [], [], 1.0)[0]
+    first.kill()
+    assert second.stdout.readline() == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, ["MIG-11", "MIG-22", "GPU-bb"]),
+        ("0", ["MIG-11", "MIG-22"]),
+        ("1,0", ["GPU-bb", "MIG-11", "MIG-22"]),
+        ("MIG-22,1", ["MIG-22", "GPU-bb"]),
+        ("GPU-b", ["GPU-bb"]),
+        ("1,-1,0", ["GPU-bb"]),
+        ("7", ["7"]),
+    ],
+)
+def test_slices_of_a_gpu_are_devices_side_by_side(monkeypatch, visible, found):
+    monkeypatch.setattr(devices, "LIST", ("echo", CUT))
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [device.uuid for device in devices.devices()] == found
 
 
 def test_a_killed_holder_frees_its_device(holder):
@@ -91,13 +152,13 @@ def test_waiting_ends_when_the_task_is_killed(holder, monkeypatch):
         raise Killed
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(placement, "WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(devices, "WAIT_SECONDS", 30.0)
     assert holder("0").stdout.readline() == "0\n"
     before = signal.signal(signal.SIGALRM, kill)
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     started = time.monotonic()
     try:
-        with pytest.raises(Killed), placement.device():
+        with pytest.raises(Killed), devices.device():
             pytest.fail("the device is held by another process")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -107,7 +168,7 @@ def test_waiting_ends_when_the_task_is_killed(holder, monkeypatch):
 
 def test_only_the_taken_device_is_visible_and_the_variable_comes_back(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5a, GPU-6b")
-    with placement.device() as name:
+    with devices.device() as name:
         assert name == os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-5a"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-5a, GPU-6b"
 
@@ -115,12 +176,12 @@ def test_only_the_taken_device_is_visible_and_the_variable_comes_back(monkeypatc
 @pytest.mark.parametrize("visible", ["", "-1", " , "])
 def test_no_visible_gpu_means_the_cpu(monkeypatch, visible):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert placement.devices() == ("cpu",)
+    assert devices.devices() == (devices.CPU,)
 
 
 def test_the_lock_files_are_in_a_folder_that_only_this_user_can_enter(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    with placement.device():
+    with devices.device():
         (folder,) = tmp_path.iterdir()
         assert folder.name == f"news-rerank-{os.getuid()}"
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -142,7 +203,7 @@ def test_a_folder_that_a_stranger_has_made_is_refused(tmp_path, monkeypatch, spo
             pytest.skip("only root can give a folder to another user")
         else:
             os.chown(folder, 65534, 65534)
-    with pytest.raises(SettingsError, match="others can enter it"), placement.device():
+    with pytest.raises(SettingsError, match="others can enter it"), devices.device():
         pass
     assert not (tmp_path / "elsewhere").exists() or list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -189,7 +250,7 @@ class TestTwoUsers:
             os.close(handle)
 
     def hold(self, say):
-        with placement.device() as name:
+        with devices.device() as name:
             say(name)
             time.sleep(60)
 
@@ -231,7 +292,7 @@ def test_a_shared_folder_that_strangers_can_write_is_refused(tmp_path, monkeypat
     folder.mkdir()
     folder.chmod(mode)
     monkeypatch.setenv("RERANK_AIRFLOW_LOCK_FOLDER", str(folder))
-    with pytest.raises(SettingsError, match="no stranger can write"), placement.device():
+    with pytest.raises(SettingsError, match="no stranger can write"), devices.device():
         pass
 
 
@@ -239,21 +300,21 @@ def test_a_shared_folder_that_is_missing_is_named_with_what_to_do(tmp_path, monk
     monkeypatch.setenv("RERANK_AIRFLOW_LOCK_FOLDER", str(tmp_path / "none"))
     with (
         pytest.raises(SettingsError, match="RERANK_AIRFLOW_LOCK_FOLDER = .*none.*mode 2770"),
-        placement.device(),
+        devices.device(),
     ):
         pass
 
 
 def test_a_lock_file_of_another_user_can_be_locked_without_write_access(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    placement.lock_path("0").touch(mode=0o444)
-    with placement.device() as name:
+    devices.lock_path("0").touch(mode=0o444)
+    with devices.device() as name:
         assert name == "0"
 
 
 def test_a_link_in_the_temp_folder_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    placement.lock_path("0").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"), placement.device():
+    devices.lock_path("0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), devices.device():
         pass
     assert not (tmp_path / "elsewhere").exists()

