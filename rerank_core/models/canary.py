@@ -3,7 +3,7 @@
 A wrong template, a wrong precision or untrained weights still give numbers, and the numbers still sort. If the canary of
 a scorer comes out in the wrong order, nothing is scored with it.
 
-A checkpoint may bring a file `canary.json`. Without the file, the pairs of DEFAULT are used:
+A checkpoint may bring a file `canary.json`. Without the file, its family's are used:
 
     {"tolerance": 0.01,
      "cases": [{"query": "…", "documents": ["best", "…", "worst"], "logits": [4.1, 0.3, −5.2]}]}
@@ -97,12 +97,26 @@ DEFAULT = Canary(
     ),
 )
 
+ENGLISH = Canary(  # for families that learned English only
+    source="built in, English",
+    cases=(
+        DEFAULT.cases[0],
+        Case(
+            query="central bank cuts interest rates",
+            documents=(
+                "The central bank lowered its key interest rate by half a point on Thursday.",
+                "The visitors won the volleyball final by three sets to one.",
+            ),
+        ),
+    ),
+)
 
-def read_canary(folder: Path) -> Canary:
-    """The canary of the checkpoint, or the built-in canary. Raises ModelError if the file is damaged."""
+
+def read_canary(folder: Path, *, default: Canary = DEFAULT) -> Canary:
+    """The canary of the checkpoint, or `default`. Raises ModelError if the file is damaged."""
     file = folder / FILE_NAME
     if not file.exists():
-        return DEFAULT
+        return default
     try:
         content = json.loads(file.read_bytes())
         cases = tuple(_case(entry) for entry in content["cases"])

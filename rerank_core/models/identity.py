@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import ModelError
+from rerank_core.models.canary import DEFAULT, ENGLISH, Canary
 from rerank_core.models.encoding import read_tokenizer
-from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
+from rerank_core.models.prompt import BGE_M3, MODERNBERT, QWEN3, Format, Passages, prompt_digest
 from rerank_core.models.weights import hash_weights, read_json, refuse_remote_code, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -42,6 +43,8 @@ class Family:
     )
     causal: bool = True  # a token sees only tokens before it, so a common prefix can be computed once
     padded_positions: bool = False  # positions begin after the padding id, so fewer are left
+    expected: dict[str, Any] = field(default_factory=dict)  # what config.json may not say otherwise
+    canary: Canary = DEFAULT  # of a checkpoint that brings none
 
 
 # The 0.6 B shape of the first family is tested; its 4 B and 8 B shapes are not.
@@ -72,6 +75,16 @@ FAMILIES = (
         head="classifier.out_proj.weight",
         causal=False,
         padded_positions=True,
+    ),
+    Family(
+        name="modernbert-reranker",
+        architecture="ModernBertForSequenceClassification",
+        embedding="model.embeddings.tok_embeddings.weight",
+        form=MODERNBERT,
+        head="classifier.weight",
+        causal=False,
+        expected={"classifier_activation": "gelu"},  # vLLM computes no other
+        canary=ENGLISH,
     ),
 )
 
@@ -135,7 +148,10 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
     candidates = [family for family in families if family.architecture in architectures]
     if not candidates:
         known = ", ".join(dict.fromkeys(family.architecture for family in families))
-        raise ModelError(f"{folder}: architecture {architectures}, expected {known}; take another checkpoint")
+        advice = "take another checkpoint"
+        if (folder / "modules.json").exists():
+            advice += ", or make it one of these by `rerank scorer convert`"
+        raise ModelError(f"{folder}: architecture {architectures}, expected {known}; {advice}")
     try:
         vocabulary_size = int(config["vocab_size"])
         hidden_size = int(config["hidden_size"])
@@ -155,6 +171,12 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
             f"{folder}: tensor {family.embedding} has shape {embedding}, config.json says "
             f"{[vocabulary_size, hidden_size]}: they do not belong together; copy the checkpoint again"
         )
+    for name, value in family.expected.items():
+        if config.get(name, value) != value:
+            raise ModelError(
+                f"{folder / 'config.json'}: {name} is {config[name]!r}, and the engine computes {value!r} only; "
+                "take another checkpoint"
+            )
     if family.head is not None and (shapes.get(family.head) or [0])[0] != 1:
         raise ModelError(
             f"{folder}: tensor {family.head} has shape {shapes.get(family.head)}, expected one row: a reranker gives "

@@ -109,6 +109,21 @@ BGE_M3 = Format(
     one_blank=True,
 )
 
+# Model cards: https://huggingface.co/Alibaba-NLP/gte-reranker-modernbert-base and
+# https://huggingface.co/cross-encoder/ettin-reranker-17m-v1
+MODERNBERT = Format(
+    name="modernbert-reranker",
+    before_instruction=("[CLS]",),
+    before_query=(),
+    before_document=("[SEP]",),
+    after_document=("[SEP]",),
+    controls=frozenset({"[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"}),
+    told="{}",
+    document="{}",
+    instructed=False,
+    labelled=False,
+)
+
 
 @dataclass(frozen=True)
 class Prompt:

@@ -84,7 +84,9 @@ class VllmScorer:
             cached_texts=cached_texts,
         )
         check_vocabulary(checkpoint, self._prompter.vocabulary_size)
-        canary = read_canary(model_folder)  # before the engine starts: the file may be damaged
+        canary = read_canary(
+            model_folder, default=checkpoint.family.canary
+        )  # before the engine starts: the file may be damaged
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
         vllm, on_cpu, device = open_vllm()
