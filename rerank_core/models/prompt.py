@@ -209,6 +209,10 @@ class Prompter:
         first, *further = ([*front, *window, *self._tail] for window in self._windows(text.ids))
         return Prompt(first, text.truncated, neutralised or text.neutralised, tuple(further))
 
+    def count_cut(self, document: str) -> int:
+        """The number of tokens of a document beyond its limit. The whole document is encoded."""
+        return max(0, self._encoder.count(self._slot("document", document)[0]) - self._limits["document"])
+
     def _windows(self, ids: "array[int]") -> Iterator[Sequence[int]]:
         """Parts of at most `max_document_tokens`, which together are the whole.
 
@@ -231,18 +235,22 @@ class Prompter:
 
     def _encode_text(self, kind: str, text: str) -> EncodedText:
         limit = self._limits[kind]
+        slot, neutralised = self._slot(kind, text)
+        ids, truncated = self._encoder.encode(slot, max_tokens=limit)
+        if truncated and kind != "document":
+            shown = slot.strip()[:60].replace("\n", " ")
+            raise InputError(f"{kind} {shown!r}… is longer than {limit} tokens; shorten it")
+        return EncodedText(array("I", ids), truncated, neutralised)
+
+    def _slot(self, kind: str, text: str) -> tuple[str, bool]:
+        """The text as it is written into its place, and whether it imitated a label."""
         form = self._form
         clean, neutralised = sanitise(text), False
         if form.labelled:
             clean, neutralised = neutralise(clean)
         if form.one_blank:
             clean = _BLANKS.sub(" ", clean)
-        slot = (form.document if kind == "document" else form.told).format(clean)
-        ids, truncated = self._encoder.encode(slot, max_tokens=limit)
-        if truncated and kind != "document":
-            shown = clean[:60].replace("\n", " ")
-            raise InputError(f"{kind} {shown!r}… is longer than {limit} tokens; shorten it")
-        return EncodedText(array("I", ids), truncated, neutralised)
+        return (form.document if kind == "document" else form.told).format(clean), neutralised
 
     def _answer(self, word: str | None) -> int | None:
         if word is None:
