@@ -59,6 +59,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "syndication_hours",
         "preferred_sources",
     ),
+    "Pictures and clips": ("media", "media_view", "media_prefix", "media_per_article", "media_mib"),
     "Recall": ("recall", "fill_factor", "embedding_model", "milvus_url"),
     "Model": (
         "model",

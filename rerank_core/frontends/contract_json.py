@@ -83,6 +83,8 @@ JSON_ARTICLE = columns(
             "scored_article_id",
             "moved_by",
             "moved",
+            "pictures",
+            "captions",
         ),
     ),
 )

@@ -198,6 +198,7 @@ def _forget(
     )
     due_at = db.the(connection, "removal.due_at", grace_seconds=grace_seconds)
     texts = db.execute(connection, "removal.texts", **of_article)
+    db.execute(connection, "removal.media", **of_article)
     db.execute(connection, "desk.forget", **of_article)
     db.execute(connection, "removal.lock_documents")
     revisions = db.rows(connection, "removal.revisions", **of_article)

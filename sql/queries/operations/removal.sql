@@ -60,8 +60,9 @@ SELECT rerank.withdraw_publications(CAST(:publication_ids AS bigint[]))
 
 -- name: rows
 -- Empties what a ranking shows of an article; its rank is kept.
-UPDATE rerank.ranking SET title = '', url = NULL
-WHERE publication_id = ANY(CAST(:publication_ids AS bigint[])) AND article_id = :article_id AND (title, url) IS DISTINCT FROM ('', NULL)
+UPDATE rerank.ranking SET title = '', url = NULL, pictures = '{}', captions = '{}'
+WHERE publication_id = ANY(CAST(:publication_ids AS bigint[])) AND article_id = :article_id
+  AND (title, url, pictures, captions) IS DISTINCT FROM ('', NULL, '{}', '{}')
 
 -- name: due
 -- Lists files that are removed when the grace period is over; an earlier date is kept.
@@ -85,6 +86,12 @@ ORDER BY r.due_at, r.path
 -- name: texts
 -- The raw text of all revisions of an article.
 DELETE FROM rerank.revision_text
+WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
+                      WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
+
+-- name: media
+-- The media of all revisions of an article; the clean-up removes renditions that no revision has any more.
+DELETE FROM rerank.revision_medium
 WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
                       WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
 
