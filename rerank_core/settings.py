@@ -219,6 +219,14 @@ class Settings(BaseSettings):
     max_document_tokens: Annotated[int, Field(ge=16, le=8000)] = Field(
         default=512, description="Tokens of a document that the model reads; the tail is cut and marked."
     )
+    picture_tokens: Annotated[int, Field(ge=16, le=1280)] = Field(
+        default=256,
+        description="Tokens of a picture that a model of pictures reads, at most; a larger picture is made small.",
+    )
+    clip_tokens: Annotated[int, Field(ge=16, le=2560)] = Field(
+        default=256,
+        description="Tokens that a model of pictures reads of all frames of a clip together, at most.",
+    )
     passages: Literal["lead", "max"] = Field(
         default="lead",
         description="What is scored of a long document: its lead, or the best of its first 8 windows of max_document_tokens.",

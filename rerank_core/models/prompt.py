@@ -133,11 +133,13 @@ class Prompt:
     truncated: bool  # the end of the document did not fit
     neutralised: bool  # a text imitated a field label of the prompt
     further: tuple[list[int], ...] = ()  # the prompts with the other windows of the document
+    media: tuple[Any, ...] = ()  # what the placeholders of `ids` stand for (vision.py)
+    media_tokens: int = 0  # that the engine adds to `ids` for them, at most
 
     @property
     def tokens(self) -> int:
-        """The number of tokens that the model reads for this pair."""
-        return len(self.ids) + sum(map(len, self.further))
+        """The number of tokens that the model reads for this pair, at most."""
+        return len(self.ids) + sum(map(len, self.further)) + self.media_tokens
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,8 @@ class Prompter:
         self._cached_text = lru_cache(cached_texts)(self._encode_text)
         self._cached_query = lru_cache(cached_texts)(self._encode_query)
 
-    def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
-        """The prompt of one pair.
+    def prompt(self, *, instruction: str, query: str, document: str, pictures: Sequence[str] = ()) -> Prompt:
+        """The prompt of one pair. A model of texts does not read the pictures of a document.
 
         Raises InputError if the instruction or the query is over its limit, or if a text has the id of a control token.
         """
@@ -237,7 +239,7 @@ class Prompter:
         limit = self._limits[kind]
         slot, neutralised = self._slot(kind, text)
         ids, truncated = self._encoder.encode(slot, max_tokens=limit)
-        if truncated and kind != "document":
+        if truncated and kind in ("instruction", "query"):
             shown = slot.strip()[:60].replace("\n", " ")
             raise InputError(f"{kind} {shown!r}… is longer than {limit} tokens; shorten it")
         return EncodedText(array("I", ids), truncated, neutralised)

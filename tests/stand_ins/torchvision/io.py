@@ -1,0 +1,12 @@
+"""Nothing of this is called."""
+
+from enum import Enum
+
+
+class ImageReadMode(Enum):
+    """Kinds of pictures."""
+
+    RGB = "RGB"
+
+
+decode_image = None
