@@ -140,10 +140,6 @@ class Store:
         """The one file that is replaced: it names the topic files."""
         return f"{pipeline}/latest.json"
 
-    def rendition_path(self, *, sha256: str, is_clip: bool) -> str:
-        """A picture that was made small, or the frames of a clip: all pipelines share them, by their content."""
-        return f"{RENDITIONS}{sha256[:2]}/{sha256}.{'webp' if is_clip else 'jpg'}"
-
     @staticmethod
     def parse(path: str) -> Name | None:
         """What a path says; None if no method above has named such a file, or folder of topic files."""
@@ -280,6 +276,21 @@ class Store:
                 )
         return content
 
+    def read_delivered(self, path: str, most: int) -> bytes | None:
+        """What others have put into the store, at most one byte more than `most`; None if it is no file of the store.
+
+        No symbolic link is followed.
+        """
+        self._at(path)
+        with self._mapped_errors(path):
+            if self._local:
+                return local_files.read(self._root, path, most)
+            stream = self.open_file(path)
+            if stream is None:
+                return None
+            with stream:
+                return bytes(stream.read(most + 1))
+
     def read_json(self, path: str) -> bytes | None:
         """The bytes of a JSON file; None if there is no such file."""
         content = self._get(path)
@@ -369,6 +380,11 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
+
+
+def rendition_path(sha256: str, *, is_clip: bool) -> str:
+    """A picture that was made small, or the frames of a clip: all pipelines share them, by their content."""
+    return f"{RENDITIONS}{sha256[:2]}/{sha256}.{'webp' if is_clip else 'jpg'}"
 
 
 def content_type(path: str) -> str:

@@ -386,6 +386,7 @@ CREATE TABLE rerank.revision (
     document_id       bigint REFERENCES rerank.document,
     letters_in        integer,                -- of the visible text of title, summary and body; null until prepared
     letters_out       integer,                -- of what prepare left of them
+    media             text,                   -- print of its media when it was claimed; null: none, or not looked for
     link              text GENERATED ALWAYS AS (rerank.link_of(url)) STORED,   -- what its URL names
     UNIQUE (pipeline, article_id, number)
 );

@@ -10,7 +10,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from rerank_airflow.settings import pipelines
-from rerank_airflow.ui import articles, compare, download, health, preview, rankings, runs, static
+from rerank_airflow.ui import (
+    articles,
+    compare,
+    download,
+    health,
+    pictures,
+    preview,
+    rankings,
+    runs,
+    static,
+)
 from rerank_airflow.ui.access import LOGIN
 from rerank_airflow.ui.render import render
 from rerank_core.errors import DatabaseUnavailable, RerankError, SettingsError, StoreUnavailable
@@ -40,7 +50,7 @@ def build() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (rankings, compare, runs, health, preview, articles, download, static):
+    for part in (rankings, compare, runs, health, preview, articles, pictures, download, static):
         app.include_router(part.router)
 
     @app.get("/")

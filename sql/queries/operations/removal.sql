@@ -90,10 +90,19 @@ WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
                       WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
 
 -- name: media
--- The media of all revisions of an article; the clean-up removes renditions that no revision has any more.
-DELETE FROM rerank.revision_medium
-WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
-                      WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
+-- The media of all revisions of an article. Returns the renditions that no other revision has; the clean-up removes them.
+WITH gone AS (
+    DELETE FROM rerank.revision_medium
+    WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
+                          WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
+    RETURNING revision_id, rendition
+)
+SELECT DISTINCT g.rendition AS path
+FROM gone g
+WHERE g.rendition IS NOT NULL
+  AND NOT EXISTS (SELECT FROM rerank.revision_medium m
+                  WHERE m.rendition = g.rendition AND m.revision_id NOT IN (SELECT revision_id FROM gone))
+ORDER BY path
 
 -- name: lock_documents
 -- Nobody ties a revision or a refused pair to a document while this transaction looks for documents without a revision.
