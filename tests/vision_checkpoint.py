@@ -104,6 +104,19 @@ def write_vision_checkpoint(folder: Path, *, seed: int = 0) -> None:
     (folder / "video_preprocessor_config.json").write_text(json.dumps({**shared, **clips}))
 
 
+def official(instruction: str, query: str, document: str, *, pictures: int = 0, clips: int = 0) -> str:
+    """The prompt as the model's own template writes it."""
+    media = "".join(
+        f"<|vision_start|>{pad}<|vision_end|>"
+        for pad in ["<|video_pad|>"] * clips + ["<|image_pad|>"] * pictures
+    )
+    return (
+        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. "
+        'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+        f"<Instruct>: {instruction}<Query>:{query}\n<Document>:{media}{document}<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True)

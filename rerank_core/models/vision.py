@@ -317,12 +317,11 @@ class VisionRenderer:
 
 def require_vision() -> None:
     """Raises ModelError if this host cannot make pictures ready for the engine."""
-    for name in ("torchvision", "PIL"):
-        if find_spec(name) is None:
-            raise ModelError(
-                f"{name} is not installed, and the family {QWEN3_VL.name} needs it: install news-rerank[vision]; on a CPU, take"
-                " torchvision's `+cpu` build, as PyPI's breaks transformers there"
-            )
+    if find_spec("torchvision") is None:
+        raise ModelError(
+            f"torchvision is not installed, and the family {QWEN3_VL.name} needs it; the extra `gpu` brings it, and on a CPU"
+            " install torchvision's own `+cpu` build, as PyPI's build breaks transformers there"
+        )
 
 
 def vision_digest(folder: Path, *, form: Format, bounds: Bounds) -> str:

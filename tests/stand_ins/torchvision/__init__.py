@@ -5,3 +5,17 @@ functions; `resize` rounds as they do, within one step of 255.
 """
 
 __version__ = "0.28.0"
+
+
+def absent(name: str):
+    """A name that transformers imports and does not call here."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+
+    def call(*_, **__):
+        raise NotImplementedError(f"torchvision.{name} is not stood in for")
+
+    return call
+
+
+__getattr__ = absent

@@ -10,3 +10,6 @@ class ImageReadMode(Enum):
 
 
 decode_image = None
+
+
+from torchvision import absent as __getattr__  # noqa: E402, F401

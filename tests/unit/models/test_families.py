@@ -19,6 +19,7 @@ from rerank_core.errors import InputError, ModelError
 from rerank_core.models.encoding import Encoder
 from rerank_core.models.identity import FAMILIES, identify, read_checkpoint
 from rerank_core.models.prompt import BGE_M3, MAX_WINDOWS, MODERNBERT, QWEN3, Format, Prompter, prompt_digest
+from rerank_core.models.vision import Bounds
 
 FORMATS = {form.name: form for form in (QWEN3, BGE_M3, MODERNBERT)}
 WRITERS: dict[str, Callable[[Path], Any]] = {
@@ -263,6 +264,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "qwen3-reranker": {},
     "qwen3-reranker-seq-cls": {"score.weight": (1, 2)},
     "bge-reranker-v2-m3": {"classifier.out_proj.weight": (1, 2)},
+    "qwen3-vl-reranker": {},
     "modernbert-reranker": {"classifier.weight": (1, 2)},
 }
 
@@ -280,6 +282,8 @@ def write_checkpoint(
         "pad_token_id": 1,
         **(fields or {}),
     }
+    if family.text_fields is not None:
+        config = {"architectures": config.pop("architectures"), family.text_fields: config}
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE"}}))
@@ -341,6 +345,14 @@ def test_families_of_one_prompt_have_ids_of_their_own(tmp_path: Path) -> None:
     assert found["qwen3-reranker"].prompt == found["qwen3-reranker-seq-cls"].prompt
     assert found["qwen3-reranker"].prompt != found["bge-reranker-v2-m3"].prompt
     assert len({identity.digest for identity in found.values()}) == len(SHAPES)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_bounds_of_media_are_in_the_id_of_a_family_that_reads_them_alone(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint(tmp_path / "model", name)
+    options: dict[str, Any] = {"precision": "float32", "max_document_tokens": 512}
+    digests = {identify(folder, bounds=bounds, **options).digest for bounds in (Bounds(), Bounds(64, 64))}
+    assert len(digests) == (2 if name == "qwen3-vl-reranker" else 1)
 
 
 def test_the_passages_mode_is_part_of_the_id(tmp_path: Path) -> None:

@@ -13,3 +13,6 @@ class InterpolationMode(Enum):
     BOX = "box"
     HAMMING = "hamming"
     LANCZOS = "lanczos"
+
+
+from torchvision import absent as __getattr__  # noqa: E402, F401

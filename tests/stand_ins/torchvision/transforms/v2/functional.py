@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from torchvision.transforms import InterpolationMode
 
 __all__ = ["InterpolationMode", "grayscale_to_rgb", "normalize", "pil_to_tensor", "resize"]
@@ -22,7 +23,9 @@ def resize(image, size, interpolation=InterpolationMode.BILINEAR, antialias=True
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     flat = image.reshape(-1, *image.shape[-3:]).float()
-    found = torch.nn.functional.interpolate(flat, size=tuple(size), mode=interpolation.value, antialias=antialias)
+    found = torch.nn.functional.interpolate(
+        flat, size=tuple(size), mode=interpolation.value, antialias=antialias
+    )
     found = found.reshape(*image.shape[:-2], *size)
     return found.round().clamp(0, 255).to(torch.uint8) if image.dtype == torch.uint8 else found
 
@@ -32,3 +35,6 @@ def normalize(image, mean, std, inplace=False):
     shape = (-1, 1, 1)
     mean, std = (torch.as_tensor(values, dtype=image.dtype).view(shape) for values in (mean, std))
     return (image - mean) / std
+
+
+from torchvision import absent as __getattr__  # noqa: E402, F401
