@@ -66,6 +66,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "precision",
         "max_document_tokens",
         "passages",
+        "picture_tokens",
+        "clip_tokens",
         "compile",
         "kv_cache_gib",
         "gpu_memory_utilization",
