@@ -142,7 +142,14 @@ def logits(scorer: Scorer, texts: PairTexts) -> npt.NDArray[np.float64]:
     """
     keys = list(zip(texts.query_places.tolist(), texts.document_places.tolist(), strict=True))
     pairs = [
-        Pair(query, document, date.min, *texts.queries[query], texts.documents[document])
+        Pair(
+            query,
+            document,
+            date.min,
+            *texts.queries[query],
+            texts.documents[document],
+            texts.pictures[document],
+        )
         for query, document in sorted(set(keys))
     ]
     found: dict[tuple[int, int], float] = {}

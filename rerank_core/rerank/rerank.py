@@ -190,7 +190,10 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
     cut_documents: dict[int, str] = {}
     for pair in worklist:
         with suppress(InputError):  # its query is too long: the scorer will refuse the pair
-            prompt = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document)
+            media = {"pictures": pair.pictures} if pair.pictures else {}
+            prompt = prompter.prompt(
+                instruction=pair.instruction, query=pair.query, document=pair.document, **media
+            )
             tokens += prompt.tokens
             if prompt.truncated:
                 cut_pairs += 1

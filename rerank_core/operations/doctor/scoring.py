@@ -32,8 +32,10 @@ def check_scorer(settings: Settings) -> Finding:
         if _engine_version() is not None:
             require_vision()
     elif "score" in settings.media:
-        advice = "take a Qwen3-VL-Reranker, or leave \"score\" out of RERANK_MEDIA"
-        return Finding("scorer", "warn", f"{what}: it reads no pictures, and RERANK_MEDIA has them scored", advice)
+        advice = 'take a Qwen3-VL-Reranker, or leave "score" out of RERANK_MEDIA'
+        return Finding(
+            "scorer", "warn", f"{what}: it reads no pictures, and RERANK_MEDIA has them scored", advice
+        )
     if settings.model == str(DEMO_CHECKPOINT):
         advice = "it only compares words; set RERANK_MODEL, for example to Qwen/Qwen3-Reranker-0.6B"
         return Finding("scorer", "warn", f"{what}: the demonstration checkpoint", advice)

@@ -17,6 +17,7 @@ TEXTS = PairTexts(
     document_ids=[1, 2, 3],
     documents=["wind", LATE, "tide wind and more wind than before"],
     langs=["en"] * 3,
+    pictures=[(), (), ()],
     query_places=np.array([0, 0, 0, 0]),
     document_places=np.array([0, 1, 2, 1]),  # two topics ask the same
 )

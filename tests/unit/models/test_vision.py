@@ -15,7 +15,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 from vision_checkpoint import VISION_TOKENS, official, write_vision_tokenizer
 
-from rerank_core.errors import EngineError, InputError, ModelError
+from rerank_core.errors import CorruptError, EngineError, InputError, ModelError
+from rerank_core.models import scorers
 from rerank_core.models.canary import Canary, read_canary
 from rerank_core.models.encoding import Encoder
 from rerank_core.models.prompt import prompt_digest
@@ -31,6 +32,8 @@ from rerank_core.models.vision import (
     make_prompter,
     vision_digest,
 )
+from rerank_core.settings import Settings
+from rerank_core.storage.store import Store
 
 BOUNDS = Bounds(picture_tokens=64, clip_tokens=64, media=4)
 NAMES = ["<|im_start|>", "<|im_end|>", "<think>", "<|endoftext|>", *VISION_TOKENS]
@@ -328,3 +331,24 @@ def test_a_canary_may_have_pictures(tmp_path: Path, store: Renditions) -> None:
     (tmp_path / "canary.json").write_text(json.dumps({"cases": [{**case, "pictures": [["red"]]}]}))
     with pytest.raises(ModelError, match="one list of pictures a document"):
         read_canary(tmp_path)
+
+
+def test_a_scorer_reads_media_from_the_settings_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(scorers, "require_vllm", lambda work: None)
+    monkeypatch.setattr(scorers, "resolve_model", lambda name: tmp_path)
+    monkeypatch.setattr(scorers, "VllmScorer", lambda folder, **options: given.update(options))
+    chosen = Settings.load(
+        store_url=tmp_path.as_uri(), picture_tokens=99, clip_tokens=77, media_per_article=3
+    )
+    scorers.load(chosen)
+    assert given["bounds"] == Bounds(99, 77, 3)
+    store, made = Store(tmp_path.as_uri()), Renditions()
+    path = made.picture(64, 64)
+    store.write_picture(path, made.files[path])
+    assert given["read_medium"](path) == made.files[path]
+    (tmp_path / path).write_bytes(b"altered")
+    with pytest.raises(CorruptError):
+        given["read_medium"](path)

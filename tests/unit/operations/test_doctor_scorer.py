@@ -23,7 +23,9 @@ def told(monkeypatch: pytest.MonkeyPatch, family: str, *, torchvision: bool = Tr
 
 def test_a_model_of_pictures_needs_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(monkeypatch, "qwen3-vl-reranker").state == "ok"
-    with pytest.raises(ModelError, match=r"torchvision is not installed, .*; .*on a CPU install .* `\+cpu` build"):
+    with pytest.raises(
+        ModelError, match=r"torchvision is not installed, .*; .*on a CPU install .* `\+cpu` build"
+    ):
         told(monkeypatch, "qwen3-vl-reranker", torchvision=False)
     assert told(monkeypatch, "qwen3-reranker", torchvision=False).state == "ok"
 
