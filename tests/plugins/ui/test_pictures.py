@@ -1,5 +1,6 @@
 """Pictures in the views: from this server alone, for those who may see the pipeline, escaped like all text of strangers."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def shown(news) -> Iterator[tuple[str, str]]:
     """Article and path of a picture in the pipeline news; beside it a clip that was dropped."""
     room = news.room
     made = small("picture", picture())
-    path = rendition_path(renditions.hashlib.sha256(made.content).hexdigest(), is_clip=False)
+    path = rendition_path(hashlib.sha256(made.content).hexdigest(), is_clip=False)
     with room.database.transaction() as connection:
         rendition = Rendition(path, made.content, made.width, made.height, 1)
         renditions.keep(connection, room.resources.store, {path: rendition})
@@ -47,7 +48,7 @@ def test_an_article_shows_its_pictures_and_why_others_were_dropped(get, client, 
     answer = client.get(address)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert renditions.hashlib.sha256(answer.content).hexdigest() == renditions.digest_of(path)
+    assert hashlib.sha256(answer.content).hexdigest() == renditions.digest_of(path)
 
 
 def test_only_pictures_of_the_pipeline_are_served(client, anonymous, news, shown):
