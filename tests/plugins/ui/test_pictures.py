@@ -55,7 +55,7 @@ def test_only_pictures_of_the_pipeline_are_served(client, anonymous, news, shown
     _, path = shown
 
     def status(wanted: str, pipeline: str = "news") -> int:
-        answer = client.get(f"{PREFIX}/picture", params={"pipeline": pipeline, "path": wanted})
+        answer = client.get(f"{PREFIX}/picture", params={"pipeline": pipeline, "file": wanted})
         return answer.status_code
 
     assert status(path) == 200
@@ -70,7 +70,7 @@ def test_only_pictures_of_the_pipeline_are_served(client, anonymous, news, shown
         path + "/",
     ):
         assert status(wrong) == 404
-    assert anonymous.get(f"{PREFIX}/picture", params={"pipeline": "news", "path": path}).status_code == 401
+    assert anonymous.get(f"{PREFIX}/picture", params={"pipeline": "news", "file": path}).status_code == 401
 
 
 def test_an_altered_picture_is_not_served(client, news, shown):
@@ -78,5 +78,5 @@ def test_an_altered_picture_is_not_served(client, news, shown):
     file = news.store / path
     content = file.read_bytes()
     file.write_bytes(content + b"x")
-    assert client.get(f"{PREFIX}/picture", params={"pipeline": "news", "path": path}).status_code == 404
+    assert client.get(f"{PREFIX}/picture", params={"pipeline": "news", "file": path}).status_code == 404
     file.write_bytes(content)
