@@ -306,10 +306,10 @@ class _Helper:
     def ask(self, questions: Sequence[bytes], form: type[Told]) -> Generator[Told]:
         """The answer to each question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
         process = self._process or self._started()
-        for sample, needs in (("chinese", _HAN.search), ("media", _OF_MEDIUM.match)):
-            if sample not in self._loaded and any(map(needs, questions)):
-                self._load(process, {"load": {"sample": sample}})
-                self._loaded.add(sample)
+        sample, needs = ("media", None) if _OF_MEDIUM.match(questions[0]) else ("chinese", _HAN.search)
+        if sample not in self._loaded and (needs is None or any(map(needs, questions))):
+            self._load(process, {"load": {"sample": sample}})
+            self._loaded.add(sample)
         yield from self._told(process, questions, form, self._seconds)
 
     def _load(self, process: Watched, message: Mapping[str, Any]) -> None:

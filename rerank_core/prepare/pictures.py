@@ -138,12 +138,14 @@ def _flat(picture: Image.Image) -> Image.Image:
     picture.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # JPEG alone: it decodes fewer pixels
     if picture.mode.startswith("I;16"):
         picture = picture.point(lambda value: value / 256, "L")
-    elif picture.mode in {"P", "PA", "LA", "RGBA", "RGBa", "La"} or "transparency" in picture.info:
+    elif picture.has_transparency_data:
         clear = picture.convert("RGBA")
         clear.thumbnail((LONGEST_SIDE, LONGEST_SIDE), reducing_gap=2)
         flat = Image.new("RGB", clear.size, "white")
         flat.paste(clear, mask=clear.getchannel("A"))
         return flat
+    if picture.mode == "P":  # its numbers are no brightness
+        picture = picture.convert("RGB")
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), reducing_gap=2)
     return picture.convert("RGB")
 

@@ -14,22 +14,22 @@ router = APIRouter()
 
 
 @router.get("/picture")
-def picture(pipeline: Chosen, path: Annotated[str, Query(max_length=200)]) -> Response:
-    """The rendition at this path of the store, if an article of the pipeline has it."""
-    name = Store.parse(path)
+def picture(pipeline: Chosen, file: Annotated[str, Query(max_length=200)]) -> Response:
+    """The rendition at the path `file` of the store, if an article of the pipeline has it."""
+    name = Store.parse(file)
     with history.reading(pipeline.database) as connection:
         if (
             name is None
             or name.sha256 is None
-            or not history.has_picture(connection, pipeline=pipeline.name, path=path)
+            or not history.has_picture(connection, pipeline=pipeline.name, path=file)
         ):
             raise HTTPException(404, f"No article of the pipeline {pipeline.name} has this picture.")
     try:
-        content = renditions.read(Store(pipeline.settings.store_url), path)
+        content = renditions.read(Store(pipeline.settings.store_url), file)
     except CorruptError:
         raise HTTPException(
             404,
             "The store has no such picture: it is past retention, or this server does not share the store.",
         ) from None
     headers = {"ETag": f'"{name.sha256}"', "Cache-Control": "private, max-age=3600"}
-    return Response(content, media_type=content_type(path), headers=headers)
+    return Response(content, media_type=content_type(file), headers=headers)

@@ -14,6 +14,7 @@ from rerank_core.frontends import redis_copy
 from rerank_core.models import scorers
 from rerank_core.operations.doctor.finding import Check, Finding, State
 from rerank_core.operations.doctor.host import check_disk, check_metrics, check_variables
+from rerank_core.operations.doctor.media import check_media
 from rerank_core.operations.doctor.page import check_page
 from rerank_core.operations.doctor.scoring import (
     check_engine,
@@ -199,6 +200,7 @@ _CHECKS: dict[str, Check] = {
     "topics": _check_topics,
     "page": check_page,
     "article source": _check_source,
+    "media": check_media,
     "clock": _check_clock,
     "store": _check_store,
     "disk": check_disk,
@@ -217,5 +219,5 @@ _CHECKS: dict[str, Check] = {
     "variables": check_variables,
 }
 _NEED_DATABASE = frozenset(
-    {_check_schema, _check_topics, check_page, _check_source, _check_clock, check_silence}
+    {_check_schema, _check_topics, check_page, _check_source, check_media, _check_clock, check_silence}
 )

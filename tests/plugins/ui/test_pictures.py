@@ -1,5 +1,6 @@
 """Pictures in the views: from this server alone, for those who may see the pipeline, escaped like all text of strangers."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def shown(news) -> Iterator[tuple[str, str]]:
     """Article and path of a picture in the pipeline news; beside it a clip that was dropped."""
     room = news.room
     made = small("picture", picture())
-    path = rendition_path(renditions.hashlib.sha256(made.content).hexdigest(), is_clip=False)
+    path = rendition_path(hashlib.sha256(made.content).hexdigest(), is_clip=False)
     with room.database.transaction() as connection:
         rendition = Rendition(path, made.content, made.width, made.height, 1)
         renditions.keep(connection, room.resources.store, {path: rendition})
@@ -47,14 +48,14 @@ def test_an_article_shows_its_pictures_and_why_others_were_dropped(get, client, 
     answer = client.get(address)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert renditions.hashlib.sha256(answer.content).hexdigest() == renditions.digest_of(path)
+    assert hashlib.sha256(answer.content).hexdigest() == renditions.digest_of(path)
 
 
 def test_only_pictures_of_the_pipeline_are_served(client, anonymous, news, shown):
     _, path = shown
 
     def status(wanted: str, pipeline: str = "news") -> int:
-        answer = client.get(f"{PREFIX}/picture", params={"pipeline": pipeline, "path": wanted})
+        answer = client.get(f"{PREFIX}/picture", params={"pipeline": pipeline, "file": wanted})
         return answer.status_code
 
     assert status(path) == 200
@@ -69,7 +70,7 @@ def test_only_pictures_of_the_pipeline_are_served(client, anonymous, news, shown
         path + "/",
     ):
         assert status(wrong) == 404
-    assert anonymous.get(f"{PREFIX}/picture", params={"pipeline": "news", "path": path}).status_code == 401
+    assert anonymous.get(f"{PREFIX}/picture", params={"pipeline": "news", "file": path}).status_code == 401
 
 
 def test_an_altered_picture_is_not_served(client, news, shown):
@@ -77,5 +78,5 @@ def test_an_altered_picture_is_not_served(client, news, shown):
     file = news.store / path
     content = file.read_bytes()
     file.write_bytes(content + b"x")
-    assert client.get(f"{PREFIX}/picture", params={"pipeline": "news", "path": path}).status_code == 404
+    assert client.get(f"{PREFIX}/picture", params={"pipeline": "news", "file": path}).status_code == 404
     file.write_bytes(content)
