@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from rerank_core.prepare.pictures import MOST_BYTES, QUALITIES, Refused, Small, check_size, what_it_is
+from rerank_core.prepare.formats import MOST_BYTES, QUALITIES, Refused, Small, check_size, what_it_is
 from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES
 
 CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"}

@@ -120,7 +120,8 @@ class Helper:
 
     def _looked(self, *, kind: str, content: str | None, caption: str | None) -> dict[str, Any]:
         """What becomes of a medium: a small picture, or the reason why it is dropped; and its clean caption."""
-        from rerank_core.prepare.pictures import Refused, small
+        from rerank_core.prepare.formats import Refused
+        from rerank_core.prepare.pictures import small
 
         answer: dict[str, Any] = {"caption": captions.cleaned(caption, cleaning=self.cleaning)}
         if content is None:

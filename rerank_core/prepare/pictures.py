@@ -8,21 +8,24 @@ Nothing of the stranger's file reaches the store but pixels: EXIF, comments, pro
 - Of an animated picture the first frame counts. A picture that breaks off is dropped. EXIF turns the picture, and is dropped.
 """
 
-import re
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
+from rerank_core.prepare import clips
+from rerank_core.prepare.formats import (
+    LEAST_SIDE,
+    MOST_BYTES,
+    QUALITIES,
+    Refused,
+    Small,
+    check_size,
+    what_it_is,
+)
 from rerank_core.storage.renditions import LONGEST_SIDE
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-MOST_PIXELS = 50_000_000
-LEAST_SIDE = 32  # pixels; smaller pictures count readers, or are bullets
-MOST_BYTES = 256 << 10  # of one picture or frame
-QUALITIES = (85, 60, 35, 10)  # the first that is not too large
-
 _ORIENTATION = 0x0112  # the EXIF tag: CIPA DC-008
 _TURNS = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -33,37 +36,10 @@ _TURNS = {
     7: (Image.Transpose.TRANSVERSE,),
     8: (Image.Transpose.ROTATE_90,),
 }
-# What a file is that is not taken, by its beginning.
-_OTHERS = tuple(
-    (re.compile(pattern, re.DOTALL | re.IGNORECASE), name)
-    for pattern, name in (
-        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.{0,2000}?)?(?:<!--.{0,2000}?-->\s*)*(?:<!DOCTYPE svg.{0,2000}?)?<svg", "SVG"),
-        (rb"\x1f\x8b", "gzip, maybe compressed SVG"),
-        (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "HEIC"),
-        (rb"(?:\xef\xbb\xbf)?\s*#EXTM3U", "an HLS playlist"),
-        (rb"(?:\xef\xbb\xbf)?\s*ffconcat", "a list of files"),
-        (rb".{0,4}.{0,1020}%PDF-", "PDF"),
-        (rb"II[*+]\0|MM\0[*+]", "TIFF"),
-        (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
-        (rb"BM", "BMP"),
-        (rb"8BPS", "Photoshop"),
-        (rb"\0\0\x01\0", "an icon"),
-        (rb"\xff\x0a|\0\0\0\x0cJXL", "JPEG XL"),
-        (rb"\0\0\0\x0cjP|\xff\x4f\xff\x51", "JPEG 2000"),
-        (rb"\s*<(?:!DOCTYPE html|html|head|body|script)", "a web page"),
-        (rb"\s*<\?xml", "XML"),
-        (rb"PK\x03\x04", "ZIP"),
-        (rb"RIFF.{4}AVI |\0\0\x01\xba|FLV|OggS|\x47.{187}\x47", "a video of another container than MP4 and WebM"),
-        (rb".{4}ftyp|\x1a\x45\xdf\xa3", "a video"),
-        (rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP", "a picture"),
-    )
-)  # fmt: skip
 
 
 def load_decoders() -> None:
     """Load what the first picture needs, so that no picture pays for it, and none is loaded while nothing may be opened."""
-    from rerank_core.prepare import clips
-
     white = Image.new("RGB", (LEAST_SIDE, LEAST_SIDE), "white")
     for name in FORMATS:
         buffer = BytesIO()
@@ -72,43 +48,13 @@ def load_decoders() -> None:
     clips.load_decoder()
 
 
-class Refused(Exception):
-    """The medium is dropped. The message is the reason: a code for its counter, a colon, and a sentence."""
-
-
-@dataclass(frozen=True)
-class Small:
-    """What was made of a medium."""
-
-    content: bytes  # JPEG, or WebP if it is a clip
-    width: int  # pixels
-    height: int
-    frames: int
-
-
 def small(kind: str, content: bytes) -> Small:
     """What is made of a medium, a "picture" or a "video". Raises Refused, and MemoryError."""
     if not content:
         raise Refused("broken: the file is empty")
     if kind == "video":
-        from rerank_core.prepare import clips
-
         return clips.small(content)
     return _small_picture(content)
-
-
-def what_it_is(content: bytes) -> str:
-    """The name of a format that is not taken, by how the file begins."""
-    head = content[:4096]
-    return next((name for pattern, name in _OTHERS if pattern.match(head)), "of no format that is known here")
-
-
-def check_size(width: int, height: int) -> None:
-    """Raise Refused for a picture that is too large to be decoded or too small to show anything."""
-    if width * height > MOST_PIXELS:
-        raise Refused(f"too_large: it claims {width:,} × {height:,} pixels; {MOST_PIXELS:,} are the most")
-    if min(width, height) < LEAST_SIDE:
-        raise Refused(f"too_small: {width} × {height} pixels; each side needs {LEAST_SIDE}")
 
 
 def _small_picture(content: bytes) -> Small:

@@ -10,6 +10,7 @@ judgements are of one author, and the checkpoint compares words.
 
 import json
 import statistics
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from benchmarks.reporting.tables import table
 from rerank_core.demo.media import CLIPS, DRAWINGS
 from rerank_core.evaluation.evaluate import Order, measure
 from rerank_core.evaluation.judgements import read_file
-from rerank_core.prepare.documents import to_document
+from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.records import Pair
 from rerank_core.settings import DEMO_CHECKPOINT
 from rerank_core.storage.languages import comparable
@@ -54,7 +55,8 @@ def main() -> None:
             if way == "with captions":
                 told = [TOLD[article["article_id"]]] if article["article_id"] in TOLD else []
             fields = {name: article.get(name) for name in ("title", "summary", "body", "lang")}
-            documents[article["article_id"]] = to_document(**fields, told=told)
+            with suppress(Unpreparable):  # the sample has some
+                documents[article["article_id"]] = to_document(**fields, told=told)
         pairs = [
             (slug, article, Pair(0, 0, date.min, topic.instruction, topic.query_for(comparable(document.lang)), document.text))
             for slug, topic in topics.items()

@@ -1,7 +1,6 @@
 """The doctor on media: whether their view keeps its contract, and what this host can decode."""
 
 from rerank_core.operations.doctor.finding import Finding
-from rerank_core.prepare import clips
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import media_source
@@ -20,6 +19,8 @@ def check_media(settings: Settings) -> Finding | None:
         advice = f"GRANT SELECT ON {view} TO the role that RERANK_DATABASE_URL or RERANK_SOURCE_URL names"
         return Finding("media", "fail", f"{view} may not be read", advice)
     found = f"{view} has every column, with its type"
+    from rerank_core.prepare import clips  # a pipeline of texts alone loads no decoder
+
     if set(settings.media) - {"captions"} and not clips.has_decoder:
         advice = "install the extra `video` on every worker, or leave it: pictures need nothing more"
         return Finding("media", "warn", f"{found}; clips are dropped, because PyAV is not installed", advice)

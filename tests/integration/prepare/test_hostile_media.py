@@ -104,15 +104,15 @@ def test_control_a_decoder_without_our_rules_follows_a_playlist(
     playlist.write_text(f"ffconcat version 1.0\nfile '{listed}'\n")
     with av.open(str(playlist), format="concat", options={"safe": "0"}) as opened:
         assert next(opened.decode(video=0)).width == 320, "control: FFmpeg opens what a file names"
-    from rerank_core.prepare import pictures
+    from rerank_core.prepare import formats, pictures
 
     for kind in ("picture", "video"):
-        with pytest.raises(pictures.Refused, match="it is a list of files"):
+        with pytest.raises(formats.Refused, match="it is a list of files"):
             pictures.small(kind, playlist.read_bytes())
 
 
 def test_a_header_that_claims_too_many_pixels_is_refused_before_any_is_decoded() -> None:
-    from rerank_core.prepare import pictures
+    from rerank_core.prepare import formats, pictures
 
-    with pytest.raises(pictures.Refused, match=r"too_large: it claims 50,000 × 50,000 pixels"):
+    with pytest.raises(formats.Refused, match=r"too_large: it claims 50,000 × 50,000 pixels"):
         pictures.small("picture", png(50_000, 50_000, data=b"never read"))

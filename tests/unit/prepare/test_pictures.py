@@ -6,7 +6,8 @@ import pytest
 from made_media import clip, picture
 from PIL import Image
 
-from rerank_core.prepare.pictures import MOST_BYTES, Refused, small
+from rerank_core.prepare.formats import MOST_BYTES, Refused
+from rerank_core.prepare.pictures import small
 from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES
 
 
