@@ -141,17 +141,11 @@ def logits(scorer: Scorer, texts: PairTexts) -> npt.NDArray[np.float64]:
     Raises EngineError if the engine fails.
     """
     keys = list(zip(texts.query_places.tolist(), texts.document_places.tolist(), strict=True))
-    pairs = [
-        Pair(
-            query,
-            document,
-            date.min,
-            *texts.queries[query],
-            texts.documents[document],
-            texts.pictures[document],
-        )
-        for query, document in sorted(set(keys))
-    ]
+    pairs = []
+    for query, document in sorted(set(keys)):
+        instruction, asked = texts.queries[query]
+        text, pictures = texts.documents[document], texts.pictures[document]
+        pairs.append(Pair(query, document, date.min, instruction, asked, text, pictures))
     found: dict[tuple[int, int], float] = {}
     for chunk in scorer.score(pairs, flush_seconds=2.0):
         found |= {(score.pair.query_id, score.pair.document_id): score.logit for score in chunk.scores}

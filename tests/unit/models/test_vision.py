@@ -28,6 +28,7 @@ from rerank_core.models.vision import (
     Media,
     Medium,
     VisionRenderer,
+    engine_options,
     fit,
     make_prompter,
     vision_digest,
@@ -188,8 +189,9 @@ def test_a_picture_is_made_to_fit(width: int, height: int, frames: int, tokens: 
     assert min(w, h) >= SIDE
     assert max(w, h) <= 100 * min(w, h)
     assert w * h * frames <= pixels
-    again = fit(w, h, frames=frames, pixels=pixels)
-    assert again == (w, h)  # so the processor leaves it as it is
+    # The processor resizes what is no multiple of SIDE, or not between the two bounds that the engine is told.
+    told = engine_options(Bounds(tokens, tokens))["mm_processor_kwargs"]
+    assert told["min_pixels"] <= w * h * frames <= told["max_pixels"]
 
 
 def test_sizes_are_those_of_the_processors_formula() -> None:
