@@ -47,8 +47,8 @@ fuzz: setup ## Fuzz prepare, the readers, near-copies and the UI for M minutes o
 bench: setup ## Measure the scorer beside vLLM, CrossEncoder and transformers (ARGS="speed --mixed 20x50")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring $(ARGS)
 
-bench-gpu: setup ## Measure the scorer at GPU sizes
-	@PYTHONPATH=tests exec $(run) benchmarks.bench_scoring --gpu $(ARGS)
+bench-gpu: setup ## Check the scorer on a GPU, and measure it, in eight minutes (ARGS="--device cpu" tries the script)
+	@PYTHONPATH=tests:. exec $(run) benchmarks.gpu $(ARGS)
 
 bench-scale: setup ## Measure claims, publication, a long history, readers and reruns at scale (ARGS="claim --articles 100000")
 	@PYTHONPATH=tests exec $(run) benchmarks.bench_scale $(ARGS)

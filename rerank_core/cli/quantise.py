@@ -1,8 +1,8 @@
-"""`rerank scorer quantise`: make an int8 copy of a checkpoint."""
+"""`rerank scorer quantise`: make an 8-bit copy of a checkpoint."""
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,8 +16,12 @@ def quantise(
     target: Annotated[
         Path, typer.Argument(help="The folder to write; must not exist.", metavar="DST", show_default=False)
     ],
+    scheme: Annotated[
+        Literal["int8", "fp8"],
+        typer.Option(help="Numbers of weights and activations; fp8 needs a GPU of compute capability 8.9."),
+    ] = "int8",
 ) -> None:
-    """Write an int8 copy (W8A8) of a checkpoint: a new scorer that is faster and whose logits differ a little.
+    """Write an 8-bit copy (W8A8) of a checkpoint: a new scorer that is faster and whose logits differ a little.
 
     Measure its order on your own topics before you use it. Its scores are never mixed with the source's.
     """
@@ -33,9 +37,11 @@ def quantise(
             reported = time.monotonic()
             say(f"{done / 2**20:,.0f} of {total / 2**20:,.0f} MiB")
 
-    written = work.quantise(resolve_model(source), target.expanduser().absolute(), on_progress=report)
+    written = work.quantise(
+        resolve_model(source), target.expanduser().absolute(), scheme=scheme, on_progress=report
+    )
     say(
-        f"{written.folder}: {written.tensors} weight matrices in int8, the rest in {written.precision} as before; "
+        f"{written.folder}: {written.tensors} weight matrices in {written.scheme}, the rest in {written.precision} as before; "
         f"{written.bytes_before / 2**20:,.0f} MiB became {written.bytes_after / 2**20:,.0f}"
     )
     say(

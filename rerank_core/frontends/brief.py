@@ -3,11 +3,7 @@
 **Relevant.** A text's relevance is that of its rank r on the page, 1 / log2(1 + r): the discount of DCG (Järvelin and
 Kekäläinen 2002). It holds for both blocks of a degraded page; logits and probabilities would not.
 
-**Distinct.** Texts are picked one after the other by maximal marginal relevance (Carbonell and Goldstein, "The use of MMR,
-diversity-based reranking for reordering documents and producing summaries", SIGIR 1998):
-
-    next = argmax over texts i that are left:  λ · relevance(i) − (1 − λ) · max over picked j of similarity(i, j)
-
+**Distinct.** Texts are picked one after the other by the maximal marginal relevance of `diversity.py`.
 Similarity is the share of equal places of two near-copy signatures, which estimates the Jaccard similarity of their phrases. A
 text too short for a signature is compared by the Jaccard similarity of its terms. A text that is as similar as DISTINCT
 to a picked one is left out.
@@ -22,7 +18,7 @@ whoever shows them escapes them, and whoever gives them to a model expects instr
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from rerank_core.diversity import MarginalRelevance
 from rerank_core.errors import InputError, or_perhaps
 from rerank_core.frontends.json_text import to_json
 from rerank_core.records import TokenCounter
@@ -238,40 +235,27 @@ def _tell(entry: dict[str, Any], fate: Fate, entries: Sequence[Mapping[str, Any]
 
 
 def pick(candidates: Sequence[Candidate], *, budget: int, balance: float) -> list[Fate]:
-    """What becomes of each candidate, in their order. Ties go to the earlier candidate."""
-    count = len(candidates)
-    relevance = np.asarray([one.relevance for one in candidates], dtype=np.float64)
-    tokens = np.asarray([one.tokens for one in candidates], dtype=np.int64)
-    nearest = np.zeros(count)
-    nearest_to = np.full(count, -1, dtype=np.int64)
-    fates: list[Fate | None] = [None] * count
+    """What becomes of each candidate, in their order. Relevance falls. Ties go to the earlier candidate."""
+    fates: dict[int, Fate] = {}
+
+    def near(chosen: int) -> Iterator[tuple[int, float]]:
+        for position, candidate in enumerate(candidates):
+            if position not in fates:
+                yield position, similarity(candidate, candidates[chosen])
+
+    marginal = MarginalRelevance(1 - balance, near, range(len(candidates)))
     left, place = budget, 0
-
-    def settle(position: int, at: int | None, *, fits: bool = True) -> None:
-        known = int(nearest_to[position])
-        near = None if known < 0 else float(nearest[position])
-        fates[position] = Fate(at, near, None if known < 0 else known, fits)
-
-    def is_open() -> npt.NDArray[np.bool_]:
-        return np.asarray([fate is None for fate in fates], dtype=bool)
-
-    while is_open().any():
-        for position in np.flatnonzero(is_open()).tolist():
-            if nearest[position] >= DISTINCT:
-                settle(position, None)
-            elif tokens[position] > left:
-                settle(position, None, fits=False)
-        if not is_open().any():
-            break
-        value = np.where(is_open(), balance * relevance - (1 - balance) * nearest, -np.inf)
-        chosen = int(np.argmax(value))
-        settle(chosen, place)
-        left, place = left - int(tokens[chosen]), place + 1
-        for position in np.flatnonzero(is_open()).tolist():
-            alike = similarity(candidates[position], candidates[chosen])
-            if alike > nearest[position] or nearest_to[position] < 0:
-                nearest[position], nearest_to[position] = alike, chosen
-    return [fate for fate in fates if fate is not None]
+    for position in marginal.order(range(len(candidates)), [one.relevance for one in candidates]):
+        known, tokens = marginal.nearest.get(position), candidates[position].tokens
+        like = (known.similarity, known.row) if known else (None, None)
+        is_distinct = known is None or known.similarity < DISTINCT
+        if not is_distinct or tokens > left:
+            fates[position] = Fate(None, like[0], like[1], fits=not is_distinct)
+            continue
+        fates[position] = Fate(place, like[0], like[1])
+        left, place = left - tokens, place + 1
+        marginal.place(position)
+    return [fates[position] for position in range(len(candidates))]
 
 
 def similarity(one: Candidate, other: Candidate) -> float:

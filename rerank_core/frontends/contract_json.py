@@ -7,9 +7,15 @@ from rerank_core.frontends.contract import CHANGE, RANKING, TOPIC, columns
 
 _FORMAT = Column("format", "integer", "1. Another number means another contract: stop, and say so.")
 _DEGRADED = replace(next(column for column in TOPIC if column.name == "page_degraded"), name="degraded")
+_BLOCKED = Column(
+    "blocked",
+    "boolean",
+    "The gate holds back the scores that the page's run has made: the page is `degraded`, and shows what is left without them.",
+)
 _IDENTITY = (
     *columns(TOPIC, ("pipeline", "run_id", "version", "publication_id", "as_of", "published_at")),
     _DEGRADED,
+    _BLOCKED,
     *columns(TOPIC, ("overdue_since",)),
 )
 

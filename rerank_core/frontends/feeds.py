@@ -31,6 +31,7 @@ PAGE = (
     "topic",
     "state",
     "degraded",
+    "blocked",
     "overdue_since",
     "as_of",
     "run_id",

@@ -260,8 +260,8 @@ def rendered(
 
 def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
     """What tells one page from another; in every file."""
-    names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded", "overdue_since")
-    return {"pipeline": pipeline, **{name: page[name] for name in names}}
+    names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded", "blocked")
+    return {"pipeline": pipeline, **{name: page[name] for name in (*names, "overdue_since")}}
 
 
 def _write(store: Store, files: Mapping[str, bytes]) -> None:

@@ -21,6 +21,7 @@ from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_di
 from rerank_core.models.weights import hash_weights, read_json, refuse_remote_code, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+ONLINE = "fp8"  # the engine narrows the weights while it loads them; all other numbers are bfloat16
 
 # Fields of config.json that change no logit.
 _COSMETIC = frozenset(
@@ -84,7 +85,7 @@ class Identity:
     family: str
     weights: str  # sha256 in hex over the safetensors files and config.json
     prompt: str  # sha256 in hex over prompt format and tokenizer
-    precision: str  # of the engine's arithmetic: float32, bfloat16 or float16, never auto
+    precision: str  # of the engine's arithmetic: float32, bfloat16, float16 or fp8, never auto
     max_document_tokens: int
 
     def __post_init__(self) -> None:
@@ -205,13 +206,17 @@ def weights_digest(checkpoint: Checkpoint, *, verify: bool = False) -> str:
 def resolve_precision(precision: str, checkpoint: Checkpoint) -> str:
     """The precision itself, or that of the weights for "auto", so that it does not depend on the device.
 
-    Raises ModelError if it is unknown.
+    Raises ModelError if it is unknown, or if the weights of the checkpoint are narrow already.
     """
     if precision == "auto":
         return checkpoint.precision
-    if precision not in PRECISIONS:
+    if precision == ONLINE and "quantization_config" in checkpoint.config:
         raise ModelError(
-            f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}; correct RERANK_PRECISION"
+            f"{checkpoint.folder} is quantised already; set RERANK_PRECISION=auto, or give the original checkpoint"
+        )
+    if precision not in (*PRECISIONS, ONLINE):
+        raise ModelError(
+            f"precision {precision!r} is not one of auto, {', '.join(PRECISIONS)}, {ONLINE}; correct RERANK_PRECISION"
         )
     return precision
 

@@ -1,14 +1,16 @@
-"""Quantisation: an int8 copy of a checkpoint. It is a new scorer, which is faster and a little less exact.
+"""Quantisation: an 8-bit copy of a checkpoint. It is a new scorer, which is faster and a little less exact.
 
-- The format is W8A8 of compressed-tensors, which vLLM loads. Weights of the decoder's linear layers become int8,
-  symmetric, with one scale an output channel. The engine makes int8 of activations token by token, while it runs.
+- The format is W8A8 of compressed-tensors, which vLLM loads. Weights of the decoder's linear layers become 8-bit numbers,
+  symmetric, with one scale an output channel. The engine narrows activations token by token, while it runs.
+- A scheme says which numbers: `int8` runs on CPUs and GPUs, `fp8` (E4M3) on GPUs of compute capability 8.9 or later.
 - Embeddings, output head and norms keep their numbers.
-- Weights are rounded to the nearest of 255 steps, without calibration data and without torch. What that does to rankings
-  must be measured for each checkpoint.
+- Weights are rounded to the nearest number of the scheme, without calibration data and without torch. What that does to
+  rankings must be measured for each checkpoint.
 - The target appears whole or not at all: a draft folder beside it is written, flushed and renamed.
 - A file is read and written a few MiB at a time, so a checkpoint of any size fits a small machine.
 
-Formats: https://github.com/vllm-project/compressed-tensors and https://github.com/huggingface/safetensors#format
+Formats: https://github.com/vllm-project/compressed-tensors, https://github.com/huggingface/safetensors#format and, for
+E4M3, "FP8 Formats for Deep Learning" (Micikevicius et al., 2022, https://arxiv.org/abs/2209.05433), section 3
 """
 
 import json
@@ -45,41 +47,44 @@ COPIED = (
     "LICENSE",
 )
 
-# For vLLM's loader of compressed-tensors: int8 weights by channel, int8 activations by token, scaled while it runs.
-SCHEME: dict[str, Any] = {
-    "quant_method": "compressed-tensors",
-    "format": "int-quantized",
-    "quantization_status": "compressed",
-    "ignore": ["lm_head", "score"],
-    "config_groups": {
-        "group_0": {
-            "targets": ["Linear"],
-            "weights": {
-                "num_bits": 8,
-                "type": "int",
-                "symmetric": True,
-                "strategy": "channel",
-                "dynamic": False,
-            },
-            "input_activations": {
-                "num_bits": 8,
-                "type": "int",
-                "symmetric": True,
-                "strategy": "token",
-                "dynamic": True,
-            },
-        }
-    },
-}
-
 _LINEAR = re.compile(r"(?:.+\.)?layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)\.weight")
 _LINEARS_PER_LAYER = 7
 _STEPS = 127  # int8 values on either side of zero; −128 is not used, so that scales are symmetric
+_FP8_MOST = 448  # the largest number of E4M3
 _BLOCK_BYTES = 8 * 2**20  # read at a time
 _NUMBERS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy's type of each; bfloat16 is read as its bits
 
 Header = dict[str, dict[str, Any]]
+Rows = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[Any], npt.NDArray[np.float32]]]
 Progress = Callable[[int, int], None]  # bytes read so far, bytes to read
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How weights become narrow."""
+
+    name: str
+    number: str  # "int" or "float", for vLLM's loader of compressed-tensors
+    format: str  # of the weights, for the same
+    kind: str  # of the tensors, for safetensors
+    rows: Rows
+
+    def config(self) -> dict[str, Any]:
+        """`quantization_config` of config.json: weights by channel, activations by token, scaled while it runs."""
+        numbers = {"num_bits": 8, "type": self.number, "symmetric": True}
+        return {
+            "quant_method": "compressed-tensors",
+            "format": self.format,
+            "quantization_status": "compressed",
+            "ignore": ["lm_head", "score"],
+            "config_groups": {
+                "group_0": {
+                    "targets": ["Linear"],
+                    "weights": {**numbers, "strategy": "channel", "dynamic": False},
+                    "input_activations": {**numbers, "strategy": "token", "dynamic": True},
+                }
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,24 @@ class Quantised:
     """What was written."""
 
     folder: Path
-    precision: str  # of the tensors that are not int8: float32, bfloat16 or float16
-    tensors: int  # tensors that became int8
+    precision: str  # of the other tensors: float32, bfloat16 or float16
+    scheme: str
+    tensors: int  # tensors that became narrow
     bytes_before: int  # of all weight files of the source
     bytes_after: int  # of all weight files of the target
 
 
-def quantise(source: Path, target: Path, *, on_progress: Progress | None = None) -> Quantised:
-    """Write an int8 copy of the checkpoint folder `source` as the new folder `target`.
+def quantise(
+    source: Path, target: Path, *, scheme: str = "int8", on_progress: Progress | None = None
+) -> Quantised:
+    """Write an 8-bit copy of the checkpoint folder `source` as the new folder `target`; see SCHEMES.
 
     Raises ModelError if the source cannot be quantised (refused, damaged, quantised already, a weight that is not
-    finite), InputError if the target exists or cannot be written. Nothing is then left behind.
+    finite), InputError if the scheme is unknown or the target exists or cannot be written. Nothing is then left behind.
     """
+    if scheme not in SCHEMES:
+        raise InputError(f"scheme {scheme!r} is not one of {', '.join(SCHEMES)}")
+    chosen = SCHEMES[scheme]
     checkpoint = read_checkpoint(source)
     if "quantization_config" in checkpoint.config:
         method = (checkpoint.config["quantization_config"] or {}).get("quant_method", "unknown")
@@ -112,8 +123,8 @@ def quantise(source: Path, target: Path, *, on_progress: Progress | None = None)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()
         try:
-            _write_weights(files, draft, on_progress)
-            _write_others(source, checkpoint.config, draft)
+            _write_weights(files, draft, chosen, on_progress)
+            _write_others(source, checkpoint.config, draft, chosen)
             flush_names(draft)
             _check_target(target)
             draft.rename(target)
@@ -124,6 +135,7 @@ def quantise(source: Path, target: Path, *, on_progress: Progress | None = None)
         raise InputError(f"{target} cannot be written: {error}; give another place") from error
     return Quantised(
         folder=target,
+        scheme=scheme,
         precision=checkpoint.precision,
         tensors=count,
         bytes_before=sum(file.stat().st_size for file in files),
@@ -144,8 +156,32 @@ def int8_rows(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], np
     return np.clip(rounded, -_STEPS, _STEPS).astype(np.int8), scales
 
 
+def fp8_rows(values: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """The rows of a weight as the bits of E4M3 numbers, and their scales: values ≈ number × scale.
+
+    Shapes are those of `int8_rows`. The largest magnitude of a row becomes 448; a row of zeros has scale 1. A magnitude
+    is n × 2^(e − 3) with e in −6..8; n is under 8 at e = −6 only. Its bits are then 8 × (e + 6) + n.
+    """
+    largest = np.abs(values).max(axis=1, keepdims=True, initial=0.0).astype(np.float32)
+    scales = np.where(largest > 0, largest / np.float32(_FP8_MOST), np.float32(1)).astype(np.float32)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)  # a subnormal scale would divide by zero
+    sizes = np.minimum(np.abs(values / scales), np.float32(_FP8_MOST))
+    exponents = np.where(sizes > 0, np.maximum(np.frexp(sizes)[1] - 1, -6), -6)
+    bits = 8 * (exponents + 6) + np.rint(np.ldexp(sizes, 3 - exponents)).astype(np.int32)
+    return (bits | np.where(np.signbit(values), 0x80, 0)).astype(np.uint8), scales
+
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("int8", "int", "int-quantized", "I8", int8_rows),
+        Scheme("fp8", "float", "float-quantized", "F8_E4M3", fp8_rows),
+    )
+}
+
+
 def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> int:
-    """The number of tensors that become int8. Raises ModelError if the configuration expects another number."""
+    """The number of tensors that become narrow. Raises ModelError if the configuration expects another number."""
     count = 0
     for file in files:
         for name, entry in _header(file)[0].items():
@@ -183,7 +219,7 @@ def _check_space(target: Path, files: list[Path]) -> None:
 
 
 def _planned_size(file: Path) -> int:
-    header = _planned(_header(file)[0])
+    header = _planned(_header(file)[0], SCHEMES["int8"])  # all schemes take as much
     return 8 + len(_encoded(header)) + max((entry["data_offsets"][1] for entry in header.values()), default=0)
 
 
@@ -197,8 +233,8 @@ def _header(file: Path) -> tuple[Header, int]:
     return dict(ordered), 8 + length
 
 
-def _planned(source: Header) -> Header:
-    """The header of the int8 file: linear weights become int8 and get scales, all other tensors stay as they are.
+def _planned(source: Header, scheme: Scheme) -> Header:
+    """The header of the narrow file: linear weights become narrow and get scales, all other tensors stay as they are.
 
     Wider numbers come first, so that each tensor begins at a multiple of the size of its numbers, as readers expect.
     """
@@ -208,7 +244,7 @@ def _planned(source: Header) -> Header:
         if _LINEAR.fullmatch(name):
             rows, columns = entry["shape"]
             kept.append((f"{name}_scale", "F32", [rows, 1], 4 * rows))
-            narrow.append((name, "I8", [rows, columns], rows * columns))
+            narrow.append((name, scheme.kind, [rows, columns], rows * columns))
         else:
             begin, end = entry["data_offsets"]
             kept.append((name, entry["dtype"], entry["shape"], end - begin))
@@ -226,13 +262,13 @@ def _encoded(header: Header) -> bytes:
     return text + b" " * (-len(text) % 8)
 
 
-def _write_weights(files: list[Path], draft: Path, on_progress: Progress | None) -> None:
+def _write_weights(files: list[Path], draft: Path, scheme: Scheme, on_progress: Progress | None) -> None:
     total = sum(_size(entry) for file in files for entry in _header(file)[0].values())
     done = 0
     weight_map: dict[str, str] = {}
     for file in files:
         source, begin = _header(file)
-        planned = _planned(source)
+        planned = _planned(source, scheme)
         weight_map |= dict.fromkeys(planned, file.name)
         with file.open("rb") as reader, (draft / file.name).open("wb") as writer:
             encoded = _encoded(planned)
@@ -243,7 +279,7 @@ def _write_weights(files: list[Path], draft: Path, on_progress: Progress | None)
                 writer.seek(start + planned[name]["data_offsets"][0])
                 if _LINEAR.fullmatch(name):
                     scales = [
-                        _write_block(block, writer, where=f"{file}: {name}")
+                        _write_block(block, writer, scheme.rows, where=f"{file}: {name}")
                         for block in _row_blocks(reader, entry)
                     ]
                     writer.seek(start + planned[f"{name}_scale"]["data_offsets"][0])
@@ -255,7 +291,7 @@ def _write_weights(files: list[Path], draft: Path, on_progress: Progress | None)
                     on_progress(done, total)
             writer.flush()
             os.fsync(writer.fileno())
-        logger.info("int8 written: file=%s tensors=%d", file.name, len(source))
+        logger.info("%s written: file=%s tensors=%d", scheme.name, file.name, len(source))
     if len(files) > 1:
         size = sum((draft / file.name).stat().st_size for file in files)
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(weight_map.items()))}
@@ -276,13 +312,15 @@ def _row_blocks(reader: BinaryIO, entry: dict[str, Any]) -> Iterator[npt.NDArray
             yield values.astype(np.float32)
 
 
-def _write_block(values: npt.NDArray[np.float32], writer: BinaryIO, *, where: str) -> npt.NDArray[np.float32]:
-    """Write rows as int8; returns their scales. Raises ModelError if a weight is not finite."""
+def _write_block(
+    values: npt.NDArray[np.float32], writer: BinaryIO, narrow_rows: Rows, *, where: str
+) -> npt.NDArray[np.float32]:
+    """Write rows as narrow numbers; returns their scales. Raises ModelError if a weight is not finite."""
     if not np.isfinite(values).all():
         raise ModelError(
             f"{where} has a value that is not finite: the weights are damaged; copy the checkpoint again"
         )
-    rounded, scales = int8_rows(values)
+    rounded, scales = narrow_rows(values)
     writer.write(rounded.tobytes())
     return scales
 
@@ -304,8 +342,8 @@ def _size(entry: dict[str, Any]) -> int:
     return int(end - begin)
 
 
-def _write_others(source: Path, config: dict[str, Any], draft: Path) -> None:
-    _write_json(draft / "config.json", {**config, "quantization_config": SCHEME})
+def _write_others(source: Path, config: dict[str, Any], draft: Path, scheme: Scheme) -> None:
+    _write_json(draft / "config.json", {**config, "quantization_config": scheme.config()})
     for name in COPIED:
         if (source / name).exists():
             shutil.copyfile(source / name, draft / name)

@@ -24,7 +24,7 @@ from typing import Any
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.base import ScoredChunk
 from rerank_core.models.canary import Canary, read_canary
-from rerank_core.models.identity import Checkpoint, identify, read_checkpoint, resolve_precision
+from rerank_core.models.identity import ONLINE, Checkpoint, identify, read_checkpoint
 from rerank_core.models.prompt import CACHED_TEXTS, Passages, Prompter
 from rerank_core.models.submission import Submission
 from rerank_core.records import Pair
@@ -97,9 +97,9 @@ class VllmScorer:
             kv_cache_gib=kv_cache_gib,
             gpu_memory_utilization=gpu_memory_utilization,
             hf_overrides=dict(checkpoint.family.overrides),
-            dtype=resolve_precision(precision, checkpoint),
             enable_prefix_caching=checkpoint.family.causal,
             enforce_eager=eager,
+            **_arithmetic(self.identity.precision, on_cpu=on_cpu),
             **({"block_size": _CPU_BLOCK_TOKENS} if on_cpu else {}),
         )
         open_engines.add(self)
@@ -243,6 +243,17 @@ def start_llm(
         raise EngineError(
             f"vLLM did not start with {checkpoint.folder} ({type(error).__name__}: {error}); check memory and device"
         ) from error
+
+
+def _arithmetic(precision: str, *, on_cpu: bool) -> dict[str, Any]:
+    """vLLM's options for a resolved precision. Raises ModelError if the device does not have it."""
+    if precision != ONLINE:
+        return {"dtype": precision}
+    if on_cpu:
+        raise ModelError(
+            "RERANK_PRECISION=fp8 needs a GPU; set auto, or make an int8 copy by `rerank scorer quantise`"
+        )
+    return {"dtype": "bfloat16", "quantization": "fp8"}
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ import numpy as np
 import regex
 
 from rerank_core.prepare import chinese, shingles
-from rerank_core.prepare.marks import MAX_TITLE, is_correction, marks
+from rerank_core.prepare.marks import MAX_TITLE, Marks, is_correction, marks
 from rerank_core.prepare.shingles import is_sign
 from rerank_core.prepare.terms import HAN
 
@@ -56,30 +56,56 @@ _GRAMMAR = regex.compile(r"[\p{Hiragana}的了是在和与也都就而及为被�
 
 
 class Story:
-    """A document's text. `lang` is its language, ISO 639-1."""
+    """A document's text. `lang` is its language, ISO 639-1.
+
+    Most comparisons need no more than the shingles; the rest is read when it is asked for.
+    """
 
     def __init__(self, text: str, *, lang: str) -> None:
         self.lang = lang
         self.corrects = is_correction(text)
-        text = shingles.comparable(text, lang=lang)
-        self.marks = marks(text, lang=lang)
-        found = shingles.places(text)
-        cased = [word for word, _ in found]
-        self.words = shingles.fold(cased)
-        self.forms = _stems(self.words, lang)
-        starts = [start for _, start in found]
-        self.body = bisect_left(starts, _end_of_title(text))  # the first word of the body
+        self._text = shingles.comparable(text, lang=lang)
+        self._found = shingles.places(self._text)
+        self.words = shingles.fold([word for word, _ in self._found])
+        starts = [start for _, start in self._found]
+        self.body = bisect_left(starts, _end_of_title(self._text))  # the first word of the body
         self.length = shingles.length_of(self.words)  # words of a shingle
         hashes = shingles.shingles(self.words, self.length)
         self.shingles = frozenset(hashes.tolist())
         self.body_shingles = hashes[self.body :]  # one for each word at which a shingle begins
-        self._known = frozenset(self.forms).union(_pairs(self.words))
-        self._capital = [word != word.lower() for word in cased]
-        self._gaps = list(_gaps(text, found))  # what is before each word
-        self._opens = [gap != " " and bool(_SENTENCE.search(gap)) for gap in self._gaps]
-        self._credits = self._find_credits()  # words that tell nothing of the story
-        small = sum(word == word.lower() != word.upper() for word in cased)
-        self._is_cased = small > sum(self._capital) / 4 > 0  # it has capitals, and does not consist of them
+
+    @cached_property
+    def marks(self) -> Marks:
+        """Its figures, dates and the like, which two prints of one story share."""
+        return marks(self._text, lang=self.lang)
+
+    @cached_property
+    def forms(self) -> list[str]:
+        """The stem of each word."""
+        return _stems(self.words, self.lang)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.forms).union(_pairs(self.words))
+
+    @cached_property
+    def _capital(self) -> list[bool]:
+        return [word != word.lower() for word, _ in self._found]
+
+    @cached_property
+    def _is_cased(self) -> bool:
+        """Whether the text has capitals, and does not consist of them."""
+        small = sum(word == word.lower() != word.upper() for word, _ in self._found)
+        return small > sum(self._capital) / 4 > 0
+
+    @cached_property
+    def _gaps(self) -> list[str]:
+        """What is before each word."""
+        return list(_gaps(self._text, self._found))
+
+    @cached_property
+    def _opens(self) -> list[bool]:
+        return [gap != " " and bool(_SENTENCE.search(gap)) for gap in self._gaps]
 
     def similarity(self, other: "Story") -> float:
         """The Jaccard similarity of both texts: the share of all their shingles that both have, 0..1."""
@@ -194,8 +220,9 @@ class Story:
         signs = "".join(filter(is_sign, here))
         return {word for word in denying if word in here or (is_sign(word) and word in signs)}
 
-    def _find_credits(self) -> frozenset[int]:
-        """The words by which the opening lines of the body tell by whom and from where the text is.
+    @cached_property
+    def _credits(self) -> frozenset[int]:
+        """The words of the opening lines that tell by whom and from where the text is, and nothing of the story.
 
         A byline is a short line that is no sentence. A dateline is the beginning of a line, up to a dash or a bracket.
         """

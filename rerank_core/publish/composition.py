@@ -6,17 +6,13 @@ These steps follow the order of `ranking.py`. Nothing is scored for them. Each s
 for it. A row is never lost in silence: `Composed` says of each row what moved it, and of each row that is left out why.
 
 boost, demote   The row goes up or down by a number of places, within its block, and takes the relevance of its new place.
-diversity       Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): the next row is the one with the highest
-                    λ × relevance − (1 − λ) × similarity to the most similar row above it,  λ = 1 − diversity
-                Relevance is the rank score, or the light score, from 0 (the last row of the pool) to 1 (the best row). The
+diversity       Maximal marginal relevance of `diversity.py`, λ = 1 − diversity. Relevance is the rank score, or the light score, from 0 (the last row of the pool) to 1 (the best row). The
                 pool is the first 4 × top_k rows of a block. Similarity is the share of equal places of two near-copy
                 signatures, an estimate of the shingles that two texts share; below 0.1 it counts as 0.
 source limit    A row is left out if N rows above it, or pinned, are of its source. A row without a source is never left out.
 pin             The row takes its place, whatever its score, and the others make way. Pinned rows count for top_k.
 """
 
-import heapq
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +21,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from rerank_core.diversity import MarginalRelevance, Resembles
 from rerank_core.storage.artifacts import find_ids
 
 Floats = npt.NDArray[np.float64]
@@ -53,14 +50,6 @@ class Wishes:
     @property
     def are_none(self) -> bool:
         return not (self.max_per_source or self.diversity or self.pins or self.shifts)
-
-
-@dataclass(frozen=True)
-class Resembles:
-    """The row above that a row is most similar to."""
-
-    row: int
-    similarity: float
 
 
 @dataclass(frozen=True)
@@ -121,13 +110,11 @@ class _Page:
         self._left_out: dict[int, int] = {}
         self._fallen: set[int] = set()
         self._risen: set[int] = set()  # rows below one that was left out
-        self._nearest: dict[int, Resembles] = {}  # the row above; of a row on the page, when it got there
-        self._placed: set[int] = set()
+        self._marginal = MarginalRelevance(wishes.diversity, self._near.__getitem__, self._near)
         for row in wishes.pins:
             if self._sources:
                 self._used[self._sources[row]] += 1
-            if row in self._near:
-                self._place(row)
+            self._marginal.place(row)
 
     def fill(self, order: Sequence[int], relevance: Floats, most: int) -> None:
         """Take the next rows of a block, at most so many. `relevance` falls: that of each place of the order."""
@@ -146,54 +133,19 @@ class _Page:
                 self._risen.add(row)
             if place > worst:
                 worst = place
-            elif row in self._nearest:
+            elif row in self._marginal.nearest:
                 self._fallen.add(row)
             self.rows.append(row)
-            if row in self._near:
-                self._place(row)
+            self._marginal.place(row)
 
     def _candidates(self, order: Sequence[int], relevance: Floats) -> Iterator[int]:
-        """Places in the order, the next best for the page first.
-
-        A row that resembles no other waits for none, so all such rows are in their order.
-        """
+        """Places in the order, the next best for the page first."""
         pool = order[: POOL * self._wishes.top_k]
-        waiting_places = [place for place, row in enumerate(pool) if row in self._near] if self._near else []
-        if not waiting_places:
+        if not any(row in self._near for row in pool):
             yield from range(len(order))
             return
-        weight = self._wishes.diversity
-        costs = (_from_0_to_1(relevance[: len(pool)]) * (weight - 1)).tolist()
-        waiting = [(self._cost(costs, order, place), place) for place in waiting_places]
-        heapq.heapify(waiting)
-        own, at = set(waiting_places), 0
-        free = [(cost, place) for place, cost in enumerate(costs) if place not in own]
-        while waiting:
-            cost, place = waiting[0]
-            now = self._cost(costs, order, place)
-            if now > cost:  # a row that it resembles was placed meanwhile: costs only grow
-                heapq.heapreplace(waiting, (now, place))
-                continue
-            until = bisect_left(free, (now, place), at)
-            yield from (before for _, before in free[at:until])  # they change no cost
-            at = until
-            heapq.heappop(waiting)
-            yield place
-        yield from (after for _, after in free[at:])
+        yield from self._marginal.order(pool, _from_0_to_1(relevance[: len(pool)]).tolist())
         yield from range(len(pool), len(order))
-
-    def _cost(self, costs: Sequence[float], order: Sequence[int], place: int) -> float:
-        """What speaks against the row at this place of the order now."""
-        nearest = self._nearest.get(order[place])
-        return costs[place] + (self._wishes.diversity * nearest.similarity if nearest else 0.0)
-
-    def _place(self, row: int) -> None:
-        """The rows that resemble this one count from now on how much."""
-        self._placed.add(row)
-        for other, similarity in self._near[row]:
-            known = self._nearest.get(other)
-            if other not in self._placed and (known is None or similarity > known.similarity):
-                self._nearest[other] = Resembles(row, similarity)
 
     def finish(self, starts: Sequence[int]) -> Composed:
         """Put the pinned rows in, and say what moved each row; `starts` are the first rows of the blocks, and their end."""
@@ -206,7 +158,7 @@ class _Page:
             up = None if row >= starts[-1] else _plain_place(row, starts, self._wishes.top_k) - place
             moved.append(up)
             moved_by.append(self._moved_by(row, up))
-        return Composed(rows, moved_by, moved, self._left_out, self._nearest)
+        return Composed(rows, moved_by, moved, self._left_out, self._marginal.nearest)
 
     def _moved_by(self, row: int, up: int | None) -> MovedBy | None:
         """What moved a row by so many places; None: it stands where the order has it."""

@@ -295,8 +295,9 @@ def ask(
             lang: query_ids[topic.instruction, topic.query_for(comparable(lang))] for lang in window.languages
         }
         queries = tuple(sorted(set(by_lang.values())))
-        by_member = np.full(len(window), queries[0] if queries else 0, dtype=np.int64)
+        by_member = np.broadcast_to(np.int64(queries[0] if queries else 0), len(window))
         if len(queries) > 1:
+            by_member = by_member.copy()
             for lang, here in window.languages.items():
                 by_member[here] = by_lang[lang]
         yield Asked(topic, by_member, lexicon.light(topic), queries)

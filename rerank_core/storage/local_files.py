@@ -11,15 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from rerank_core.errors import SettingsError
+
+if TYPE_CHECKING:  # a machine that only makes a copy of a checkpoint needs no Arrow
+    import pyarrow as pa
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def write(root: str, path: str, content: pa.Buffer) -> None:
+def write(root: str, path: str, content: "pa.Buffer") -> None:
     """Write a file below the root, whole or not at all; it is there after a power cut, too. The folders above it are made.
 
     Raises SettingsError if a link is in the way.
@@ -51,7 +53,7 @@ def read(root: str, path: str, most: int) -> bytes | None:
         raise
 
 
-def replace(folder: int, name: str, content: pa.Buffer) -> None:
+def replace(folder: int, name: str, content: "pa.Buffer") -> None:
     """Write a file into the folder of a handle; a file of that name is replaced in one step."""
     draft = f".{name}.{secrets.token_hex(4)}.tmp"
     try:

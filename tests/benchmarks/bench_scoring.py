@@ -2,10 +2,10 @@
 
     make bench                                   every part, about eight minutes on two cores
     make bench ARGS="speed --mixed 20x50"        one part, larger
-    make bench-gpu                               the same parts at GPU sizes
 
-Parts: speed, start, overhead, cost, ledger (precision: see measure_effects). Results go to tests/benchmarks/results (JSON, Markdown, SVG); a
-part that is run again replaces its own numbers and leaves the others, on the same machine.
+Parts: speed, start, overhead, cost, ledger (precision: see measure_effects; a GPU: see gpu/README.md). Results go to
+tests/benchmarks/results (JSON, Markdown, SVG); a part that is run again replaces its own numbers and leaves the others,
+on the same machine.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from rerank_core.models.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
 PARTS = ("speed", "start", "overhead", "cost", "ledger")
+NAME = "cpu"  # of the files that are written
 RESULTS = Path(__file__).parent / "results"
 
 # (mixed, headlines, long) as topics × articles; rounds; sizes of the cost curve.
-CPU_SIZES = {"mixed": (2, 6), "headlines": (3, 10), "long": (1, 5), "rounds": 2, "batch_size": 8}
-GPU_SIZES = {"mixed": (20, 50), "headlines": (20, 200), "long": (20, 20), "rounds": 5, "batch_size": 32}
+SIZES = {"mixed": (2, 6), "headlines": (3, 10), "long": (1, 5), "rounds": 2, "batch_size": 8}
 
 
 def size(text: str) -> tuple[int, int]:
@@ -37,10 +37,9 @@ def size(text: str) -> tuple[int, int]:
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; sizes that are not given are the device's."""
+    """The command line; sizes that are not given are SIZES."""
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--gpu", action="store_true", help="GPU sizes; engines and contenders on the GPU")
     for name in ("mixed", "headlines", "long"):
         parser.add_argument(f"--{name}", type=size, metavar="TxN", help="topics × articles")
     parser.add_argument("--rounds", type=int, help="interleaved rounds")
@@ -60,7 +59,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     unknown = sorted(set(chosen.parts) - set(PARTS))
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}; parts are {', '.join(PARTS)}")
-    for name, value in (GPU_SIZES if chosen.gpu else CPU_SIZES).items():
+    for name, value in SIZES.items():
         if getattr(chosen, name) is None:
             setattr(chosen, name, value)
     chosen.parts = chosen.parts or list(PARTS)
@@ -73,7 +72,7 @@ class Bench:
     def __init__(self, chosen: argparse.Namespace) -> None:
         self._chosen = chosen
         self._began = time.monotonic()
-        self.machine = machine.describe(threads=chosen.threads, gpu=chosen.gpu)
+        self.machine = machine.describe(threads=chosen.threads, gpu=False)
 
     def say(self, text: str) -> None:
         """A line of progress."""
@@ -90,7 +89,6 @@ class Bench:
             max_prompt_tokens=prompter.max_prompt_tokens,
             threads=chosen.threads,
             batch_size=chosen.batch_size,
-            gpu=chosen.gpu,
         ), prompter
 
     def part(self, name: str) -> dict[str, Any]:
@@ -102,7 +100,7 @@ class Bench:
         chosen = self._chosen
         options, prompter = self.options(self._large(), chosen.precision)
         int8 = None if chosen.no_int8 else Path(machine.apart(checkpoints.int8_checkpoint, options.folder))
-        ceilings = machine.ceilings(threads=chosen.threads, gpu=chosen.gpu)
+        ceilings = machine.ceilings(threads=chosen.threads, gpu=False)
         loads = workloads.build(prompter, mixed=chosen.mixed, headlines=chosen.headlines, long=chosen.long)
         measured = speed.measure(
             speed.contenders(options, int8=int8, only=chosen.contenders),
@@ -126,8 +124,7 @@ class Bench:
 
     def _start(self) -> dict[str, Any]:
         options, prompter = self.options(self._large(), self._chosen.precision)
-        if not self._chosen.gpu:
-            options = replace(options, block_size=speed.OUR_CPU_BLOCK, eager=True)
+        options = replace(options, block_size=speed.OUR_CPU_BLOCK, eager=True)
         first = workloads.pair_up(prompter, ["A storm closed the port."], 1, 1)
         return {
             **self._provenance(),
@@ -184,13 +181,12 @@ def save(results: dict[str, Any], folder: Path, name: str) -> None:
 def main(given: Sequence[str] | None = None) -> None:
     """Measure the chosen parts, saving after each."""
     chosen = arguments(given)
-    name = "gpu" if chosen.gpu else "cpu"
     bench = Bench(chosen)
-    earlier = chosen.out / f"{name}.json"
+    earlier = chosen.out / f"{NAME}.json"
     parts = json.loads(earlier.read_text())["parts"] if earlier.exists() else {}
     for part in chosen.parts:
         parts[part] = bench.part(part)
-        save({"machine": bench.machine, "parts": parts}, chosen.out, name)
+        save({"machine": bench.machine, "parts": parts}, chosen.out, NAME)
     print(scoring.markdown({"machine": bench.machine, "parts": parts}))
 
 

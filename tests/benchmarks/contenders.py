@@ -8,7 +8,7 @@ cache first, so that a round learns nothing from the round before.
 import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Options:
     gpu: bool = False
     block_size: int | None = None  # None: vLLM's default
     eager: bool | None = None  # None: vLLM's default
+    extra: Mapping[str, Any] = field(default_factory=dict)  # further options of vLLM, over those that are set
+    in_flight: int | None = None  # tokens inside our engine at once; None: our own rule
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Ours:
     def __init__(self, options: Options) -> None:
         from rerank_core.models.vllm import VllmScorer
 
+        if options.extra:
+            _set_engine(options.extra)
         self._scorer = VllmScorer(
             options.folder,
             precision=options.precision,
@@ -64,6 +68,9 @@ class Ours:
             eager=options.eager,
             run_canary=False,  # random weights know no order; `canary` times it
         )
+        if options.in_flight is not None:
+            submission = self._scorer._submission
+            submission._least_tokens = submission._most_tokens = options.in_flight
         self._inside = 0.0
         engine = self._scorer._llm.llm_engine
         step = engine.step
@@ -141,6 +148,17 @@ class Ours:
         self._inside = self._building = 0.0
 
 
+def _set_engine(extra: Mapping[str, Any]) -> None:
+    """From now on, our engine of this process is built with these options, whatever our own code chooses."""
+    from rerank_core.models import vllm as ours
+
+    vllm, _, _ = ours.open_vllm()
+    build = vllm.LLM
+    vllm.LLM = lambda **given: build(**{**given, **extra})
+    if tokens := extra.get("max_num_batched_tokens"):
+        ours._CPU_BATCH_TOKENS = ours._GPU_BATCH_TOKENS = tokens
+
+
 class Vllm:
     """vLLM's own offline calls, the engine built as its Qwen3-Reranker example builds it."""
 
@@ -168,7 +186,7 @@ class Vllm:
             dtype=options.precision,
             max_model_len=options.max_prompt_tokens,
             use_tqdm_on_load=False,
-            **chosen,
+            **{**chosen, **options.extra},
         )
 
     def score(self, pairs: Sequence[Pair]) -> Result:

@@ -39,9 +39,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def ceilings(*, threads: int, gpu: bool) -> dict[str, float]:
-    """Operations a second of the fastest matrix product, by precision; measured in a process of its own."""
-    result: dict[str, float] = apart(_ceilings, threads, gpu)
+def ceilings(*, threads: int, gpu: bool, seconds: float = 1.0) -> dict[str, float]:
+    """Operations a second of the fastest matrix product, by precision; in a process of its own, so long for each product."""
+    result: dict[str, float] = apart(_ceilings, threads, gpu, seconds)
     return result
 
 
@@ -57,25 +57,25 @@ def available_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
-def _ceilings(threads: int, gpu: bool) -> dict[str, float]:
+def _ceilings(threads: int, gpu: bool, seconds: float) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(threads)
     device = "cuda" if gpu else "cpu"
     return {
         str(dtype).removeprefix("torch."): max(
-            _speed(torch, shape, dtype, device) for shape in (GPU_PRODUCTS if gpu else PRODUCTS)
+            _speed(torch, shape, dtype, device, seconds) for shape in (GPU_PRODUCTS if gpu else PRODUCTS)
         )
         for dtype in (torch.float32, torch.bfloat16)
     }
 
 
-def _speed(torch: Any, shape: tuple[int, int, int], dtype: Any, device: str) -> float:
+def _speed(torch: Any, shape: tuple[int, int, int], dtype: Any, device: str, seconds: float) -> float:
     rows, inner, columns = shape
     left = torch.randn(rows, inner, device=device).to(dtype)
     right = torch.randn(columns, inner, device=device).to(dtype)
     best = float("inf")
-    until = time.perf_counter() + 1.0
+    until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         began = time.perf_counter()
         for _ in range(8):

@@ -18,6 +18,15 @@ from typing import Any, Self
 from benchmarks.contenders import ENGINES, Options, Result
 from rerank_core.records import Pair
 
+ENGINE = "engine"  # the first word of the name of an engine's process
+
+
+def kill_all() -> None:
+    """Kill every engine of this process, also one that is starting: who waits for its answer gets EngineFailed."""
+    for process in multiprocessing.active_children():
+        if process.name.startswith(ENGINE):
+            process.kill()
+
 
 class EngineFailed(Exception):
     """The process could not do what it was asked."""
@@ -44,7 +53,9 @@ class Engine:
         os.environ.update(OMP_NUM_THREADS=str(options.threads), MKL_NUM_THREADS=str(options.threads))
         if options.threads != len(os.sched_getaffinity(0)):
             os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # else vLLM takes every core
-        self._process = context.Process(target=_serve, args=(other, kind, options, tuple(first), call))
+        self._process = context.Process(
+            target=_serve, args=(other, kind, options, tuple(first), call), name=f"{ENGINE} {kind}"
+        )
         self._process.start()
         other.close()
         try:

@@ -15,6 +15,7 @@ from benchmarks.scale_world import World, made_topics
 from rerank_core.demo.postgres import EmbeddedPostgres
 
 HOURS = 72  # of the window
+PARAGRAPHS = 50_000  # different ones: a text shares a paragraph with 14 of the window
 LIMIT = 50  # candidates of a topic and hour, and rows of its page
 STAGES = ("extract", "prepare", "embed", "recall", "rerank", "degrade", "publish", "observe")
 NAMES = ("small", "topics", "articles", "design")
@@ -65,7 +66,7 @@ def measure_hour(
 
 
 def _measure(server: EmbeddedPostgres, folder: Path, size: Size, rounds: int) -> dict[str, Any]:
-    world = new_world(server, folder, f"hour_{size.name}")
+    world = new_world(server, folder, f"hour_{size.name}", paragraphs=PARAGRAPHS)
     made = made_topics(size.topics, candidate_limit=LIMIT, top_k=LIMIT)
     world.past(
         size.documents, days=HOURS / 24 - 0.1, topics=made, scores=max(1, size.topics * LIMIT // size.new)
@@ -79,7 +80,9 @@ def _measure(server: EmbeddedPostgres, folder: Path, size: Size, rounds: int) ->
         "new": size.new,
         "ledger_rows": world.count("pair_score"),
         "rows": rows,
-        "index_mb": world.room.value("SELECT pg_total_relation_size('rerank.term_segment') / 1048576.0"),
+        "index_mb": float(
+            world.room.value("SELECT pg_total_relation_size('rerank.term_segment') / 1048576.0")
+        ),
         "first": hours[0],  # it builds the index
         "rounds": hours[1:],
     }

@@ -22,7 +22,7 @@ from rerank_core.storage import migrations
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.topics import recall_digest, store_queries
 
-WORDS, PARAGRAPHS, LENGTH = 3_000, 500, 70  # different words and paragraphs; words in a paragraph
+WORDS, LENGTH = 3_000, 70  # different words; words in a paragraph
 SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo zu".split()
 
 
@@ -33,12 +33,12 @@ def stub_engines() -> FakeEngines:
     return engines
 
 
-def paragraphs() -> list[str]:
+def made_paragraphs(count: int) -> list[str]:
     """Invented paragraphs whose words are as uneven as those of a language."""
     draw = random.Random(1)
     words = [word(number) for number in range(WORDS)]
     weights = [1 / (number + 10) for number in range(WORDS)]
-    return [" ".join(draw.choices(words, weights, k=LENGTH)) for _ in range(PARAGRAPHS)]
+    return [" ".join(draw.choices(words, weights, k=LENGTH)) for _ in range(count)]
 
 
 def word(number: int) -> str:
@@ -61,22 +61,31 @@ def made_topics(count: int, **limits: Any) -> list[Topic]:
 
 
 class World:
-    """A newsroom with a past."""
+    """A newsroom with a past. Its articles have two of so many `paragraphs`: few of them make near-copies of most."""
 
-    def __init__(self, database_url: str, store_url: str, engines: FakeEngines, **settings: Any) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        store_url: str,
+        engines: FakeEngines,
+        *,
+        paragraphs: int = 500,
+        **settings: Any,
+    ) -> None:
         migrations.upgrade(database_url)
         self.room = Newsroom(
             Settings.load(database_url=database_url, store_url=store_url, **settings), engines
         )
         self.newest: datetime = self.room.ago(hours=2)
         self._added = 0
-        made = paragraphs()
+        self._paragraphs = paragraphs
+        made = made_paragraphs(paragraphs)
         with self.room.database.transaction() as connection:
             connection.exec_driver_sql(
                 "CREATE TABLE public.paragraph (number int PRIMARY KEY, text text NOT NULL, terms text NOT NULL)"
             )
             table = {
-                "number": list(range(PARAGRAPHS)),
+                "number": list(range(paragraphs)),
                 "text": made,
                 "terms": [" ".join(terms(one, lang="en")) for one in made],
             }
@@ -100,6 +109,7 @@ class World:
             query_ids = sorted(store_queries(connection, topics).values())
             values = {
                 "revisions": revisions,
+                "paragraphs": self._paragraphs,
                 "per_run": per_run,
                 "newest": self.newest,
                 "step": days * 86400 / revisions,
@@ -134,7 +144,7 @@ class World:
 
     def add_articles(self, count: int) -> None:
         """New articles, ingested in the last hour."""
-        self.room.sql(_NEW, first=self._added + 1, last=self._added + count)
+        self.room.sql(_NEW, first=self._added + 1, last=self._added + count, paragraphs=self._paragraphs)
         self._added += count
 
     def checkpoint(self) -> None:
@@ -152,9 +162,9 @@ _TIME = (
 )
 _ID = "left(md5(n::text), 20)"
 _TEXT = "a.text || E'\\n\\n' || b.text"
-_PARAGRAPHS = f"""
-JOIN public.paragraph a ON a.number = (n * 7) % {PARAGRAPHS}
-JOIN public.paragraph b ON b.number = (n * 13 + n / {PARAGRAPHS}) % {PARAGRAPHS}
+_PARAGRAPHS = """
+JOIN public.paragraph a ON a.number = (n * 7) % :paragraphs
+JOIN public.paragraph b ON b.number = (n * 13 + n / :paragraphs) % :paragraphs
 """
 
 _ARTICLES = f"""

@@ -1,6 +1,6 @@
 """The table of contenders: interleaved rounds on the same checkpoint, pairs and precision."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,12 +41,17 @@ class Table:
 
 def contenders(options: Options, *, int8: Path | None, only: str | None) -> list[Contender]:
     """All of them, or ours and those whose name contains a word of `only`."""
-    block = [] if options.gpu else [replace(options, block_size=OUR_CPU_BLOCK)]
     found = [
         Contender("ours", "ours", "ours", "score", replace(options, eager=False)),
         Contender("ours, eager", "ours-eager", "ours", "score", replace(options, eager=True)),
         Contender("LLM.score", "vllm", "vllm", "score", options),
-        *(Contender("LLM.score, our block size", "vllm-block", "vllm", "score", o) for o in block),
+        Contender(
+            "LLM.score, our block size",
+            "vllm-block",
+            "vllm",
+            "score",
+            replace(options, block_size=OUR_CPU_BLOCK),
+        ),
         Contender("LLM.classify, whole strings", "vllm", "vllm", "classify", options),
         Contender("CrossEncoder", "sentence-transformers", "sentence-transformers", "predict", options),
         Contender("transformers", "transformers", "transformers", "forward", options),
@@ -85,7 +90,7 @@ def measure(
         running = [contender for contender in chosen if contender.engine in engines]
         for contender in running:  # nobody's first batch is timed
             engines[contender.engine].run(contender.call, workloads[0].pairs[:4])
-        measured = [_rounds(running, engines, workload, rounds, say) for workload in workloads]
+        measured = [run_rounds(running, engines, workload, rounds, say) for workload in workloads]
         facts = [
             {
                 "engine": name,
@@ -111,9 +116,10 @@ def _start(contender: Contender, first: Any, say: Say) -> Engine:
     return engine
 
 
-def _rounds(
-    running: Sequence[Contender], engines: dict[str, Engine], workload: Workload, rounds: int, say: Say
+def run_rounds(
+    running: Sequence[Contender], engines: Mapping[str, Engine], workload: Workload, rounds: int, say: Say
 ) -> list[Measured]:
+    """Ask each contender in turn, so many rounds."""
     measured = [Measured(contender.name, workload.name) for contender in running]
     for number in range(rounds):
         for contender, entry in zip(running, measured, strict=True):

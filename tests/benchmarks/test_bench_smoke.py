@@ -118,8 +118,7 @@ def test_every_table_is_as_wide_as_its_head() -> None:
 def test_sizes_come_from_the_command_line() -> None:
     chosen = bench_scoring.arguments(["speed", "--mixed", "20x50"])
     assert (chosen.mixed, chosen.parts) == ((20, 50), ["speed"])
-    assert chosen.headlines == bench_scoring.CPU_SIZES["headlines"]
-    assert bench_scoring.arguments(["--gpu"]).headlines == bench_scoring.GPU_SIZES["headlines"]
+    assert chosen.headlines == bench_scoring.SIZES["headlines"]
     with pytest.raises(SystemExit):
         bench_scoring.arguments(["no-such-part"])
 

@@ -18,10 +18,8 @@ from typing import Any
 from real_vocabulary import DATA
 
 from rerank_core.models.prompt import Prompter
-from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.records import Document, Pair
 from rerank_core.settings import DEMO_CHECKPOINT
-from rerank_core.storage.topics_file import load_topics
 
 SAMPLE = DEMO_CHECKPOINT.parent / "sample"
 NEWS = DATA / "news"
@@ -71,6 +69,8 @@ def _lines(file: Path, *, body: str, lang: str) -> Iterator[dict[str, Any]]:
 
 def queries() -> list[tuple[str, str]]:
     """(instruction, query) of the sample's topics, in each language they are asked in."""
+    from rerank_core.storage.topics_file import load_topics
+
     found = []
     for topic in load_topics(SAMPLE / "topics.yaml"):
         found += [(topic.instruction, query) for query in (topic.query, *topic.queries.values())]
@@ -103,6 +103,8 @@ def titles(wanted: int) -> list[str]:
 
 
 def _documents(*, at_least: int, long: int) -> list[Document]:
+    from rerank_core.prepare.documents import Unpreparable, to_document  # a GPU machine may lack its packages
+
     documents: list[Document] = []
     found = 0
     for row in raw_articles():

@@ -3,6 +3,7 @@
     .venv/bin/python tests/browser/readme_pictures.py pages     # five minutes on two cores
     .venv/bin/python tests/browser/readme_pictures.py eval      # two minutes; prints the tables, too
     .venv/bin/python tests/browser/readme_pictures.py reader    # a minute; the example frontend
+    .venv/bin/python tests/browser/readme_pictures.py editor    # two minutes; what an editor moved
 
 The pages show six runs: two good ones, of which the second makes enough scores for a drift; one whose scoring deadline comes
 soon, so that its page is degraded; one that heals it; one with a threshold that nothing reaches, which the gate blocks; and a
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FrameLocator, Page, sync_playwright
 
 from rerank_core.demo.__main__ import DAG, SAMPLE, start
 from rerank_core.demo.airflow_environment import PASSWORD, USER
@@ -109,6 +110,26 @@ def reader(sitting: Sitting, teller: Teller) -> None:
         browser.close()
 
 
+def editor(sitting: Sitting, teller: Teller) -> None:
+    """A topic after an editor has pinned, boosted and demoted an article of it, in Airflow."""
+    start(teller, sitting, fresh=True)
+    arrive(sitting, lines("articles.jsonl"))
+    sitting.rerank("run")
+    with Database(sitting.database_url).transaction(read_only=True) as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT article_id FROM rerank.current_ranking WHERE topic = 'new-iphone' ORDER BY rank"
+        ).fetchall()
+    until = ("--topic", "new-iphone", "--until", "6h", "--on-behalf-of", "lin", "--reason")
+    sitting.rerank("pin", rows[4][0], "--place", "1", *until, "our own report of the launch")
+    sitting.rerank("boost", rows[7][0], "--places", "3", *until, "the first picture of it")
+    sitting.rerank("demote", rows[1][0], "--places", "3", *until, "an old angle")
+    teller.say(sitting.rerank("run"))
+    with opened(sitting) as (page, inside):
+        inside.get_by_role("link", name="new-iphone", exact=True).first.click()
+        inside.locator(".mark.hand").first.wait_for()
+        shoot(page, "editor")
+
+
 def dag_run(sitting: Sitting) -> None:
     """One dag run, to its good end."""
     key = sitting.airflow.trigger(DAG)
@@ -133,16 +154,7 @@ def take(sitting: Sitting) -> None:
     with Database(sitting.database_url).transaction(read_only=True) as connection:
         found = connection.exec_driver_sql("SELECT key, run_id FROM rerank.run").fetchall()
     runs = {row.key: str(row.run_id) for row in found}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
-        page.goto(sitting.airflow.url)
-        page.fill("input[name=username]", USER)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.locator("[data-testid=nav-sidebar]").get_by_text("Rankings", exact=True).click()
-        inside = page.frame_locator('iframe[title="Rankings"]')
-        inside.locator(".topic").first.wait_for()
+    with opened(sitting) as (page, inside):
         shoot(page, "rankings")
         inside.get_by_role("link", name="Health", exact=True).click()
         inside.get_by_text("Scores by topic").wait_for()
@@ -160,6 +172,22 @@ def take(sitting: Sitting) -> None:
             inside.get_by_role("link", name=runs[key], exact=True).click()
             inside.get_by_text("Where everything went").wait_for()
             shoot(page, name)
+
+
+@contextmanager
+def opened(sitting: Sitting) -> Iterator[tuple[Page, FrameLocator]]:
+    """Airflow's page with the view *Rankings* in it, and that view."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+        page.goto(sitting.airflow.url)
+        page.fill("input[name=username]", USER)
+        page.fill("input[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.locator("[data-testid=nav-sidebar]").get_by_text("Rankings", exact=True).click()
+        inside = page.frame_locator('iframe[title="Rankings"]')
+        inside.locator(".topic").first.wait_for()
+        yield page, inside
         browser.close()
 
 
@@ -178,8 +206,8 @@ def shrink(file: Path) -> None:
 
 
 def main() -> None:
-    """One of the three, on a folder that is gone afterwards."""
-    work = {"pages": pages, "eval": evaluation, "reader": reader}[sys.argv[1]]
+    """One of the four, on a folder that is gone afterwards."""
+    work = {"pages": pages, "eval": evaluation, "reader": reader, "editor": editor}[sys.argv[1]]
     os.environ["RERANK_FILL_FACTOR"] = "10"  # the default, which the demo lowers; drift needs 500 pairs
     with tempfile.TemporaryDirectory(prefix="rerank-pictures-") as name:
         folder = Path(name)

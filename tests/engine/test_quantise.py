@@ -1,20 +1,27 @@
-"""The int8 copy in the real engine: it loads, it computes with the rounded weights, and it orders as its source does."""
+"""The 8-bit copy in the real engine: it loads, it computes with the rounded weights, and it orders as its source does."""
 
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from demo_checkpoint import CHECKPOINT
 from engine.engines import Engines
+from engine.pairs import make_pairs
 
 from rerank_core.errors import ModelError
 from rerank_core.models import quantise as module
 from rerank_core.models.canary import read_canary
+from rerank_core.models.prompt import Prompter
 from rerank_core.models.quantise import quantise
 from rerank_core.models.vllm import VllmScorer
+
+Floats = npt.NDArray[np.float32]
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
 
@@ -60,8 +67,13 @@ def test_the_demonstration_checkpoint_keeps_the_order_of_its_canary_in_int8(
 def test_a_copy_with_the_scales_of_other_rows_fails_its_canary(
     build: Callable[..., VllmScorer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = module.int8_rows
-    monkeypatch.setattr(module, "int8_rows", lambda values: (right(values)[0], right(values)[1][::-1].copy()))
+    scheme = module.SCHEMES["int8"]
+
+    def wrong(values: Floats) -> tuple[Any, Floats]:
+        rounded, scales = scheme.rows(values)
+        return rounded, scales[::-1].copy()
+
+    monkeypatch.setitem(module.SCHEMES, "int8", replace(scheme, rows=wrong))
     broken = quantise(CHECKPOINT, tmp_path / "broken").folder
     with pytest.raises(ModelError, match="canary"):
         build(broken, run_canary=True)
@@ -71,6 +83,39 @@ def test_an_int8_copy_is_not_quantised_again(int8: Path, tmp_path: Path) -> None
     shutil.copytree(int8, tmp_path / "elsewhere")
     with pytest.raises(ModelError, match="quantised already"):
         quantise(tmp_path / "elsewhere", tmp_path / "twice")
+
+
+def test_an_fp8_copy_stands_for_weights_whose_logits_are_near_those_of_the_source(
+    random_checkpoint: Path, tmp_path: Path
+) -> None:
+    """No engine: fp8 runs on GPUs. torch reads the copy's bits by its own type, and transformers computes."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import Qwen3ForCausalLM
+
+    folder = quantise(random_checkpoint, tmp_path / "fp8", scheme="fp8").folder
+    model = Qwen3ForCausalLM.from_pretrained(random_checkpoint, dtype=torch.float32)
+    prompter = Prompter(random_checkpoint / "tokenizer.json", max_document_tokens=96)
+
+    def logits() -> Floats:
+        found = []
+        for pair in make_pairs():
+            ids = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document).ids
+            with torch.no_grad():
+                last = model(torch.tensor([ids])).logits[0, -1]
+            found.append(float(last[prompter.yes_id] - last[prompter.no_id]))
+        return np.array(found, np.float32)
+
+    before = logits()
+    stored = load_file(folder / "model.safetensors")
+    narrow = [name for name, tensor in stored.items() if tensor.dtype == torch.float8_e4m3fn]
+    assert len(narrow) == 7 * model.config.num_hidden_layers
+    with torch.no_grad():
+        for name in narrow:
+            model.get_parameter(name).copy_(stored[name].float() * stored[f"{name}_scale"])
+    error = np.abs(logits() - before)
+    assert 1e-6 < error.max() < 0.25 * before.std()
+    assert np.corrcoef(logits(), before)[0, 1] > 0.99
 
 
 def _is_int8(scorer: VllmScorer) -> bool:

@@ -22,6 +22,7 @@ PAUSE_SECONDS = 0.1  # between two tries
 HUNG_SECONDS = 90.0  # and twice as long as an ordinary run takes here
 LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
 LATE_SECONDS = 40.0  # a late page that does not come out is given up
+SAMPLE_SECONDS = 0.2  # between two looks at how long a try has waited for a processor
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
 
 
@@ -130,9 +131,14 @@ class Conductor:
     def _wait(self, running: Running) -> int | None:
         """How the try ended; None where it is given up."""
         deadline = time.monotonic() + self.hung_seconds
+        waited, look = 0.0, time.monotonic() + SAMPLE_SECONDS
         while (status := running.process.exitcode) is None:
             if running.lost:
                 return None
+            if time.monotonic() > look:
+                waited, before = max(waited, seconds_without_processor(running.pid)), waited
+                self.world.note_wait(self.key, waited - before)
+                look = time.monotonic() + SAMPLE_SECONDS
             if time.monotonic() > deadline:
                 self.unexpected.append(f"{running.asked.stage}: a try hangs")
                 self.said.append(f"{running.asked.stage}: it hangs at {self._where(running)}")
@@ -141,6 +147,19 @@ class Conductor:
             time.sleep(0.003)
         running.ended = time.monotonic()
         return int(status)
+
+
+def seconds_without_processor(pid: int) -> float:
+    """How long the threads of a process have stood in the kernel's run queue: ready, and without a processor.
+
+    Second number of /proc/PID/task/TID/schedstat, in nanoseconds (Documentation/scheduler/sched-stats.rst). 0 if the
+    process has ended.
+    """
+    total = 0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError, IndexError):  # the thread has ended
+            total += int(file.read_text().split()[1])
+    return total / 1e9
 
 
 def _error(result: Path) -> str:

@@ -84,13 +84,14 @@ def late(folder: Path, verdict: "Verdict") -> Iterator[str]:
     """Each run has a page when that is due, or the page before says that it is overdue.
 
     deadlines.log says when, and how long a late page may take. While the database or the store was down no page could come out
-    (outages.log): such a page is due when that was over, and is counted. A busy machine may take longer for a late page; but
-    not until the articles are prepared.
+    (outages.log): such a page is due when that was over, and is counted. A busy machine may take longer: by what the run's own
+    tries have waited for a processor since the deadline (waits.log) and, while the articles are not prepared, by BUSY graces.
     """
     reached: dict[tuple[str, str], float] = {}
     for told in lines(folder / "runs.log"):
         reached.setdefault((told["key"], told["what"]), told["moment"])
     outages = list(lines(folder / "outages.log"))
+    waits = list(lines(folder / "waits.log"))
     seen: set[str] = set()
     for told in lines(folder / "deadlines.log"):
         key = told["key"]
@@ -100,6 +101,9 @@ def late(folder: Path, verdict: "Verdict") -> Iterator[str]:
         out = min(reached.get((key, what), math.inf) for what in ("page", "overdue"))
         up = max((outage["ended"] for outage in outages if outage["began"] < out), default=0.0)
         grace = told["grace"] * (1 if out > reached.get((key, "prepared"), math.inf) else BUSY)
+        grace += sum(
+            wait["seconds"] for wait in waits if wait["key"] == key and told["due"] < wait["moment"] <= out
+        )
         if out > told["due"] + grace and out <= up + grace:
             verdict.excused += 1
         elif out > told["due"] + grace:

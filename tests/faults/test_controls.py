@@ -1,6 +1,9 @@
 """The oracle finds what it is there to find: in libraries that are broken on purpose, and in doctored tables."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 import redis_servers
 
 from faults import oracle, scenario
+from faults.conductor import seconds_without_processor
 from faults.controls import CONTROLS
 from faults.kinds import KINDS
 from faults.world import Fire, World
@@ -213,6 +217,46 @@ def test_the_oracle_objects_to_a_page_that_came_after_its_deadline(
         assert bool(verdict.late) == (found == "late")
         assert bool(verdict.excused) == (found == "excused")
         assert any("had no page at its deadline" in one for one in verdict.violations) == (found == "late")
+
+
+@pytest.mark.parametrize(
+    ("key", "moment", "found"),
+    [
+        ("first", 115.0, "nothing"),
+        ("first", 95.0, "late"),
+        ("first", 130.0, "late"),
+        ("other", 115.0, "late"),
+    ],
+)
+def test_a_page_may_be_later_by_what_its_own_run_waited_for_a_processor_since_the_deadline(
+    fire: Fire, key: str, moment: float, found: str
+) -> None:
+    with fire.world() as world:
+        note(world, "deadlines.log", key="first", due=100.0, grace=10.0)
+        note(world, "runs.log", key="first", what="prepared", moment=90.0)
+        note(world, "runs.log", key="first", what="page", moment=120.0)
+        note(world, "waits.log", key=key, moment=moment, seconds=15.0)
+        verdict = oracle.examine(world.dsn, store=world.store, folder=world.folder, may_rescore=0)
+        assert bool(verdict.late) == (found == "late")
+
+
+def test_a_process_that_has_no_processor_is_seen_to_wait() -> None:
+    """Two processes on one processor: each waits for about half of the time. One that sleeps waits for nothing."""
+    own = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    bodies = (f"{own}while True: pass", f"{own}while True: pass", f"{own}import time; time.sleep(60)")
+    processes = [subprocess.Popen([sys.executable, "-c", body]) for body in bodies]
+    try:
+        time.sleep(1.5)
+        busy, _, idle = (seconds_without_processor(process.pid) for process in processes)
+        before = busy
+        time.sleep(0.5)
+        assert seconds_without_processor(processes[0].pid) > before
+        assert idle < before
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert seconds_without_processor(processes[0].pid) == 0.0
 
 
 def test_the_oracle_objects_to_a_file_outside_of_the_store(fire: Fire) -> None:

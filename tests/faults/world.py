@@ -298,6 +298,11 @@ class World(Notes):
             "deadlines.log", key=key, due=time.monotonic() + self.deadline_seconds, grace=self.grace_seconds
         )
 
+    def note_wait(self, key: str, seconds: float) -> None:
+        """A try of the run was ready for so long since the look before, and had no processor."""
+        if seconds > 0:
+            self._note("waits.log", key=key, moment=time.monotonic(), seconds=seconds)
+
     def is_out(self, key: str) -> bool:
         """Whether the run has a page, as somebody who looks has seen."""
         log = self.folder / "runs.log"

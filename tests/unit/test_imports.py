@@ -11,11 +11,21 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
-GROUND = {"records", "errors", "setting_values", "settings", "airflow_settings", "storage", "__version__"}
+GROUND = {
+    "diversity",
+    "records",
+    "errors",
+    "setting_values",
+    "settings",
+    "airflow_settings",
+    "storage",
+    "__version__",
+}
 STAGES = {"extract", "prepare", "recall", "rerank", "publish", "observe"}
 # A room → the rooms that it may import. Every room may import the ground and itself.
 ROOMS = {
     "__version__": set(),
+    "diversity": set(),
     "records": set(),
     "errors": set(),
     "setting_values": set(),

@@ -1,8 +1,10 @@
 -- name: topic
 -- A topic as the current page has it.
-SELECT query, as_of, state, page_degraded, missing, overdue_since, run_id, version, publication_id
-FROM rerank.current_topic
-WHERE pipeline = :pipeline AND topic = :topic
+SELECT t.query, t.as_of, t.state, t.page_degraded, p.blocked IS NOT NULL AS blocked, t.missing, t.overdue_since, t.run_id, t.version,
+       t.publication_id
+FROM rerank.current_topic t
+JOIN rerank.publication p USING (publication_id)
+WHERE t.pipeline = :pipeline AND t.topic = :topic
 
 -- name: topics
 -- The topics of the current page.

@@ -1,6 +1,6 @@
 -- name: current
 -- The publication that the pointer is at, with a digest of all that frontends see of it: blocks and rollbacks change the digest.
-SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degraded, p.parquet_path, p.parquet_sha256, p.row_count,
+SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degraded, p.blocked IS NOT NULL AS blocked, p.parquet_path, p.parquet_sha256, p.row_count,
        (SELECT max(t.overdue_since) FROM rerank.current_topic t WHERE t.pipeline = c.pipeline) AS overdue_since,
        md5(concat((SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
                    FROM rerank.current_topic t WHERE t.pipeline = c.pipeline), '/',

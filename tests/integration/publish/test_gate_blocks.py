@@ -1,5 +1,6 @@
 """What a block does to the scores of a run and to the page."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,12 +12,23 @@ from gated import blocked_run, follow, scores_of
 
 from rerank_core import pipeline
 from rerank_core.errors import BlockedError, DatabaseUnavailable, FencedError
+from rerank_core.frontends import json_pages
 from rerank_core.observe import history
 from rerank_core.operations import pointer
 from rerank_core.publish import gate
 from rerank_core.records import Run
 from rerank_core.storage import database as db
 from rerank_core.storage import ledger
+
+
+def blocked_in_files(room: Newsroom) -> set[object]:
+    """What latest.json, the topic files and the feeds say of the page."""
+    store = room.resources.store
+    latest = json_pages.read_latest(store, "news")
+    assert latest is not None
+    files = [json.loads(store.read_json(path) or "") for path in json_pages.paths(latest)]
+    assert len(files) == 2 * len(latest["topics"])
+    return {file.get("_rerank", file)["blocked"] for file in (latest, *files)}
 
 
 class TestABlock:
@@ -57,6 +69,14 @@ class TestABlock:
             published["blocked"],
         )
         assert row.actor
+
+    def test_the_files_for_readers_say_so_until_it_is_approved(self, standing: Newsroom) -> None:
+        room = standing.tuned(feeds=("json",))
+        room.flood("new")
+        bad = blocked_run(room)
+        assert blocked_in_files(room) == {True}
+        pipeline.approve(room.resources, run_id=int(str(bad["run_id"])), reason="fine")
+        assert blocked_in_files(room) == {False}
 
     def test_a_whole_run_ends_with_an_error_that_says_what_to_do(self, standing: Newsroom) -> None:
         standing.flood("new")

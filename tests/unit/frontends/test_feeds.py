@@ -95,6 +95,7 @@ def make_content(*articles: dict[str, Any], **overrides: Any) -> dict[str, Any]:
         "query": "solar power",
         "state": "full",
         "degraded": False,
+        "blocked": False,
         "overdue_since": None,
         "as_of": NOON,
         "published_at": NOON + timedelta(seconds=9),
@@ -242,14 +243,20 @@ def test_an_empty_topic_is_a_feed_without_entries() -> None:
     assert read_atom(content).feed.rerank_state == "abstained"
 
 
-def test_a_degraded_and_overdue_page_says_so() -> None:
+def test_a_degraded_blocked_and_overdue_page_says_so() -> None:
     content = make_content(
-        make_article(ranked_by="bm25", logit=None), degraded=True, state="degraded", overdue_since=NOON
+        make_article(ranked_by="bm25", logit=None),
+        degraded=True,
+        blocked=True,
+        state="degraded",
+        overdue_since=NOON,
     )
     page = read_json(content)["_rerank"]
-    assert (page["degraded"], page["state"], page["overdue_since"]) == (True, "degraded", NOON.isoformat())
+    assert (page["degraded"], page["blocked"], page["state"]) == (True, True, "degraded")
+    assert page["overdue_since"] == NOON.isoformat()
     feed = read_atom(content).feed
-    assert (feed.rerank_degraded, feed.rerank_overdue_since) == ("true", NOON.isoformat())
+    assert (feed.rerank_degraded, feed.rerank_blocked) == ("true", "true")
+    assert feed.rerank_overdue_since == NOON.isoformat()
 
 
 def test_a_feed_names_the_address_that_subscribers_know_if_it_is_known() -> None:

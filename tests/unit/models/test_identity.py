@@ -13,6 +13,7 @@ from unit.models.conftest import TOKENIZER, change_config, write_weights
 from rerank_core.errors import ModelError
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import QWEN3
+from rerank_core.models.vllm import _arithmetic
 
 
 def digest(folder: Path, *, precision: str = "auto", max_document_tokens: int = 512) -> str:
@@ -47,6 +48,21 @@ def test_the_precision_is_never_auto(checkpoint: Path) -> None:
     assert identify(checkpoint, precision="auto", max_document_tokens=512).precision == "bfloat16"
     with pytest.raises(ModelError, match="precision 'int3'"):
         digest(checkpoint, precision="int3")
+
+
+def test_weights_that_the_engine_narrows_are_another_scorer(checkpoint: Path) -> None:
+    assert digest(checkpoint, precision="fp8") != digest(checkpoint, precision="bfloat16")
+    assert _arithmetic("fp8", on_cpu=False) == {"dtype": "bfloat16", "quantization": "fp8"}
+    assert _arithmetic("bfloat16", on_cpu=True) == {"dtype": "bfloat16"}
+    with pytest.raises(ModelError, match="fp8 needs a GPU"):
+        _arithmetic("fp8", on_cpu=True)
+
+
+def test_narrow_weights_are_not_narrowed_again(checkpoint: Path) -> None:
+    change_config(checkpoint, quantization_config={"quant_method": "compressed-tensors"})
+    with pytest.raises(ModelError, match="quantised already; set RERANK_PRECISION=auto"):
+        digest(checkpoint, precision="fp8")
+    assert digest(checkpoint, precision="auto")
 
 
 def test_identity_needs_neither_torch_nor_vllm(checkpoint: Path) -> None:

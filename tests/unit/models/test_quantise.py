@@ -1,4 +1,4 @@
-"""The int8 copy of a checkpoint: right numbers, whole or not there at all, and nothing else changed."""
+"""The 8-bit copy of a checkpoint: right numbers, whole or not there at all, and nothing else changed."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models import quantise as module
 from rerank_core.models.identity import identify, read_checkpoint
-from rerank_core.models.quantise import int8_rows, quantise
+from rerank_core.models.quantise import fp8_rows, int8_rows, quantise
 
 Floats = npt.NDArray[np.float32]
 HIDDEN, LAYERS, VOCABULARY = 8, 2, 6
@@ -77,7 +77,7 @@ def write(file: Path, tensors: dict[str, Floats], kind: str = "BF16") -> None:
 
 def read(folder: Path) -> dict[str, tuple[str, npt.NDArray[Any]]]:
     """Kind and values of every tensor, bfloat16 as its bits."""
-    kinds = {"I8": "<i1", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    kinds = {"I8": "<i1", "F8_E4M3": "<u1", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
     found = {}
     for file in sorted(folder.glob("*.safetensors")):
         content = file.read_bytes()
@@ -151,6 +151,66 @@ def test_rounding_is_exact_where_it_can_be_and_zeros_stay_zeros() -> None:
     assert rounded.tolist()[2] == [-127, 64, 32, 0]
     assert np.isfinite(scales).all()
     assert (scales > 0).all()
+
+
+def of_e4m3(bits: npt.NDArray[np.uint8]) -> Floats:
+    """The numbers that bits of E4M3 stand for, by the definition: sign, four of exponent (bias 7), three of mantissa."""
+    exponent, mantissa = (bits >> 3 & 15).astype(int), (bits & 7).astype(np.float64)
+    size = np.where(exponent > 0, (1 + mantissa / 8) * 2.0 ** (exponent - 7), mantissa / 8 * 2.0**-6)
+    return np.where(bits & 0x80, -size, size).astype(np.float32)
+
+
+NUMBERS_OF_E4M3 = of_e4m3(np.array([bits for bits in range(256) if bits & 0x7F != 0x7F], np.uint8))
+
+
+def test_every_number_of_fp8_is_written_as_itself() -> None:
+    bits, scales = fp8_rows(NUMBERS_OF_E4M3[np.newaxis])
+    assert scales.tolist() == [[1.0]]
+    assert (of_e4m3(bits) == NUMBERS_OF_E4M3).all()
+    assert (np.signbit(of_e4m3(bits)) == np.signbit(NUMBERS_OF_E4M3)).all()
+
+
+def test_fp8_rounds_to_the_nearest_number_and_halves_to_the_even_one() -> None:
+    positive = np.unique(np.abs(NUMBERS_OF_E4M3))
+    halves = (positive[1:] + positive[:-1]) / 2
+    drawn = np.random.default_rng(0).uniform(0, 448, 500).astype(np.float32)
+    small = np.random.default_rng(1).uniform(0, 2.0**-5, 500).astype(np.float32)
+    row = np.concatenate([halves, drawn, small, [448.0]]).astype(np.float32)
+    bits, _ = fp8_rows(row[np.newaxis])
+    written = of_e4m3(bits[0])
+    nearest = np.abs(row[:, np.newaxis] - positive).min(axis=1)
+    assert (np.abs(row - written) == nearest).all()
+    assert (bits[0, : len(halves)] & 1 == 0).all()
+
+
+def test_fp8_rows_have_their_own_scales_and_zeros_stay_zeros() -> None:
+    bits, scales = fp8_rows(np.array([[896, -448, 1], [0, 0, 0], [1e-44, 0, 0]], np.float32))
+    assert of_e4m3(bits[0]).tolist() == [448, -224, 0.5]
+    assert scales[:2].tolist() == [[2.0], [1.0]]
+    assert bits[1].tolist() == [0, 0, 0]
+    assert np.isfinite(scales).all()
+
+
+def test_an_fp8_copy_has_fp8_weights_and_names_its_scheme(make: Callable[..., Path], tmp_path: Path) -> None:
+    source = make()
+    written = quantise(source, tmp_path / "fp8", scheme="fp8")
+    before, after = read(source), read(written.folder)
+    for name in (name for name in before if "_proj" in name):
+        values = from_bfloat16(before[name][1])
+        (kind, bits), (_, scales) = after[name], after[f"{name}_scale"]
+        assert kind == "F8_E4M3"
+        assert (np.abs(of_e4m3(bits)).max(axis=1) == 448).all()
+        error = np.abs(of_e4m3(bits) * scales - values)
+        assert (error <= np.maximum(np.abs(values) / 16, scales * 2.0**-10) * 1.0001).all()
+    scheme = read_checkpoint(written.folder).config["quantization_config"]
+    assert scheme["format"] == "float-quantized"
+    assert scheme["config_groups"]["group_0"]["weights"]["type"] == "float"
+    assert written.scheme == "fp8"
+
+
+def test_an_unknown_scheme_is_refused(make: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="scheme 'fp4' is not one of int8, fp8"):
+        quantise(make(), tmp_path / "fp4", scheme="fp4")
 
 
 def test_small_blocks_give_the_same_file(
