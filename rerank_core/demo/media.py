@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -120,11 +121,11 @@ def _film(file: Path, what: str, *, seed: str) -> None:
     """A clip in which the drawing moves: WebM, VP9."""
     import av
 
+    to_frame: Any = av.VideoFrame.from_image
     with av.open(str(file), "w", format="webm") as made:
         stream = made.add_stream("libvpx-vp9", rate=12, options={"deadline": "realtime", "cpu-used": "8"})
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         stream.codec_context.gop_size = 6
         for number in range(FRAMES):
-            frame = av.VideoFrame.from_image(draw(what, seed=seed, at=number / FRAMES))
-            made.mux(stream.encode(frame))
+            made.mux(stream.encode(to_frame(draw(what, seed=seed, at=number / FRAMES))))
         made.mux(stream.encode())

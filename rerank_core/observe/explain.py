@@ -126,7 +126,8 @@ def what_was_claimed(case: Case, *, database: Database, settings: Settings) -> F
         return Found(
             facts + fact("ingested", sighting.ingested_at), _why_unclaimed(sighting, case.run.window)
         )
-    facts += _revision_facts(case.revision) + _media_facts(case)
+    facts += _revision_facts(case.revision)
+    facts += _media_facts(case, case.revision["revision_id"])
     answer = _why_no_document(case.revision)
     if answer is not None:
         return Found(facts, answer)
@@ -178,9 +179,9 @@ def _revision_facts(revision: RowMapping) -> Facts:
     )
 
 
-def _media_facts(case: Case) -> Facts:
+def _media_facts(case: Case, revision_id: int) -> Facts:
     """Each picture and clip, and what became of it."""
-    rows = db.rows(case.connection, "explain.media", revision_id=case.revision["revision_id"])
+    rows = db.rows(case.connection, "explain.media", revision_id=revision_id)
     return tuple(
         (
             f"{row['kind']} {row['place']}",

@@ -98,8 +98,12 @@ def with_pictures(document: Document, pictures: tuple[str, ...]) -> Document:
     """The document whose model reads these pictures with it: its digest covers them. Without pictures it is unchanged."""
     if not pictures:
         return document
-    digest = hashlib.sha256(document.digest + "\0".join(pictures).encode()).digest()
-    return replace(document, digest=digest, pictures=pictures)
+    return replace(document, digest=digest_with(document.digest, pictures), pictures=pictures)
+
+
+def digest_with(text_digest: bytes, pictures: tuple[str, ...]) -> bytes:
+    """The digest of a text and of the pictures that the model reads with it: sha256 of the text's digest and the paths."""
+    return hashlib.sha256(text_digest + "\0".join(pictures).encode()).digest()
 
 
 def cleaned(

@@ -109,7 +109,7 @@ def _markdown(results: dict[str, Any]) -> str:
         f"The sample with {len(TOLD)} captions, the demonstration checkpoint, {results['machine']['date']}. Captions and judgements are of one"
         " author, and the checkpoint compares words: this shows what the mechanism does, and not what captions are worth.",
         "",
-        *table(("order", "nDCG@10"), list(ndcg.items())),
+        *table(("order", "nDCG@10"), [(way, f"{value:.4f}") for way, value in ndcg.items()]),
         "",
         *table(
             ("pairs of articles with a caption", "pairs", "mean change of the logit", "least", "most"),

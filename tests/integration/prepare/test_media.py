@@ -8,6 +8,7 @@ from factories import Newsroom
 from made_media import add_medium, clip, outcomes, picture
 from PIL import Image
 
+from rerank_core.prepare import show
 from rerank_core.storage import renditions
 
 
@@ -188,6 +189,24 @@ def test_where_the_model_reads_pictures_equal_texts_with_other_pictures_are_othe
     plain = room.sql("SELECT digest, text FROM rerank.document WHERE pictures = '{}'")[0]
     assert bytes(plain.digest) == hashlib.sha256(plain.text.encode()).digest()
     assert sorted(len(row.pictures) for row in room.sql("SELECT pictures FROM rerank.document")) == [0, 1, 1]
+
+
+def test_the_steps_of_an_article_with_captions_and_pictures_make_the_document_that_is_stored(
+    room: Newsroom,
+) -> None:
+    room = room.tuned(media=("captions", "score"))
+    room.follow("solar")
+    room.add("a", body='About solar power. <p><img alt="An old map"></p>')
+    add_medium(room, "a", picture(), caption="A <b>red</b> field")
+    room.run()
+    shown = show.show(database=room.database, settings=room.settings, article_id="a")
+    assert shown.is_stored
+    (step,) = (step for step in shown.steps if step.name == "captions")
+    assert step.did == ("Picture: A red field", "Picture: An old map")
+    other = room.tuned(media=()).settings
+    assert not show.show(database=room.database, settings=other, article_id="a").is_stored, "control"
+    facts = dict(room.explained("a").facts)
+    assert facts["picture 1"] == f"{room.ranking()[0].pictures[0]}, which the model reads"
 
 
 def test_a_clip_becomes_a_few_of_its_frames(room: Newsroom) -> None:

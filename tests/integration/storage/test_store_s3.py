@@ -347,9 +347,9 @@ def test_pictures_are_read_from_the_bucket_kept_there_and_cleaned_up(server: str
     store = room.resources.store
     (path,) = room.ranking()[0].pictures
     assert hashlib.sha256(renditions.read(store, path)).hexdigest() == renditions.digest_of(path)
-    with straight(server).open_input_stream(f"news/media/{path}") as kept:
-        told = {key.lower(): value for key, value in kept.metadata().items()}
-    assert told[b"content-type"] == b"image/jpeg"
+    with straight(server).open_input_file(f"news/media/{path}") as kept:
+        assert kept.metadata()["Content-Type"] == b"image/jpeg"
+        assert kept.metadata()["Cache-Control"] == b"max-age=3600, immutable"
     gone = removal.forget(
         database=room.database, store=store, settings=room.settings, article_id="a", reason="asked"
     )
