@@ -18,7 +18,7 @@ from rerank_core.errors import InputError, ModelError
 from rerank_core.models.convert import convert
 from rerank_core.models.prompt import MODERNBERT, Prompter
 
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 HIDDEN = 64
 LONGEST_DOCUMENT = 480  # tokens; the local attention of these shapes sees 16 tokens to either side
