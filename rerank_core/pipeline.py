@@ -263,7 +263,7 @@ def perform_fenced(stage: str, resources: Resources, run: Run, fence: int) -> An
         case "extract":
             return extract.extract(database=database, settings=settings, run=run, fence=fence)
         case "prepare":
-            return prepare.prepare(database=database, settings=settings, run=run, fence=fence)
+            return prepare.prepare(database=database, store=store, settings=settings, run=run, fence=fence)
         case "recall":
             return recall.recall(database=database, store=store, settings=settings, run=run, fence=fence)
         case "degrade":

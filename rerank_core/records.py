@@ -31,7 +31,7 @@ class Article:
 class Document:
     """The prepared text of a revision; equal texts are one document."""
 
-    digest: bytes  # sha256 of the text in UTF-8
+    digest: bytes  # sha256 of the text in UTF-8, and of the names of the pictures that the model reads
     title: str  # cleaned, for display
     text: str  # what the model reads: title, summary and body, in that order
     lang: str  # ISO 639-1, or "und"
@@ -41,6 +41,7 @@ class Document:
     signature: bytes | None = None  # what near-copies are found by; None: too short, or not wanted
     letters_in: int = 0  # letters and digits of the visible text of the revision's title, summary and body
     letters_out: int = 0  # letters and digits of what was left of them
+    pictures: tuple[str, ...] = ()  # paths of the renditions that the model reads; the digest covers them
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Pair:
     instruction: str
     query: str
     document: str
+    pictures: tuple[str, ...] = ()  # paths of the renditions that a model of pictures reads with the document
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,15 @@ def _check_relation(value: str) -> str:
     return value
 
 
+def _check_folder(value: str) -> str:
+    if not re.fullmatch(r"(?:[a-z0-9][a-z0-9._-]{0,99}/){1,4}", value):
+        raise ValueError(
+            "this is no folder of the store; write one to four names of a-z, 0-9, `.`, - and _, each with a slash after it,"
+            " such as incoming/"
+        )
+    return value
+
+
 def _check_model(value: str) -> str:
     if "://" in value:  # with the user and token that it may hold, every message of the model would show it
         raise ValueError("this is a URL; give a local folder, or a hub name such as owner/name")
@@ -99,6 +108,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Cron = Annotated[str, AfterValidator(_check_cron)]
 Slug = Annotated[str, AfterValidator(_check_slug)]
 Relation = Annotated[str, AfterValidator(_check_relation)]  # a view or table, with or without its schema
+StoreFolder = Annotated[str, AfterValidator(_check_folder)]  # below the store's root, with a slash at the end
 Model = Annotated[str, AfterValidator(_check_model)]  # a folder, or a name on the hub
 PostgresUrl = Annotated[str, AfterValidator(_with_driver)]
 RedisUrl = Annotated[str, AfterValidator(_check_redis)]

@@ -22,11 +22,13 @@ from rerank_core.setting_values import (
     RedisUrl,
     Relation,
     Slug,
+    StoreFolder,
 )
 
 DEMO_CHECKPOINT = Path(__file__).parent / "demo" / "checkpoint"
 USE_MULTILINGUAL = "use-multilingual"  # the embedder of the extra `meaning`, which needs no GPU
 DEFAULT_SOURCE = "rerank.source_article"
+DEFAULT_MEDIA = "rerank.source_media"
 
 
 class Settings(BaseSettings):
@@ -118,6 +120,24 @@ class Settings(BaseSettings):
     prepare_mib: Annotated[int, Field(ge=128, le=65_536)] = Field(
         default=1024,
         description="Memory that the preparation of one article may take; an article that takes more goes to quarantine.",
+    )
+    media: tuple[Literal["captions", "pictures", "score"], ...] = Field(
+        default=(),
+        description='JSON list of what articles\' media are used for: "captions" join the text; "pictures" are shown; "score": the model reads them. [] takes none in.',
+    )
+    media_view: Relation = Field(
+        default=DEFAULT_MEDIA,
+        description="View or table of articles' pictures and clips, in the database of source_view.",
+    )
+    media_prefix: StoreFolder = Field(
+        default="incoming/",
+        description="Folder of the store that media_view's paths lie below; a path that leads elsewhere is not read.",
+    )
+    media_per_article: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=4, description="Media of one article that are used, the first ones; the others are counted."
+    )
+    media_mib: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=32, description="Largest file of one picture or clip that is read."
     )
     light_order: Literal["bm25", "embeddings"] = Field(
         default="bm25",
@@ -233,6 +253,14 @@ class Settings(BaseSettings):
     )
     max_document_tokens: Annotated[int, Field(ge=16, le=8000)] = Field(
         default=512, description="Tokens of a document that the model reads; the tail is cut and marked."
+    )
+    picture_tokens: Annotated[int, Field(ge=16, le=1280)] = Field(
+        default=256,
+        description="Tokens of a picture that a model of pictures reads, at most; a larger picture is made small.",
+    )
+    clip_tokens: Annotated[int, Field(ge=16, le=2560)] = Field(
+        default=256,
+        description="Tokens that a model of pictures reads of all frames of a clip together, at most.",
     )
     passages: Literal["lead", "max"] = Field(
         default="lead",

@@ -105,6 +105,7 @@ BEGIN
         SELECT c.oid::regclass AS name, r.rights
         FROM (VALUES
             ('article',            'INSERT, UPDATE, DELETE'),
+            ('article_medium',     'INSERT, UPDATE, DELETE'),
             ('block',              'INSERT, UPDATE, DELETE'),
             ('change',             NULL),   -- written by whatever moves the pointer
             ('claim',              'INSERT, UPDATE'),
@@ -125,9 +126,11 @@ BEGIN
             ('quarantine',         'INSERT, DELETE'),
             ('query',              'INSERT'),
             ('query_vector',       'INSERT'),
-            ('ranking',            'INSERT, UPDATE (title, url)'),   -- of articles that are forgotten
+            ('ranking',            'INSERT, UPDATE (title, url, pictures, captions)'),   -- of articles that are forgotten
             ('ranking_topic',      'INSERT'),
             ('refused_pair',       'INSERT, DELETE'),
+            ('rendition',          'INSERT, UPDATE (used_at), DELETE'),
+            ('revision_medium',    'INSERT, UPDATE, DELETE'),
             ('revision',           'INSERT, UPDATE, DELETE'),
             ('revision_text',      'INSERT, DELETE'),
             ('run',                'INSERT, UPDATE'),
@@ -188,6 +191,9 @@ BEGIN
         GRANT SELECT ON {view} TO {source}, {writer};
     ELSE
         RAISE WARNING 'the article source % is not in this database (yet): where it is, grant SELECT on it and USAGE on its schema', {view_text};
+    END IF;
+    IF to_regclass({media_text}) IS NOT NULL THEN   -- beside the article source, or not used
+        GRANT SELECT ON {media} TO {source}, {writer};
     END IF;
 END $roles$;
 

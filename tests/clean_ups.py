@@ -20,6 +20,7 @@ TIMES = {
     "pointer_move": ("moved_at",),
     "publication": ("as_of", "published_at"),
     "ranking": ("first_ingested_at",),
+    "rendition": ("used_at",),
     "revision": ("ingested_at", "first_ingested_at"),
     "run": (
         "since",

@@ -11,6 +11,7 @@ from rerank_core.cli import main
 from rerank_core.storage.roles import Roles, identifier, literal
 
 VIEW = "rerank.source_article"
+MEDIA = "rerank.source_media"
 
 
 VIEWS = {
@@ -191,7 +192,7 @@ def offences(office: Office) -> dict[str, list[str]]:
         statement
         for relation in relations
         for statement in touching(relation, unwritable)
-        if not (relation == VIEW and statement.startswith("SELECT"))
+        if not (relation in {VIEW, MEDIA} and statement.startswith("SELECT"))
     ]
     return {
         "frontend": office.allowed(office.roles.frontend, FRONTEND_MUST_NOT + frontend),

@@ -63,6 +63,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "syndication_hours",
         "preferred_sources",
     ),
+    "Pictures and clips": ("media", "media_view", "media_prefix", "media_per_article", "media_mib"),
     "Recall": ("recall", "fill_factor", "embedding_model", "milvus_url", "milvus_conn_id"),
     "Model": (
         "model",
@@ -71,6 +72,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "precision",
         "max_document_tokens",
         "passages",
+        "picture_tokens",
+        "clip_tokens",
         "compile",
         "kv_cache_gib",
         "gpu_memory_utilization",

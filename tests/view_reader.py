@@ -11,6 +11,7 @@ ROUTES = (
     "/feedback",
     "/health",
     "/parquet",
+    "/picture",
     "/preview",
     "/rankings",
     "/run",
@@ -22,7 +23,7 @@ ROUTES = (
 OUR_TAGS = set(
     "html head meta title link script body a header nav div form input select option button main h1 h2 h3 section span time b"
     " p ul ol li table thead tbody tr th td abbr bdi label dl dt dd code pre figure figcaption svg line text rect polyline"
-    " circle polygon details summary fieldset legend i textarea".split()
+    " circle polygon details summary fieldset legend i textarea img".split()
 )
 
 

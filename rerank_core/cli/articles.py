@@ -31,6 +31,12 @@ def load(
     assume_utc: Annotated[
         bool, typer.Option("--assume-utc", help="Take a published_at without UTC offset as UTC.")
     ] = False,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the pictures and clips that lines name in `media`; else media stay as they are."
+        ),
+    ] = None,
 ) -> None:
     """Load articles; a line replaces the stored article of the same id if they differ.
 
@@ -59,6 +65,7 @@ def load(
             file,
             published_now=published_now,
             assume_utc=assume_utc,
+            media=media,
             on_bad_line=lambda number, reason: print_bad_line(screen, name, number, reason),
             on_progress=progress,
         )
@@ -90,6 +97,8 @@ def _print_report(name: str, report: "LoadReport") -> None:
         f"{name}: {report.lines:,} lines: {report.inserted:,} inserted, {report.updated:,} updated,"
         f" {report.unchanged:,} unchanged, {report.bad:,} bad, {report.blank:,} blank"
     )
+    if report.media or report.media_dropped:
+        say(f"{report.media:,} pictures and clips, {report.media_dropped:,} left out")
     if report.ignored:
         fields = ", ".join(
             f"{field} ({lines:,} lines)" for field, lines in sorted(report.ignored.items())[:20]

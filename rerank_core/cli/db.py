@@ -85,4 +85,5 @@ def roles(
     if not print_script:
         raise InputError("rerank db roles makes no role by itself; give --print to print its script")
     names = Roles(owner=owner, source=source, writer=writer, frontend=frontend)
-    typer.echo(script(names, source_view=settings().source_view, shared=shared), nl=False)
+    own = settings()
+    typer.echo(script(names, source_view=own.source_view, media_view=own.media_view, shared=shared), nl=False)

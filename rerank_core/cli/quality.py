@@ -10,6 +10,7 @@ from rerank_core.cli.options import Pipeline, RunId
 
 if TYPE_CHECKING:
     from rerank_core.evaluation.evaluate import Mean, Order, Report
+    from rerank_core.models.base import Scorer
 
 MOST_TOPICS = 60  # rows of the table of topics
 
@@ -41,6 +42,14 @@ def evaluate(
         int, typer.Option(min=1, help="With --corpus: how many documents are scored for each query.")
     ] = 50,
     plot: Annotated[Path | None, typer.Option(help="Also draw nDCG@10 into this .svg, .png or .pdf.")] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: score the pairs again with so many tokens of each document, e.g. tokens=64,128,256,512."
+            " Shows nDCG@10 and cost at each limit; writes no score.",
+            metavar="tokens=N,…",
+        ),
+    ] = None,
 ) -> None:
     """Compare an order with judgements, and with another order: nDCG@10, RR and R@50, by topic and language.
 
@@ -55,6 +64,11 @@ def evaluate(
         raise InputError("give either --qrels or --corpus")
     if plot is not None:
         check_ending(plot)
+    if curve is not None:
+        if plot is not None:
+            raise InputError("--curve prints a table and draws nothing: leave --plot out")
+        _print_curve(curve, qrels, corpus, pipeline=pipeline, run=run, queries=queries, candidates=candidates)
+        return
     other = None if against == "none" else against
     orders = (
         _of_corpus(corpus, other, queries=queries, candidates=candidates)
@@ -159,6 +173,78 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
                 )
             )
     return [*orders, *other]
+
+
+def _print_curve(
+    curve: str,
+    qrels: str | None,
+    corpus: Path | None,
+    *,
+    pipeline: str | None,
+    run: int | None,
+    queries: int,
+    candidates: int,
+) -> None:
+    """Score at each limit by the settings' checkpoint, and print the table."""
+    import os
+    import sys
+
+    from rerank_core.cli.printing import console, print_table, say
+    from rerank_core.evaluation import corpus as judged
+    from rerank_core.evaluation import curve as work
+    from rerank_core.evaluation import judgements
+    from rerank_core.evaluation.evaluate import RunPairs
+    from rerank_core.models import scorers
+    from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
+    from rerank_core.storage.runs import current_run
+    from rerank_core.storage.store import Store
+
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    limits = work.parse_limits(curve)
+    chosen = Settings.load()
+    screen = console(sys.stderr)
+
+    def load(limit: int) -> "Scorer":
+        screen.print(f"{limit:,} tokens")
+        return scorers.load(chosen.model_copy(update={"max_document_tokens": limit}))
+
+    def order_by(scorer: "Scorer") -> "Order":
+        if corpus is not None:
+            return judged.by_scorer(texts, scorer, light.scores, name="model")
+        return pairs.order("model", pairs.again(lambda of: work.logits(scorer, of)), grades)
+
+    if corpus is not None:
+        texts = judged.read(corpus, queries=queries)
+        light = judged.by_bm25(texts, candidates=candidates)
+    else:
+        database = Database(chosen.database_url)
+        with database.transaction(read_only=True) as connection:
+            grades = judgements.read(str(qrels), connection)
+        pairs = RunPairs(
+            database, Store(chosen.store_url), run or current_run(database, pipeline or chosen.pipeline)
+        )
+    rows = []
+    for point in work.curve(limits, load, order_by):
+        versus = point.against_most
+        rows.append(
+            (
+                f"{point.tokens:,}",
+                f"{point.ndcg:.3f}   {point.low:.3f} to {point.high:.3f}",
+                "" if versus is None else f"{versus.difference.value:+.3f}",
+                "" if versus is None else f"{versus.p:.4f}",
+                f"{100 * point.cut_share:.0f} %",
+                f"{point.computed_tokens:,.0f}",
+                f"{point.cached_tokens:,.0f}",
+                "" if point.pairs_per_second is None else f"{point.pairs_per_second:,.1f}",
+            )
+        )
+    heads = ("tokens", "nDCG@10, 95 % interval", "against most", "p", "cut", "computed", "cached", "pairs/s")
+    print_table(heads, rows, right=(heads[0], *heads[2:]))
+    say(
+        "cut: pairs whose document is longer than the limit; computed, cached: tokens a pair, mean."
+        " RERANK_MAX_DOCUMENT_TOKENS sets the limit of runs"
+    )
 
 
 def _print_topics(report: "Report") -> None:

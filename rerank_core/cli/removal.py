@@ -128,6 +128,8 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
             f" `rerank maintain --pipeline {pipeline}` as soon as the store answers",
             style="yellow",
         )
+    for path in found.pictures:
+        say(f"removed by a clean-up until {found.due_at:%Y-%m-%d %H:%M} UTC: {full_path(path)}")
     for path, due_at in {**dict.fromkeys(found.due, found.due_at), **found.folders}.items():
         say(f"due for deletion at {due_at:%Y-%m-%d %H:%M} UTC: {full_path(path)}")
 

@@ -157,6 +157,7 @@ def log_on_screen() -> Iterator[None]:
 def _print_plan(plan: "Plan") -> None:
     from rerank_core.cli.printing import print_table
 
+    not_yet = "not known: this scorer has not scored here yet"
     rows = [
         ("topics", f"{plan.topics:,}"),
         ("articles to claim", f"{plan.articles:,}"),
@@ -164,12 +165,10 @@ def _print_plan(plan: "Plan") -> None:
         ("pairs in the ledger already", f"{plan.in_ledger:,}"),
         ("pairs over the run's budget", f"{plan.left_out:,}"),
         ("tokens to score", f"{plan.tokens:,}"),
-        (
-            "seconds, about",
-            "not known: this scorer has not scored here yet"
-            if plan.seconds is None
-            else f"{plan.seconds:,.0f}",
-        ),
+        ("of these cached, about", not_yet if plan.cached is None else f"{plan.cached:,}"),
+        ("pairs with a document that is cut", f"{plan.cut_pairs:,}"),
+        ("tokens cut off these documents", f"{plan.cut_tokens:,}"),
+        ("seconds, about", not_yet if plan.seconds is None else f"{plan.seconds:,.0f}"),
     ]
     print_table(("plan", "number"), rows, right=("number",))
 

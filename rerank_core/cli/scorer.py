@@ -1,5 +1,6 @@
 """`rerank scorer`: the models that score, and what their ids are made of."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,28 @@ def register(
     with Database(chosen.database_url).transaction() as connection:
         number = scorers.place(connection, found)
     say(f"{found.digest} is scorer {number}; RERANK_MODEL={found.location} makes runs use it")
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="The modules: a folder or a hub name.", metavar="SRC", show_default=False)
+    ],
+    target: Annotated[
+        Path, typer.Argument(help="The folder to write; must not exist.", metavar="DST", show_default=False)
+    ],
+) -> None:
+    """Write an ettin-reranker, which is made of sentence-transformers' modules, as a checkpoint that the engine loads.
+
+    The copy gives the same scores.
+    """
+    from rerank_core.cli.printing import say
+    from rerank_core.models import convert as work
+    from rerank_core.models.weights import resolve_model
+
+    folder = target.expanduser().absolute()
+    work.convert(resolve_model(source), folder)
+    say(f"next: `rerank scorer register {folder}` runs its canary; then set RERANK_MODEL={folder}")
 
 
 @app.command()

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from rerank_core.demo import show
+from rerank_core.demo import media, show
 from rerank_core.demo._supervise import PR_SET_PDEATHSIG
 from rerank_core.demo.airflow import TaskState
 from rerank_core.demo.airflow_environment import PASSWORD, USER
@@ -46,6 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument(
             "--model", help="a checkpoint folder or hub name; default: the bundled demonstration checkpoint"
         )
+        command.add_argument(
+            "--media",
+            action="store_true",
+            help="draw pictures and clips for the sample, and use their captions",
+        )
         command.add_argument("--port", type=int, help="port of Airflow's UI; default: any free port")
         if name == "run":
             command.add_argument(
@@ -60,7 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
     teller = Teller()
     try:
         with Sitting(
-            folder=demo_folder(), model=asked.model, port=asked.port, scheduled=asked.command == "ui"
+            folder=demo_folder(),
+            model=asked.model,
+            port=asked.port,
+            scheduled=asked.command == "ui",
+            media=asked.media,
         ) as sitting:
             try:
                 play = learn if getattr(asked, "learn", False) else run if asked.command == "run" else ui
@@ -91,6 +100,9 @@ def run(teller: Teller, sitting: Sitting) -> None:
     teller.head("The page, as frontends read it: view rerank.current_ranking")
     teller.say("  score is the model's logit; rank weighs it against age (rank_score)")
     show.page(teller, database, pipeline=pipeline)
+    if sitting.media:
+        teller.head("Pictures, as frontends get them: paths in the store, made small")
+        show.pictures(teller, database, pipeline=pipeline)
     judge(teller, sitting, database, pipeline=pipeline)
 
     teller.head("An hour later: a few more articles")
@@ -184,8 +196,17 @@ def load(teller: Teller, sitting: Sitting, name: str, *, first: bool) -> None:
     """Load a file of articles into the source table, as if the newest article had been published now."""
     if first:
         teller.head("Articles")
-    with teller.step(f"rerank articles load {_shown(SAMPLE / name)} --published-now"):
-        sitting.rerank("articles", "load", str(SAMPLE / name), "--published-now")
+    file, options = SAMPLE / name, ["--published-now"]
+    if sitting.media and first:
+        with teller.step(
+            f"{len(media.DRAWINGS)} pictures and {len(media.CLIPS)} clips, drawn into {_shown(sitting.media)}"
+        ):
+            file = media.with_media(file, sitting.media)
+        options += ["--media", str(sitting.media)]
+    with teller.step(
+        f"rerank articles load {_shown(file)} {options[0]}{' --media …' if options[1:] else ''}"
+    ):
+        sitting.rerank("articles", "load", str(file), *options)
 
 
 def rank(teller: Teller, sitting: Sitting, database: Database, *, title: str) -> list[TaskState]:

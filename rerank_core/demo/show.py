@@ -133,6 +133,20 @@ def page(teller: Teller, database: Database, *, pipeline: str) -> None:
         teller.console.print(ranking_table(own, width=teller.console.width))
 
 
+def pictures(teller: Teller, database: Database, *, pipeline: str) -> None:
+    """Print the first picture of each article of the page that has one, with its caption."""
+    with database.transaction(read_only=True) as connection:
+        rows = db.rows(connection, "show.pictures", pipeline=pipeline)
+    for row in rows:
+        teller.console.print(
+            Text(
+                f"  {row['article_id']}  {row['path'][:24]}….{row['path'].rpartition('.')[2]}  {row['caption']}"
+            ),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+
 def ranking_table(rows: Sequence[Any], *, width: int) -> Table:
     """A table of one topic's rows; columns have the same width in every topic, and the title takes what `width` leaves."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

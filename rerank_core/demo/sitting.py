@@ -18,6 +18,7 @@ from typing import Self
 
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox, free_port
 from rerank_core.demo.airflow_environment import HOST
+from rerank_core.demo.media import SETTING
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RerankError
@@ -33,10 +34,13 @@ class CommandFailed(RerankError):
 class Sitting:
     """Databases, store and Airflow of one sitting. A context manager: everything ends with it."""
 
-    def __init__(self, *, folder: Path, model: str | None, port: int | None, scheduled: bool) -> None:
+    def __init__(
+        self, *, folder: Path, model: str | None, port: int | None, scheduled: bool, media: bool = False
+    ) -> None:
         """Describe it; nothing runs yet. Raises SettingsError if `port` is in use."""
         self.folder = folder.absolute()
         self.store = self.folder / "store"
+        self.media = self.folder / "media" if media else None  # drawn for the sample
         self.logs = self.folder / "logs"
         self._news_url = os.environ.get("RERANK_DATABASE_URL")
         self._metadata_url = os.environ.get("RERANK_AIRFLOW_DATABASE_URL")
@@ -86,6 +90,7 @@ class Sitting:
             "RERANK_MODEL": self.model,
             # Only the 50 best of each topic, so that a laptop's CPU needs a minute.
             "RERANK_FILL_FACTOR": "1",
+            **({"RERANK_MEDIA": SETTING} if self.media else {}),
             "RERANK_RETRY_SECONDS": "5",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",

@@ -9,7 +9,7 @@ Measures by ir_measures. nDCG: Järvelin and Kekäläinen 2002. Two orders are c
 randomisation test (Smucker, Allan and Carterette 2007); intervals are bootstrap percentiles over topics.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -28,7 +28,7 @@ from rerank_core.storage import artifacts, ledger, runs
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, clusters_of
 from rerank_core.storage.database import Database
-from rerank_core.storage.pair_texts import read_pair_texts
+from rerank_core.storage.pair_texts import PairTexts, read_pair_texts
 from rerank_core.storage.store import Store
 
 MEASURES = ("nDCG@10", "RR", "R@50")
@@ -256,18 +256,21 @@ class RunPairs:
         return self._by_topic(light, ~np.isnan(self._logits(self.run.scorer_id)))
 
     def by_meaning(self, embedder: Embedder) -> Scores:
-        """topic → article → cosine of query and document, of the pairs that the run's scorer has scored.
+        """topic → article → cosine of query and document. Raises EngineError if the embedder fails."""
+        return self.again(
+            lambda texts: texts.cosines(
+                embedder.embed_queries(texts.queries), embedder.embed_documents(texts.documents)
+            )
+        )
 
-        Raises EngineError if the embedder fails.
-        """
+    def again(self, score: Callable[[PairTexts], npt.NDArray[np.floating]]) -> Scores:
+        """topic → article → what `score` gives, one a pair, to the pairs that the run's scorer has scored. NaN: nothing."""
         scored = ~np.isnan(self._logits(self.run.scorer_id))
         with self._database.transaction(read_only=True) as connection:
             texts = read_pair_texts(connection, self._pairs.filter(pa.array(scored)))
-        cosine = np.full(len(scored), np.nan)
-        cosine[scored] = texts.cosines(
-            embedder.embed_queries(texts.queries), embedder.embed_documents(texts.documents)
-        )
-        return self._by_topic(cosine, scored)
+        given = np.full(len(scored), np.nan)
+        given[scored] = score(texts)
+        return self._by_topic(given, ~np.isnan(given))
 
     def texts(self) -> dict[tuple[str, str], Pair]:
         """(topic, article) → the pair as a scorer reads it."""

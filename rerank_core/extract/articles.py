@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError, InputError
 from rerank_core.extract.articles_file import NAMES, Line, read_lines
+from rerank_core.extract.media_file import Media
 from rerank_core.storage import database as db
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
@@ -52,6 +54,8 @@ class LoadReport:
     undated: int = (
         0  # lines whose published_at means none, in whatever bucket; they are loaded without a date
     )
+    media: int = 0  # pictures and clips of the articles that were inserted, updated or unchanged
+    media_dropped: int = 0  # reported; their articles are loaded without them
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,23 @@ def load_articles(
     *,
     published_now: bool = False,
     assume_utc: bool = False,
+    media: Path | None = None,
     on_bad_line: Callable[[int, str], None] = lambda number, reason: None,
     on_progress: Callable[[LoadProgress], None] = lambda progress: None,
 ) -> LoadReport:
     """Load JSON lines, plain or gzipped; "-" is standard input. Batches are committed as they are read.
 
     `published_now` moves all published_at by one span, so that the newest is the database's now(). Each load then finds
-    another span, and changes every article. Raises InputError if the file cannot be opened, DatabaseUnavailable if a
-    batch could not be written.
+    another span, and changes every article. `media` is the folder of the pictures and clips that lines name; None leaves media
+    as they are. Raises InputError if the file or the folder cannot be opened, DatabaseUnavailable if a batch could not be written.
     """
-    load = _Load(database, on_bad_line=on_bad_line)
+    if media is not None and not media.is_dir():
+        raise InputError(f"{media} is no folder; name the folder of the media")
+    load = _Load(database, on_bad_line=on_bad_line, has_media=media is not None)
     with _opened(path, twice=published_now) as (stream, total):
         if published_now:
             load.shift = _span_to_now(database, stream, assume_utc=assume_utc)
-        for line in read_lines(stream, assume_utc=assume_utc):
+        for line in read_lines(stream, assume_utc=assume_utc, media=media):
             load.take(line)
             if load.is_full():
                 load.write()
@@ -97,11 +104,16 @@ def load_articles(
 class _Load:
     """One load under way: the batch that is not written yet, and the counts so far."""
 
-    def __init__(self, database: Database, *, on_bad_line: Callable[[int, str], None]) -> None:
+    def __init__(
+        self, database: Database, *, on_bad_line: Callable[[int, str], None], has_media: bool
+    ) -> None:
         self.shift: timedelta | None = None
         self.lines = 0
         self._database = database
         self._on_bad_line = on_bad_line
+        self._has_media = has_media
+        self._media: list[Mapping[str, Any]] = []
+        self._dropped = 0
         self._complete = True
         self._counts: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
@@ -121,10 +133,12 @@ class _Load:
         elif line.row is None:
             self._counts["blank"] += 1
         else:
-            self._take_row(line.number, line.row)
+            self._take_row(line.number, line.row, line.media)
 
-    def _take_row(self, number: int, row: Mapping[str, Any]) -> None:
-        content = _digest(*row.values())
+    def _take_row(self, number: int, row: Mapping[str, Any], media: Media) -> None:
+        content = _digest(
+            *row.values(), *((each["sha256"], each["caption"], each["alt"]) for each in media.rows)
+        )
         first, known = self._seen.setdefault(_digest(row["article_id"]), (number, content))
         if first != number and known == content:
             self._counts["unchanged"] += 1
@@ -133,9 +147,9 @@ class _Load:
                 number, f"article_id is on line {first} already with other content; keep one of them"
             )
         else:
-            self._add(number, row)
+            self._add(number, row, media)
 
-    def _add(self, number: int, row: Mapping[str, Any]) -> None:
+    def _add(self, number: int, row: Mapping[str, Any], media: Media) -> None:
         time = row["published_at"]
         try:
             moved = time + self.shift if time and self.shift else time
@@ -144,6 +158,11 @@ class _Load:
             return
         self._batch.append({**row, "published_at": moved})
         self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        self._media += [{"article_id": row["article_id"], **medium} for medium in media.rows]
+        self._characters += media.bytes
+        self._dropped += len(media.dropped)
+        for reason in media.dropped:
+            self._on_bad_line(number, f"{reason}; the article is loaded without it")
 
     def _refuse(self, number: int, reason: str) -> None:
         self._counts["bad"] += 1
@@ -161,9 +180,20 @@ class _Load:
             db.execute(connection, "articles.stage")
             copy_in(connection, "pg_temp.article_batch", pa.Table.from_pylist(self._batch, schema=_ROWS))
             merged = db.the(connection, "articles.merge")
+            if self._has_media:
+                self._write_media(connection)
         self._counts.update(dict(merged))
         self._counts["unchanged"] += len(self._batch) - merged["inserted"] - merged["updated"]
-        self._batch, self._characters = [], 0
+        self._batch, self._characters, self._media = [], 0, []
+
+    def _write_media(self, connection: Connection) -> None:
+        """Give the articles of the batch the media that their lines name, and no others."""
+        db.execute(connection, "articles.stage_media")
+        if self._media:
+            connection.execute(db.statement("articles.add_medium"), self._media)
+        db.execute(connection, "articles.drop_media")
+        db.execute(connection, "articles.merge_media")
+        self._counts["media"] += len(self._media)
 
     def report(self) -> LoadReport:
         """The counts, once everything is written."""
@@ -177,6 +207,8 @@ class _Load:
             complete=self._complete,
             ignored=dict(self._ignored),
             undated=self._undated,
+            media=self._counts["media"],
+            media_dropped=self._dropped,
             **buckets,
         )
 

@@ -9,9 +9,11 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rerank_core.extract.dates import read_date
+from rerank_core.extract.media_file import Media, read_media
 from rerank_core.storage import json_lines
 
 LONGEST_LINE = 20 * 1024 * 1024  # bytes
@@ -42,18 +44,19 @@ class Line:
     ignored: frozenset[str] = frozenset()  # fields that the article source does not have
     undated: bool = False  # its published_at means that there is none
     breaks_off: bool = False  # the file cannot be read further
+    media: Media = Media()  # noqa: RUF009 - it is frozen
 
 
-def read_lines(stream: io.BufferedReader, *, assume_utc: bool) -> Iterator[Line]:
-    """Every line of JSON lines, plain or gzipped."""
+def read_lines(stream: io.BufferedReader, *, assume_utc: bool, media: Path | None = None) -> Iterator[Line]:
+    """Every line of JSON lines, plain or gzipped. `media` is the folder of the files that lines name; None: they name none."""
     for line in json_lines.read_lines(stream, longest=LONGEST_LINE):
         if line.reason is not None:
             yield Line(line.number, reason=line.reason, breaks_off=line.breaks_off)
         else:
-            yield read_line(line.raw, line.number, assume_utc=assume_utc)
+            yield read_line(line.raw, line.number, assume_utc=assume_utc, media=media)
 
 
-def read_line(raw: bytes, number: int, *, assume_utc: bool) -> Line:
+def read_line(raw: bytes, number: int, *, assume_utc: bool, media: Path | None = None) -> Line:
     """What one line comes to."""
     if not raw.strip():
         return Line(number)
@@ -67,8 +70,9 @@ def read_line(raw: bytes, number: int, *, assume_utc: bool) -> Line:
         return Line(
             number,
             row={**row, "published_at": published_at},
-            ignored=frozenset(fields.keys() - KNOWN),
+            ignored=frozenset(fields.keys() - KNOWN - (set() if media is None else {"media"})),
             undated=published_at is None and bool(written.strip()),
+            media=Media() if media is None else read_media(fields.get("media"), media),
         )
     except ValueError as error:
         return Line(number, reason=str(error))

@@ -5,6 +5,8 @@ ran. Rows from before the lookback are counted; a run that is opened with an ear
 text go into one transaction under a lock of the pipeline, so that no revision is lost, claimed twice, or claimed without
 its text. Every source row lands in exactly one bucket; if the sum is wrong, nothing is committed.
 
+If the settings use media, the claim keeps them too, and an article whose media changed counts as new.
+
 What a claim keeps of a row is as the source has it, but for white space around the link, and dates that mean none.
 """
 
@@ -19,7 +21,7 @@ from rerank_core.extract.dates import ZEROS, ZONES, longest_age
 from rerank_core.records import Run
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
-from rerank_core.storage import runs
+from rerank_core.storage import media_source, runs
 from rerank_core.storage.database import Database
 from rerank_core.storage.source import Relations, Source, check_contract, copy_snapshot
 
@@ -61,12 +63,19 @@ def extract(*, database: Database, settings: Settings, run: Run, fence: int) -> 
             # Lock before the snapshot: a claim from an older snapshot that follows a claim from a newer one would take an
             # article back to an older version.
             _hold(connection, run, fence)
-            relations = copy_snapshot(source, connection, run)
+            relations = copy_snapshot(source, connection, settings, run)
             # Exactly the snapshot's rows are claimed. The source's transaction has ended: it does not wait for the claim.
         else:
             check_contract(connection, source.view)
             relations = Relations(keys=source.view, rows=source.view)
-        return _claim(connection, run, fence, source.view, relations)
+            if settings.media:
+                _hold(connection, run, fence)  # a print that another claim has just written is compared, too
+                media_source.note_changes(connection, connection, settings, run)
+        extracted = _claim(connection, run, fence, source.view, relations)
+        if settings.media:
+            copied = media_source.COPIED if source.is_elsewhere else settings.media_view
+            media_source.keep(connection, settings, run, copied)
+        return extracted
 
 
 def _hold(connection: Connection, run: Run, fence: int) -> None:

@@ -223,6 +223,17 @@ RANKING = (
         null="it has no place by these scores: an editor brought it onto the page",
         unit="places",
     ),
+    Column(
+        "pictures",
+        "text[]",
+        "Paths of the article's pictures below the store's URL or folder: JPEG, or WebP with the frames of a clip, at most 768 pixels"
+        " wide and high. The name of each is the SHA-256 of its content. Empty if the article has none, or the pipeline shows none.",
+    ),
+    Column(
+        "captions",
+        "text[]",
+        "The caption of each of `pictures`, in the same order, or the empty string: text for people who cannot see it. Escape it.",
+    ),
 )
 
 # The state and counts of a topic of the page, in the order of the view.

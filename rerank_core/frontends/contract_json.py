@@ -89,6 +89,8 @@ JSON_ARTICLE = columns(
             "scored_article_id",
             "moved_by",
             "moved",
+            "pictures",
+            "captions",
         ),
     ),
 )

@@ -40,7 +40,7 @@ ARTICLE = (
     *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
     *("ranked_by", "logit", "probability", "rank_score", "light_score", "truncated", "is_new", "copies"),
     *("flags", "revision_id", "began_at", "copy_sources", "scored_document_id", "scored_article_id"),
-    *("moved_by", "moved"),
+    *("moved_by", "moved", "pictures", "captions"),
 )
 CHANGE = ("change", "article_id", "title", "url", "rank_before", "rank_now")
 

@@ -24,9 +24,10 @@ from rerank_core.errors import CorruptError, InputError, SourceError
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import json_lines, schemas
+from rerank_core.storage.contract import Columns, check_columns
 from rerank_core.storage.copy import copy_in, copy_out
 from rerank_core.storage.database import Database
-from rerank_core.storage.source import Columns, Source, check_contract
+from rerank_core.storage.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -189,8 +190,14 @@ def _source(settings: Settings, view: str, database: Database) -> Source:
 
 def _check(connection: Connection, view: str) -> None:
     """Raise SourceError if the view lacks a column of an event, or has another one."""
-    more = check_contract(
-        connection, view, CONTRACT, required=FIELDS, kind="feedback view", setting="RERANK_FEEDBACK_VIEW"
+    more = check_columns(
+        connection,
+        view,
+        columns=CONTRACT,
+        required=FIELDS,
+        default="",
+        setting="RERANK_FEEDBACK_VIEW",
+        kind="feedback view",
     )
     if more:
         raise SourceError(

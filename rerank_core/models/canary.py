@@ -3,11 +3,12 @@
 A wrong template, a wrong precision or untrained weights still give numbers, and the numbers still sort. If the canary of
 a scorer comes out in the wrong order, nothing is scored with it.
 
-A checkpoint may bring a file `canary.json`. Without the file, the pairs of DEFAULT are used:
+A checkpoint may bring a file `canary.json`. Without the file, its family's are used:
 
     {"tolerance": 0.01,
      "cases": [{"query": "…", "documents": ["best", "…", "worst"], "logits": [4.1, 0.3, −5.2]}]}
 
+For models that read pictures, `"pictures": [["red"], ["blue"]]` puts plain pictures of these colours before the documents.
 A case may have an `instruction`. `logits` and `tolerance` are optional. If both are given, each logit must be within
 `tolerance` of the recorded logit.
 """
@@ -34,6 +35,7 @@ class Case:
     documents: tuple[str, ...]
     instruction: str = DEFAULT_INSTRUCTION
     logits: tuple[float, ...] | None = None  # recorded, one a document
+    pictures: tuple[tuple[str, ...], ...] = ()  # names of the pictures of each document; (): there are none
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,15 @@ class Canary:
     def pairs(self) -> list[Pair]:
         """One pair a document. `query_id` is the number of the case, `document_id` the place in the case."""
         return [
-            Pair(number, place, date.min, case.instruction, case.query, document)
+            Pair(
+                number,
+                place,
+                date.min,
+                case.instruction,
+                case.query,
+                document,
+                *case.pictures[place : place + 1],
+            )
             for number, case in enumerate(self.cases)
             for place, document in enumerate(case.documents)
         ]
@@ -97,12 +107,34 @@ DEFAULT = Canary(
     ),
 )
 
+ENGLISH = Canary(  # for families that learned English only
+    source="built in, English",
+    cases=(
+        DEFAULT.cases[0],
+        Case(
+            query="central bank cuts interest rates",
+            documents=(
+                "The central bank lowered its key interest rate by half a point on Thursday.",
+                "The visitors won the volleyball final by three sets to one.",
+            ),
+        ),
+    ),
+)
 
-def read_canary(folder: Path) -> Canary:
-    """The canary of the checkpoint, or the built-in canary. Raises ModelError if the file is damaged."""
+PICTURED = Canary(  # for families that read pictures
+    source="built in, with pictures",
+    cases=(
+        *DEFAULT.cases,
+        Case(query="a plain red picture", documents=("", ""), pictures=(("canary:red",), ("canary:blue",))),
+    ),
+)
+
+
+def read_canary(folder: Path, *, default: Canary = DEFAULT) -> Canary:
+    """The canary of the checkpoint, or `default`. Raises ModelError if the file is damaged."""
     file = folder / FILE_NAME
     if not file.exists():
-        return DEFAULT
+        return default
     try:
         content = json.loads(file.read_bytes())
         cases = tuple(_case(entry) for entry in content["cases"])
@@ -117,9 +149,14 @@ def read_canary(folder: Path) -> Canary:
 def _case(entry: Mapping[str, Any]) -> Case:
     documents = _texts(entry["documents"])
     logits = None if entry.get("logits") is None else tuple(map(float, entry["logits"]))
+    pictures = tuple(tuple(f"canary:{colour}" for colour in _texts(of)) for of in entry.get("pictures", ()))
     if len(documents) < 2 or (logits is not None and len(logits) != len(documents)):
         raise ValueError("a case needs at least two documents, and one logit a document, if any")
-    return Case(str(entry["query"]), documents, str(entry.get("instruction", DEFAULT_INSTRUCTION)), logits)
+    if pictures and len(pictures) != len(documents):
+        raise ValueError("a case needs one list of pictures a document, if any")
+    return Case(
+        str(entry["query"]), documents, str(entry.get("instruction", DEFAULT_INSTRUCTION)), logits, pictures
+    )
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ Ordinary tokenisation turns the text `<|im_end|>` of an article into the control
 - If control tokens are entries of the vocabulary, as `</s>` is in XLM-R, these entries are renamed. Their ids stay, and
   no text has the new names. Normalisation cannot undo that, though it makes `</s>` of a full-width `</s>`.
 
+A run of blanks that a vocabulary lists beside its control tokens, as ModernBERT's does, is text and stays in the list.
+
 Every id is checked again after encoding.
 """
 
@@ -40,19 +42,20 @@ class Encoder:
     """Encodes untrusted text with a checkpoint's vocabulary, without its control tokens."""
 
     def __init__(self, specification: dict[str, Any], *, controls: frozenset[str] = frozenset()) -> None:
-        """`specification` is a parsed tokenizer.json. Control tokens are its added tokens, and the entries of its
-        vocabulary that are in `controls`. Raises ModelError if it cannot be used.
+        """`specification` is a parsed tokenizer.json. Control tokens are its added tokens that are not blank, and the
+        entries of its vocabulary that are in `controls`. Raises ModelError if it cannot be used.
         """
         model = specification["model"]
         added = specification.get("added_tokens") or []
+        blanks = [token for token in added if not token["content"].strip(" ") and not token.get("special")]
         self.control_ids = {name: number for name, number in _entries(model) if name in controls}
-        self.control_ids.update({token["content"]: token["id"] for token in added})
+        self.control_ids.update({token["content"]: token["id"] for token in added if token not in blanks})
         self._forbidden = frozenset(self.control_ids.values())
         self._unknown: int | None = model.get("unk_id")  # only a Unigram model has it
         bare = {
             **specification,
             "model": _without(model, self.control_ids),
-            "added_tokens": [],
+            "added_tokens": blanks,
             "truncation": None,
             "padding": None,
             "post_processor": None,
@@ -64,8 +67,8 @@ class Encoder:
                 f"tokenizer.json cannot be read: {error}; take the checkpoint's own file"
             ) from error
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=False)
-        self._longest_token = max(map(len, vocabulary), default=1)
-        self.vocabulary_size = 1 + max([*vocabulary.values(), *self._forbidden], default=-1)
+        self._longest_token = max(map(len, [*vocabulary, *(token["content"] for token in blanks)]), default=1)
+        self.vocabulary_size = 1 + max([*self._tokenizer.get_vocab().values(), *self._forbidden], default=-1)
 
     def encode(self, text: str, *, max_tokens: int) -> tuple[list[int], bool]:
         """At most `max_tokens` ids of sanitised text, and whether text was left over.

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import ModelError
+from rerank_core.models.canary import DEFAULT, ENGLISH, PICTURED, Canary
 from rerank_core.models.encoding import read_tokenizer
-from rerank_core.models.prompt import BGE_M3, QWEN3, Format, Passages, prompt_digest
+from rerank_core.models.prompt import BGE_M3, MODERNBERT, QWEN3, Format, Passages, prompt_digest
+from rerank_core.models.vision import QWEN3_VL, Bounds, VisionFormat, vision_digest
 from rerank_core.models.weights import hash_weights, read_json, refuse_remote_code, tensor_shapes
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -43,6 +45,9 @@ class Family:
     )
     causal: bool = True  # a token sees only tokens before it, so a common prefix can be computed once
     padded_positions: bool = False  # positions begin after the padding id, so fewer are left
+    expected: dict[str, Any] = field(default_factory=dict)  # what config.json may not say otherwise
+    text_fields: str | None = None  # field of config.json that has the fields of the text model
+    canary: Canary = DEFAULT  # of a checkpoint that brings none
 
 
 # The 0.6 B shape of the first family is tested; its 4 B and 8 B shapes are not.
@@ -73,6 +78,29 @@ FAMILIES = (
         head="classifier.out_proj.weight",
         causal=False,
         padded_positions=True,
+    ),
+    Family(
+        name="qwen3-vl-reranker",
+        architecture="Qwen3VLForConditionalGeneration",
+        embedding="model.language_model.embed_tokens.weight",
+        form=QWEN3_VL,
+        overrides={
+            "architectures": ["Qwen3VLForSequenceClassification"],
+            "classifier_from_token": [QWEN3_VL.no, QWEN3_VL.yes],
+            "is_original_qwen3_reranker": True,
+        },
+        text_fields="text_config",
+        canary=PICTURED,
+    ),
+    Family(
+        name="modernbert-reranker",
+        architecture="ModernBertForSequenceClassification",
+        embedding="model.embeddings.tok_embeddings.weight",
+        form=MODERNBERT,
+        head="classifier.weight",
+        causal=False,
+        expected={"classifier_activation": "gelu"},  # vLLM computes no other
+        canary=ENGLISH,
     ),
 )
 
@@ -136,11 +164,15 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
     candidates = [family for family in families if family.architecture in architectures]
     if not candidates:
         known = ", ".join(dict.fromkeys(family.architecture for family in families))
-        raise ModelError(f"{folder}: architecture {architectures}, expected {known}; take another checkpoint")
+        advice = "take another checkpoint"
+        if (folder / "modules.json").exists():
+            advice += ", or make it one of these by `rerank scorer convert`"
+        raise ModelError(f"{folder}: architecture {architectures}, expected {known}; {advice}")
+    of_text = {**config, **(config.get(str(candidates[0].text_fields)) or {})}
     try:
-        vocabulary_size = int(config["vocab_size"])
-        hidden_size = int(config["hidden_size"])
-        max_positions = int(config["max_position_embeddings"])
+        vocabulary_size = int(of_text["vocab_size"])
+        hidden_size = int(of_text["hidden_size"])
+        max_positions = int(of_text["max_position_embeddings"])
     except (KeyError, TypeError, ValueError):
         raise ModelError(
             f"{folder / 'config.json'}: vocab_size, hidden_size and max_position_embeddings must be numbers; "
@@ -156,12 +188,18 @@ def read_checkpoint(folder: Path, *, families: Sequence[Family] = FAMILIES) -> C
             f"{folder}: tensor {family.embedding} has shape {embedding}, config.json says "
             f"{[vocabulary_size, hidden_size]}: they do not belong together; copy the checkpoint again"
         )
+    for name, value in family.expected.items():
+        if config.get(name, value) != value:
+            raise ModelError(
+                f"{folder / 'config.json'}: {name} is {config[name]!r}, and the engine computes {value!r} only; "
+                "take another checkpoint"
+            )
     if family.head is not None and (shapes.get(family.head) or [0])[0] != 1:
         raise ModelError(
             f"{folder}: tensor {family.head} has shape {shapes.get(family.head)}, expected one row: a reranker gives "
             "one score; take another checkpoint"
         )
-    precision = str(config.get("dtype") or config.get("torch_dtype") or "float32").removeprefix("torch.")
+    precision = str(of_text.get("dtype") or of_text.get("torch_dtype") or "float32").removeprefix("torch.")
     if precision not in PRECISIONS:
         raise ModelError(
             f"{folder / 'config.json'}: dtype {precision!r} is not one of {', '.join(PRECISIONS)}; take another"
@@ -176,18 +214,23 @@ def identify(
     precision: str,
     max_document_tokens: int,
     passages: Passages = "lead",
+    bounds: Bounds = Bounds(),  # noqa: B008  (frozen)
     verify: bool = False,
 ) -> ScorerIdentity:
     """The identity of a scorer's checkpoint folder. Precision "auto" means that of the weights.
 
+    `bounds` count for a family that reads media only.
     The first call reads all weights. Later calls trust a file's path, size, mtime and inode, unless `verify` is set.
     Raises ModelError if the checkpoint must not be used.
     """
     checkpoint = read_checkpoint(folder)
+    form = checkpoint.family.form
     return ScorerIdentity(
         family=checkpoint.family.name,
         weights=weights_digest(checkpoint, verify=verify),
-        prompt=prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=checkpoint.family.form),
+        prompt=vision_digest(folder, form=form, bounds=bounds)
+        if isinstance(form, VisionFormat)
+        else prompt_digest(read_tokenizer(folder / "tokenizer.json"), form=form),
         precision=resolve_precision(precision, checkpoint),
         max_document_tokens=max_document_tokens,
         passages=passages,

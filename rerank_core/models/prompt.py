@@ -109,6 +109,21 @@ BGE_M3 = Format(
     one_blank=True,
 )
 
+# Model cards: https://huggingface.co/Alibaba-NLP/gte-reranker-modernbert-base and
+# https://huggingface.co/cross-encoder/ettin-reranker-17m-v1
+MODERNBERT = Format(
+    name="modernbert-reranker",
+    before_instruction=("[CLS]",),
+    before_query=(),
+    before_document=("[SEP]",),
+    after_document=("[SEP]",),
+    controls=frozenset({"[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"}),
+    told="{}",
+    document="{}",
+    instructed=False,
+    labelled=False,
+)
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -118,11 +133,13 @@ class Prompt:
     truncated: bool  # the end of the document did not fit
     neutralised: bool  # a text imitated a field label of the prompt
     further: tuple[list[int], ...] = ()  # the prompts with the other windows of the document
+    media: tuple[Any, ...] = ()  # what the placeholders of `ids` stand for (vision.py)
+    media_tokens: int = 0  # that the engine adds to `ids` for them, at most
 
     @property
     def tokens(self) -> int:
-        """The number of tokens that the model reads for this pair."""
-        return len(self.ids) + sum(map(len, self.further))
+        """The number of tokens that the model reads for this pair, at most."""
+        return len(self.ids) + sum(map(len, self.further)) + self.media_tokens
 
 
 @dataclass(frozen=True)
@@ -178,8 +195,8 @@ class Prompter:
         self._cached_text = lru_cache(cached_texts)(self._encode_text)
         self._cached_query = lru_cache(cached_texts)(self._encode_query)
 
-    def prompt(self, *, instruction: str, query: str, document: str) -> Prompt:
-        """The prompt of one pair.
+    def prompt(self, *, instruction: str, query: str, document: str, pictures: Sequence[str] = ()) -> Prompt:
+        """The prompt of one pair. A model of texts does not read the pictures of a document.
 
         Raises InputError if the instruction or the query is over its limit, or if a text has the id of a control token.
         """
@@ -193,6 +210,10 @@ class Prompter:
             )
         first, *further = ([*front, *window, *self._tail] for window in self._windows(text.ids))
         return Prompt(first, text.truncated, neutralised or text.neutralised, tuple(further))
+
+    def count_cut(self, document: str) -> int:
+        """The number of tokens of a document beyond its limit. The whole document is encoded."""
+        return max(0, self._encoder.count(self._slot("document", document)[0]) - self._limits["document"])
 
     def _windows(self, ids: "array[int]") -> Iterator[Sequence[int]]:
         """Parts of at most `max_document_tokens`, which together are the whole.
@@ -216,18 +237,22 @@ class Prompter:
 
     def _encode_text(self, kind: str, text: str) -> EncodedText:
         limit = self._limits[kind]
+        slot, neutralised = self._slot(kind, text)
+        ids, truncated = self._encoder.encode(slot, max_tokens=limit)
+        if truncated and kind in ("instruction", "query"):
+            shown = slot.strip()[:60].replace("\n", " ")
+            raise InputError(f"{kind} {shown!r}… is longer than {limit} tokens; shorten it")
+        return EncodedText(array("I", ids), truncated, neutralised)
+
+    def _slot(self, kind: str, text: str) -> tuple[str, bool]:
+        """The text as it is written into its place, and whether it imitated a label."""
         form = self._form
         clean, neutralised = sanitise(text), False
         if form.labelled:
             clean, neutralised = neutralise(clean)
         if form.one_blank:
             clean = _BLANKS.sub(" ", clean)
-        slot = (form.document if kind == "document" else form.told).format(clean)
-        ids, truncated = self._encoder.encode(slot, max_tokens=limit)
-        if truncated and kind != "document":
-            shown = clean[:60].replace("\n", " ")
-            raise InputError(f"{kind} {shown!r}… is longer than {limit} tokens; shorten it")
-        return EncodedText(array("I", ids), truncated, neutralised)
+        return (form.document if kind == "document" else form.told).format(clean), neutralised
 
     def _answer(self, word: str | None) -> int | None:
         if word is None:

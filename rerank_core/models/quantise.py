@@ -115,7 +115,7 @@ def quantise(
         raise ModelError(f"{source} is quantised already ({method}); give the original checkpoint")
     files = weight_files(source)
     count = _check_layers(source, checkpoint.config, files)
-    _check_target(target)
+    check_target(target)
     _check_space(target, files)
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     try:
@@ -125,7 +125,7 @@ def quantise(
             _write_weights(files, draft, chosen, on_progress)
             _write_others(source, checkpoint.config, draft, chosen)
             flush_names(draft)
-            _check_target(target)
+            check_target(target)
             draft.rename(target)
             flush_names(target.parent)
         finally:
@@ -201,7 +201,8 @@ def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> in
     return count
 
 
-def _check_target(target: Path) -> None:
+def check_target(target: Path) -> None:
+    """Raises InputError if something has this name already."""
     if target.exists() or target.is_symlink():
         raise InputError(f"{target} exists; give a new folder, or remove this folder first")
 

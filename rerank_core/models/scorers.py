@@ -5,6 +5,7 @@ embedders.py has the same functions for the embedder.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from rerank_core.models.base import Scorer
 from rerank_core.models.encoding import Encoder, read_tokenizer
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import CACHED_TEXTS, Prompter, prompt_digest
+from rerank_core.models.vision import Bounds, make_prompter
 from rerank_core.models.vllm import VllmScorer, require_vllm
 from rerank_core.models.weights import resolve_model
 from rerank_core.records import TokenCounter, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
+from rerank_core.storage import renditions
+from rerank_core.storage.store import Store
 
 CAREFUL_TOKENS = 16_384  # inside the engine at once, before a failure halves them
 
@@ -35,9 +39,15 @@ def identity(settings: Settings, *, verify: bool = False) -> ScorerIdentity:
         precision=settings.precision,
         max_document_tokens=settings.max_document_tokens,
         passages=settings.passages,
+        bounds=bounds(settings),
         verify=verify,
     )
     return found if Path(settings.model).is_dir() else replace(found, location=settings.model)
+
+
+def bounds(settings: Settings) -> Bounds:
+    """How much a model of pictures reads of a document's media."""
+    return Bounds(settings.picture_tokens, settings.clip_tokens, settings.media_per_article)
 
 
 def register(connection: Connection, scorer: ScorerIdentity) -> int:
@@ -110,15 +120,17 @@ def known(connection: Connection) -> list[dict[str, Any]]:
 
 
 def prompter(settings: Settings, *, download: bool = True) -> Prompter:
-    """What builds the prompts of the settings' scorer.
+    """What builds the prompts of the settings' scorer, to count their tokens: it reads no medium.
 
     Raises ModelError if the checkpoint must not be used, or, unless it may `download`, if this host has none.
     """
     folder = resolve_model(settings.model, download=download)
-    return Prompter(
-        folder / "tokenizer.json",
-        max_document_tokens=settings.max_document_tokens,
+    return make_prompter(
+        folder,
         form=read_checkpoint(folder).family.form,
+        bounds=bounds(settings),
+        read_medium=None,
+        max_document_tokens=settings.max_document_tokens,
         passages=settings.passages,
     )
 
@@ -183,4 +195,12 @@ def load(
         eager={"always": False, "never": True}.get(settings.compile),
         expected_pairs=pairs,
         cached_texts=cached_texts,
+        bounds=bounds(settings),
+        read_medium=lambda path: renditions.read(_store(settings.store_url), path),
     )
+
+
+@lru_cache(1)
+def _store(url: str) -> Store:
+    """The store, opened when the first medium is read."""
+    return Store(url)

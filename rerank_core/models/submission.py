@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -46,6 +46,7 @@ class _Entry:
     prompt: Prompt
     windows: int  # without a result yet
     since: float = field(default_factory=time.monotonic)
+    tokens: int = 0  # of the prompts, as the engine got them
     logit: float = -math.inf  # the largest logit of the windows so far
     cached: int = 0  # tokens taken from the prefix cache
     refused: bool = False
@@ -111,12 +112,18 @@ class _Waiting:
 
     def _build(self, index: int) -> Prompt | InputError:
         pair = self._pairs[index]
+        media = {"pictures": pair.pictures} if pair.pictures else {}
         try:
             return self._prompter.prompt(
-                instruction=pair.instruction, query=pair.query, document=pair.document
+                instruction=pair.instruction, query=pair.query, document=pair.document, **media
             )
         except InputError as error:
             return error
+
+
+def _render_ids(ids: Sequence[int], media: Sequence[Any]) -> dict[str, Any]:
+    """A prompt without media."""
+    return {"type": "token", "prompt_token_ids": ids}
 
 
 class Submission:
@@ -131,14 +138,16 @@ class Submission:
         max_prompt_tokens: int,
         least_tokens: int,
         most_tokens: int,
+        render: Callable[[Sequence[int], Sequence[Any]], Any] = _render_ids,
     ) -> None:
-        """`parameters` go with every request. The measured speed decides how many tokens are kept in the engine,
+        """`parameters` go with every request. `render` makes ids and media what the engine takes. The measured speed decides how many tokens are kept in the engine,
         between `least_tokens` and `most_tokens`. A prompt over `max_prompt_tokens` is refused.
         """
         self.finished = False
         self._engine: Any = engine
         self._parameters = parameters
         self._prompter = prompter
+        self._render = render
         self._max_prompt_tokens = max_prompt_tokens
         self._least_tokens = min(least_tokens, most_tokens)
         self._most_tokens = most_tokens
@@ -229,7 +238,7 @@ class Submission:
                 ready.refused[index] = Refusal(pair, str(prompt))
                 continue
             windows = (prompt.ids, *prompt.further)
-            longest = max(map(len, windows))
+            longest = max(map(len, windows)) + prompt.media_tokens
             if longest > self._max_prompt_tokens:
                 reason = f"the prompt has {longest} tokens, the model takes {self._max_prompt_tokens}"
                 ready.refused[index] = Refusal(pair, reason)
@@ -238,15 +247,16 @@ class Submission:
             for ids in windows:
                 request = str(self._sequence)
                 self._sequence += 1
-                sent[request] = _Sent(entry, len(ids))
                 try:
-                    self._engine.add_request(
-                        request, {"type": "token", "prompt_token_ids": ids}, self._parameters
-                    )
+                    rendered = self._render(ids, prompt.media)
+                    tokens = len(rendered["prompt_token_ids"])
+                    sent[request] = _Sent(entry, tokens)
+                    self._engine.add_request(request, rendered, self._parameters)
                 except Exception as error:
                     self.finished = True
                     return _failed("the engine refused a pair", error, [pair])
-                inside += len(ids)
+                entry.tokens += tokens
+                inside += tokens
         return None
 
     def _step(self, sent: dict[str, _Sent], ready: _Ready) -> ChunkFailed | None:
@@ -292,7 +302,7 @@ class Submission:
                 logit=entry.logit,
                 truncated=entry.prompt.truncated,
                 latency_ms=(now - entry.since) * 1000,
-                prompt_tokens=entry.prompt.tokens,
+                prompt_tokens=entry.tokens,
                 cached_tokens=entry.cached,
             )
         if done:

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,8 +25,17 @@ from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.base import ScoredChunk
 from rerank_core.models.canary import Canary, read_canary
 from rerank_core.models.identity import ONLINE, Checkpoint, identify, read_checkpoint
-from rerank_core.models.prompt import CACHED_TEXTS, Passages, Prompter
+from rerank_core.models.prompt import CACHED_TEXTS, Passages
 from rerank_core.models.submission import Submission
+from rerank_core.models.vision import (
+    Bounds,
+    VisionPrompter,
+    VisionRenderer,
+    engine_options,
+    make_prompter,
+    nothing_stored,
+    require_vision,
+)
 from rerank_core.records import Pair
 
 logger = logging.getLogger(__name__)
@@ -36,6 +45,8 @@ _GPU_BATCH_TOKENS = 16_384
 _CPU_LEAST_TOKENS = 512  # in the engine at once, before the speed is known
 _CPU_COMPILE_PAIRS = 1_000  # compiling makes scoring 10 % faster, and costs 15 s a start, 45 s the first time
 _CPU_BLOCK_TOKENS = 32  # the default of 128 would never reuse the prefix of a short query; vLLM refuses 16
+
+_LONGEST_REASON = 600  # characters of vLLM's own words; it may list every architecture that it knows
 
 # Warnings of vLLM about what this module chose on purpose; in the log of a task they would read as faults.
 _CHOSEN = ("--chat-template", "Enforce eager set", "Inductor compilation was disabled", "global random seed")
@@ -49,7 +60,8 @@ class VllmScorer:
     `in_flight_tokens` limits the tokens inside the engine at once; None lets the measured speed decide. `eager` says
     whether the model runs without compilation; None compiles on a GPU, and on a CPU if there are at least
     _CPU_COMPILE_PAIRS `expected_pairs`. `kv_cache_gib` counts on a CPU, `gpu_memory_utilization` (0..1) on a GPU. The ids of
-    `cached_texts` texts are kept.
+    `cached_texts` texts are kept. `bounds` and `read_medium`, which gives the bytes of a path of the store, count for a family
+    that reads pictures only.
     """
 
     def __init__(
@@ -66,6 +78,8 @@ class VllmScorer:
         expected_pairs: int = 0,
         run_canary: bool = True,
         cached_texts: int = CACHED_TEXTS,
+        bounds: Bounds = Bounds(),  # noqa: B008  (frozen)
+        read_medium: Callable[[str], bytes] | None = None,
     ) -> None:
         """Check the checkpoint, build the engine, run the canary.
 
@@ -73,24 +87,25 @@ class VllmScorer:
         start.
         """
         checkpoint = read_checkpoint(model_folder)
-        self.identity = identify(
-            model_folder, precision=precision, max_document_tokens=max_document_tokens, passages=passages
-        )
-        self._prompter = Prompter(
-            model_folder / "tokenizer.json",
-            max_document_tokens=max_document_tokens,
+        limits: Any = {"max_document_tokens": max_document_tokens, "passages": passages, "bounds": bounds}
+        self.identity = identify(model_folder, precision=precision, **limits)
+        self._prompter = make_prompter(
+            model_folder,
             form=checkpoint.family.form,
-            passages=passages,
+            read_medium=read_medium or nothing_stored,
             cached_texts=cached_texts,
+            **limits,
         )
+        reads_media = isinstance(self._prompter, VisionPrompter)
+        if reads_media:
+            require_vision()
         check_vocabulary(checkpoint, self._prompter.vocabulary_size)
-        canary = read_canary(model_folder)  # before the engine starts: the file may be damaged
+        # Before the engine starts, since the file may be damaged.
+        canary = read_canary(model_folder, default=checkpoint.family.canary)
         self._max_tokens = min(self._prompter.max_prompt_tokens, checkpoint.max_positions)
         started = time.monotonic()
         vllm, on_cpu, device = open_vllm()
         self.engine = f"vllm {vllm.__version__} {device}"
-        if eager is None:
-            eager = on_cpu and expected_pairs < _CPU_COMPILE_PAIRS
         self._llm: Any = start_llm(
             checkpoint,
             max_tokens=self._max_tokens,
@@ -98,7 +113,8 @@ class VllmScorer:
             gpu_memory_utilization=gpu_memory_utilization,
             hf_overrides=dict(checkpoint.family.overrides),
             enable_prefix_caching=checkpoint.family.causal,
-            enforce_eager=eager,
+            enforce_eager=on_cpu and expected_pairs < _CPU_COMPILE_PAIRS if eager is None else eager,
+            **(engine_options(bounds) if reads_media else {}),
             **arithmetic(self.identity.precision, on_cpu=on_cpu),
             **cpu_block(on_cpu),
         )
@@ -106,9 +122,7 @@ class VllmScorer:
         parameters = vllm.PoolingParams(task="classify", use_activation=False)
         self._submission = self._open_submission(parameters, in_flight_tokens, on_cpu=on_cpu)
         built = time.monotonic()
-        self.canary_margin: float | None = None
-        if run_canary:
-            self.canary_margin = self._check_canary(canary)
+        self.canary_margin = self._check_canary(canary) if run_canary else None
         logger.info(
             "engine ready: engine=%s scorer=%s build_seconds=%.1f canary_seconds=%.1f",
             self.engine,
@@ -127,6 +141,7 @@ class VllmScorer:
             max_prompt_tokens=self._max_tokens,
             least_tokens=_CPU_LEAST_TOKENS if on_cpu else 2 * batch_tokens,
             most_tokens=min(in_flight_tokens or 2 * batch_tokens, 2 * batch_tokens),
+            **({"render": VisionRenderer(self._llm)} if isinstance(self._prompter, VisionPrompter) else {}),
         )
 
     def _check_canary(self, canary: Canary) -> float:
@@ -248,7 +263,7 @@ def start_llm(
             )
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ModelError(
-            f"{checkpoint.folder}: vLLM refused the checkpoint: {error}; take another checkpoint"
+            f"{checkpoint.folder}: vLLM refused the checkpoint: {str(error)[:_LONGEST_REASON]}; take another checkpoint"
         ) from error
     except Exception as error:
         raise EngineError(

@@ -127,6 +127,7 @@ def what_was_claimed(case: Case, *, database: Database, settings: Settings) -> F
             facts + fact("ingested", sighting.ingested_at), _why_unclaimed(sighting, case.run.window)
         )
     facts += _revision_facts(case.revision)
+    facts += _media_facts(case, case.revision["revision_id"])
     answer = _why_no_document(case.revision)
     if answer is not None:
         return Found(facts, answer)
@@ -175,6 +176,18 @@ def _revision_facts(revision: RowMapping) -> Facts:
         *fact("first ingested", revision["first_ingested_at"]),
         *fact("published", revision["published_at"]),
         *fact("age", _why_from_ingestion(revision)),
+    )
+
+
+def _media_facts(case: Case, revision_id: int) -> Facts:
+    """Each picture and clip, and what became of it."""
+    rows = db.rows(case.connection, "explain.media", revision_id=revision_id)
+    return tuple(
+        (
+            f"{row['kind']} {row['place']}",
+            f"{row['rendition'] or row['outcome'] or 'not looked at yet'}{', which the model reads' if row['is_read'] else ''}",
+        )
+        for row in rows
     )
 
 

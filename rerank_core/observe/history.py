@@ -16,6 +16,7 @@ from rerank_core.errors import SettingsError
 from rerank_core.observe.history_records import (
     Copy,
     CurrentPublication,
+    Medium,
     Publication,
     PublicationChoice,
     Quarantined,
@@ -297,6 +298,16 @@ def find_texts(connection: Connection, *, revision_id: int) -> Texts:
     """The beginning of a revision's texts."""
     row = db.the(connection, "history.article_text", revision_id=revision_id, characters=SHOWN_CHARACTERS)
     return Texts(**row)
+
+
+def list_media(connection: Connection, *, revision_id: int) -> list[Medium]:
+    """The pictures and clips of a revision, in their order."""
+    return [Medium(**row) for row in db.rows(connection, "history.media", revision_id=revision_id)]
+
+
+def has_picture(connection: Connection, *, pipeline: str, path: str) -> bool:
+    """Whether an article of the pipeline has the rendition at this path of the store."""
+    return bool(db.the(connection, "history.has_picture", pipeline=pipeline, path=path)["has"])
 
 
 def list_copies(connection: Connection, *, pipeline: str, article_id: str, revision: Revision) -> list[Copy]:

@@ -295,6 +295,21 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Medium:
+    """A picture or a clip of a revision, and what became of it."""
+
+    place: int  # among the revision's media, from 1
+    kind: str  # "picture" or "video", as the source says
+    outcome: str | None  # "used", or why it was dropped; null: not looked at yet
+    path: str | None  # of its rendition, in the store; null: it was dropped
+    width: int | None  # pixels of the rendition
+    height: int | None
+    frames: int | None  # 1: a picture
+    caption: str | None  # clean
+    is_read: bool  # the model reads it with the article's text
+
+
+@dataclass(frozen=True)
 class Texts:
     """The beginning of a revision's raw and prepared text."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from rerank_core.errors import CorruptError
 from rerank_core.frontends import json_pages, redis_copy
-from rerank_core.operations import leftovers, retention
+from rerank_core.operations import leftovers, renditions, retention
 from rerank_core.operations.retention import Work
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -56,6 +56,12 @@ class Maintained:
     files_foreign: (
         int  # not of this database's runs, not named as this library names files, or links: left alone
     )
+    renditions: int  # pictures and frames, of all pipelines; of these:
+    renditions_named: int  # a revision or a document has them, or a run lately had
+    renditions_young: int  # written within the grace period
+    renditions_removed: int  # nothing uses them
+    renditions_failed: int  # the store refused; the next clean-up tries again
+    renditions_foreign: int  # not named as this library names renditions, or links: left alone
     removals_refused: int  # rows that ask for the removal of what the store does not name
     bytes_removed: int
 
@@ -91,7 +97,7 @@ def maintain(*, database: Database, store: Store, settings: Settings, dry_run: b
 def _check(result: Maintained) -> None:
     """Raises CorruptError if something was looked at and is in no bucket, or in two."""
     values = vars(result)
-    for whole in ("publications", "months", "files"):
+    for whole in ("publications", "months", "files", "renditions"):
         parts = sum(value for name, value in values.items() if name.startswith(f"{whole}_"))
         if parts != values[whole]:
             raise CorruptError(
@@ -140,4 +146,5 @@ STEPS: dict[str, Callable[[Work], dict[str, int]]] = {
     "redis": _refresh_redis,
     "vectors": leftovers.remove_vectors,
     "files": leftovers.remove_files,
+    "renditions": renditions.remove_renditions,
 }

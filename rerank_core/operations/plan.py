@@ -22,6 +22,11 @@ class Plan:
     in_ledger: int  # candidates that have a score already
     left_out: int  # pairs over its budget
     tokens: int  # of the prompts, before any is taken from the prefix cache
+    cached: (
+        int | None
+    )  # of these, if the prefix cache serves the share that it served lately; null: not known
+    cut_pairs: int  # whose document is longer than the model reads
+    cut_tokens: int  # of these documents, each counted once, that the model does not read
     seconds: float | None  # at the scorer's latest speed; null: it has not scored here yet
 
 
@@ -52,5 +57,8 @@ def plan(
             in_ledger=recalled.from_ledger,
             left_out=recalled.left_out,
             tokens=work.tokens,
+            cached=work.cached,
+            cut_pairs=work.cut_pairs,
+            cut_tokens=work.cut_tokens,
             seconds=work.seconds,
         )

@@ -52,6 +52,9 @@ class Forgotten:
     reissued: tuple[str, ...]  # files of the pages that were published again without the article
     due: tuple[str, ...]  # files that show the article, due for deletion
     due_at: datetime  # when these files are removed
+    pictures: tuple[
+        str, ...
+    ]  # that no other article has; the clean-up removes them, at that time at the latest
     folders: Mapping[
         str, datetime
     ]  # topic files of earlier pages, which may show the article → when they are removed
@@ -201,6 +204,7 @@ def _forget(
     )
     due_at = db.the(connection, "removal.due_at", grace_seconds=grace_seconds)
     texts = db.execute(connection, "removal.texts", **of_article)
+    pictures = [row["path"] for row in db.rows(connection, "removal.media", **of_article)]
     db.execute(connection, "desk.forget", **of_article)
     db.execute(connection, "removal.lock_documents")
     revisions = db.rows(connection, "removal.revisions", **of_article)
@@ -224,6 +228,7 @@ def _forget(
         due=tuple(paths),
         due_at=due_at["due_at"],
         scorers=tuple(row["scorer_id"] for row in lessons),
+        pictures=tuple(pictures),
         folders={},  # known when the files have followed
         shown_in=(),
     )

@@ -5,9 +5,12 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from rerank_core.prepare.captions import LONGEST
 from rerank_core.prepare.documents import MAX_TEXT, MAX_TITLE
 from rerank_core.prepare.near_copies import PLACES
 from rerank_core.records import Document
+from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES, Rendition
+from rerank_core.storage.store import rendition_path
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # Postgres refuses NUL
 
@@ -54,6 +57,26 @@ class Prepared(Form):
     refused: Annotated[Text, Field(min_length=1, max_length=500)] | None = None  # reason, for the quarantine
     failure: Annotated[str, Field(max_length=4_000)] | None = None  # traceback of a parser that broke
     counts: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")], Annotated[int, Field(ge=0)]] = {}
+
+
+class Looked(Form):
+    """What became of a medium: it is made small, or it is refused; and its clean caption."""
+
+    caption: Annotated[Text, Field(max_length=LONGEST)]
+    refused: Annotated[Text, Field(pattern=r"^[a-z_]{1,40}: ", max_length=500)] | None = None
+    content: Annotated[Base64Bytes, Field(max_length=4 << 20)] | None = None
+    width: Annotated[int, Field(ge=1, le=LONGEST_SIDE)] = 1
+    height: Annotated[int, Field(ge=1, le=LONGEST_SIDE)] = 1
+    frames: Annotated[int, Field(ge=1, le=MOST_FRAMES)] = 1
+
+    def to_rendition(self, *, is_clip: bool) -> Rendition | None:
+        """The rendition, named here by its content. None if there is none, or if it does not begin as its kind does."""
+        content = self.content or b""
+        begins = content[:4] + content[8:12] == b"RIFFWEBP" if is_clip else content[:3] == b"\xff\xd8\xff"
+        if not begins:
+            return None
+        path = rendition_path(hashlib.sha256(content).hexdigest(), is_clip=is_clip)
+        return Rendition(path, content, self.width, self.height, self.frames)
 
 
 class Step(Form):

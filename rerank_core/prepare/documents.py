@@ -1,7 +1,8 @@
 """Raw article → document: its title, summary and body are cleaned, put together and described.
 
 The text is title, summary and body, with an empty line between them. A title or summary that the body begins with is not
-repeated. Language, BM25 terms, flags and signature describe the whole text. The limits (MAX_TITLE, MAX_SUMMARY,
+repeated. Captions follow the summary, if they are wanted (captions.py): they say nothing of the language, and make no text unlike
+another. Language, BM25 terms, flags and signature else describe the whole text. The limits (MAX_TITLE, MAX_SUMMARY,
 MAX_TEXT) lie far beyond what the model reads.
 """
 
@@ -9,7 +10,9 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
+from rerank_core.prepare import captions
 from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
 from rerank_core.prepare.fragment import letters
@@ -41,10 +44,12 @@ def to_document(
     lang: str | None,
     cleaning: Cleaning = Cleaning(),  # noqa: B008 - it is frozen
     counts: Counter[str] | None = None,
+    told: Sequence[captions.Told] | None = None,
 ) -> Document:
     """The document that the model and BM25 read. Adds what each step did to `counts`, if given.
 
-    `lang` is the language that the source claims. Raises Unpreparable if no readable text is left, and whatever a
+    `lang` is the language that the source claims. `told` is what is said of the article's media; None leaves captions and alt
+    texts out. Raises Unpreparable if no readable text is left, and whatever a
     parser raises.
     """
     tally = Tally()
@@ -53,10 +58,14 @@ def to_document(
     clean_body = cleaned("body", body, cleaning=cleaning, tally=tally)
     text = assembled(clean_title, clean_summary, clean_body)
     _refuse_unreadable(text, tally)
-    told = _language(text, lang, cleaning)
-    words = terms(text, lang=told.code)
+    spoken = _language(text, lang, cleaning)
+    sketch = None if "syndication" in cleaning.without else signature(text, lang=spoken.code)
+    lines = ""
+    if told is not None:
+        lines = captions.lines(told, body, text=text, lang=spoken.code, cleaning=cleaning)
+        text = assembled(clean_title, clean_summary, clean_body, lines)
+    words = terms(text, lang=spoken.code)
     noticed = () if "flags" in cleaning.without else flags(text, terms=words)
-    sketch = None if "syndication" in cleaning.without else signature(text, lang=told.code)
     if counts is not None:
         counts.update(f"{step}_changed" for step in tally.changed)
         counts["boilerplate_lines"] += tally.lines_removed
@@ -65,23 +74,36 @@ def to_document(
         counts["page_without_article"] += tally.pages_without_article
         counts["letters_in"] += tally.letters_in
         counts["letters_out"] += tally.letters_out
-        counts["language_overruled"] += told.overruled
-        counts["language_unknown"] += told.unknown
-        counts[f"lang_{told.code}"] += 1
+        counts["caption_lines"] += len(lines.splitlines())
+        counts["language_overruled"] += spoken.overruled
+        counts["language_unknown"] += spoken.unknown
+        counts[f"lang_{spoken.code}"] += 1
         counts.update(f"flag_{flag}" for flag in noticed)
         counts["signature_short"] += sketch is None and "syndication" not in cleaning.without
     return Document(
         digest=hashlib.sha256(text.encode("utf-8")).digest(),
         title=clean_title or _cut(text.split("\n", 1)[0], MAX_TITLE),
         text=text,
-        lang=told.code,
+        lang=spoken.code,
         terms=" ".join(words),
-        lang_confidence=told.confidence,
+        lang_confidence=spoken.confidence,
         flags=noticed,
         signature=None if sketch is None else sketch.astype("<u4").tobytes(),
         letters_in=tally.letters_in,
         letters_out=tally.letters_out,
     )
+
+
+def with_pictures(document: Document, pictures: tuple[str, ...]) -> Document:
+    """The document whose model reads these pictures with it: its digest covers them. Without pictures it is unchanged."""
+    if not pictures:
+        return document
+    return replace(document, digest=digest_with(document.digest, pictures), pictures=pictures)
+
+
+def digest_with(text_digest: bytes, pictures: tuple[str, ...]) -> bytes:
+    """The digest of a text and of the pictures that the model reads with it: sha256 of the text's digest and the paths."""
+    return hashlib.sha256(text_digest + "\0".join(pictures).encode()).digest()
 
 
 def cleaned(
@@ -95,14 +117,14 @@ def cleaned(
     return text
 
 
-def assembled(title: str, summary: str, body: str) -> str:
-    """The text of a document, of its cleaned parts; at most MAX_TEXT characters."""
+def assembled(title: str, summary: str, body: str, lines: str = "") -> str:
+    """The text of a document, of its cleaned parts and the lines of its captions; at most MAX_TEXT characters."""
     if title and body.startswith(title + "\n"):
         body = body[len(title) :].lstrip("\n")
     begun = re.sub(r"\s*(?:…|\.{3})$", "", summary)  # a summary is often the first words of the body
     if summary == title or (begun and body.startswith(begun)):
         summary = ""
-    return _cut("\n\n".join(part for part in (title, summary, body) if part), MAX_TEXT)
+    return _cut("\n\n".join(part for part in (title, summary, lines, body) if part), MAX_TEXT)
 
 
 def _cut(text: str, characters: int) -> str:

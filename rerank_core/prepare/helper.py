@@ -8,6 +8,7 @@ It ends with its input. If its owner dies in the middle of an article, the kerne
 """
 
 import base64
+import binascii
 import ctypes
 import json
 import os
@@ -20,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rerank_core.prepare import captions
 from rerank_core.prepare.cleaning import Cleaning
 from rerank_core.prepare.documents import Unpreparable, to_document
 from rerank_core.prepare.messages import TOO_LARGE, framed, received
@@ -47,6 +49,7 @@ class Helper:
             "load": self._load,
             "prepare": self._prepared,
             "trace": self._traced,
+            "look": self._looked,
         }
         self._resident = 0  # VmPeak is looked at only if this has grown: a look takes a while
         self._load("pages")
@@ -69,7 +72,12 @@ class Helper:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
         with suppress(Exception):  # a fault in the rules is told with each article
-            to_document(title=None, summary=None, body=SAMPLES[sample], lang=None, cleaning=self.cleaning)
+            if sample == "media":
+                from rerank_core.prepare import pictures  # a pipeline of texts alone loads no decoder
+
+                pictures.load_decoders()
+            else:
+                to_document(title=None, summary=None, body=SAMPLES[sample], lang=None, cleaning=self.cleaning)
         self._own, self._peak = _memory("VmSize"), _memory("VmPeak")
         limit = self._own + self._bytes
         resource.setrlimit(
@@ -78,13 +86,25 @@ class Helper:
         return {}
 
     def _prepared(
-        self, *, title: str | None, summary: str | None, body: str | None, lang: str | None
+        self,
+        *,
+        title: str | None,
+        summary: str | None,
+        body: str | None,
+        lang: str | None,
+        told: list[tuple[str, str]] | None = None,
     ) -> dict[str, Any]:
         """What becomes of an article: its document or the reason of its refusal, and what the steps did."""
         counts: Counter[str] = Counter()
         try:
             document = to_document(
-                title=title, summary=summary, body=body, lang=lang, cleaning=self.cleaning, counts=counts
+                title=title,
+                summary=summary,
+                body=body,
+                lang=lang,
+                cleaning=self.cleaning,
+                counts=counts,
+                told=told,
             )
         except Unpreparable as reason:
             return {"refused": str(reason), "counts": counts}
@@ -97,6 +117,31 @@ class Helper:
                 "counts": counts,
             }
         return {"document": _plain(document), "counts": counts}
+
+    def _looked(self, *, kind: str, content: str | None, caption: str | None) -> dict[str, Any]:
+        """What becomes of a medium: a small picture, or the reason why it is dropped; and its clean caption."""
+        from rerank_core.prepare.formats import Refused
+        from rerank_core.prepare.pictures import small
+
+        answer: dict[str, Any] = {"caption": captions.cleaned(caption, cleaning=self.cleaning)}
+        if content is None:
+            return answer
+        raw = binascii.a2b_base64(content)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no decoder opens a file or a socket
+        try:
+            made = small(kind, raw)
+        except Refused as reason:
+            return answer | {"refused": str(reason)}
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        picture = base64.b64encode(made.content).decode()
+        return answer | {
+            "content": picture,
+            "width": made.width,
+            "height": made.height,
+            "frames": made.frames,
+        }
 
     def _traced(self, **article: Any) -> dict[str, Any]:
         from rerank_core.prepare.trace import trace

@@ -7,6 +7,9 @@ given some articles at once and answers them in their order. So it never waits, 
 - If a helper dies, stands still or breaks the form of answers, it is ended. Its article is tried once more while no other helper
   works, because it may be innocent. If it fails again, it is refused.
 - The rest of its batch goes on, by a new process.
+
+An article's media are looked at before its text, each by itself within the same limits. A medium that has no answer is dropped; its
+article goes on.
 """
 
 import contextlib
@@ -15,10 +18,10 @@ import os
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -27,8 +30,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from rerank_core.errors import HelperUnavailable
-from rerank_core.prepare.answers import Form, NoAnswer, Prepared, Ready, Traced
+from rerank_core.prepare import captions
+from rerank_core.prepare.answers import Form, Looked, NoAnswer, Prepared, Ready, Traced
 from rerank_core.prepare.cleaning import Cleaning
+from rerank_core.prepare.documents import with_pictures
+from rerank_core.prepare.media import Desk, Medium, Seen
 from rerank_core.prepare.messages import framed
 from rerank_core.prepare.watch import Watched
 from rerank_core.records import Document
@@ -45,6 +51,7 @@ SAVE_SECONDS = 5.0  # what was prepared of a batch waits no longer for the rest
 
 # Chinese needs a dictionary, which takes seconds and hundreds of MiB to load: no article pays for that.
 _HAN = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
+_OF_MEDIUM = re.compile(rb'.{4}\{"look":', re.DOTALL)
 
 Told = TypeVar("Told", bound=Form)
 Asked = TypeVar("Asked")
@@ -68,6 +75,10 @@ class Raw:
     summary: str | None
     body: str | None
     lang: str | None  # as the source claims it
+    media: tuple[Medium, ...] = ()  # to be looked at
+    seen: tuple[Seen, ...] = ()  # what became of them
+    told: tuple[captions.Told, ...] | None = None  # what joins the text; None: captions and alt texts do not
+    pictures: tuple[str, ...] = ()  # paths of the renditions that the model reads
 
     def __str__(self) -> str:
         return f"article {self.article_id!r}, revision {self.revision_id}"
@@ -80,6 +91,7 @@ class Outcome:
     documents: dict[int, Document] = field(default_factory=dict)  # revision → document
     refused: dict[int, str] = field(default_factory=dict)  # revision → reason
     counts: Counter[str] = field(default_factory=Counter)  # what the steps did
+    media: dict[int, tuple[Seen, ...]] = field(default_factory=dict)  # revision → what became of its media
 
     @property
     def last(self) -> int:
@@ -91,15 +103,21 @@ Parts = SimpleQueue[Outcome | BaseException | None]  # of the outcome of a batch
 
 
 def outcomes(
-    batches: Iterator[Sequence[Raw]], *, cleaning: Cleaning, limits: Limits, number: int
+    batches: Iterator[Sequence[Raw]],
+    *,
+    cleaning: Cleaning,
+    limits: Limits,
+    number: int,
+    desk: Desk | None = None,
 ) -> Generator[Outcome]:
     """What becomes of each batch, in the order of the batches; in parts, if a batch takes long.
 
     A `number` of helpers prepare side by side, and at most one batch more than that is in memory. A caller that stops before the
-    end must close the iterator, which ends the helpers. Raises HelperUnavailable if no helper can start.
+    end must close the iterator, which ends the helpers. `desk` reads the media of articles; None: articles have none. Raises
+    HelperUnavailable if no helper can start, and what the desk raises.
     """
     ahead: deque[Parts] = deque()
-    with Helpers(number, cleaning=cleaning, limits=limits) as ready:
+    with Helpers(number, cleaning=cleaning, limits=limits, desk=desk) as ready:
         for batch in batches:
             ahead.append(ready.prepare(batch))
             if len(ahead) > number:
@@ -115,8 +133,8 @@ def _parts(parts: Parts) -> Iterator[Outcome]:
         yield part
 
 
-def trace(*, cleaning: Cleaning, limits: Limits, **article: str | None) -> Traced:
-    """What every step does to an article: its `title`, `summary`, `body` and `lang`, as claimed.
+def trace(*, cleaning: Cleaning, limits: Limits, **article: Any) -> Traced:
+    """What every step does to an article: its `title`, `summary`, `body` and `lang`, as claimed, and `told` of its media.
 
     Raises NoAnswer if the article goes over a limit or ends its helper, HelperUnavailable if no helper can start.
     """
@@ -136,7 +154,8 @@ def usable_cores() -> int:
 class Helpers:
     """A number of helpers. Each article or batch goes to the next idle helper."""
 
-    def __init__(self, number: int, *, cleaning: Cleaning, limits: Limits) -> None:
+    def __init__(self, number: int, *, cleaning: Cleaning, limits: Limits, desk: Desk | None = None) -> None:
+        self._desk = desk
         rules = None if cleaning.rules is None else str(cleaning.rules)
         begin = {"without": sorted(cleaning.without), "rules": rules, "mib": limits.mib}
         self._every = [_Helper(begin, limits.seconds) for _ in range(number)]
@@ -167,7 +186,7 @@ class Helpers:
         helper = self._idle.get()
         try:
             part, due = Outcome(), 0.0
-            for questions in _chunks(batch):
+            for questions in _chunks(self._with_media(helper, raw) for raw in batch):
                 with closing(self._answers(helper, questions, Prepared)) as answers:
                     for raw, answer in answers:
                         _keep(part, raw, answer)
@@ -182,6 +201,19 @@ class Helpers:
             parts.put(error)
         finally:
             self._idle.put(helper)
+
+    def _with_media(self, helper: "_Helper", raw: Raw) -> Raw:
+        """The article with what became of its media."""
+        if self._desk is None or not raw.media:
+            return raw
+
+        def ask(question: dict[str, object]) -> Looked | NoAnswer:
+            with closing(self._answers(helper, [(raw, framed({"look": question}))], Looked)) as answers:
+                ((_, answer),) = answers
+            return answer
+
+        seen = tuple(self._desk.look(raw.revision_id, medium, ask) for medium in raw.media)
+        return replace(raw, seen=seen, pictures=self._desk.for_model(seen))
 
     def ask(self, question: dict[str, Any], form: type[Told]) -> Told:
         """The answer to a question about an article. Raises NoAnswer, HelperUnavailable."""
@@ -226,13 +258,14 @@ class Helpers:
             return answer
 
 
-def _chunks(batch: Sequence[Raw]) -> Iterator[list[tuple[Raw, bytes]]]:
+def _chunks(batch: Iterable[Raw]) -> Iterator[list[tuple[Raw, bytes]]]:
     """The articles, each with its question, as many at once as a helper is given."""
     chunk: list[tuple[Raw, bytes]] = []
     size = 0
     for raw in batch:
         article = {"title": raw.title, "summary": raw.summary, "body": raw.body, "lang": raw.lang}
-        question = framed({"prepare": article})
+        told = {} if raw.told is None else {"told": raw.told}
+        question = framed({"prepare": {**article, **told}})
         if chunk and (len(chunk) == MAX_CHUNK or size + len(question) > MAX_CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
@@ -250,8 +283,11 @@ def _keep(part: Outcome, raw: Raw, answer: Prepared | NoAnswer) -> None:
     if answer.failure is not None:
         log.error("%s cannot be prepared: %s", raw, ascii(answer.failure).replace(r"\n", "\n  "))
     part.counts.update(answer.counts)
+    if raw.seen:
+        part.media[raw.revision_id] = raw.seen
+        part.counts.update(seen.bucket for seen in raw.seen)
     if answer.document is not None:
-        part.documents[raw.revision_id] = answer.document.to_document()
+        part.documents[raw.revision_id] = with_pictures(answer.document.to_document(), raw.pictures)
     else:
         part.refused[raw.revision_id] = answer.refused or "unreadable: its helper said nothing of it"
 
@@ -264,15 +300,16 @@ class _Helper:
         self._begin = begin
         self._seconds = seconds
         self._process: Watched | None = None
-        self._knows_chinese = False
+        self._loaded: set[str] = set()  # samples
         self._over = False  # no process may live any more
 
     def ask(self, questions: Sequence[bytes], form: type[Told]) -> Generator[Told]:
         """The answer to each question. Raises NoAnswer, which has ended the process; HelperUnavailable if none can start."""
         process = self._process or self._started()
-        if not self._knows_chinese and any(map(_HAN.search, questions)):
-            self._load(process, {"load": {"sample": "chinese"}})
-            self._knows_chinese = True
+        sample, needs = ("media", None) if _OF_MEDIUM.match(questions[0]) else ("chinese", _HAN.search)
+        if sample not in self._loaded and (needs is None or any(map(needs, questions))):
+            self._load(process, {"load": {"sample": sample}})
+            self._loaded.add(sample)
         yield from self._told(process, questions, form, self._seconds)
 
     def _load(self, process: Watched, message: Mapping[str, Any]) -> None:
@@ -295,7 +332,7 @@ class _Helper:
             raise
 
     def _started(self) -> Watched:
-        self._knows_chinese = False
+        self._loaded.clear()
         why = said = ""
         for _ in range(STARTS):
             if self._over:

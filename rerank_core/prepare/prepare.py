@@ -3,6 +3,7 @@
 1. Read a batch of revisions that wait (`_batches`): so many that their texts take a bounded memory.
 2. Have helpers clean and describe their texts (helpers.py): no text of a stranger is parsed in this process.
 3. Save documents, refusals and counts, a batch or a part of one in a transaction (`_save`). Equal texts become one document.
+   What became of articles' media is saved with them, if the settings use media (media.py).
 4. Place the new texts among their near-copies (clusters.py), check that the counts add up, and close the stage.
 
 The raw text is never altered. An article without readable text goes to quarantine with a reason, alone, and so does an article
@@ -20,7 +21,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
-from rerank_core.prepare import boilerplate, clusters, helpers
+from rerank_core.prepare import boilerplate, clusters, helpers, media
 from rerank_core.prepare.cleaning import READ_AHEAD, Cleaning
 from rerank_core.prepare.helpers import MAX_HELPERS, Limits, Outcome, Raw
 from rerank_core.prepare.near_copies import Joined
@@ -30,6 +31,7 @@ from rerank_core.storage import database as db
 from rerank_core.storage import runs
 from rerank_core.storage.copy import copy_in
 from rerank_core.storage.database import Database
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -63,28 +65,36 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(seconds=settings.prepare_seconds, mib=settings.prepare_mib)
 
 
-def prepare(*, database: Database, settings: Settings, run: Run, fence: int) -> Prepared:
+def prepare(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> Prepared:
     """Prepare what this run, and earlier runs that were never published, have claimed.
 
     Raises FencedError if a newer try of the run has begun, SettingsError if the rules of boilerplate cannot be read,
-    CorruptError if the counts do not add up.
+    CorruptError if the counts do not add up, StoreUnavailable if media are used and the store does not answer.
     """
     cleaning = cleaning_of(settings)
+    desk = media.Desk(database, store, settings) if settings.media else None
     boilerplate.load(cleaning.rules)  # first, so that a fault in the rules does not refuse every article
     after, result = 0, None
     while result is None:
-        after = _prepare_pending(database, settings, run, fence, cleaning, after)
+        after = _prepare_pending(database, store, settings, run, fence, cleaning, desk, after)
         result = _finish(database, settings, run, fence, cleaning, after)
     return result
 
 
 def _prepare_pending(
-    database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
+    database: Database,
+    store: Store,
+    settings: Settings,
+    run: Run,
+    fence: int,
+    cleaning: Cleaning,
+    desk: media.Desk | None,
+    after: int,
 ) -> int:
     """Prepare and save the revisions that wait after this revision. Returns the last revision."""
     month = run.window.until.date().replace(day=1)
     # Outside of any transaction: a batch of large pages takes longer than a transaction may idle.
-    batches = _batches(database, run, after)
+    batches = _batches(database, run, desk, after)
     first = list(islice(batches, MANY + 1))
     workers = settings.prepare_workers or min(helpers.usable_cores(), MAX_HELPERS)
     prepared = helpers.outcomes(
@@ -92,12 +102,15 @@ def _prepare_pending(
         cleaning=cleaning,
         limits=limits_of(settings),
         number=workers if len(first) > MANY else 1,
+        desk=desk,
     )
     with closing(prepared):
         for made in prepared:
             with database.transaction() as connection:
                 runs.hold_fence(connection, run.run_id, fence)
-                _save(connection, _without_forgotten(connection, made), run.run_id, month)
+                kept = _without_forgotten(connection, made)
+                media.save(connection, store, kept.media)
+                _save(connection, kept, run.run_id, month)
             after = max(after, made.last)
             log.info(
                 "prepared up to revision %d: %d documents, %d refused",
@@ -173,10 +186,17 @@ def _finish(
         return result
 
 
-def _batches(database: Database, run: Run, after: int) -> Iterator[Sequence[Raw]]:
+def _batches(database: Database, run: Run, desk: media.Desk | None, after: int) -> Iterator[Sequence[Raw]]:
     while True:
         with database.transaction(read_only=True) as connection:
             batch = _pending(connection, run, after)
+            if desk is not None:
+                listed = desk.listed(connection, [raw.revision_id for raw in batch])
+                of_each = [listed.get(raw.revision_id, ()) for raw in batch]
+                batch = [
+                    replace(raw, media=own, told=desk.told(own))
+                    for raw, own in zip(batch, of_each, strict=True)
+                ]
         if not batch:
             return
         yield batch
@@ -209,6 +229,7 @@ def _without_forgotten(connection: Connection, made: Outcome) -> Outcome:
             revision: document for revision, document in made.documents.items() if revision in remaining
         },
         refused={revision: reason for revision, reason in made.refused.items() if revision in remaining},
+        media={revision: seen for revision, seen in made.media.items() if revision in remaining},
     )
 
 
@@ -248,6 +269,9 @@ def _save_documents(connection: Connection, documents: dict[int, Document], mont
         "terms": pa.array([document.terms for document in distinct], pa.string()),
         "signature": pa.array([document.signature for document in distinct], pa.binary()),
     }
+    if any(document.pictures for document in distinct):
+        pictures = [list(document.pictures) for document in distinct]
+        columns["pictures"] = pa.array(pictures, pa.list_(pa.string()))
     copy_in(connection, "pg_temp.new_document", pa.table(columns))
     db.execute(connection, "prepare.documents")
     db.execute(

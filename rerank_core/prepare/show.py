@@ -4,6 +4,7 @@ A helper takes the steps again on the raw text, with the current settings. Nothi
 whether the steps still make the document that the article has.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import RowMapping
@@ -11,6 +12,8 @@ from sqlalchemy import RowMapping
 from rerank_core.errors import InputError
 from rerank_core.prepare import boilerplate, helpers
 from rerank_core.prepare.answers import NoAnswer, Step
+from rerank_core.prepare.captions import Told
+from rerank_core.prepare.documents import digest_with
 from rerank_core.prepare.prepare import cleaning_of, limits_of
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -34,13 +37,19 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
     """How the latest revision of an article was prepared. Raises InputError if no run has claimed the article."""
     with database.transaction(read_only=True) as connection:
         row = db.one(connection, "show.steps", pipeline=settings.pipeline, article_id=article_id)
+        told = None
+        if row is not None and "captions" in settings.media:
+            captions = db.rows(connection, "show.captions", revision_id=row["revision_id"])
+            told = [(caption["kind"], caption["said"]) for caption in captions]
     if row is None:
         raise InputError(
             f"article {article_id!r} was never claimed in pipeline {settings.pipeline!r}; check the id, or wait for the"
             " next run, which claims new articles"
         )
     raw = tuple((name, row[name]) for name in ("title", "summary", "body") if row[name])
-    steps, digest = _trace(settings, row)
+    steps, digest = _trace(settings, row, told)
+    if digest is not None and row["pictures"]:
+        digest = digest_with(bytes.fromhex(digest), tuple(row["pictures"])).hex()
     return Preparation(
         number=row["number"],
         claimed_by=row["run_id"],
@@ -52,7 +61,9 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
     )
 
 
-def _trace(settings: Settings, row: RowMapping) -> tuple[tuple[Step, ...], str | None]:
+def _trace(
+    settings: Settings, row: RowMapping, told: Sequence[Told] | None
+) -> tuple[tuple[Step, ...], str | None]:
     """What each step does to a revision, and the digest of the document; None if it goes to quarantine.
 
     No steps if the raw text is past retention. A helper that has no answer is one step more: `quarantine`.
@@ -65,7 +76,8 @@ def _trace(settings: Settings, row: RowMapping) -> tuple[tuple[Step, ...], str |
     limits = replace(limits, seconds=3 * limits.seconds)  # each step is taken alone, then all of them at once
     article = {name: row[name] for name in ("title", "summary", "body", "lang")}
     try:
-        traced = helpers.trace(cleaning=cleaning, limits=limits, **article)
+        told_only = {} if told is None else {"told": told}
+        traced = helpers.trace(cleaning=cleaning, limits=limits, **article, **told_only)
     except NoAnswer as reason:
         return (Step(name="quarantine", did=(str(reason),)),), None
     return traced.steps, traced.digest

@@ -1,10 +1,11 @@
 """Trace: what each step of prepare does to one article, line by line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from rerank_core.errors import RerankError
+from rerank_core.prepare import captions
 from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
 from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
 from rerank_core.prepare.fragment import letters
@@ -22,7 +23,13 @@ class Step:
 
 
 def trace(
-    *, title: str | None, summary: str | None, body: str | None, lang: str | None, cleaning: Cleaning
+    *,
+    title: str | None,
+    summary: str | None,
+    body: str | None,
+    lang: str | None,
+    cleaning: Cleaning,
+    told: Sequence[captions.Told] | None = None,
 ) -> tuple[tuple[Step, ...], bytes | None]:
     """What each step does to an article, and the digest of the document; None if the article goes to quarantine."""
     texts = {"title": title or "", "summary": summary or "", "body": body or ""}
@@ -43,13 +50,18 @@ def trace(
         steps.append(Step(name, tuple(did)))
     steps.append(Step("letters", tuple(_letters(texts, tallies))))
     try:
-        document = to_document(title=title, summary=summary, body=body, lang=lang, cleaning=cleaning)
+        document = to_document(
+            title=title, summary=summary, body=body, lang=lang, cleaning=cleaning, told=told
+        )
     except Unpreparable as reason:
         return (*steps, Step("quarantine", (str(reason),))), None
     except RerankError:
         raise
     except Exception as error:
         return (*steps, _unreadable(error, "its preparation")), None
+    if told is not None:
+        lines = captions.lines(told, body, text=assembled(**texts), lang=document.lang, cleaning=cleaning)
+        steps.append(Step("captions", tuple(lines.splitlines())))
     parts = [field for field, text in texts.items() if text]
     if texts["summary"] and assembled(**texts) == assembled(**{**texts, "summary": ""}):
         parts.remove("summary")  # the title or the body repeats it

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from rerank_core.errors import CorruptError
@@ -42,8 +43,15 @@ class Reissued:
 
 
 def canonical(table: pa.Table) -> bytes:
-    """The rows as CSV without a header, in (topic, rank) order: what `rows_sha256` is the digest of."""
-    return to_csv(table.select(schemas.RANKING.names))
+    """The rows as CSV without a header, in (topic, rank) order: what `rows_sha256` is the digest of.
+
+    A page without any picture has the digest of its other columns.
+    """
+    has_media = any(
+        pc.sum(pc.list_value_length(table.column(name))).as_py() for name in schemas.MEDIA_COLUMNS
+    )
+    names = [name for name in schemas.RANKING.names if has_media or name not in schemas.MEDIA_COLUMNS]
+    return to_csv(table.select(names))
 
 
 def draft(

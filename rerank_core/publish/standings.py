@@ -275,6 +275,8 @@ def _rows(
             "scorer_id": pa.array([ranked_topic.scorer_id] * count, pa.int32(), mask=~by_model),
             "moved_by": pa.array(rows.composed.moved_by, pa.string()),
             "moved": pa.array(rows.composed.moved, pa.int32()),
+            "pictures": pa.array([row["pictures"] for row in shown], pa.list_(pa.string())),
+            "captions": pa.array([row["captions"] for row in shown], pa.list_(pa.string())),
         }
         tables.append(
             pa.table(

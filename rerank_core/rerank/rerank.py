@@ -161,6 +161,11 @@ class Workload:
 
     pairs: int
     tokens: int  # of the prompts
+    cached: (
+        int | None
+    )  # of these, if the prefix cache serves the share that it served lately; null: not known
+    cut_pairs: int  # whose document is longer than the model reads
+    cut_tokens: int  # of these documents, each counted once, that the model does not read
     seconds: float | None  # at the latest speed of the run's scorer; null: it has not scored here yet
 
 
@@ -173,12 +178,25 @@ def workload(*, database: Database, store: Store, settings: Settings, run: Run) 
         settings = scorers.in_use(connection, settings, frozen_id=run.scorer_id)
         speed = db.one(connection, "rerank.speed", scorer_id=run.scorer_id)
     if not worklist:
-        return Workload(pairs=0, tokens=0, seconds=0.0)
+        return Workload(pairs=0, tokens=0, cached=0, cut_pairs=0, cut_tokens=0, seconds=0.0)
     prompter = scorers.prompter(settings)
-    tokens = 0
+    tokens = cut_pairs = 0
+    cut_documents: dict[int, str] = {}
     for pair in worklist:
         with suppress(InputError):  # its query is too long: the scorer will refuse the pair
-            prompt = prompter.prompt(instruction=pair.instruction, query=pair.query, document=pair.document)
+            media = {"pictures": pair.pictures} if pair.pictures else {}
+            prompt = prompter.prompt(
+                instruction=pair.instruction, query=pair.query, document=pair.document, **media
+            )
             tokens += prompt.tokens
-    seconds = None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"]
-    return Workload(pairs=len(worklist), tokens=tokens, seconds=seconds)
+            if prompt.truncated:
+                cut_pairs += 1
+                cut_documents[pair.document_id] = pair.document
+    return Workload(
+        pairs=len(worklist),
+        tokens=tokens,
+        cached=None if speed is None else round(tokens * speed["cached_share"]),
+        cut_pairs=cut_pairs,
+        cut_tokens=sum(map(prompter.count_cut, cut_documents.values())),
+        seconds=None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"],
+    )

@@ -39,8 +39,8 @@ def read_worklist(connection: Connection, run: Run, work: pa.Table) -> list[Pair
     query_ids = pc.unique(to_score.column("query_id")).to_pylist()
     document_ids = pc.unique(to_score.column("document_id")).to_pylist()
     queries = {row["query_id"]: row for row in db.rows(connection, "pair_texts.queries", query_ids=query_ids)}
-    texts = {
-        row["document_id"]: row["text"]
+    documents = {
+        row["document_id"]: row
         for row in db.rows(connection, "pair_texts.documents", document_ids=document_ids)
     }
     return [
@@ -50,7 +50,8 @@ def read_worklist(connection: Connection, run: Run, work: pa.Table) -> list[Pair
             month=row["month"],
             instruction=queries[row["query_id"]]["instruction"],
             query=queries[row["query_id"]]["query"],
-            document=texts[row["document_id"]],
+            document=documents[row["document_id"]]["text"],
+            pictures=tuple(documents[row["document_id"]]["pictures"]),
         )
         for row in to_score.to_pylist()
     ]

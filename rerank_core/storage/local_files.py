@@ -3,6 +3,7 @@
 A link that somebody puts into the folder would lead a write or a clean-up out of it. The folder itself may be one.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -33,6 +34,23 @@ def write(root: str, path: str, content: "pa.Buffer") -> None:
     except FileNotFoundError:  # a clean-up has just removed a folder, which was empty
         with _opened(root, folders, make=True) as handles:
             replace(handles[-1], name, content)
+
+
+def read(root: str, path: str, most: int) -> bytes | None:
+    """A file below the root, at most one byte more than `most`. None if it is not there, is no file, or is behind a link."""
+    *folders, name = path.split("/")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no wait for a pipe or a device
+    try:
+        with _opened(root, folders) as handles:
+            with os.fdopen(os.open(name, flags, dir_fd=handles[-1]), "rb") as stream:
+                is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+                return stream.read(most + 1) if is_file else None
+    except (FileNotFoundError, IsADirectoryError, SettingsError):
+        return None
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}:  # a link, a socket, no name
+            return None
+        raise
 
 
 def replace(folder: int, name: str, content: "pa.Buffer") -> None:

@@ -23,6 +23,9 @@ class PairTexts:
     document_ids: list[int]
     documents: list[str]  # "" for a document that was forgotten
     langs: list[str]  # of the documents
+    pictures: list[
+        tuple[str, ...]
+    ]  # paths of the renditions that a model of pictures reads with each document
     query_places: Ids  # of each pair
     document_places: Ids
 
@@ -45,14 +48,15 @@ def read_pair_texts(connection: Connection, pairs: pa.Table) -> PairTexts:
     document_ids, document_places = np.unique(pairs.column("document_id").to_numpy(), return_inverse=True)
     queries = db.rows(connection, "pair_texts.queries", query_ids=query_ids.tolist())
     documents = db.rows(connection, "pair_texts.documents", document_ids=document_ids.tolist())
-    by_id = {row["document_id"]: (row["text"], row["lang"]) for row in documents}
-    found = [by_id.get(document_id, ("", UNKNOWN)) for document_id in document_ids.tolist()]
+    by_id = {row["document_id"]: (row["text"], row["lang"], tuple(row["pictures"])) for row in documents}
+    found = [by_id.get(document_id, ("", UNKNOWN, ())) for document_id in document_ids.tolist()]
     return PairTexts(
         query_ids=query_ids.tolist(),
         queries=[(row["instruction"], row["query"]) for row in queries],
         document_ids=document_ids.tolist(),
-        documents=[text for text, _ in found],
-        langs=[lang for _, lang in found],
+        documents=[text for text, _, _ in found],
+        langs=[lang for _, lang, _ in found],
+        pictures=[pictures for _, _, pictures in found],
         query_places=query_places,
         document_places=document_places,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from rerank_core.errors import InputError
 from rerank_core.setting_values import relation_names
+from rerank_core.settings import DEFAULT_MEDIA
 from rerank_core.storage.database import sql_folder
 
 LONGEST_NAME = 63  # bytes; Postgres would cut a longer one without a word
@@ -24,7 +25,7 @@ class Roles:
     frontend: str = "rerank_frontend"  # reads the views
 
 
-def script(roles: Roles, *, source_view: str, shared: bool = False) -> str:
+def script(roles: Roles, *, source_view: str, media_view: str = DEFAULT_MEDIA, shared: bool = False) -> str:
     """SQL that makes the roles and their rights; safe to repeat.
 
     `shared` leaves the rights that PUBLIC has in the whole database as they are. Raises InputError for a name that
@@ -38,8 +39,9 @@ def script(roles: Roles, *, source_view: str, shared: bool = False) -> str:
     values = {"exclusive": "-- " if shared else ""}
     for option, name in names.items():
         values |= {option: identifier(name), f"{option}_text": literal(name)}
-    view = ".".join(identifier(name) for name in relation_names(source_view))
-    values |= {"view": view, "view_text": literal(view)}
+    for option, name in (("view", source_view), ("media", media_view)):
+        relation = ".".join(identifier(part) for part in relation_names(name))
+        values |= {option: relation, f"{option}_text": literal(relation)}
     template = (sql_folder() / "roles.sql").read_text(encoding="utf-8")
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
 

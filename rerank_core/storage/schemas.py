@@ -77,8 +77,11 @@ RANKING = pa.schema(
         ("scorer_id", pa.int32()),
         ("moved_by", pa.string()),
         ("moved", pa.int32()),
+        ("pictures", pa.list_(pa.string())),
+        ("captions", pa.list_(pa.string())),
     ]
 )
+MEDIA_COLUMNS = ("pictures", "captions")  # no part of a page's digest if every row's are empty
 
 # What the published Parquet file adds to RANKING, the same in every row.
 PROVENANCE = pa.schema(

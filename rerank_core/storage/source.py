@@ -3,7 +3,7 @@
 Every stage asks the same `Source`, so that no two of them look in different databases. The view is never written to.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,12 @@ from sqlalchemy.exc import ProgrammingError
 
 from rerank_core.errors import SourceError
 from rerank_core.records import Run
-from rerank_core.setting_values import relation_names
 from rerank_core.settings import DEFAULT_SOURCE, Settings
 from rerank_core.storage import database as db
-from rerank_core.storage import schemas
+from rerank_core.storage import media_source, schemas
+from rerank_core.storage.contract import Columns, check_columns
 from rerank_core.storage.copy import copy_in, copy_out
 from rerank_core.storage.database import Database
-
-Columns = Mapping[str, tuple[str, ...]]  # of a view → the Postgres types that each may have
 
 # Columns of the source view. The first three are required.
 CONTRACT: Columns = {
@@ -129,52 +127,23 @@ def is_default(settings: Settings) -> bool:
     return settings.source_url is None and settings.source_view == DEFAULT_SOURCE
 
 
-def check_contract(
-    connection: Connection,
-    view: str,
-    columns: Columns = CONTRACT,
-    *,
-    required: Sequence[str] = REQUIRED,
-    kind: str = "source view",
-    setting: str = "RERANK_SOURCE_VIEW",
-) -> frozenset[str]:
-    """Raise SourceError if the view does not exist, or lacks a column, or has one of a wrong type.
-
-    The error names every such column and says how to write it. Returns the columns that the contract does not know.
-    """
-    found = {row["name"]: row["type"] for row in db.rows(connection, "source.columns", view=view)}
-    if not found:
-        upgrade = "run `rerank db upgrade`, which makes it in the database of RERANK_DATABASE_URL"
-        advice = upgrade if view == DEFAULT_SOURCE else f"create it, or set {setting}"
-        folded = ".".join(relation_names(view))
-        if '"' not in view and folded != view:
-            quoted = ".".join(f'"{name}"' if name != name.lower() else name for name in view.split("."))
-            advice = (
-                f"Postgres reads a name without quotes as {folded}: if the view's name has capitals, set"
-                f" {setting}='{quoted}', else {advice}"
-            )
-        raise SourceError(f"{kind} {view} does not exist; {advice}")
-    problems = []
-    for name, types in columns.items():
-        if name not in found:
-            problems.append(
-                f"column {name} is missing"
-                + ("" if name in required else f" (select NULL::{types[0]} AS {name} if you have none)")
-            )
-        elif found[name] == "timestamp without time zone":
-            problems.append(f"{name} has no time zone; write {name} AT TIME ZONE 'UTC' AS {name}")
-        elif found[name] not in types:
-            problems.append(f"{name} is {found[name]}; write CAST({name} AS {types[0]}) AS {name}")
-    if problems:
-        raise SourceError(f"{kind} {view}: " + "; ".join(problems))
-    return frozenset(found.keys() - columns.keys())
+def check_contract(connection: Connection, view: str) -> None:
+    """Raise SourceError if the view does not exist, or lacks a column, or has one of a wrong type."""
+    check_columns(
+        connection,
+        view,
+        columns=CONTRACT,
+        required=REQUIRED,
+        default=DEFAULT_SOURCE,
+        setting="RERANK_SOURCE_VIEW",
+    )
 
 
-def copy_snapshot(source: Source, connection: Connection, run: Run) -> Relations:
+def copy_snapshot(source: Source, connection: Connection, settings: Settings, run: Run) -> Relations:
     """Copy what a run may claim from another database into temporary tables of `connection`'s transaction.
 
     The keys of all articles are copied, and the texts of those alone whose version is new to the run's pipeline. All of
-    it is one snapshot of the source. Raises SourceError if the view breaks its contract.
+    it is one snapshot of the source. Raises SourceError if a view breaks its contract.
     """
     copies = Relations(keys="pg_temp.source_key", rows="pg_temp.source_row")
     view = (("view", source.view),)
@@ -184,6 +153,8 @@ def copy_snapshot(source: Source, connection: Connection, run: Run) -> Relations
         db.execute(connection, "source.make_rows")
         copy_in(connection, copies.keys, copy_out(snapshot, "source.keys", KEYS, view))
         db.execute(connection, "source.analyze_keys")
+        if settings.media:
+            media_source.note_changes(snapshot, connection, settings, run)
         new = db.rows(
             connection,
             "source.new",
@@ -198,4 +169,6 @@ def copy_snapshot(source: Source, connection: Connection, run: Run) -> Relations
             copy_in(
                 connection, copies.rows, copy_out(snapshot, "source.rows", ROWS, view, article_ids=wanted)
             )
+        if settings.media:
+            media_source.copy_media(snapshot, connection, settings, article_ids)
     return copies

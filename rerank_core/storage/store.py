@@ -31,25 +31,30 @@ TYPES = {
     ".feed.json": "application/feed+json",
     ".atom.xml": "application/atom+xml",
     ".json": "application/json",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
 }
 REPLACED = "no-cache"  # ask each time
 WRITTEN_ONCE = (
     "max-age=3600, immutable"  # not for ever: what a cache shows of a forgotten article has to go, too
 )
 
-Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "draft"]
+Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "rendition", "draft"]
+
+RENDITIONS = "shared.media/"  # no pipeline's folder: its name has a dot
 
 LONGEST_PATH = 1_000  # characters; object stores take 1,024 bytes
 _PART = r"\.?[A-Za-z0-9_][A-Za-z0-9._-]{0,249}"
 _PATH = re.compile(rf"{_PART}(?:/{_PART})*/?")
 _NAMES = re.compile(
     rf"""(?x)
-    [a-z0-9][a-z0-9_-]*/(?:
+    (?P<rendition>{re.escape(RENDITIONS)}[0-9a-f]{{2}}/(?P<sha256>[0-9a-f]{{64}})\.(?:jpg|webp))
+  | (?P<draft>(?:{re.escape(RENDITIONS)}|[a-z0-9][a-z0-9_-]*/)(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
+  | [a-z0-9][a-z0-9_-]*/(?:
         runs/(?P<run>\d{{1,18}})/(?P<artifact>members|pairs|light)-(?P<fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
       | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d{{1,18}})-v\d+-(?P<ranking_fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
       | (?P<page>pages/\d+-[0-9a-f]+/)(?:[a-z0-9][a-z0-9_-]*(?:(?:\.feed)?\.json|\.atom\.xml))?
       | (?P<latest>latest\.json)
-      | (?P<draft>(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
     )"""
 )
 
@@ -81,6 +86,7 @@ class Name:
     run_id: int | None = None  # of an artifact or a ranking
     fence: int | None = None  # of the try that wrote it
     folder: str | None = None  # of a topic file, or of topic files: all that were written together
+    sha256: str | None = None  # of a rendition
 
 
 class Store:
@@ -142,6 +148,8 @@ class Store:
             return None
         if found["draft"]:
             return Name("draft")
+        if found["rendition"]:
+            return Name("rendition", sha256=found["sha256"])
         if found["latest"]:
             return Name("latest")
         if found["page"]:
@@ -196,6 +204,11 @@ class Store:
         }
         self._put(path, pa.py_buffer(content), headers)
 
+    def write_picture(self, path: str, content: bytes) -> None:
+        """Write a rendition, whole or not at all. It never changes: its name is its digest."""
+        headers = {"Content-Type": content_type(path), "Cache-Control": WRITTEN_ONCE}
+        self._put(path, pa.py_buffer(content), headers)
+
     def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
         target = self._at(path)
         with self._mapped_errors(path):
@@ -231,6 +244,10 @@ class Store:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise CorruptError(f"artifact {path} is not Parquet: {error}; restore the file") from error
 
+    def read_bytes(self, path: str, *, sha256: str) -> bytes:
+        """The bytes of an artifact. Raises CorruptError if it is gone or altered."""
+        return bytes(self._checked(path, sha256))
+
     def verify(self, path: str, *, sha256: str) -> None:
         """Raise CorruptError if an artifact is gone or altered."""
         self._checked(path, sha256)
@@ -258,6 +275,21 @@ class Store:
                     f"artifact {path}: expected sha256 {sha256}, found {found}; restore the file"
                 )
         return content
+
+    def read_delivered(self, path: str, most: int) -> bytes | None:
+        """What others have put into the store, at most one byte more than `most`; None if it is no file of the store.
+
+        No symbolic link is followed.
+        """
+        self._at(path)
+        with self._mapped_errors(path):
+            if self._local:
+                return local_files.read(self._root, path, most)
+            stream = self.open_file(path)
+            if stream is None:
+                return None
+            with stream:
+                return bytes(stream.read(most + 1))
 
     def read_json(self, path: str) -> bytes | None:
         """The bytes of a JSON file; None if there is no such file."""
@@ -350,10 +382,15 @@ class Store:
             raise mapped from (error if is_local else None)
 
 
+def rendition_path(sha256: str, *, is_clip: bool) -> str:
+    """A picture that was made small, or the frames of a clip: all pipelines share them, by their content."""
+    return f"{RENDITIONS}{sha256[:2]}/{sha256}.{'webp' if is_clip else 'jpg'}"
+
+
 def content_type(path: str) -> str:
     """What readers are told that a JSON file or a feed is."""
     kind = next((kind for ending, kind in TYPES.items() if path.endswith(ending)), TYPES[".json"])
-    return f"{kind}; charset=utf-8"
+    return kind if kind.startswith("image/") else f"{kind}; charset=utf-8"
 
 
 def _token() -> str:

@@ -61,6 +61,25 @@ SELECT article_id, version::text AS version, ingested_at, url, title, summary, b
 FROM rerank.article;
 COMMENT ON VIEW rerank.source_article IS 'The default source as the pipeline reads it: the columns of the source contract.';
 
+-- Pictures and clips of articles. A changed picture gives no article a new version: a pipeline that uses media looks by itself.
+CREATE TABLE rerank.article_medium (
+    article_id text NOT NULL REFERENCES rerank.article ON DELETE CASCADE,
+    place      integer NOT NULL CHECK (place > 0),
+    kind       text NOT NULL CHECK (kind IN ('picture', 'video')),
+    sha256     text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),   -- of the content
+    content    bytea,   -- null: it is a file of the store
+    path       text,    -- below the prefix that the settings name
+    caption    text,
+    alt        text,
+    PRIMARY KEY (article_id, place),
+    CHECK (num_nonnulls(content, path) = 1)
+);
+COMMENT ON TABLE rerank.article_medium IS 'The default source of media: pictures and clips of articles, in their order.';
+
+CREATE VIEW rerank.source_media AS
+SELECT article_id, place, kind, sha256, content, path, caption, alt FROM rerank.article_medium;
+COMMENT ON VIEW rerank.source_media IS 'The default source of media as the pipeline reads it: the columns of the contract of media.';
+
 -- ── Topics ──────────────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE rerank.topic (
@@ -254,9 +273,11 @@ CREATE TABLE rerank.document (
     terms           text NOT NULL,      -- BM25 terms, separated by one space
     lang_confidence real CHECK (lang_confidence BETWEEN 0 AND 1),   -- null: prepared before it was kept
     flags           text[] NOT NULL DEFAULT '{}',
-    signature       bytea               -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
+    signature       bytea,              -- MinHash, 128 × 4 bytes, little-endian; null: too short, or prepared without it
+    pictures        text[] NOT NULL DEFAULT '{}'   -- paths of the renditions that the model reads; the digest covers them
 );
-COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts are one document.';
+COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts with equal pictures are one document.';
+CREATE INDEX document_pictures ON rerank.document USING gin (pictures) WHERE pictures <> '{}';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
 
 -- What BM25 counts. A document never changes, so a segment is right for every pipeline and window that has its documents.
@@ -371,6 +392,7 @@ CREATE TABLE rerank.revision (
     document_id       bigint REFERENCES rerank.document,
     letters_in        integer,                -- of the visible text of title, summary and body; null until prepared
     letters_out       integer,                -- of what prepare left of them
+    media             text,                   -- print of its media when it was claimed; null: none, or not looked for
     link              text GENERATED ALWAYS AS (rerank.link_of(url)) STORED,   -- what its URL names
     UNIQUE (pipeline, article_id, number)
 );
@@ -385,6 +407,34 @@ CREATE TABLE rerank.revision_text (
     body        text
 );
 COMMENT ON TABLE rerank.revision_text IS 'The raw text of a revision. It is apart, so that it can be deleted before the ranking is.';
+
+-- A rendition's row is there before its file and goes after it, and whoever writes or removes the file holds the row. So a
+-- row that others can see has its file.
+CREATE TABLE rerank.rendition (
+    path    text PRIMARY KEY CHECK (rerank.stays_in_store(path)),   -- its name is the sha256 of the file
+    width   integer NOT NULL CHECK (width > 0),    -- pixels
+    height  integer NOT NULL CHECK (height > 0),
+    frames  integer NOT NULL CHECK (frames > 0),   -- 1: a picture
+    used_at timestamptz NOT NULL DEFAULT now()     -- when a run last made use of it
+);
+COMMENT ON TABLE rerank.rendition IS 'Pictures that were made small, and frames of clips: files of the store that all pipelines share.';
+
+CREATE TABLE rerank.revision_medium (
+    revision_id bigint NOT NULL REFERENCES rerank.revision ON DELETE CASCADE,
+    place       integer NOT NULL,
+    kind        text NOT NULL,
+    sha256      text NOT NULL,   -- of the content, as the source says
+    content     bytea,           -- raw; null: a file of the store, or looked at
+    path        text,            -- as the source says; nobody has checked it yet
+    caption     text,
+    alt         text,
+    shown_caption text,          -- cleaned, for display; null: it has none
+    outcome     text,            -- 'used', or why it was dropped; null: nobody has looked at it yet
+    rendition   text REFERENCES rerank.rendition,   -- null: dropped
+    PRIMARY KEY (revision_id, place)
+);
+COMMENT ON TABLE rerank.revision_medium IS 'The media of a revision as a run claimed them, and what became of each.';
+CREATE INDEX revision_medium_rendition ON rerank.revision_medium (rendition) WHERE rendition IS NOT NULL;
 
 CREATE TABLE rerank.quarantine (
     revision_id bigint NOT NULL REFERENCES rerank.revision,
@@ -570,6 +620,8 @@ CREATE TABLE rerank.ranking (
     scored_article_id  text,
     moved_by           text CHECK (moved_by IN ('pin', 'boost', 'demote', 'diversity', 'source_limit', 'shifted')),
     moved              integer DEFAULT 0,   -- places up from the order; null: it has no place in the order
+    pictures           text[] NOT NULL DEFAULT '{}',   -- paths of renditions
+    captions           text[] NOT NULL DEFAULT '{}',   -- of each picture; '': it has none
     PRIMARY KEY (publication_id, slug, rank),
     CHECK ((ranked_by = 'model') = (logit IS NOT NULL))
 );
@@ -816,7 +868,7 @@ SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.sour
             WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
              AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
             THEN r.scored_article_id END AS scored_article_id,
-       r.moved_by, r.moved
+       r.moved_by, r.moved, r.pictures, r.captions
 FROM rerank.pointer c
 JOIN rerank.publication p USING (publication_id)
 JOIN rerank.ranking r USING (publication_id)
@@ -844,7 +896,7 @@ SELECT p.pipeline, r.slug AS topic, r.rank, r.article_id, r.title, r.url, r.sour
             WHEN NOT EXISTS (SELECT FROM rerank.block b WHERE b.pipeline = p.pipeline AND b.article_id = r.scored_article_id)
              AND NOT EXISTS (SELECT FROM rerank.tombstone t WHERE t.pipeline = p.pipeline AND t.article_id = r.scored_article_id)
             THEN r.scored_article_id END AS scored_article_id,
-       r.moved_by, r.moved
+       r.moved_by, r.moved, r.pictures, r.captions
 FROM rerank.publication p
 JOIN rerank.ranking r USING (publication_id)
 LEFT JOIN rerank.document d ON d.document_id = r.document_id

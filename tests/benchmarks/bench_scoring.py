@@ -3,7 +3,7 @@
     make bench                                   every part, about eight minutes on two cores
     make bench ARGS="speed --mixed 20x50"        one part, larger
 
-Parts: speed, start, overhead, cost, ledger (precision: see measure_effects; a GPU: see gpu/README.md). Results go to
+Parts: speed, families, start, overhead, cost, ledger (precision: see measure_effects; a GPU: see gpu/README.md). Results go to
 tests/benchmarks/results (JSON, Markdown, SVG); a part that is run again replaces its own numbers and leaves the others,
 on the same machine.
 """
@@ -22,7 +22,7 @@ from benchmarks.reporting import scoring
 from rerank_core.models.prompt import Prompter
 from rerank_core.settings import DEMO_CHECKPOINT
 
-PARTS = ("speed", "start", "overhead", "cost", "ledger")
+PARTS = ("speed", "families", "start", "overhead", "cost", "ledger")
 NAME = "cpu"  # of the files that are written
 RESULTS = Path(__file__).parent / "results"
 
@@ -120,6 +120,30 @@ class Bench:
             "rows": [asdict(row) for row in measured.rows],
             "engines": measured.engines,
             "notes": measured.notes,
+        }
+
+    def _families(self) -> dict[str, Any]:
+        """The small families beside the 0.6B shape, on the same texts."""
+        chosen = self._chosen
+        options, prompter = self.options(self._large(), chosen.precision)
+        small = {
+            name: Path(machine.apart(checkpoints.small_checkpoint, name)) for name in checkpoints.SMALL_SHAPES
+        }
+        loads = workloads.build(prompter, mixed=chosen.mixed, headlines=chosen.headlines, long=chosen.long)
+        measured = speed.measure(
+            speed.families(options, small),
+            loads,
+            rounds=chosen.rounds,
+            reference_pairs=0,
+            ceiling=None,
+            say=self.say,
+        )
+        return {
+            **self._provenance(),
+            "precision": chosen.precision,
+            "max_document_tokens": chosen.max_document_tokens,
+            "rounds": chosen.rounds,
+            "rows": [asdict(row) for row in measured.rows],
         }
 
     def _start(self) -> dict[str, Any]:

@@ -82,6 +82,54 @@ def random_checkpoint() -> Path:
     return made_once(cache() / f"random-0.6b-{vocabulary.name}", make)
 
 
+# config.json of small ModernBERT rerankers: layers, hidden and intermediate size, heads.
+SMALL_SHAPES = {
+    "ettin-reranker-17m": (7, 256, 384, 4),
+    "ettin-reranker-32m": (10, 384, 576, 6),
+    "ettin-reranker-68m": (19, 512, 768, 8),
+    "gte-reranker-modernbert-base": (22, 768, 1152, 12),
+}
+
+
+def small_checkpoint(name: str) -> Path:
+    """A small ModernBERT shape in bfloat16 with random weights, with the vocabulary of `random_checkpoint`.
+
+    So documents have as many tokens for both. Its own vocabulary is a third as large, which changes no arithmetic.
+    """
+    vocabulary, _ = tokenizer()
+    layers, hidden, intermediate, heads = SMALL_SHAPES[name]
+
+    def make(folder: Path) -> None:
+        import torch
+        from transformers import ModernBertConfig, ModernBertForSequenceClassification
+
+        specification = json.loads((vocabulary / "tokenizer.json").read_text())
+        first = 1 + max(token["id"] for token in specification["added_tokens"])
+        names = ("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]")
+        flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+        specification["added_tokens"] += [
+            {"id": first + place, "content": name, **flags} for place, name in enumerate(names)
+        ]
+        (folder / "tokenizer.json").write_text(json.dumps(specification))
+        shutil.copy(vocabulary / "tokenizer_config.json", folder)
+        torch.manual_seed(0)
+        torch.set_default_dtype(torch.bfloat16)
+        config = ModernBertConfig(
+            vocab_size=first + len(names),
+            hidden_size=hidden,
+            intermediate_size=intermediate,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            pad_token_id=first + 2,
+            classifier_pooling="mean",
+            num_labels=1,
+        )
+        build: Any = ModernBertForSequenceClassification
+        build(config).save_pretrained(folder)
+
+    return made_once(cache() / f"{name}-{vocabulary.name}", make)
+
+
 def int8_checkpoint(source: Path) -> Path:
     """A W8A8 copy of a checkpoint, made once by this project's own quantiser."""
     from rerank_core.models.quantise import quantise
@@ -99,6 +147,12 @@ def computed_flops(config: dict[str, Any], *, tokens: int, cached: int) -> float
     norms, rotation and softmax are not counted.
     """
     hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+    if (
+        "head_dim" not in config
+    ):  # ModernBERT: each token sees all others in a third of the layers, else a window
+        seen = tokens * (tokens + 2 * min(tokens, config["local_attention"] + 1)) / 3
+        linear = hidden * (4 * hidden + 3 * config["intermediate_size"])
+        return float(layers * (2 * linear * tokens + 4 * hidden * seen))
     head = config["head_dim"]
     queries = config["num_attention_heads"] * head
     keys = config["num_key_value_heads"] * head

@@ -63,6 +63,15 @@ def contenders(options: Options, *, int8: Path | None, only: str | None) -> list
     return [c for c in found if c.name == "ours" or any(word in c.name for word in words)]
 
 
+def families(options: Options, small: dict[str, Path]) -> list[Contender]:
+    """Ours with the large checkpoint, then with each small one."""
+    shapes = {"ours": options.folder, **small}
+    return [
+        Contender(name, f"ours {name}", "ours", "score", replace(options, folder=folder, eager=False))
+        for name, folder in shapes.items()
+    ]
+
+
 def measure(
     chosen: Sequence[Contender],
     workloads: Sequence[Workload],

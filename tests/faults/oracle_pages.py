@@ -19,7 +19,7 @@ PROVENANCE = ("pipeline", "as_of", "run_id", "version", "attempt")
 RANKING_COLUMNS = frozenset(
     "topic rank article_id title url source lang published_at first_ingested_at ranked_by logit rank_score"
     " light_score truncated is_new copies topic_version_id revision_id document_id scorer_id"
-    " began_at copy_sources scored_document_id scored_article_id moved_by moved".split()
+    " began_at copy_sources scored_document_id scored_article_id moved_by moved pictures captions".split()
 )
 
 Rankings = dict[int, list[dict[str, Any]]]  # rows of each publication

@@ -30,8 +30,10 @@ RUN_KEY = "2026-11-25T14:00:00Z"
 # Commands that need more than a database, by their first words, and what they need.
 NEED_MORE = {
     "eval --corpus": "an engine",
+    "eval --curve": "an engine",
     "playground": "an engine, and a person",
     "redis": "Redis; tests/integration/frontends run it",
+    "scorer convert": "modules of a model; tests/engine runs it",
     "scorer quantise": "torch and minutes; tests/engine runs it",
     "scorer register": "an engine; tests/engine runs it",
     "serve": "an engine; tests/engine runs it",

@@ -16,6 +16,7 @@ from rerank_airflow.ui import (
     download,
     feedback,
     health,
+    pictures,
     preview,
     rankings,
     runs,
@@ -51,7 +52,20 @@ def build() -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    for part in (rankings, compare, runs, health, feedback, preview, scorers, articles, download, static):
+    parts = (
+        rankings,
+        compare,
+        runs,
+        health,
+        feedback,
+        preview,
+        scorers,
+        articles,
+        pictures,
+        download,
+        static,
+    )
+    for part in parts:
         app.include_router(part.router)
 
     @app.get("/")

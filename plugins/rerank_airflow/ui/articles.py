@@ -46,6 +46,7 @@ def article(
                 limit=ROWS,
                 offset=(page - 1) * ROWS,
             )
+        media = history.list_media(connection, revision_id=revision.revision_id)
         texts = history.find_texts(connection, revision_id=revision.revision_id)
         copies = (
             history.list_copies(connection, pipeline=pipeline.name, article_id=clean(id), revision=revision)
@@ -61,6 +62,7 @@ def article(
         article_id=clean(id),
         revision=revision,
         revisions=revisions,
+        media=media,
         texts=texts,
         copies=copies,
         standings=[

@@ -97,6 +97,11 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
     """What the charts show of one run. Shares are 0 to 1, or None if the run wanted no pair."""
     observed = recorded.get("observe", {})
     wanted = run.candidates or 0
+    shards = [of for stage, of in recorded.items() if stage.startswith("rerank[") and of.get("scored")]
+
+    def total(name: str) -> float:
+        return sum(of.get(name, 0.0) for of in shards)
+
     return {
         "p50": observed.get("latency_ms_p50"),
         "p99": observed.get("latency_ms_p99"),
@@ -111,6 +116,9 @@ def figures(run: RunRow, recorded: Metrics) -> dict[str, float | None]:
         "rows": run.row_count,
         "drift": observed.get("drift_psi"),
         "silences": observed.get("silences"),
+        "computed": total("prompt_tokens") - total("cached_tokens") if shards else None,
+        "cached": total("cached_tokens") if shards else None,
+        "cut": total("truncated") / total("scored") if shards else None,
     }
 
 
@@ -154,6 +162,13 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
             Line("p99", series("p99"), "a", unit=" ms"),
         ),
         chart("Pairs scored a second", "pairs/s", Line("pairs/s", series("rate"))),
+        chart(
+            "Tokens of the scored pairs",
+            "tokens",
+            Line("computed", series("computed"), "b", digits=0),
+            Line("cached", series("cached"), "a", digits=0),
+        ),
+        chart("Scored pairs with a document that was cut", "%", Line("cut", series("cut", 100), unit=" %")),
         chart("Work of all stages", "s", Line("work", series("work"), unit=" s")),
         chart("Pairs refused or left unscored", "%", Line("errors", series("errors", 100), unit=" %")),
         chart("Pairs found in the ledger", "%", Line("from the ledger", series("ledger", 100), unit=" %")),

@@ -24,6 +24,7 @@ from rerank_core.operations.doctor.host import (
     check_metrics,
     check_variables,
 )
+from rerank_core.operations.doctor.media import check_media
 from rerank_core.operations.doctor.page import check_page, check_page_file
 from rerank_core.operations.doctor.scoring import (
     check_engine,
@@ -222,6 +223,7 @@ _CHECKS: dict[str, Check] = {
     "page": check_page,
     "article source": _check_source,
     "feedback view": _check_feedback,
+    "media": check_media,
     "clock": _check_clock,
     "store": _check_store,
     "page file": check_page_file,
@@ -251,6 +253,7 @@ _NEED_DATABASE = frozenset(
         check_page,
         check_page_file,
         _check_source,
+        check_media,
         _check_clock,
         check_silence,
         check_hosts,

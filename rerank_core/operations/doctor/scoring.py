@@ -16,6 +16,7 @@ ENGINE_GIB = 2.5  # of a process with the engine in it, beside weights and key-v
 def check_scorer(settings: Settings) -> Finding:
     """Whether the checkpoint is complete, and what its id is made of."""
     from rerank_core.models.scorers import identity
+    from rerank_core.models.vision import QWEN3_VL, require_vision
 
     try:
         found = identity(settings)
@@ -27,6 +28,14 @@ def check_scorer(settings: Settings) -> Finding:
             "scorer", "warn", found_here or str(error), "put the checkpoint on every worker that scores"
         )
     what = f"{found.digest[:12]}, {found.family} in {found.precision}"
+    if found.family == QWEN3_VL.name:
+        if _engine_version() is not None:
+            require_vision()
+    elif "score" in settings.media:
+        advice = 'take a Qwen3-VL-Reranker, or leave "score" out of RERANK_MEDIA'
+        return Finding(
+            "scorer", "warn", f"{what}: it reads no pictures, and RERANK_MEDIA has them scored", advice
+        )
     if settings.model == str(DEMO_CHECKPOINT):
         advice = "it only compares words; set RERANK_MODEL, for example to Qwen/Qwen3-Reranker-0.6B"
         return Finding("scorer", "warn", f"{what}: the demonstration checkpoint", advice)

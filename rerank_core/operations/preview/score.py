@@ -58,13 +58,13 @@ def _pairs(
     ids = np.unique(document_ids[np.concatenate([np.zeros(0, dtype=np.int64), *chosen])]).tolist()
     with database.transaction(read_only=True) as connection:
         rows = db.rows(connection, "pair_texts.documents", document_ids=ids)
-    texts = {row["document_id"]: row["text"] for row in rows}
+    documents = {row["document_id"]: row for row in rows}
     pairs: list[Pair] = []
     place_of: dict[tuple[int, int], tuple[int, int]] = {}
     for number, (each, positions) in enumerate(zip(found, chosen, strict=True)):
         for position in positions.tolist():
             document_id = int(document_ids[position])
-            if document_id not in texts:  # forgotten meanwhile
+            if document_id not in documents:  # forgotten meanwhile
                 continue
             place_of[number, document_id] = (number, position)
             pairs.append(
@@ -74,7 +74,8 @@ def _pairs(
                     month=date.min,
                     instruction=each.topic.instruction,
                     query=each.topic.query_for(comparable(look.window.lang(position))),
-                    document=texts[document_id],
+                    document=documents[document_id]["text"],
+                    pictures=tuple(documents[document_id]["pictures"]),
                 )
             )
     return pairs, place_of

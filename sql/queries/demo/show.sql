@@ -37,3 +37,10 @@ SELECT run_id FROM rerank.current_topic WHERE pipeline = :pipeline LIMIT 1
 -- name: files
 -- The Parquet files of all publications, oldest first.
 SELECT parquet_path FROM rerank.publication WHERE pipeline = :pipeline ORDER BY publication_id
+
+-- name: pictures
+-- The first picture of each article of the page, with its caption.
+SELECT DISTINCT article_id, pictures[1] AS path, captions[1] AS caption
+FROM rerank.current_ranking
+WHERE pipeline = :pipeline AND cardinality(pictures) > 0
+ORDER BY article_id

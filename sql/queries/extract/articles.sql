@@ -32,3 +32,31 @@ FROM merged
 -- name: now
 -- The time that the newest article of a sample is moved to.
 SELECT now() AS now
+
+-- name: stage_media
+-- Holds the media of one batch of a file.
+CREATE TEMP TABLE medium_batch (
+    article_id text NOT NULL, place integer NOT NULL, kind text NOT NULL, sha256 text NOT NULL, content bytea NOT NULL,
+    caption text, alt text, PRIMARY KEY (article_id, place)
+) ON COMMIT DROP
+
+-- name: add_medium
+-- One medium of a batch.
+INSERT INTO pg_temp.medium_batch (article_id, place, kind, sha256, content, caption, alt)
+VALUES (:article_id, :place, :kind, :sha256, :content, :caption, :alt)
+
+-- name: drop_media
+-- Media of the batch's articles that the file does not name, or names with another content or caption.
+DELETE FROM rerank.article_medium a
+WHERE a.article_id IN (SELECT b.article_id FROM pg_temp.article_batch b)
+  AND NOT EXISTS (SELECT FROM pg_temp.medium_batch m
+                  WHERE m.article_id = a.article_id AND m.place = a.place AND a.content IS NOT NULL
+                    AND (m.kind, m.sha256, m.caption, m.alt) IS NOT DISTINCT FROM (a.kind, a.sha256, a.caption, a.alt))
+
+-- name: merge_media
+-- The media that an article does not have yet.
+INSERT INTO rerank.article_medium (article_id, place, kind, sha256, content, caption, alt)
+SELECT article_id, place, kind, sha256, content, caption, alt
+FROM pg_temp.medium_batch
+ORDER BY article_id, place
+ON CONFLICT (article_id, place) DO NOTHING

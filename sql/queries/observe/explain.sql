@@ -30,6 +30,15 @@ WHERE r.pipeline = :pipeline AND r.article_id = :article_id AND (r.run_id = :run
 ORDER BY r.number DESC
 LIMIT 1
 
+-- name: media
+-- What became of a revision's media, and whether the model reads them with its document.
+SELECT m.kind, m.place, m.outcome, m.rendition, COALESCE(m.rendition = ANY(d.pictures), false) AS is_read
+FROM rerank.revision_medium m
+JOIN rerank.revision r USING (revision_id)
+LEFT JOIN rerank.document d USING (document_id)
+WHERE m.revision_id = :revision_id
+ORDER BY m.place
+
 -- name: later_claim
 -- The first run that claimed the article.
 SELECT r.run_id, u.until

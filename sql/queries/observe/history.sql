@@ -244,6 +244,22 @@ WHERE v.pipeline = :pipeline AND v.article_id = :article_id
 ORDER BY v.number DESC
 LIMIT 10
 
+-- name: media
+-- The media of a revision: what became of each, and how it is shown.
+SELECT m.place, m.kind, m.outcome, m.rendition AS path, n.width, n.height, n.frames, m.shown_caption AS caption,
+       COALESCE(m.rendition = ANY(d.pictures), false) AS is_read
+FROM rerank.revision_medium m
+JOIN rerank.revision r USING (revision_id)
+LEFT JOIN rerank.document d USING (document_id)
+LEFT JOIN rerank.rendition n ON n.path = m.rendition
+WHERE m.revision_id = :revision_id
+ORDER BY m.place
+
+-- name: has_picture
+-- Whether an article of the pipeline has this rendition.
+SELECT EXISTS (SELECT FROM rerank.revision_medium m JOIN rerank.revision r USING (revision_id)
+               WHERE m.rendition = :path AND r.pipeline = :pipeline) AS has
+
 -- name: article_text
 -- A revision's text as it was claimed, and as the model reads it; the beginning of each.
 SELECT t.revision_id IS NOT NULL AS has_raw, left(t.title, :characters) AS raw_title, left(t.summary, :characters) AS raw_summary,

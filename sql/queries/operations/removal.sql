@@ -60,8 +60,9 @@ SELECT rerank.withdraw_publications(CAST(:publication_ids AS bigint[]))
 
 -- name: rows
 -- Empties what a ranking shows of an article; its rank is kept.
-UPDATE rerank.ranking SET title = '', url = NULL
-WHERE publication_id = ANY(CAST(:publication_ids AS bigint[])) AND article_id = :article_id AND (title, url) IS DISTINCT FROM ('', NULL)
+UPDATE rerank.ranking SET title = '', url = NULL, pictures = '{}', captions = '{}'
+WHERE publication_id = ANY(CAST(:publication_ids AS bigint[])) AND article_id = :article_id
+  AND (title, url, pictures, captions) IS DISTINCT FROM ('', NULL, '{}', '{}')
 
 -- name: due
 -- Lists files that are removed when the grace period is over; an earlier date is kept.
@@ -87,6 +88,21 @@ ORDER BY r.due_at, r.path
 DELETE FROM rerank.revision_text
 WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
                       WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
+
+-- name: media
+-- The media of all revisions of an article. Returns the renditions that no other revision has; the clean-up removes them.
+WITH gone AS (
+    DELETE FROM rerank.revision_medium
+    WHERE revision_id IN (SELECT r.revision_id FROM rerank.revision r
+                          WHERE r.pipeline = ANY(CAST(:pipelines AS text[])) AND r.article_id = :article_id)
+    RETURNING revision_id, rendition
+)
+SELECT DISTINCT g.rendition AS path
+FROM gone g
+WHERE g.rendition IS NOT NULL
+  AND NOT EXISTS (SELECT FROM rerank.revision_medium m
+                  WHERE m.rendition = g.rendition AND m.revision_id NOT IN (SELECT revision_id FROM gone))
+ORDER BY path
 
 -- name: lock_documents
 -- Nobody ties a revision or a refused pair to a document while this transaction looks for documents without a revision.

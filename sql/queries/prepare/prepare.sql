@@ -76,14 +76,15 @@ CREATE TEMP TABLE IF NOT EXISTS new_document (
     length integer,
     text text,
     terms text,
-    signature bytea
+    signature bytea,
+    pictures text[]
 ) ON COMMIT DROP
 
 -- name: documents
 -- Adds the texts that are not known yet, in digest order, so that concurrent runs cannot deadlock. A known document that
 -- was prepared without a signature gets its signature.
-INSERT INTO rerank.document AS d (digest, month, lang, lang_confidence, flags, length, text, terms, signature)
-SELECT digest, month, lang, lang_confidence, string_to_array(flags, ' '), length, text, terms, signature
+INSERT INTO rerank.document AS d (digest, month, lang, lang_confidence, flags, length, text, terms, signature, pictures)
+SELECT digest, month, lang, lang_confidence, string_to_array(flags, ' '), length, text, terms, signature, COALESCE(pictures, '{}')
 FROM pg_temp.new_document
 ORDER BY digest
 ON CONFLICT (digest) DO UPDATE SET signature = EXCLUDED.signature

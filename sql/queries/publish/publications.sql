@@ -24,7 +24,8 @@ SELECT r.topic, r.rank - r.gone_above AS rank,
        r.rank_score, r.light_score, r.truncated, r.is_new, r.copies, CAST(to_json(r.copy_sources) AS text) AS copy_sources,
        r.topic_version_id, r.revision_id, r.document_id, r.scored_document_id, r.scored_article_id, r.scorer_id,
        CASE WHEN r.moved = r.gone_before - r.gone_above THEN NULLIF(r.moved_by, 'shifted') ELSE COALESCE(r.moved_by, 'shifted') END AS moved_by,
-       r.moved - r.gone_before + r.gone_above AS moved
+       r.moved - r.gone_before + r.gone_above AS moved,
+       CAST(to_json(r.pictures) AS text) AS pictures, CAST(to_json(r.captions) AS text) AS captions
 FROM (
     SELECT r.*, r.slug AS topic, is_gone, count(*) FILTER (WHERE is_gone) OVER (PARTITION BY r.slug ORDER BY r.rank) AS gone_above,
            -- In the order that `moved` counts from; a row that has no place there took none from others.

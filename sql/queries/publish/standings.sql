@@ -10,6 +10,15 @@ WHERE r.run_id = :run_id
 ORDER BY t.slug
 
 -- name: display
--- What frontends show of a revision; a link only if it is an http or https link.
-SELECT revision_id, title, CASE WHEN url ~* '^https?://' THEN url END AS url, source
-FROM rerank.revision WHERE revision_id = ANY(CAST(:revision_ids AS bigint[])) ORDER BY revision_id
+-- What frontends show of a revision; a link only if it is an http or https link. Its pictures are renditions, in their order.
+SELECT r.revision_id, r.title, CASE WHEN r.url ~* '^https?://' THEN r.url END AS url, r.source,
+       COALESCE(m.pictures, '{}') AS pictures, COALESCE(m.captions, '{}') AS captions
+FROM rerank.revision r
+LEFT JOIN LATERAL (
+    SELECT array_agg(m.rendition ORDER BY m.place) AS pictures,
+           array_agg(COALESCE(m.shown_caption, '') ORDER BY m.place) AS captions
+    FROM rerank.revision_medium m
+    WHERE m.revision_id = r.revision_id AND m.rendition IS NOT NULL
+) m ON true
+WHERE r.revision_id = ANY(CAST(:revision_ids AS bigint[]))
+ORDER BY r.revision_id

@@ -1,9 +1,10 @@
 -- name: speed
--- How fast this scorer was when it last scored.
-SELECT load.value AS load_seconds, score.value / tokens.value AS seconds_per_token
+-- How fast this scorer was when it last scored, and which share of the tokens came from the prefix cache.
+SELECT load.value AS load_seconds, score.value / tokens.value AS seconds_per_token, cached.value / tokens.value AS cached_share
 FROM rerank.run r
 JOIN rerank.run_metric tokens ON tokens.run_id = r.run_id AND tokens.stage LIKE 'rerank%' AND tokens.name = 'prompt_tokens'
 JOIN rerank.run_metric score ON score.run_id = r.run_id AND score.stage = tokens.stage AND score.name = 'score_seconds'
+JOIN rerank.run_metric cached ON cached.run_id = r.run_id AND cached.stage = tokens.stage AND cached.name = 'cached_tokens'
 JOIN rerank.run_metric load ON load.run_id = r.run_id AND load.stage = tokens.stage AND load.name = 'load_seconds'
 WHERE r.scorer_id = :scorer_id AND tokens.value > 0
 ORDER BY tokens.recorded_at DESC

@@ -4,4 +4,4 @@ SELECT query_id, instruction, query FROM rerank.query WHERE query_id = ANY(CAST(
 
 -- name: documents
 -- Documents as they reach the model.
-SELECT document_id, text, lang FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id
+SELECT document_id, text, lang, pictures FROM rerank.document WHERE document_id = ANY(CAST(:document_ids AS bigint[])) ORDER BY document_id

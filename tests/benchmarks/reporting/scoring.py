@@ -86,6 +86,32 @@ def _speed(part: Results) -> list[str]:
     return lines + [line for note in part["notes"] for line in ("", f"Left out: {note}")]
 
 
+def _families(part: Results) -> list[str]:
+    lines = [
+        "## Families",
+        "",
+        f"Random weights in the shape of each model, {part['precision']}, documents of at most "
+        f"{part['max_document_tokens']} tokens, {part['rounds']} rounds, models in turn within each ({part['date']}). Articles: "
+        f"{part['corpus']}; all have the tokens of {part['vocabulary']}. `÷ 0.6B` is pairs a second over those of the "
+        "0.6B shape, the median of the rounds (least–largest).",
+        "",
+    ]
+    return lines + table(
+        ["workload", "model", "pairs", "pairs/s", "computed tokens", "÷ 0.6B"],
+        [
+            [
+                row["workload"],
+                "Qwen3-Reranker-0.6B" if row["contender"] == "ours" else row["contender"],
+                row["pairs"],
+                row["pairs_per_second"],
+                row["computed_tokens"],
+                f"{1 / row['ratio']:.1f} ({1 / row['ratio_high']:.1f}–{1 / row['ratio_low']:.1f})",
+            ]
+            for row in part["rows"]
+        ],
+    )
+
+
 def _start(part: Results) -> list[str]:
     return [
         "## Start",
@@ -191,6 +217,7 @@ def _ledger(part: Results) -> list[str]:
 
 _SECTIONS = {
     "speed": _speed,
+    "families": _families,
     "start": _start,
     "overhead": _overhead,
     "cost": _cost,

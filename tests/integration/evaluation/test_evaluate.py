@@ -241,6 +241,17 @@ def test_the_commands_print_tables_a_plot_and_lines_for_topics(
     code, out, err = command("eval", "--qrels", "public.qrels", "--plot", "plot.txt")
     assert (code, out) == (1, "")
     assert "its ending is none of" in err
+    many.engines.asked.clear()
+    scores = many.value("SELECT count(*) FROM rerank.pair_score")
+    code, out, err = command("eval", "--qrels", "public.qrels", "--curve", "tokens=64,16")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines() if line.lstrip().startswith(("16 ", "64 "))]
+    assert [line[0] for line in lines] == ["16", "64"]
+    assert lines[0][1:5] == lines[1][1:5]  # the fake reads no token of either limit
+    assert len(many.engines.asked) == 2 * 12
+    assert many.value("SELECT count(*) FROM rerank.pair_score") == scores
+    code, out, err = command("eval", "--qrels", "public.qrels", "--curve", "words=3")
+    assert (code, "write e.g. tokens=64" in err) == (1, True)
     code, out, _ = command("explain", "solar", "solar power 1")
     assert (code, out.startswith("Rank ")) == (0, True)
     code, out, err = command("explain", "nothing", "solar power 1")

@@ -7,6 +7,8 @@ from rerank_core.errors import InputError
 from rerank_core.models import scorers
 from rerank_core.operations.plan import plan
 
+LIMIT = 4  # words of a document
+
 
 def everything(room: Newsroom) -> dict[str, int]:
     """Rows of every table."""
@@ -20,7 +22,12 @@ def _tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Words:
         def prompt(self, *, instruction: str, query: str, document: str) -> object:
-            return type("Prompt", (), {"tokens": len([*query.split(), *document.split()])})
+            words = document.split()
+            read = min(len(words), LIMIT)
+            return type("Prompt", (), {"tokens": len(query.split()) + read, "truncated": read < len(words)})
+
+        def count_cut(self, document: str) -> int:
+            return len(document.split()) - LIMIT
 
     monkeypatch.setattr(scorers, "prompter", lambda settings: Words())
 
@@ -39,6 +46,26 @@ def test_it_counts_what_the_run_then_does(room: Newsroom) -> None:
     planned = plan(room.resources)
     assert (planned.articles, planned.pairs) == (1, 2)
     assert planned.seconds is not None
+    assert planned.cached == 0  # the fake has no prefix cache
+
+
+def test_it_counts_what_is_cut_and_what_the_prefix_cache_will_serve(room: Newsroom) -> None:
+    room.follow("solar", "wind")
+    room.add("solar 1", "wind two three four five six")
+    planned = plan(room.resources)
+    assert planned.pairs == 4
+    assert planned.tokens == 2 * (1 + 2) + 2 * (1 + LIMIT)
+    assert (planned.cut_pairs, planned.cut_tokens, planned.cached) == (2, 2, None)  # a document counts once
+    run_id = room.run()["extract"]["run_id"]
+    room.sql(
+        "UPDATE rerank.run_metric SET value = 0.25 * (SELECT value FROM rerank.run_metric m"
+        " WHERE m.run_id = :run_id AND m.stage = 'rerank[0]' AND m.name = 'prompt_tokens')"
+        " WHERE run_id = :run_id AND stage = 'rerank[0]' AND name = 'cached_tokens'",
+        run_id=run_id,
+    )
+    room.add("solar new")
+    planned = plan(room.resources)
+    assert (planned.tokens, planned.cached) == (2 * (1 + 2), round(0.25 * 6))
 
 
 def test_nothing_of_it_stays(room: Newsroom) -> None:

@@ -229,7 +229,9 @@ def test_an_overtaken_try_prepares_nothing(room: Newsroom) -> None:
         old = runs.take_fence(connection, run.run_id)
         runs.take_fence(connection, run.run_id)
     with pytest.raises(FencedError):
-        prepare.prepare(database=room.database, settings=room.settings, run=run, fence=old)
+        prepare.prepare(
+            database=room.database, store=room.resources.store, settings=room.settings, run=run, fence=old
+        )
     assert room.value("SELECT count(*) FROM rerank.document") == 0
 
 

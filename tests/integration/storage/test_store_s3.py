@@ -1,5 +1,6 @@
 """The store on S3, as a server of the real protocol sees it; and what is said where S3 refuses."""
 
+import hashlib
 import json
 import logging
 import threading
@@ -15,14 +16,15 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 from factories import FakeEngines, Newsroom, make_topic
+from made_media import add_medium, outcomes, picture
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.errors import CorruptError, SettingsError, StoreUnavailable
 from rerank_core.frontends import json_pages
-from rerank_core.operations import maintain
+from rerank_core.operations import maintain, removal
 from rerank_core.operations.doctor.examine import examine
 from rerank_core.settings import Settings
-from rerank_core.storage import schemas
+from rerank_core.storage import renditions, schemas
 from rerank_core.storage.store import Store
 
 pytestmark = pytest.mark.filterwarnings("default")  # the server's libraries warn on their own account
@@ -329,6 +331,37 @@ def cleaned_up(room: Newsroom, store: Store) -> None:
     left = {file.path for file in store.files("news/")}
     assert {room.standing().parquet_path, *json_pages.paths(latest)} <= left
     assert orphan not in left
+
+
+def test_pictures_are_read_from_the_bucket_kept_there_and_cleaned_up(server: str, room: Newsroom) -> None:
+    room = room.tuned(store_url=s3_url(server, "news/media"), media=("pictures",))
+    content = picture()
+    with straight(server).open_output_stream("news/media/incoming/red.jpg") as stream:
+        stream.write(content)
+    room.follow("solar")
+    room.add("a", body="about solar power")
+    digest = add_medium(room, "a", path="incoming/red.jpg", sha256=hashlib.sha256(content).hexdigest())
+    add_medium(room, "a", path="incoming/none.jpg", sha256=digest)
+    room.run()
+    assert [outcome.partition(":")[0] for outcome in outcomes(room)] == ["used", "missing"]
+    store = room.resources.store
+    (path,) = room.ranking()[0].pictures
+    assert hashlib.sha256(renditions.read(store, path)).hexdigest() == renditions.digest_of(path)
+    with straight(server).open_input_file(f"news/media/{path}") as kept:
+        assert kept.metadata()["Content-Type"] == b"image/jpeg"
+        assert kept.metadata()["Cache-Control"] == b"max-age=3600, immutable"
+    gone = removal.forget(
+        database=room.database, store=store, settings=room.settings, article_id="a", reason="asked"
+    )
+    assert gone.pictures == (path,)
+    room.sql("UPDATE rerank.rendition SET used_at = now() - interval '1 day'")
+    with room.database.transaction() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(1.1)")  # S3 tells times in whole seconds
+    assert maintained(room.tuned(store_grace_hours=1e-7)).renditions_removed == 1
+    assert store.files("shared.media/") == []
+    assert [file.path for file in store.files("incoming/")] == ["incoming/red.jpg"], (
+        "what others put there stays"
+    )
 
 
 def test_json_pages_that_were_lost_or_could_not_be_written_are_repaired(

@@ -11,21 +11,27 @@ import pytest
 from engine.conftest import write_tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from modernbert_vocabulary import write_modernbert_tokenizer
 from tokenizers import Tokenizer
 from unigram_vocabulary import TEXTS, write_unigram_tokenizer
 
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.encoding import Encoder
 from rerank_core.models.identity import FAMILIES, identify, read_checkpoint
-from rerank_core.models.prompt import BGE_M3, MAX_WINDOWS, QWEN3, Format, Prompter, prompt_digest
+from rerank_core.models.prompt import BGE_M3, MAX_WINDOWS, MODERNBERT, QWEN3, Format, Prompter, prompt_digest
+from rerank_core.models.vision import Bounds
 
-FORMATS = {form.name: form for form in (QWEN3, BGE_M3)}
+FORMATS = {form.name: form for form in (QWEN3, BGE_M3, MODERNBERT)}
 WRITERS: dict[str, Callable[[Path], Any]] = {
     QWEN3.name: write_tokenizer,
     BGE_M3.name: write_unigram_tokenizer,
+    MODERNBERT.name: write_modernbert_tokenizer,
 }
-FRAME_CONTROLS = {QWEN3.name: 7, BGE_M3.name: 4}  # control tokens of a prompt
-NAMES = sorted({name for form in FORMATS.values() for name in form.controls} | {"<|endoftext|>"})
+FRAME_CONTROLS = {QWEN3.name: 7, BGE_M3.name: 4, MODERNBERT.name: 3}  # control tokens of a prompt
+NAMES = sorted(
+    {name for form in FORMATS.values() for name in form.controls}
+    | {"<|endoftext|>", "<|padding|>", "[unused0]"}
+)
 ANY_TEXT = st.one_of(
     st.text(max_size=100),
     st.lists(
@@ -46,7 +52,9 @@ class Vocabulary:
         self.file = folder / "tokenizer.json"
         self.content = json.loads(self.file.read_text())
         self.ordinary = Tokenizer.from_file(str(self.file))
-        self.controls = frozenset(token["id"] for token in self.content["added_tokens"])
+        self.controls = frozenset(
+            token["id"] for token in self.content["added_tokens"] if token["content"].strip()
+        )
         self.prompter = self.make_prompter()
 
     def make_prompter(self, *, max_document_tokens: int = 64, **options: Any) -> Prompter:
@@ -61,6 +69,11 @@ class Vocabulary:
 @pytest.fixture(params=list(FORMATS), scope="module")
 def vocabulary(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     return Vocabulary(FORMATS[request.param], tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def modernbert(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    return Vocabulary(MODERNBERT, tmp_path_factory.mktemp("modernbert"))
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +130,42 @@ def test_a_bge_prompt_equals_the_tokenizers_own_pair(bge: Vocabulary, document: 
         assert prompt.ids == bge.ordinary.encode(query, document).ids
         assert not prompt.truncated
         assert not prompt.neutralised
+
+
+BLANKS = ["a  b", "   a", "a" + " " * 60 + "b\n  c\t \n\n d", "  ", "x   ", "e\u0301  \u3000 \xa0 z"]
+
+
+@pytest.mark.parametrize("document", [*TEXTS, "", *BLANKS])
+def test_a_modernbert_prompt_equals_the_tokenizers_own_pair(modernbert: Vocabulary, document: str) -> None:
+    for query in (*TEXTS, *BLANKS):
+        prompt = modernbert.prompter.prompt(instruction="never read", query=query, document=document)
+        assert prompt.ids == modernbert.ordinary.encode(query, document).ids
+        assert not prompt.truncated
+        assert not prompt.neutralised
+
+
+def test_blank_runs_are_text_and_not_control_tokens(modernbert: Vocabulary) -> None:
+    """The control: a guard that empties the whole list spells blanks otherwise than the model has learned."""
+    bare = Encoder({**modernbert.content, "added_tokens": []})
+    assert bare.encode("a    b", max_tokens=99) != Encoder(modernbert.content).encode("a    b", max_tokens=99)
+    blank = {token["id"] for token in modernbert.content["added_tokens"] if not token["content"].strip()}
+    assert len(blank) == 23
+    assert not Encoder(modernbert.content).has_control(blank)
+
+
+@settings(max_examples=100)
+@given(
+    words=st.lists(st.sampled_from(["rain", " ", "  ", "  " * 20, "\n", "港", "[SEP]", "."]), max_size=200),
+    limit=st.integers(1, 40),
+)
+def test_a_cut_modernbert_text_keeps_its_first_ids(
+    modernbert: Vocabulary, words: list[str], limit: int
+) -> None:
+    text = "".join(words)
+    encoder = modernbert.prompter._encoder
+    ids, cut = encoder.encode(text, max_tokens=limit)
+    whole, _ = encoder.encode(text, max_tokens=100_000)
+    assert (ids, cut) == (whole[:limit], len(whole) > limit)
 
 
 def test_bge_reads_no_instruction_and_has_no_labels(bge: Vocabulary) -> None:
@@ -215,11 +264,15 @@ SHAPES: dict[str, dict[str, Any]] = {
     "qwen3-reranker": {},
     "qwen3-reranker-seq-cls": {"score.weight": (1, 2)},
     "bge-reranker-v2-m3": {"classifier.out_proj.weight": (1, 2)},
+    "qwen3-vl-reranker": {},
+    "modernbert-reranker": {"classifier.weight": (1, 2)},
 }
 
 
-def write_checkpoint(folder: Path, name: str, **shapes: tuple[int, int]) -> Path:
-    """Files that look like a checkpoint of the family; `shapes` change a tensor's."""
+def write_checkpoint(
+    folder: Path, name: str, *, fields: dict[str, Any] | None = None, **shapes: tuple[int, int]
+) -> Path:
+    """Files that look like a checkpoint of the family; `shapes` change a tensor's, `fields` its config.json."""
     family = next(family for family in FAMILIES if family.name == name)
     config = {
         "architectures": [family.architecture],
@@ -227,7 +280,10 @@ def write_checkpoint(folder: Path, name: str, **shapes: tuple[int, int]) -> Path
         "hidden_size": 2,
         "max_position_embeddings": 514,
         "pad_token_id": 1,
+        **(fields or {}),
     }
+    if family.text_fields is not None:
+        config = {"architectures": config.pop("architectures"), family.text_fields: config}
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE"}}))
@@ -250,11 +306,35 @@ def test_a_family_is_recognised_by_its_architecture(tmp_path: Path, name: str) -
     assert checkpoint.max_positions == (512 if name.startswith("bge") else 514)
 
 
-@pytest.mark.parametrize("name", ["qwen3-reranker-seq-cls", "bge-reranker-v2-m3"])
+@pytest.mark.parametrize("name", ["qwen3-reranker-seq-cls", "bge-reranker-v2-m3", "modernbert-reranker"])
 def test_a_head_of_two_scores_is_refused(tmp_path: Path, name: str) -> None:
     head = next(iter(SHAPES[name]))
     with pytest.raises(ModelError, match=r"expected one row: a reranker gives one score"):
         read_checkpoint(write_checkpoint(tmp_path / "model", name, **{head: (2, 2)}))
+
+
+def test_a_modernbert_with_an_activation_that_the_engine_lacks_is_refused(tmp_path: Path) -> None:
+    other = {"classifier_activation": "silu"}
+    with pytest.raises(
+        ModelError, match="classifier_activation is 'silu', and the engine computes 'gelu' only"
+    ):
+        read_checkpoint(write_checkpoint(tmp_path / "model", "modernbert-reranker", fields=other))
+
+
+def test_modules_of_sentence_transformers_are_named_with_what_to_do(tmp_path: Path) -> None:
+    other = {"architectures": ["ModernBertModel"]}
+    folder = write_checkpoint(tmp_path / "model", "modernbert-reranker", fields=other)
+    with pytest.raises(ModelError, match="take another checkpoint$"):
+        read_checkpoint(folder)
+    (folder / "modules.json").write_text("[]")
+    with pytest.raises(ModelError, match="rerank scorer convert"):
+        read_checkpoint(folder)
+
+
+def test_a_family_that_learned_english_has_an_english_canary() -> None:
+    canaries = {family.name: family.canary for family in FAMILIES}
+    assert all(case.query.isascii() for case in canaries["modernbert-reranker"].cases)
+    assert any(not case.query.isascii() for case in canaries["qwen3-reranker"].cases)
 
 
 def test_families_of_one_prompt_have_ids_of_their_own(tmp_path: Path) -> None:
@@ -264,7 +344,15 @@ def test_families_of_one_prompt_have_ids_of_their_own(tmp_path: Path) -> None:
     }
     assert found["qwen3-reranker"].prompt == found["qwen3-reranker-seq-cls"].prompt
     assert found["qwen3-reranker"].prompt != found["bge-reranker-v2-m3"].prompt
-    assert len({identity.digest for identity in found.values()}) == 3
+    assert len({identity.digest for identity in found.values()}) == len(SHAPES)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_bounds_of_media_are_in_the_id_of_a_family_that_reads_them_alone(tmp_path: Path, name: str) -> None:
+    folder = write_checkpoint(tmp_path / "model", name)
+    options: dict[str, Any] = {"precision": "float32", "max_document_tokens": 512}
+    digests = {identify(folder, bounds=bounds, **options).digest for bounds in (Bounds(), Bounds(64, 64))}
+    assert len(digests) == (2 if name == "qwen3-vl-reranker" else 1)
 
 
 def test_the_passages_mode_is_part_of_the_id(tmp_path: Path) -> None:

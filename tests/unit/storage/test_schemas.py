@@ -33,6 +33,8 @@ def test_the_published_columns_are_those_that_frontends_rely_on() -> None:
         ("scorer_id", "int32"),
         ("moved_by", "string"),
         ("moved", "int32"),
+        ("pictures", "list<item: string>"),
+        ("captions", "list<item: string>"),
         ("pipeline", "string"),
         ("as_of", "timestamp[us, tz=UTC]"),
         ("run_id", "int64"),

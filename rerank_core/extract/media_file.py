@@ -1,0 +1,83 @@
+"""Media of a file of articles: pictures and clips of one folder beside it.
+
+A line names its media in `media`: a list of objects with `file`, below the folder, and optionally `caption`, `alt` and `kind`. Nothing
+outside of the folder is read, no link is followed, and a URL is no file.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_core.storage import json_lines, local_files
+
+LARGEST = 256 << 20  # bytes of a file
+MOST = 64  # media of one article
+_FILE = re.compile(r"(?:(?!\.\.?/)[^/\0]+/)*(?!\.\.?$)[^/\0]+")
+_VIDEO = re.compile(r".*\.(?:mp4|m4v|mov|webm|mkv)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a line's media came to."""
+
+    rows: tuple[Mapping[str, Any], ...] = ()  # of rerank.article_medium, without the article's id
+    dropped: tuple[str, ...] = ()  # why others are left out
+
+    @property
+    def bytes(self) -> int:
+        """The size of all contents."""
+        return sum(len(row["content"]) for row in self.rows)
+
+
+def read_media(value: Any, folder: Path) -> Media:
+    """The media of one line: its field `media`, as JSON has it."""
+    rows, dropped = [], []
+    for place, found in enumerate(_each(value), start=1):
+        if isinstance(found, str):
+            dropped.append(found)
+            continue
+        try:
+            rows.append({"place": place, **_row(found, folder)})
+        except ValueError as error:
+            dropped.append(str(error))
+    return Media(tuple(rows), tuple(dropped))
+
+
+def _each(value: Any) -> Iterator[Mapping[str, Any] | str]:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        yield f"media is {json_lines.kind(value)}, not a list"
+        return
+    for found in value[:MOST]:
+        yield found if isinstance(found, dict) else f"a medium is {json_lines.kind(found)}, not an object"
+    if len(value) > MOST:
+        yield f"there are {len(value)} media; the first {MOST} are loaded"
+
+
+def _row(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    texts = {name: _text(fields, name) for name in ("file", "caption", "alt", "kind")}
+    file = texts.pop("file")
+    if not file or "://" in file or not _FILE.fullmatch(file):
+        raise ValueError(f"file {str(file)[:80]!r} is no path below the folder of media")
+    kind = texts.pop("kind") or ("video" if _VIDEO.fullmatch(file) else "picture")
+    if kind not in {"picture", "video"}:
+        raise ValueError(f"kind {kind[:20]!r} of {file[:80]!r} is neither picture nor video")
+    content = local_files.read(str(folder), file, LARGEST)
+    if content is None:
+        raise ValueError(f"file {file[:80]!r} is not in the folder of media, or is a link")
+    if not 0 < len(content) <= LARGEST:
+        raise ValueError(f"file {file[:80]!r} has {len(content):,} bytes; 1 to {LARGEST:,} are taken")
+    return {"kind": kind, "sha256": hashlib.sha256(content).hexdigest(), "content": content, **texts}
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} of a medium is {json_lines.kind(value)}, not text")
+    if value and re.search("[\0\ud800-\udfff]", value):
+        raise ValueError(f"{name} of a medium holds a character that Postgres cannot store")
+    return value
