@@ -57,6 +57,7 @@ IN_PYTHON = {
     "rerank_core/storage/database.py": "a label of a message, and no statement",
     "rerank_core/operations/doctor/vectors.py": "advice: a superuser runs it",
     "rerank_core/operations/doctor/examine.py": "advice: the owner grants it",
+    "rerank_core/operations/doctor/media.py": "likewise",
     "dags/example_consumer.py": "a consumer's own SQL, as an example",
     "dags/example_webhook.py": "likewise",
 }
