@@ -11,8 +11,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.identity import RunIdentity
+from rerank_airflow.links import RankingRunLink
 from rerank_airflow.placement import device
-from rerank_airflow.settings import settings_of
+from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_airflow.signals import assets, metrics, notify
 
 
@@ -37,6 +38,8 @@ def open_run(identity: RunIdentity, resources: Any) -> Any:
 class StageOperator(BaseOperator):
     """Runs the stage that the task id names, for the run of its dag run."""
 
+    operator_extra_links = (RankingRunLink(),)
+
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -59,7 +62,7 @@ class StageOperator(BaseOperator):
         return open_run(self.identity(context), resources)
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
-        return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
+        return RunIdentity.of(context, schedule=public_settings_of(self.pipeline).schedule)
 
     def on_kill(self) -> None:
         """Raise inside SIGTERM's handler: otherwise the stage would go on until SIGKILL."""

@@ -1,13 +1,12 @@
 """The doctor's checks of this host beside scoring: disk, metrics, misspelt variables."""
 
-import configparser
 import importlib.util
 import os
 import shutil
-from pathlib import Path
 
 from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
+from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage.store import Store
@@ -54,7 +53,11 @@ def check_variables(settings: Settings) -> Finding:
 
 def check_metrics(settings: Settings) -> Finding:
     """Whether the package is installed that Airflow sends metrics with: without it Airflow sends none, silently."""
-    chosen = [name for name in WAYS if _airflow_metrics(name).lower() in {"true", "t", "1", "yes", "y", "on"}]
+    chosen = [
+        name
+        for name in WAYS
+        if airflow_option("metrics", name).lower() in {"true", "t", "1", "yes", "y", "on"}
+    ]
     if not chosen:
         return Finding("metrics", "ok", "Airflow is not told to send any")
     way = chosen[0]  # Airflow takes the first
@@ -68,20 +71,6 @@ def check_metrics(settings: Settings) -> Finding:
             else "pip install datadog",
         )
     return Finding("metrics", "ok", f"sent by Airflow: {way}")
-
-
-def _airflow_metrics(name: str) -> str:
-    """An option of Airflow's section [metrics], from its environment or airflow.cfg; Airflow is not imported here."""
-    variable = os.environ.get(f"AIRFLOW__METRICS__{name.upper()}")
-    if variable is not None:
-        return variable
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    file = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        file.read(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg", encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        return ""
-    return file.get("metrics", name, fallback="")
 
 
 def _is_installed(module: str) -> bool:

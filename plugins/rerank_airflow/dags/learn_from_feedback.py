@@ -16,12 +16,12 @@ from airflow.sdk import DAG
 from rerank_airflow.defaults import learning_dag_id, task_args
 from rerank_airflow.operators.learning import EnoughOperator, LearnOperator
 from rerank_airflow.placement import learning_args
-from rerank_airflow.settings import pipelines, settings_of
+from rerank_airflow.settings import public_settings_of
 
 
 def learning_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    settings = settings_of(pipeline)
+    settings = public_settings_of(pipeline)
     with DAG(
         dag_id=learning_dag_id(pipeline),
         description=f"Learns a scorer from readers of the pipeline {pipeline}, and proposes it.",
@@ -29,6 +29,7 @@ def learning_dag(pipeline: str) -> DAG:
         schedule=settings.learning_schedule if settings.learning_folder else None,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,  # without a folder it has no schedule
         tags=["news-rerank", pipeline],
         default_args=task_args(pipeline),
     ) as dag:
@@ -36,7 +37,3 @@ def learning_dag(pipeline: str) -> DAG:
         learn = LearnOperator(task_id="learn", pipeline=pipeline, **learning_args(pipeline))
         enough >> learn
     return dag
-
-
-for name in pipelines():
-    learning_dag(name)

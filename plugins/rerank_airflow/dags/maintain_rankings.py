@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Param
 
 from rerank_airflow.defaults import maintaining_dag_id, task_args
 from rerank_airflow.operators.maintenance import FeedbackOperator, MaintainOperator
-from rerank_airflow.settings import pipelines, settings_of
+from rerank_airflow.settings import public_settings_of
 
 
 def maintaining_dag(pipeline: str) -> DAG:
@@ -23,9 +23,10 @@ def maintaining_dag(pipeline: str) -> DAG:
         dag_id=maintaining_dag_id(pipeline),
         description=f"Deletes what is past its retention in the pipeline {pipeline}, and repairs latest.json.",
         doc_md=__doc__,
-        schedule=settings_of(pipeline).maintain_schedule,
+        schedule=public_settings_of(pipeline).maintain_schedule,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,  # or the store grows without end
         tags=["news-rerank", pipeline],
         params={
             "dry_run": Param(
@@ -41,7 +42,3 @@ def maintaining_dag(pipeline: str) -> DAG:
         MaintainOperator(task_id="maintain", pipeline=pipeline, execution_timeout=None)
         FeedbackOperator(task_id="feedback", pipeline=pipeline)
     return dag
-
-
-for name in pipelines():
-    maintaining_dag(name)
