@@ -17,7 +17,7 @@ def parse_learning(metadata):
     def parsed(dag_id="learn_from_feedback"):
         from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(airflow_home.REPOSITORY / "dags" / "learn_from_feedback.py")
+        bag = DagBag(airflow_home.REPOSITORY / "dags" / "news_rerank.py")
         assert not bag.import_errors
         return bag.dags[dag_id]
 

@@ -6,8 +6,8 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow.operators.stages import TaskKilled
 from rerank_airflow.devices import device
+from rerank_airflow.operators.stages import TaskKilled
 from rerank_airflow.settings import settings_of
 
 
