@@ -4,16 +4,17 @@ SHELL := /bin/bash
 
 MODEL ?=
 PORT ?=
+V ?=
 M ?=
 T ?=
 ARGS ?=
 
 run := .venv/bin/python -m
 
-.PHONY: help setup demo ui check unit-slower unit-rest test faults fuzz bench bench-gpu bench-scale contract lint format lock clean
+.PHONY: help setup demo ui check unit-slower unit-rest test test-airflow faults fuzz bench bench-gpu bench-scale contract lint format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|gpu)
 	@.make/setup
@@ -37,6 +38,9 @@ unit-rest:
 
 test: setup ## Run the tests, in two processes (ARGS=--long adds long variants, ARGS="-m 'not engine'" leaves some out, ARGS=tests/unit runs these alone)
 	@exec .venv/bin/python tests/side_by_side.py $(ARGS)
+
+test-airflow: setup ## Try the wheel on each Airflow of the package index, in environments of their own (V="3.3.2")
+	@PYTHONPATH=tests exec $(run) airflow_versions $(V)
 
 faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)
 	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -14,9 +14,10 @@ from pydantic import Field, ImportString, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as NotJson
 
+from rerank_core import setting_sources
 from rerank_core.errors import SettingsError
 from rerank_core.setting_values import Cron, PositiveFloat
-from rerank_core.settings import Settings, wrong
+from rerank_core.settings import Settings
 
 
 class AirflowSettings(BaseSettings):
@@ -148,11 +149,14 @@ class AirflowSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment. Raises SettingsError naming the variable."""
+        """Read the environment, and the files that it names. Raises SettingsError naming the variable."""
+        from_files = setting_sources.airflow_secrets()
         try:
-            return cls()
+            return cls(**from_files)
         except ValidationError as error:
-            raise SettingsError(f"{wrong(cls, error)}; correct it") from None
+            raise SettingsError(
+                f"{setting_sources.wrong(cls, error, {name: f'RERANK_AIRFLOW_{name}_FILE'.upper() for name in from_files})}; correct it"
+            ) from None
         except NotJson as error:
             name = "RERANK_AIRFLOW_" + str(error).split('"')[1].upper()
             raise SettingsError(f"{name} is not JSON; correct it") from None
@@ -221,7 +225,8 @@ def variables() -> list[str]:
 
 def unknown_variables(environment: Iterable[str]) -> list[str]:
     """Names in this environment that look like a setting's and are none's, each with what was perhaps meant."""
-    known = {variable.removeprefix("RERANK_") for variable in (*variables(), *OTHERS)}
+    named = (*variables(), *setting_sources.file_variables(), *OTHERS)
+    known = {variable.removeprefix("RERANK_") for variable in named}
     found = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix("RERANK_")

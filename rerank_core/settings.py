@@ -1,6 +1,5 @@
-"""Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>."""
+"""Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>; of secrets see `setting_sources`."""
 
-import json
 import os
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableValue
 
-from rerank_core.errors import HIDDEN, SettingsError, shown
+from rerank_core import setting_sources
+from rerank_core.errors import SettingsError, shown
 from rerank_core.setting_values import (
     Cron,
     HttpUrl,
@@ -41,16 +41,27 @@ class Settings(BaseSettings):
         repr=False,
         description="Postgres that holds the `rerank` schema, as a SQLAlchemy URL.",
     )
+    database_conn_id: str | None = Field(
+        default=None,
+        description="Airflow connection that gives `database_url`; of type rerank_postgres or postgres.",
+    )
     store_url: str = Field(
         default="file:///var/lib/news-rerank",
         repr=False,
         description="Folder of the artifacts, shared by all workers: file:///…, s3://…, gs://… or an absolute path.",
+    )
+    store_conn_id: str | None = Field(
+        default=None, description="Airflow connection that gives `store_url`; of type rerank_store."
     )
     pipeline: Slug = Field(default="news", description="Name that topics, runs and pages are kept under.")
     source_url: PostgresUrl | None = Field(
         default=None,
         repr=False,
         description="Database that holds the article source, when it is not `database_url`.",
+    )
+    source_conn_id: str | None = Field(
+        default=None,
+        description="Airflow connection that gives `source_url`; of type rerank_postgres or postgres.",
     )
     source_view: Relation = Field(
         default=DEFAULT_SOURCE,
@@ -139,10 +150,16 @@ class Settings(BaseSettings):
         repr=False,
         description="Milvus that holds the vectors: http://user:password@host:19530, or a file that ends in .db for the embedded one.",
     )
+    milvus_conn_id: str | None = Field(
+        default=None, description="Airflow connection that gives `milvus_url`; of type rerank_milvus."
+    )
     redis_url: RedisUrl | None = Field(
         default=None,
         repr=False,
         description="Redis that gets a hot copy of the page: redis://, rediss:// or unix://; none means no copy.",
+    )
+    redis_conn_id: str | None = Field(
+        default=None, description="Airflow connection that gives `redis_url`; of type rerank_redis or redis."
     )
     redis_ttl_hours: Annotated[float, Field(gt=0, le=87_600)] = Field(
         default=48.0,
@@ -192,6 +209,14 @@ class Settings(BaseSettings):
     model: Model = Field(
         default=str(DEMO_CHECKPOINT),
         description="Reranker checkpoint: a local folder or a hub name; the default is the demonstration one.",
+    )
+    hub_token: str | None = Field(
+        default=None,
+        repr=False,
+        description="Token that models are fetched from the hub with; none: HF_TOKEN, or no token.",
+    )
+    hub_conn_id: str | None = Field(
+        default=None, description="Airflow connection that gives `hub_token`; of type rerank_hub."
     )
     precision: Literal["auto", "float32", "bfloat16", "float16", "fp8"] = Field(
         default="auto",
@@ -257,6 +282,13 @@ class Settings(BaseSettings):
 
     @field_validator(
         "source_url",
+        "database_conn_id",
+        "source_conn_id",
+        "store_conn_id",
+        "redis_conn_id",
+        "milvus_conn_id",
+        "hub_conn_id",
+        "hub_token",
         "boilerplate_rules",
         "prepare_workers",
         "milvus_url",
@@ -272,17 +304,23 @@ class Settings(BaseSettings):
         return None if value == "" else value
 
     @classmethod
-    def load(cls, **overrides: Any) -> Self:
+    def load(cls, *, with_secrets: bool = True, **overrides: Any) -> Self:
         """Read the environment, with what RERANK_AIRFLOW_PIPELINES gives the pipeline on top; `overrides` win.
 
-        Raises SettingsError naming the variable and value.
+        Without `with_secrets` no connection and no file of a secret is read, and its setting names nothing that exists.
+        Raises SettingsError naming the variable and value, RetryableError if Airflow does not give a connection.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
         pipeline = str(given.get("pipeline") or os.environ.get("RERANK_PIPELINE") or "news")
+        own = setting_sources.own_settings(pipeline, known=set(cls.model_fields) - {"pipeline"})
+        levels = (("the arguments", given), (f"RERANK_AIRFLOW_PIPELINES, pipeline {pipeline}", own))
+        secrets, sources = setting_sources.sourced(levels, read=with_secrets)
         try:
-            return cls(**(_own_settings(pipeline) | given))
+            return cls(**(own | given | secrets))
         except ValidationError as error:
-            raise SettingsError(f"{wrong(cls, error)}; correct it and start again") from None
+            raise SettingsError(
+                f"{setting_sources.wrong(cls, error, sources)}; correct it and start again"
+            ) from None
         except UnreadableValue as error:  # of a list or a mapping
             name = "RERANK_" + str(error).partition('field "')[2].partition('"')[0].upper()
             raise SettingsError(
@@ -294,34 +332,6 @@ class Settings(BaseSettings):
         if pipeline == self.pipeline:
             return self
         return self.load(pipeline=pipeline, database_url=self.database_url, store_url=self.store_url)
-
-
-def _own_settings(pipeline: str) -> dict[str, Any]:
-    """What one pipeline has of its own, so that commands find the same settings as its DAG."""
-    try:
-        own = json.loads(os.environ.get("RERANK_AIRFLOW_PIPELINES") or "{}").get(pipeline, {})
-        unknown = sorted(set(own) - (set(Settings.model_fields) - {"pipeline"}))
-        given = dict(own)
-    except (ValueError, TypeError, AttributeError):
-        raise SettingsError(
-            'RERANK_AIRFLOW_PIPELINES is not JSON of pipelines and their settings; write it like {"news": {}}'
-        ) from None
-    if unknown:
-        raise SettingsError(
-            f"RERANK_AIRFLOW_PIPELINES: pipeline {pipeline!r} has no setting {unknown[0]!r}; correct it"
-        )
-    return given
-
-
-def wrong(group: type[BaseSettings], error: ValidationError) -> str:
-    """The first wrong setting: its variable, its value unless that may be a secret, and what is wrong."""
-    first = error.errors()[0]
-    field = str(first["loc"][0])
-    variable = f"{group.model_config['env_prefix']}{field}".upper()
-    value = shown(first["input"]) if group.model_fields[field].repr else HIDDEN
-    if first["type"] == "import_error" and value == HIDDEN:  # pydantic's own sentence repeats the value
-        return f"{variable} = {value}: this is neither JSON nor the dotted name of an object that can be imported here"
-    return f"{variable} = {value}: {first['msg'].removeprefix('Value error, ')}"
 
 
 @cache

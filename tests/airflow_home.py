@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from rerank_core.demo.airflow_environment import plugins_of
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 if "airflow" in sys.modules:
@@ -24,7 +26,7 @@ for inherited in [name for name in os.environ if name.startswith("AIRFLOW_")]:
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
-    "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins_of(HOME, REPOSITORY)),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",

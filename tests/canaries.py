@@ -5,6 +5,7 @@ import traceback
 from pydantic_settings import BaseSettings
 
 from rerank_core.airflow_settings import AirflowSettings
+from rerank_core.setting_sources import file_variables
 from rerank_core.settings import Settings
 
 CANARY = "hunter2"
@@ -51,9 +52,14 @@ SECRET = {
     "RERANK_STORE_URL",
     "RERANK_REDIS_URL",
     "RERANK_MILVUS_URL",
+    "RERANK_HUB_TOKEN",
     "RERANK_AIRFLOW_PIPELINES",
     "RERANK_AIRFLOW_EXECUTOR_CONFIG",
 }
+
+
+# Variables with the path of a file that holds the value of one of these; somebody may put the value there itself.
+FILES = tuple(file_variables())
 
 
 def told(error: BaseException) -> str:

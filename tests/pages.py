@@ -11,7 +11,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Words that a shell command of a page may begin with. `make`, `rerank`, `airflow` and `python` are looked at further.
 KNOWN = frozenset(
-    {"airflow", "apt-get", "cd", "curl", "export", "git", "make", "pip", "psql", "python", "rerank", "source"}
+    {
+        "airflow",
+        "apt-get",
+        "cd",
+        "cp",
+        "curl",
+        "export",
+        "git",
+        "make",
+        "pip",
+        "psql",
+        "python",
+        "rerank",
+        "source",
+    }
 )
 ENDS = frozenset({"|", "||", "&&", "&", ";"})
 NAMED = re.compile(r"[A-Z][A-Z_]*(?:\.[a-z]+(?:\.gz)?)?$")  # RUN, TOPIC, FILE.jsonl.gz: what a reader puts in

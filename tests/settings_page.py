@@ -18,6 +18,8 @@ Every setting is an environment variable. `rerank settings` prints the values in
 It also names each variable `RERANK_…` that is no setting, so that a misspelt name shows.
 
 Set them on every machine of Airflow: scheduler, API server and workers. An empty list or mapping is shown as `none`.
+A setting that may hold a password can come from a file or a connection of Airflow instead: see
+[Keep passwords in Airflow](../plugins/README.md#keep-passwords-in-airflow).
 A pipeline can have values of its own: see `RERANK_AIRFLOW_PIPELINES`.
 
 ```sh
@@ -38,9 +40,10 @@ These variables belong to one process and are no settings of a pipeline.
 """
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Where things are": ("database_url", "store_url", "pipeline"),
+    "Where things are": ("database_url", "database_conn_id", "store_url", "store_conn_id", "pipeline"),
     "Source": (
         "source_url",
+        "source_conn_id",
         "source_view",
         "source_deletes",
         "deletes_stop_share",
@@ -59,9 +62,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "syndication_hours",
         "preferred_sources",
     ),
-    "Recall": ("recall", "fill_factor", "embedding_model", "milvus_url"),
+    "Recall": ("recall", "fill_factor", "embedding_model", "milvus_url", "milvus_conn_id"),
     "Model": (
         "model",
+        "hub_token",
+        "hub_conn_id",
         "precision",
         "max_document_tokens",
         "passages",
@@ -80,7 +85,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Page": ("freshness_hours", "min_score", "page_deadline_minutes", "gate_empty_share"),
     "Feeds": ("feeds", "feeds_address"),
-    "Copy in Redis": ("redis_url", "redis_ttl_hours", "redis_timeout_seconds"),
+    "Copy in Redis": ("redis_url", "redis_conn_id", "redis_ttl_hours", "redis_timeout_seconds"),
     "Schedule and tasks": ("schedule", "retries", "retry_seconds", "gpu_pool", "gpu_queue"),
     "Clean-up": (
         "maintain_schedule",

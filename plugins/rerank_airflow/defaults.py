@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from rerank_airflow.settings import AirflowSettings, settings_of
+from rerank_airflow.settings import AirflowSettings, public_settings_of
 from rerank_airflow.signals import metrics, notify
 from rerank_core.errors import PermanentError
 
@@ -61,7 +61,7 @@ def _named(name: str, pipeline: str) -> str:
 
 def task_args(pipeline: str) -> dict[str, Any]:
     """default_args of a DAG: the time of a try, retries with a growing pause, and the callbacks of a failed try."""
-    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    settings, airflow = public_settings_of(pipeline), AirflowSettings.load()
     count_error = partial(metrics.count_error, pipeline=pipeline)
     return {
         "retries": settings.retries,

@@ -20,9 +20,9 @@ POOL_DESCRIPTION = "Scoring tasks of news-rerank: as many slots as there are GPU
 
 def scoring_args(pipeline: str) -> dict[str, Any]:
     """Arguments of a scoring task: pool, queue, executor and its settings, and the time after which it counts as hung."""
-    from rerank_airflow.settings import AirflowSettings, settings_of
+    from rerank_airflow.settings import AirflowSettings, public_settings_of
 
-    settings, airflow = settings_of(pipeline), AirflowSettings.load()
+    settings, airflow = public_settings_of(pipeline), AirflowSettings.load()
     args: dict[str, Any] = {
         "pool": settings.gpu_pool,
         "executor_config": airflow.executor_config,
@@ -37,9 +37,9 @@ def scoring_args(pipeline: str) -> dict[str, Any]:
 
 def embedding_args(pipeline: str) -> dict[str, Any]:
     """As `scoring_args` if the embedder needs a device. An embedder on the CPU waits for none, and can hang too."""
-    from rerank_airflow.settings import settings_of
+    from rerank_airflow.settings import public_settings_of
 
-    settings = settings_of(pipeline)
+    settings = public_settings_of(pipeline)
     if settings.embedding_needs_device:
         return scoring_args(pipeline)
     return {"execution_timeout": _hung_after(pipeline)} if settings.recall_needs_vectors else {}
@@ -47,9 +47,9 @@ def embedding_args(pipeline: str) -> dict[str, Any]:
 
 def _hung_after(pipeline: str) -> timedelta:
     """The time after which a task that stops at the deadline of scoring counts as hung."""
-    from rerank_airflow.settings import AirflowSettings, settings_of
+    from rerank_airflow.settings import AirflowSettings, public_settings_of
 
-    minutes = 2 * settings_of(pipeline).scoring_minutes + AirflowSettings.load().scoring_grace_minutes
+    minutes = 2 * public_settings_of(pipeline).scoring_minutes + AirflowSettings.load().scoring_grace_minutes
     return timedelta(minutes=minutes)
 
 
@@ -65,9 +65,9 @@ def is_one_host(executor: str | None) -> bool:
 def on_starting(component: Any) -> None:
     """Create the pools that are missing. Airflow calls this in each component and each task; a task has no database."""
     if type(component).__name__ == "Job":
-        from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
+        from rerank_airflow.settings import AirflowSettings, pipelines, public_settings_of
 
-        for name in sorted({settings_of(pipeline).gpu_pool for pipeline in pipelines()}):
+        for name in sorted({public_settings_of(pipeline).gpu_pool for pipeline in pipelines()}):
             create_missing(name, slots=AirflowSettings.load().pool_slots)
 
 

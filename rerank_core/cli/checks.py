@@ -69,6 +69,8 @@ def _shown(variable: str, value: Any) -> str:
     if value is None:
         return "unset"
     text = str(value)
+    if variable == "RERANK_HUB_TOKEN":
+        return HIDDEN
     if variable == "RERANK_AIRFLOW_PIPELINES":
         return _without_secrets(text)
     if variable == "RERANK_AIRFLOW_EXECUTOR_CONFIG" and not re.fullmatch(r"[\w.:]*", text):

@@ -21,7 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rerank_core.demo.airflow_environment import HOST, PASSWORD, USER, private_environment, sandbox_options
+from rerank_core.demo.airflow_environment import (
+    HOST,
+    PASSWORD,
+    USER,
+    plugins_of,
+    private_environment,
+    sandbox_options,
+)
 from rerank_core.demo.servers import Server
 from rerank_core.errors import RetryableError, SettingsError
 
@@ -66,7 +73,7 @@ class AirflowSandbox:
         port: int | None = None,
         scheduled: bool = False,
         dags_folder: Path = REPOSITORY / "dags",
-        plugins_folder: Path = REPOSITORY / "plugins",
+        plugins_folder: Path | None = None,
         logs: Path | None = None,
     ) -> None:
         """Describe it; nothing runs yet.
@@ -88,7 +95,7 @@ class AirflowSandbox:
             database_url=database_url,
             scheduled=scheduled,
             dags_folder=dags_folder,
-            plugins_folder=plugins_folder,
+            plugins_folder=plugins_folder or plugins_of(self.home, REPOSITORY),
         )
         self.environment = private_environment(self.home, options) | dict(environment)
 

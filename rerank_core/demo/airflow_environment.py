@@ -10,11 +10,21 @@ import json
 import os
 import secrets
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 HOST = "127.0.0.1"
 USER = "demo"
 PASSWORD = "demo"
+
+
+def plugins_of(home: Path, repository: Path) -> Path:
+    """The folder that Airflow looks for plugins in: an empty one if the plugin is installed, else the checkout's.
+
+    Airflow refuses the second of two plugins with one name, and shows that as an error.
+    """
+    installed = any(point.name == "news_rerank" for point in entry_points(group="airflow.plugins"))
+    return home / "plugins" if installed else repository / "plugins"
 
 
 def private_environment(home: Path, options: dict[str, dict[str, object]]) -> dict[str, str]:

@@ -187,6 +187,7 @@ def open_vllm() -> tuple[Any, bool, str]:
         ("HF_HUB_OFFLINE", "1"),
     ):
         os.environ.setdefault(name, value)
+    wait_asleep_if_busy()
     import vllm
     from vllm.platforms import current_platform
 
@@ -197,6 +198,16 @@ def open_vllm() -> tuple[Any, bool, str]:
         # vLLM 0.32 cannot load its ahead-of-time cache on the CPU. With it, every start would compile again.
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
     return vllm, current_platform.is_cpu(), current_platform.get_device_name().replace(" ", "-")
+
+
+def wait_asleep_if_busy() -> None:
+    """Let the engine's threads sleep while they wait for one another, if others want this host's processors, too.
+
+    Spinning, they would take processor time from the work that they wait for. The load of the last minute decides. libgomp
+    reads the variable when torch loads it, so this comes before torch. A value that is set already stays.
+    """
+    if os.getloadavg()[0] > len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def start_llm(

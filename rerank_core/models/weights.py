@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_core.errors import ModelError, shown
+from rerank_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = 
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ModelError(f"model {shown(name)}: install the `cpu` or `gpu` extra to download it") from error
+    token = Settings.load().hub_token if download else None
     try:
         return Path(
             snapshot_download(
@@ -49,6 +51,7 @@ def resolve_model(name: str, *, setting: str = "RERANK_MODEL", download: bool = 
                 revision=revision or None,
                 allow_patterns=_HUB_FILES,
                 local_files_only=not download,
+                token=token,
             )
         ).resolve()
     except Exception as error:

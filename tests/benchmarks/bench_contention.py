@@ -4,7 +4,7 @@
 
 Each variant is an engine in a process of its own, which differs from *as it is* in environment variables alone. They score the
 same pairs in turn, with busy processes beside them and without. Processor time is that of all threads of the engine's
-process, so it shows threads that spin while they wait. The model has four layers of the 0.6B shape, with random weights.
+process, so it shows threads that spin while they wait. The model has two layers of the 0.6B shape, with random weights.
 """
 
 import argparse
@@ -17,31 +17,26 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.arithmetic import ratios, spread
 from benchmarks.checkpoints import SHAPE, cache, made_once
 from benchmarks.contenders import Options
 from benchmarks.gpu.inputs import Maker, pairs_of, prompter_of, questions
 from benchmarks.process import Engine
-from benchmarks.reporting.tables import table
+from benchmarks.reporting.contention import AS_IT_IS, markdown
 from rerank_core.records import Pair
 from rerank_core.settings import DEMO_CHECKPOINT
 
-AS_IT_IS = "as it is"
-LAYERS = 4
+LAYERS = 2
 TOKENS = 200  # of a document
 
 
 def variants(iomp: Path | None, tcmalloc: Path | None) -> dict[str, dict[str, str]]:
     """Name → environment variables. The libraries are preloaded if they are given."""
     found = {
-        AS_IT_IS: {},
-        "active waiting": {"OMP_WAIT_POLICY": "active"},
+        AS_IT_IS: {"OMP_WAIT_POLICY": ""},  # libgomp's own choice, on a busy host, too
         "passive waiting": {"OMP_WAIT_POLICY": "passive"},
-        "1,000 turns of waiting": {"GOMP_SPINCOUNT": "1000"},
         "threads not pinned": {"VLLM_CPU_OMP_THREADS_BIND": "nobind"},
     }
     if iomp is not None:
@@ -107,44 +102,12 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     return {
         "machine": about,
         "load": chosen.load,
+        "layers": LAYERS,
+        "tokens": TOKENS,
         "pairs": len(pairs),
         "seconds": seconds,
         "processor": processor,
     }
-
-
-def markdown(results: Mapping[str, Any]) -> str:
-    """The page of the figures."""
-    about, pairs = results["machine"], results["pairs"]
-    lines = [
-        "# Scoring on a CPU that others want, too",
-        "",
-        f"{about['processor']}, {about['cores']} cores, vLLM {about['versions'].get('vllm', '–')}, {about['date']}. {LAYERS} layers of the"
-        f" 0.6B shape, bfloat16, {pairs} pairs of about {TOKENS} tokens a document, {len(results['seconds']['idle'][AS_IT_IS])} rounds in turn.",
-        f"*Busy*: {results['load']} processes beside it that only compute. The load before the run, from other work, was {about['load']}.",
-        "A ratio is *variant ÷ as it is*, median of the rounds with least and largest; below 1 is better.",
-        "",
-    ]
-    for state in ("idle", "busy"):
-        seconds, processor = results["seconds"][state], results["processor"][state]
-        rows = [
-            [
-                name,
-                1000 * median(seconds[name]) / pairs,
-                _ratio(seconds[name], seconds[AS_IT_IS]),
-                1000 * median(processor[name]) / pairs,
-                _ratio(processor[name], processor[AS_IT_IS]),
-            ]
-            for name in seconds
-        ]
-        head = [state, "ms a pair", "ratio", "ms of processor a pair", "ratio"]
-        lines += [*table(head, rows), ""]
-    return "\n".join(lines)
-
-
-def _ratio(theirs: Sequence[float], base: Sequence[float]) -> str:
-    low, middle, high = spread(ratios(base, theirs))
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _options(folder: Path) -> Options:

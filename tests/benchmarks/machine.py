@@ -30,7 +30,7 @@ def describe(*, threads: int, gpu: bool) -> dict[str, Any]:
         "versions": _versions(),
     }
     if gpu:
-        found["gpu"] = apart(_gpu_name)
+        found["gpu"], found["gpu_memory_gib"] = apart(_gpu)
     return found
 
 
@@ -86,10 +86,11 @@ def _speed(torch: Any, shape: tuple[int, int, int], dtype: Any, device: str, sec
     return float(2 * rows * inner * columns / best)
 
 
-def _gpu_name() -> str:
+def _gpu() -> tuple[str, int]:
+    """Name and memory of the first card."""
     import torch
 
-    return str(torch.cuda.get_device_name())
+    return str(torch.cuda.get_device_name()), round(torch.cuda.mem_get_info()[1] / 2**30)
 
 
 def _processor() -> str:

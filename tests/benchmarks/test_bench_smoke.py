@@ -20,7 +20,18 @@ from benchmarks.arithmetic import Measured, Row, compare, ratios, spread
 from benchmarks.checkpoints import SHAPE, computed_flops
 from benchmarks.contenders import Result
 from benchmarks.official import whole_prompt
-from benchmarks.reporting import effects, prepare, preview, recall, scale, scoring, syndication, tables, ui
+from benchmarks.reporting import (
+    contention,
+    effects,
+    prepare,
+    preview,
+    recall,
+    scale,
+    scoring,
+    syndication,
+    tables,
+    ui,
+)
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.models import scorers
 from rerank_core.models.prompt import Prompter
@@ -244,6 +255,7 @@ def test_the_page_says_which_bars_are_missed() -> None:
 
 
 PAGES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "contention": contention.markdown,
     "cpu": scoring.markdown,
     "effects": effects.markdown,
     "prepare": prepare.markdown,

@@ -192,7 +192,7 @@ def parse(metadata: None) -> Callable[..., Any]:
     def parsed(dag_id: str = "rank_new_articles") -> Any:
         from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(airflow_home.REPOSITORY / "dags" / "rank_new_articles.py")
+        bag = DagBag(airflow_home.REPOSITORY / "dags" / "news_rerank.py")
         assert not bag.import_errors
         return bag.dags[dag_id]
 

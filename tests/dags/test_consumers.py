@@ -47,15 +47,15 @@ with DAG(dag_id="partition_follower", schedule=PartitionedAssetTimetable(assets=
 
 @pytest.fixture
 def dag_of(metadata):
-    """A DAG of a file as Airflow parses it."""
+    """A DAG as Airflow parses it."""
 
-    def parsed(file):
+    def parsed(dag_id):
         from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(DAGS / file)
+        file = DAGS / f"{dag_id}.py"
+        bag = DagBag(file if file.exists() else DAGS / "news_rerank.py")
         assert not bag.import_errors
-        (dag,) = bag.dags.values()
-        return dag
+        return bag.dags[dag_id]
 
     return parsed
 
@@ -117,13 +117,13 @@ def test_a_page_that_did_not_move_is_not_announced(stages, ranking_dag, run_dag)
 
 def test_an_announcement_is_an_event_without_a_partition(dag_of, run_dag):
     said = {"publication_id": 9, "run_id": 3, "parquet_path": "news/9.parquet"}
-    outcome = run_dag(dag_of("announce_rankings.py"), **said)
+    outcome = run_dag(dag_of("announce_rankings"), **said)
     assert events(outcome.run_id) == [("rankings_current", None, said)]
 
 
 def test_every_pipeline_announces_its_own_page(dag_of, parse, monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {}}')
-    dag = dag_of("announce_rankings.py")
+    dag = dag_of("announce_rankings_shadow")
     announce = parse("rank_new_articles_shadow").get_task("announce")
     assert dag.dag_id == announcing_dag_id(announce.pipeline) == "announce_rankings_shadow"
     assert [asset.name for asset in dag.get_task("page").outlets] == ["rankings_current_shadow"]
@@ -164,7 +164,7 @@ def reader_uri(url):
 
 
 def test_by_hand_the_page_as_it_stands_is_announced(room, dag_of, run_dag):
-    dag = dag_of("announce_rankings.py")
+    dag = dag_of("announce_rankings")
     assert run_dag(dag).tasks["page"] == ["skipped"]  # there is none
     published = room.run()["publish"]
     room.run("later", until=room.ago(days=1))  # the page does not go back to it
@@ -193,7 +193,7 @@ class TestOutbox:
     @pytest.fixture
     def watch(self, dag_of, run_dag, monkeypatch):
         """Runs the watching DAG; gives what it announced."""
-        dag = dag_of("watch_rankings.py")
+        dag = dag_of("watch_rankings")
 
         def watched():
             return run_dag(dag).xcom("watch")["announced"]
@@ -224,7 +224,7 @@ class TestOutbox:
         assert watch() == [lost]
         assert watch() == []
         (announced,) = announcements(lost)
-        outcome = run_dag(dag_of("announce_rankings.py"), **announced.conf)
+        outcome = run_dag(dag_of("announce_rankings"), **announced.conf)
         ((name, partition, said),) = events(outcome.run_id)
         assert (name, partition, said["publication_id"]) == ("rankings_current", None, lost)
         assert set(said) == SAID
@@ -311,7 +311,7 @@ def deliver(room, dag_of, monkeypatch, tmp_path):
     folder = tmp_path / "pages"
     folder.mkdir()
     monkeypatch.setenv("AIRFLOW_VAR_NEWS_PAGES_FOLDER", str(folder))
-    keep = dag_of("example_consumer.py").get_task("keep").python_callable
+    keep = dag_of("example_consumer").get_task("keep").python_callable
 
     def delivered(*publication_ids):
         return keep(Delivered(publication_ids))
@@ -378,7 +378,7 @@ def followed(postgres, airflow_database_url, _migrated_template, tmp_path_factor
     folder = tmp_path_factory.mktemp("followed")
     for name in ("store", "pages", "dags"):
         (folder / name).mkdir()
-    for name in ("rank_new_articles", "publish_overdue_rankings", "announce_rankings", "example_consumer"):
+    for name in ("news_rerank", "example_consumer"):
         shutil.copy(DAGS / f"{name}.py", folder / "dags")
     (folder / "dags" / "on_partitions.py").write_text(ON_PARTITIONS)
     news = Database(postgres.create("news_of_test_consumers", template=_migrated_template))
@@ -394,6 +394,7 @@ def followed(postgres, airflow_database_url, _migrated_template, tmp_path_factor
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "AIRFLOW_CONN_NEWS_READER": reader_uri(news.url),
             "AIRFLOW_VAR_NEWS_PAGES_FOLDER": str(folder / "pages"),
+            "RERANK_MAINTAIN_SCHEDULE": "0 0 1 1 *",
             "RERANK_SCHEDULE": "0 0 1 1 *",  # once a year, so that it hardly comes by itself
         },
         scheduled=True,  # or nothing follows an asset

@@ -15,7 +15,7 @@ def parse_maintenance(metadata):
     def parsed(dag_id="maintain_rankings"):
         from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(airflow_home.REPOSITORY / "dags" / "maintain_rankings.py")
+        bag = DagBag(airflow_home.REPOSITORY / "dags" / "news_rerank.py")
         assert not bag.import_errors
         return bag.dags[dag_id]
 

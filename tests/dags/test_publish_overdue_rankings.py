@@ -15,7 +15,7 @@ def overdue_dag(metadata, monkeypatch):
     from airflow.dag_processing.dagbag import DagBag
 
     monkeypatch.setenv("RERANK_RETRIES", "0")
-    bag = DagBag(airflow_home.REPOSITORY / "dags" / "publish_overdue_rankings.py")
+    bag = DagBag(airflow_home.REPOSITORY / "dags" / "news_rerank.py")
     assert not bag.import_errors
     return bag.dags["publish_overdue_rankings"]
 

@@ -20,14 +20,14 @@ SAMPLE = airflow_home.REPOSITORY / "rerank_core" / "demo" / "sample"
 
 @pytest.fixture
 def bag(metadata):
-    """The DAGs of the file, as Airflow parses it now."""
+    """The DAGs that start runs on arrival, as Airflow parses them now."""
 
     def parsed():
         from airflow.dag_processing.dagbag import DagBag
 
-        found = DagBag(DAGS / "rank_on_arrival.py")
+        found = DagBag(DAGS / "news_rerank.py")
         assert not found.import_errors
-        return found.dags
+        return {name: dag for name, dag in found.dags.items() if name.startswith("rank_on_arrival")}
 
     return parsed
 
@@ -113,8 +113,7 @@ def test_breaking_news_are_on_the_page_within_two_minutes(database_url, airflow_
     """The sample's page, by a real scheduler, triggerer and engine; the clock would come in a year."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "store").mkdir()
-    for name in ("rank_new_articles", "publish_overdue_rankings", "announce_rankings", "rank_on_arrival"):
-        shutil.copy(DAGS / f"{name}.py", tmp_path / "dags")
+    shutil.copy(DAGS / "news_rerank.py", tmp_path / "dags")
     news = Database(database_url)
     with news.transaction() as connection:
         topics.apply(connection, "news", topics.load_topics(SAMPLE / "topics.yaml"))
@@ -123,6 +122,7 @@ def test_breaking_news_are_on_the_page_within_two_minutes(database_url, airflow_
         "RERANK_DATABASE_URL": news.url,
         "RERANK_STORE_URL": (tmp_path / "store").as_uri(),
         "RERANK_SCHEDULE": "0 0 1 1 *",
+        "RERANK_MAINTAIN_SCHEDULE": "0 0 1 1 *",
         "RERANK_AIRFLOW_START_ON_ARRIVAL": "true",
     }
     with AirflowSandbox(

@@ -71,7 +71,9 @@ def test_the_readme_has_what_a_newcomer_looks_for_in_order() -> None:
         "Why it is built this way",
         "Who reads what",
     ]
-    assert len(re.findall(r"^\d+\. \*\*", section("Install on your own Airflow"), re.MULTILINE)) == 9
+    install = section("Install on your own Airflow")
+    commands = install.partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert len(re.findall(r"^\d+\. \*\*", install, re.MULTILINE)) == len(commands) == 8
     assert len(re.findall(r"^- \*\*", section("Why it is built this way"), re.MULTILINE)) == 8
     assert "| rerun yesterday 14:00 |" in section("Rerun, backfill, rescore")
     assert PROSE.count("![") == 1

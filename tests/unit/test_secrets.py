@@ -6,7 +6,7 @@ import pytest
 from canaries import CANARY, FORMS, SECRET, told, variables
 from pydantic import ValidationError
 
-from rerank_core import settings as settings_module
+from rerank_core import setting_sources
 from rerank_core.airflow_settings import AirflowSettings
 from rerank_core.errors import HIDDEN, RerankError, SettingsError, shown, shown_url
 from rerank_core.settings import Settings
@@ -68,10 +68,10 @@ def test_a_misspelt_setting_of_a_pipeline_is_named_and_its_neighbours_are_not_sh
 
 
 def test_control_a_message_with_the_input_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def as_it_is(group: type, error: ValidationError) -> str:
+    def as_it_is(group: type, error: ValidationError, sources: object = None) -> str:
         return f"{error.errors()[0]['input']!r}"
 
-    monkeypatch.setattr(settings_module, "wrong", as_it_is)
+    monkeypatch.setattr(setting_sources, "wrong", as_it_is)
     monkeypatch.setenv("RERANK_DATABASE_URL", FORMS[4])
     assert CANARY in everything_said(shown_by_repr=False)
 

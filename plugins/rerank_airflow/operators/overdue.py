@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 from rerank_airflow.defaults import overdue_dag_id
 from rerank_airflow.identity import RunIdentity
 from rerank_airflow.operators.stages import ObserveOperator, PublishOperator, open_run
-from rerank_airflow.settings import settings_of
+from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_core.errors import InputError, OverdueError
 
 LOOK = timedelta(minutes=1)  # between two looks at a run of which nothing is prepared
@@ -39,7 +39,7 @@ class PageDeadlineOperator(TriggerDagRunOperator):
         self.pipeline = pipeline
 
     def execute(self, context: Any) -> None:
-        minutes = settings_of(self.pipeline).page_deadline_minutes
+        minutes = public_settings_of(self.pipeline).page_deadline_minutes
         if not minutes:
             raise AirflowSkipException("pages of this pipeline have no deadline")
         dag_run = context["dag_run"]

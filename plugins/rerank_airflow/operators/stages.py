@@ -14,9 +14,10 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeErr
 from rerank_airflow.defaults import overdue_dag_id
 from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
+from rerank_airflow.links import RankingRunLink
 from rerank_airflow.operators.announce import start_dag_run
 from rerank_airflow.placement import is_one_host
-from rerank_airflow.settings import settings_of
+from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_airflow.signals import assets, metrics, notify
 from rerank_core.errors import DatabaseUnavailable, HostFault, RerankError
 
@@ -45,6 +46,8 @@ def open_run(identity: RunIdentity, resources: Any) -> Any:
 class StageOperator(BaseOperator):
     """Runs the stage that the task id names, for the run of its dag run."""
 
+    operator_extra_links = (RankingRunLink(),)
+
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -67,7 +70,7 @@ class StageOperator(BaseOperator):
         return open_run(self.identity(context), resources)
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
-        return RunIdentity.of(context, schedule=settings_of(self.pipeline).schedule)
+        return RunIdentity.of(context, schedule=public_settings_of(self.pipeline).schedule)
 
     def on_kill(self) -> None:
         """Raise inside SIGTERM's handler: otherwise the stage would go on until SIGKILL."""
@@ -129,7 +132,7 @@ class RerankOperator(StageOperator):
 
     def place_elsewhere(self, context: Mapping[str, Any], fault: RerankError) -> NoReturn:
         """Queue the task again, for another host. Raises the error itself if there is no other, or after `scoring_minutes`."""
-        now, minutes = datetime.now(UTC), settings_of(self.pipeline).scoring_minutes
+        now, minutes = datetime.now(UTC), public_settings_of(self.pipeline).scoring_minutes
         began = context["ti"].get_first_reschedule_date(context) or now
         if is_one_host(self.executor) or now - began > timedelta(minutes=minutes):
             raise fault.__cause__ or fault

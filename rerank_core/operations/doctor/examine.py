@@ -2,7 +2,8 @@
 
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
 checks what runs share: database, schema, topics, article source, clock, store, Redis. The other modules check scoring
-(`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`) and the rest of the host (`host.py`).
+(`scoring.py`), recall (`vectors.py`), the page (`page.py`), the times of the settings (`times.py`), what is installed (`versions.py`) and the
+rest of the host (`host.py`).
 """
 
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from rerank_core.operations.doctor.scoring import (
 from rerank_core.operations.doctor.silence import check_silence
 from rerank_core.operations.doctor.times import check_times
 from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
+from rerank_core.operations.doctor.versions import check_versions
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import migrations, topics
@@ -167,7 +169,7 @@ def _check_store(settings: Settings) -> Finding:
     store = Store(settings.store_url)
     store.check_writable()
     found = f"{store.full_path('')} takes files; every worker must see this same folder"
-    if store.has_credentials:
+    if store.has_credentials and not settings.store_conn_id:
         advice = "put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: a URL is easily shown"
         return Finding("store", "warn", f"{found}; RERANK_STORE_URL contains credentials", advice)
     return Finding("store", "ok", found)
@@ -202,6 +204,7 @@ def _check_redis(settings: Settings) -> Finding | None:
 
 _CHECKS: dict[str, Check] = {
     "schema": _check_schema,
+    "versions": check_versions,
     "topics": _check_topics,
     "page": check_page,
     "article source": _check_source,
@@ -225,5 +228,14 @@ _CHECKS: dict[str, Check] = {
     "variables": check_variables,
 }
 _NEED_DATABASE = frozenset(
-    {_check_schema, _check_topics, check_page, _check_source, _check_clock, check_silence, check_hosts}
+    {
+        _check_schema,
+        check_versions,
+        _check_topics,
+        check_page,
+        _check_source,
+        _check_clock,
+        check_silence,
+        check_hosts,
+    }
 )

@@ -1,13 +1,12 @@
 """The doctor's checks of this host beside scoring, and of the other hosts: disk, metrics, misspelt variables, executor, hosts."""
 
-import configparser
 import importlib.util
 import os
 import shutil
-from pathlib import Path
 
 from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
+from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -63,7 +62,7 @@ def check_executor(settings: Settings) -> Finding | None:
         return None
     if executor is None:
         return None
-    configured = [name.strip() for name in _airflow_option("core", "executor").split(",")]
+    configured = [name.strip() for name in airflow_option("core", "executor").split(",")]
     if executor in {
         part for name in configured for part in (name, *name.split(":"), name.rpartition(".")[2])
     }:
@@ -97,7 +96,7 @@ def check_metrics(settings: Settings) -> Finding:
     chosen = [
         name
         for name in WAYS
-        if _airflow_option("metrics", name).lower() in {"true", "t", "1", "yes", "y", "on"}
+        if airflow_option("metrics", name).lower() in {"true", "t", "1", "yes", "y", "on"}
     ]
     if not chosen:
         return Finding("metrics", "ok", "Airflow is not told to send any")
@@ -112,20 +111,6 @@ def check_metrics(settings: Settings) -> Finding:
             else "pip install datadog",
         )
     return Finding("metrics", "ok", f"sent by Airflow: {way}")
-
-
-def _airflow_option(section: str, name: str) -> str:
-    """An option of Airflow, from its environment or airflow.cfg, or ""; Airflow is not imported here."""
-    variable = os.environ.get(f"AIRFLOW__{section.upper()}__{name.upper()}")
-    if variable is not None:
-        return variable
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    file = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        file.read(os.environ.get("AIRFLOW_CONFIG") or home / "airflow.cfg", encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        return ""
-    return file.get(section, name, fallback="")
 
 
 def _is_installed(module: str) -> bool:

@@ -27,7 +27,7 @@ from benchmarks.contenders import Options
 from benchmarks.gpu import inputs
 from benchmarks.gpu.checks import Checks
 from benchmarks.gpu.fleet import Fleet
-from benchmarks.gpu.speeds import GIB, Rows, Speeds
+from benchmarks.gpu.speeds import ENGINE_GIB, GIB, Rows, Speeds
 from benchmarks.process import kill_all
 from benchmarks.reporting.tables import table_of_figures
 from rerank_core.settings import DEMO_CHECKPOINT
@@ -93,6 +93,11 @@ class Bench:
         """The card, or the processor."""
         return str(self.machine.get("gpu") or self.machine["processor"])
 
+    @property
+    def _memory(self) -> int:
+        """GiB of the card; 0: there is none."""
+        return int(self.machine.get("gpu_memory_gib", 0))
+
     def _ceiling(self) -> Rows:
         found = machine.ceilings(threads=machine.cores(), gpu=self._gpu, seconds=0.4 if self._gpu else 0.02)
         return {
@@ -151,6 +156,7 @@ class Bench:
             {workload.name: workload for workload in made.workloads(self._sizes)},
             self._sizes,
             1e12 * speed if speed else None,
+            max(1, self._memory // ENGINE_GIB - 1),
             self.say,
         )
 
@@ -168,7 +174,7 @@ class Bench:
             gpu_share=0.1,
             eager=None if self._gpu else True,
             # Given, not found by a profile of the card's memory: engines that start side by side would spoil it.
-            extra={"kv_cache_memory_bytes": 10 * GIB} if self._gpu else {},
+            extra={"kv_cache_memory_bytes": min(10, max(2, self._memory // 12)) * GIB} if self._gpu else {},
         )
 
 

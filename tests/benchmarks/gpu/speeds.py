@@ -33,7 +33,7 @@ KNOBS: dict[str, dict[str, Any]] = {
     "no prefix cache": {"enable_prefix_caching": False},
 }
 CPU_KNOBS = {"batch of 1,024 tokens": {"max_num_batched_tokens": 1024}}
-AT_ONCE = 5  # engines that start side by side: each takes some 20 GiB of the card
+ENGINE_GIB = 20  # of the card, that an engine takes at most
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Speeds:
     workloads: Mapping[str, Workload]
     sizes: Sizes
     ceiling: float | None  # bfloat16 operations a second
+    at_once: int  # engines beside the first one
     say: Say
 
     def beside(self) -> Rows:
@@ -54,14 +55,16 @@ class Speeds:
         self.fleet.start({"ours": wanted["ours"]})  # alone: it fills the compile cache of all others
         if self.fp8 is not None:
             wanted["fp8 copy"] = Wanted("ours", self.fp8)
-            online = {**self.options.extra, "quantization": "fp8"}
-            wanted["fp8 by the engine"] = Wanted("ours", replace(self.options, extra=online))
+            wanted["fp8 by the engine"] = Wanted("ours", replace(self.options, precision="fp8"))
         if self.sizes.reference:
             float32 = replace(self.options, precision="float32")
             wanted["transformers, float32"] = Wanted("transformers", float32, "forward")
-        alive = self.fleet.start(wanted)
+        # On a CPU no card's memory is short: the engines of the later parts start along with these.
+        early = {} if self.options.gpu else {**self._knobs(CPU_KNOBS), "engine 2": wanted["ours"]}
+        alive = self.fleet.start({**wanted, **early})
         reference = self._reference() if "transformers, float32" in alive else {}
-        self.fleet.keep(*(name for name in alive if name != "transformers, float32"))
+        if "transformers, float32" in alive:
+            self.fleet.alive.pop("transformers, float32").close()
         running = [_contender(name, self.options) for name in wanted if name in self.fleet.alive]
         measured = [
             one
@@ -81,7 +84,7 @@ class Speeds:
                 "from float32": f"{row.difference:.3f}" if row.difference is not None else "–",
                 "logits' spread": f"{max(entry.logits) - min(entry.logits):.3f}",
             }
-        self.fleet.keep("ours")
+        self._end_others()
         return rows | self._bars(rows)
 
     def knobs(self) -> Rows:
@@ -90,9 +93,9 @@ class Speeds:
         base = Wanted("ours", self.options)
         rows: Rows = {}
         names = list(chosen)
-        for first in range(0, len(names), AT_ONCE):
-            wave = names[first : first + AT_ONCE]
-            wanted = {name: Wanted("ours", self._with(chosen[name])) for name in wave}
+        for first in range(0, len(names), self.at_once):
+            wave = names[first : first + self.at_once]
+            wanted = self._knobs({name: chosen[name] for name in wave})
             self.fleet.start({"ours": base, **wanted})
             running = [_contender(name, self.options) for name in ("ours", *wave) if name in self.fleet.alive]
             for name in ("headlines", "news"):
@@ -103,13 +106,13 @@ class Speeds:
                     rows.setdefault(entry.contender, {})[f"{name}: × without it"] = (
                         f"{middle:.2f} ({low:.2f}–{high:.2f})"
                     )
-            self.fleet.keep("ours")
+            self._end_others()
         return rows | {name: {"why not": why} for name, why in self.fleet.failed.items() if name in chosen}
 
     def host(self) -> Rows:
         """Engines side by side on one device, each with its shard of the topics, beside one engine."""
         rows: Rows = {}
-        counts = (2, 4) if self.options.gpu else (2,)
+        counts = [count for count in ((2, 4) if self.options.gpu else (2,)) if count <= 1 + self.at_once]
         wanted = {"ours": Wanted("ours", self.options)}
         wanted |= {f"engine {n}": wanted["ours"] for n in range(2, counts[-1] + 1)}
         alive = self.fleet.start(wanted)
@@ -130,7 +133,7 @@ class Speeds:
                 rows.setdefault(f"{count} engines", {})[f"{name}: × one engine"] = (
                     f"{middle:.2f} ({low:.2f}–{high:.2f})"
                 )
-        self.fleet.keep("ours")
+        self._end_others()
         return rows
 
     def _seconds(self, shards: Mapping[str, Any]) -> float:
@@ -138,9 +141,20 @@ class Speeds:
         self.fleet.ask_at_once(shards)
         return perf_counter() - began
 
-    def _with(self, knob: Mapping[str, Any]) -> Options:
-        extra = {name: value for name, value in knob.items() if name != "in_flight"}
-        return replace(self.options, extra={**self.options.extra, **extra}, in_flight=knob.get("in_flight"))
+    def _end_others(self) -> None:
+        """End all engines but ours, if a card's memory is what they take."""
+        if self.options.gpu:
+            self.fleet.keep("ours")
+
+    def _knobs(self, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, Wanted]:
+        found = {}
+        for name, knob in chosen.items():
+            extra = {option: value for option, value in knob.items() if option != "in_flight"}
+            options = replace(
+                self.options, extra={**self.options.extra, **extra}, in_flight=knob.get("in_flight")
+            )
+            found[name] = Wanted("ours", options)
+        return found
 
     def _reference(self) -> dict[str, dict[int, float]]:
         found = {}

@@ -41,13 +41,14 @@ def test_neighbours_that_changed_places_are_counted_unless_they_are_level() -> N
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
 def test_all_parts_run_through_on_a_cpu_and_are_not_run_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("vllm", reason="the engine is not installed (extra `cpu` or `gpu`)")
     out = tmp_path / "gpu.json"
-    command = ["--device", "cpu", "--out", str(out)]
+    command = ["--device", "cpu", "--seconds", "900", "--out", str(out)]
     assert script.main(command) == 0, capfd.readouterr().out
     parts = json.loads(out.read_text())["parts"]
     assert list(parts) == list(script.PARTS)

@@ -42,6 +42,7 @@ def test_a_good_host_has_no_failure(database_url: str, store_url: str) -> None:
     assert list(found) == [
         "database",
         "schema",
+        "versions",
         "topics",
         "page",
         "article source",

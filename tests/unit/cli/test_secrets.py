@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from canaries import CANARY, FORMS, SECRET, told, variables
+from canaries import CANARY, FILES, FORMS, SECRET, told, variables
 from command_line import Rerank
 
 from rerank_core.cli.checks import _shown
@@ -46,7 +46,7 @@ def test_the_list_of_settings_shows_no_secret_wherever_it_is(form: str) -> None:
     assert not any(CANARY in _shown(variable, value) for variable in variables() for value in values)
 
 
-@pytest.mark.parametrize("variable", sorted(SECRET))
+@pytest.mark.parametrize("variable", [*sorted(SECRET), *FILES])
 def test_the_command_lists_the_settings_without_their_secrets(
     rerank: Rerank, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:

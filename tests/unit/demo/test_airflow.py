@@ -2,10 +2,12 @@
 
 import socket
 import stat
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 
+from rerank_core.demo import airflow_environment
 from rerank_core.demo.airflow import AirflowSandbox, NoAnswer, free_port
 from rerank_core.errors import SettingsError
 
@@ -74,3 +76,14 @@ def test_an_api_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
 def test_it_listens_on_this_machine_only(tmp_path: Path) -> None:
     sandbox = AirflowSandbox(home=tmp_path, database_url=URL, environment={})
     assert sandbox.environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_plugin_is_loaded_once_whether_or_not_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool
+) -> None:
+    point = EntryPoint("news_rerank", "rerank_airflow.rerank_plugin:RerankPlugin", "airflow.plugins")
+    found = EntryPoints([point] if installed else [])
+    monkeypatch.setattr(airflow_environment, "entry_points", lambda group: found)
+    folder = airflow_environment.plugins_of(tmp_path / "home", tmp_path / "checkout")
+    assert folder == tmp_path / ("home" if installed else "checkout") / "plugins"

@@ -1,6 +1,7 @@
 """What a scorer is called, and which checkpoints are refused."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from unit.models.conftest import TOKENIZER, change_config, write_weights
 from rerank_core.errors import ModelError
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
 from rerank_core.models.prompt import QWEN3
-from rerank_core.models.vllm import _arithmetic
+from rerank_core.models.vllm import _arithmetic, wait_asleep_if_busy
 
 
 def digest(folder: Path, *, precision: str = "auto", max_document_tokens: int = 512) -> str:
@@ -56,6 +57,19 @@ def test_weights_that_the_engine_narrows_are_another_scorer(checkpoint: Path) ->
     assert _arithmetic("bfloat16", on_cpu=True) == {"dtype": "bfloat16"}
     with pytest.raises(ModelError, match="fp8 needs a GPU"):
         _arithmetic("fp8", on_cpu=True)
+
+
+@pytest.mark.parametrize(
+    ("load", "given", "policy"), [(1.9, None, None), (2.1, None, "passive"), (9.0, "active", "active")]
+)
+def test_threads_wait_asleep_if_more_work_waits_than_the_host_has_processors(
+    monkeypatch: pytest.MonkeyPatch, load: float, given: str | None, policy: str | None
+) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("os.environ", {} if given is None else {"OMP_WAIT_POLICY": given})
+    wait_asleep_if_busy()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
 
 
 def test_narrow_weights_are_not_narrowed_again(checkpoint: Path) -> None:

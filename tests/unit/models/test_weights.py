@@ -72,6 +72,10 @@ def test_a_model_is_a_folder_or_a_hub_name(checkpoint: Path, monkeypatch: pytest
     assert resolve_model("owner/name@abc") == checkpoint
     assert (asked["repository"], asked["revision"]) == ("owner/name", "abc")
     assert set(asked["allow_patterns"]) == {"*.safetensors", "*.json", "*.txt"}
+    assert asked["token"] is None
+    monkeypatch.setenv("RERANK_HUB_TOKEN", "hf_token")
+    assert resolve_model("owner/name") == checkpoint
+    assert asked["token"] == "hf_token"
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: 1 / 0)
     with pytest.raises(ModelError, match="could not be downloaded"):
         resolve_model("owner/name")

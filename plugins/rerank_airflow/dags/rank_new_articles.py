@@ -40,7 +40,7 @@ from rerank_airflow.operators.stages import (
     StageOperator,
 )
 from rerank_airflow.placement import embedding_args, scoring_args
-from rerank_airflow.settings import AirflowSettings, pipelines, settings_of
+from rerank_airflow.settings import AirflowSettings, public_settings_of
 from rerank_airflow.signals import late
 
 
@@ -50,8 +50,9 @@ def ranking_dag(pipeline: str) -> DAG:
         dag_id=dag_id(pipeline),
         description=f"Ranks newly ingested articles for every topic of the pipeline {pipeline}.",
         doc_md=__doc__,
-        schedule=CronPartitionTimetable(settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
+        schedule=CronPartitionTimetable(public_settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
         catchup=False,  # a run claims what the hours before it left unclaimed
+        is_paused_upon_creation=False,  # the DAG file is copied once all is ready
         max_active_runs=AirflowSettings.load().active_runs,  # waiting for a GPU must not stop the next page
         deadline=late.alert(pipeline),
         tags=["news-rerank", pipeline],
@@ -97,7 +98,3 @@ def ranking_dag(pipeline: str) -> DAG:
         publish >> [announce, observe]
         publish >> verdict  # a dag run has the state of its last tasks: this one makes it red if publish is
     return dag
-
-
-for name in pipelines():
-    ranking_dag(name)

@@ -13,7 +13,6 @@ from airflow.sdk import DAG
 
 from rerank_airflow.defaults import announcing_dag_id, task_args
 from rerank_airflow.operators.announce import CurrentPageOperator
-from rerank_airflow.settings import pipelines
 
 
 def announcing_dag(pipeline: str) -> DAG:
@@ -30,7 +29,3 @@ def announcing_dag(pipeline: str) -> DAG:
     ) as dag:
         CurrentPageOperator(task_id="page", pipeline=pipeline)
     return dag
-
-
-for name in pipelines():
-    announcing_dag(name)

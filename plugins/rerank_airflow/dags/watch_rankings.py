@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 
 from rerank_airflow.defaults import task_args, watching_dag_id
 from rerank_airflow.operators.watch import WatchOperator
-from rerank_airflow.settings import AirflowSettings, pipelines
+from rerank_airflow.settings import AirflowSettings
 from rerank_airflow.signals import metrics
 
 
@@ -31,7 +31,3 @@ def watching_dag(pipeline: str) -> DAG:
     ) as dag:
         WatchOperator(task_id="watch", pipeline=pipeline)
     return dag
-
-
-for name in pipelines():
-    watching_dag(name)

@@ -18,7 +18,6 @@ from airflow.sdk import DAG, Param
 from rerank_airflow.defaults import FIRST, overdue_dag_id, task_args
 from rerank_airflow.operators.announce import AnnounceOperator
 from rerank_airflow.operators.overdue import ObserveOverdueOperator, PublishOverdueOperator
-from rerank_airflow.settings import pipelines
 
 
 def overdue_dag(pipeline: str) -> DAG:
@@ -50,7 +49,3 @@ def overdue_dag(pipeline: str) -> DAG:
         publish >> [announce, observe]
         publish >> verdict  # makes the dag run red if publish is
     return dag
-
-
-for name in pipelines():
-    overdue_dag(name)

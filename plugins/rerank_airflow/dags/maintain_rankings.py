@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Param
 
 from rerank_airflow.defaults import maintaining_dag_id, task_args
 from rerank_airflow.operators.maintenance import MaintainOperator
-from rerank_airflow.settings import pipelines, settings_of
+from rerank_airflow.settings import public_settings_of
 
 
 def maintaining_dag(pipeline: str) -> DAG:
@@ -22,9 +22,10 @@ def maintaining_dag(pipeline: str) -> DAG:
         dag_id=maintaining_dag_id(pipeline),
         description=f"Deletes what is past its retention in the pipeline {pipeline}, and repairs latest.json.",
         doc_md=__doc__,
-        schedule=settings_of(pipeline).maintain_schedule,
+        schedule=public_settings_of(pipeline).maintain_schedule,
         catchup=False,
         max_active_runs=1,
+        is_paused_upon_creation=False,  # or the store grows without end
         tags=["news-rerank", pipeline],
         params={
             "dry_run": Param(
@@ -39,7 +40,3 @@ def maintaining_dag(pipeline: str) -> DAG:
         # Without a time: a first clean-up may take hours, and delays no page.
         MaintainOperator(task_id="maintain", pipeline=pipeline, execution_timeout=None)
     return dag
-
-
-for name in pipelines():
-    maintaining_dag(name)

@@ -13,7 +13,6 @@ from airflow.sdk import DAG
 
 from rerank_airflow.defaults import arrival_dag_id, task_args
 from rerank_airflow.operators.arrival import StartOnArrivalOperator
-from rerank_airflow.settings import AirflowSettings, pipelines
 from rerank_airflow.signals import assets
 
 
@@ -32,8 +31,3 @@ def arrival_dag(pipeline: str) -> DAG:
     ) as dag:
         StartOnArrivalOperator(task_id="start", pipeline=pipeline)
     return dag
-
-
-if AirflowSettings.load().start_on_arrival:
-    for name in pipelines():
-        arrival_dag(name)
