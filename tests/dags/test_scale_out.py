@@ -107,11 +107,7 @@ def test_a_run_that_is_not_complete_or_has_one_task_starts_nothing(stages, opera
     assert started == []
 
 
-def test_the_page_of_a_complete_run_is_asked_for_as_such(stages, metadata, run_dag, monkeypatch):
-    import airflow_home
-    from airflow.dag_processing.dagbag import DagBag
-
+def test_the_page_of_a_complete_run_is_asked_for_as_such(stages, parse, run_dag, monkeypatch):
     monkeypatch.setenv("RERANK_RETRIES", "0")
-    bag = DagBag(airflow_home.REPOSITORY / "dags" / "publish_overdue_rankings.py")
-    run_dag(bag.dags["publish_overdue_rankings"], run_id=7, complete=True)
+    run_dag(parse("publish_overdue_rankings"), run_id=7, complete=True)
     assert ("complete", None) in stages.ran

@@ -148,7 +148,7 @@ class RerankOperator(StageOperator):
 
     def place_elsewhere(self, context: Mapping[str, Any], fault: RerankError) -> NoReturn:
         """Queue the task again, for another host. Raises the error itself if there is no other, or after `scoring_minutes`."""
-        now, minutes = datetime.now(UTC), settings_of(self.pipeline).scoring_minutes
+        now, minutes = datetime.now(UTC), public_settings_of(self.pipeline).scoring_minutes
         began = context["ti"].get_first_reschedule_date(context) or now
         if is_one_host(self.executor) or now - began > timedelta(minutes=minutes):
             raise fault.__cause__ or fault
