@@ -278,12 +278,12 @@ class RunPairs:
             texts = read_pair_texts(connection, self._pairs)
         topics, ids = (self._pairs.column(name).to_pylist() for name in ("topic", "document_id"))
         places = zip(topics, ids, texts.query_places.tolist(), texts.document_places.tolist(), strict=True)
-        found = {}
-        for topic, number, query, document in places:
-            told, asked = texts.queries[query]
-            key = (topic, self._article[number])
-            found[key] = Pair(query, number, date.min, told, asked, texts.documents[document])
-        return found
+        return {
+            (topic, self._article[of]): Pair(
+                query, of, date.min, *texts.queries[query], texts.documents[text]
+            )
+            for topic, of, query, text in places
+        }
 
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:
         """These scores with the judgements of the run's topics, each by the article that stands for its cluster."""
