@@ -19,6 +19,7 @@ PATCH, MERGE, TEMPORAL = 16, 2, 2  # those of every Qwen3-VL
 
 def write_vision_tokenizer(folder: Path) -> dict[str, int]:
     """tokenizer.json and tokenizer_config.json with the family's control tokens; gives their ids."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_special_tokens(VISION_TOKENS)
@@ -118,6 +119,4 @@ def official(instruction: str, query: str, document: str, *, pictures: int = 0, 
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.mkdir(parents=True)
-    write_vision_checkpoint(target)
+    write_vision_checkpoint(Path(sys.argv[1]))

@@ -1,9 +1,8 @@
-"""One engine that reads pictures, in a process of its own; prints what it found beside transformers, as JSON.
+"""Pictures in an engine and in transformers, in a process of its own (vision_host.py); prints what it found, as JSON.
 
-    python -m engine.vision_child FOLDER
-
-The process is apart because transformers looks for torchvision once, when it is first imported, and vLLM looks in a
-process of its own. Without torchvision, tests/stand_ins stands in for it: put it on PYTHONPATH.
+python -m engine.vision_child FOLDER            write a checkpoint; score pairs of all kinds by both
+python -m engine.vision_child make FOLDER       write a checkpoint whose canary it passes, as trained ones do
+python -m engine.vision_child expect FOLDER     logits by transformers of the pairs on stdin: {"store": url, "pairs": […]}
 """
 
 import dataclasses
@@ -11,6 +10,8 @@ import json
 import math
 import sys
 import warnings
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from engine.pairs import make_pairs
 from made_renditions import Renditions
 from vision_checkpoint import official, write_vision_checkpoint
 
+from rerank_core.models.canary import FILE_NAME as CANARY_FILE
 from rerank_core.models.canary import PICTURED
-from rerank_core.models.vision import QWEN3_VL, SIDE, Bounds, Media
+from rerank_core.models.vision import CANARY, QWEN3_VL, SIDE, Bounds, Media, nothing_stored
 from rerank_core.models.vllm import VllmScorer
 from rerank_core.records import Pair
+from rerank_core.storage import renditions
+from rerank_core.storage.store import Store
 
 BOUNDS = Bounds(picture_tokens=64, clip_tokens=64, media=4)
 
@@ -51,7 +55,9 @@ def drawn(store: Renditions) -> list[Pair]:
     return [dataclasses.replace(pair, pictures=media[place % 7]) for place, pair in enumerate(pairs)]
 
 
-def by_transformers(folder: Path, pairs: list[Pair], store: Renditions) -> tuple[list[float], list[int]]:
+def by_transformers(
+    folder: Path, pairs: list[Pair], read: Callable[[str], bytes]
+) -> tuple[list[float], list[int]]:
     """Logit and length of each pair: the official prompt as one string, through the family's own processor."""
     import torch
     from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
@@ -73,7 +79,7 @@ def by_transformers(folder: Path, pairs: list[Pair], store: Renditions) -> tuple
     )
     model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     yes, no = (tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
-    media = Media(store.read, BOUNDS)
+    media = Media(read, BOUNDS)
     logits, lengths = [], []
     for pair in pairs:
         opened = [media.open(path) for path in pair.pictures]
@@ -98,9 +104,37 @@ def by_transformers(folder: Path, pairs: list[Pair], store: Renditions) -> tuple
     return logits, lengths
 
 
-def main(folder: Path) -> None:
+def make(folder: Path) -> None:
+    """A random checkpoint with a canary of its own: two plain pictures in the order that its weights happen to give."""
+    write_vision_checkpoint(folder)
+    pairs = [pair for pair in PICTURED.pairs() if pair.pictures]
+    logits, _ = by_transformers(folder, pairs, nothing_stored)
+    order = sorted(range(len(pairs)), key=lambda place: -logits[place])
+    case = {
+        "query": pairs[0].query,
+        "documents": [pairs[place].document for place in order],
+        "pictures": [[path.removeprefix(CANARY) for path in pairs[place].pictures] for place in order],
+        "logits": [logits[place] for place in order],
+    }
+    (folder / CANARY_FILE).write_text(json.dumps({"tolerance": 1e-3, "cases": [case]}))
+
+
+def expect(folder: Path) -> None:
+    """Logits of pairs whose pictures are in a store, and of the same pairs without pictures."""
+    told = json.load(sys.stdin)
+    store = Store(told["store"])
+    pairs = [
+        Pair(0, 0, date.min, **{**given, "pictures": tuple(given["pictures"])}) for given in told["pairs"]
+    ]
+    logits, _ = by_transformers(folder, pairs, lambda path: renditions.read(store, path))
+    bare, _ = by_transformers(
+        folder, [dataclasses.replace(pair, pictures=()) for pair in pairs], nothing_stored
+    )
+    print(json.dumps({"logits": logits, "without": bare}))
+
+
+def compare(folder: Path) -> None:
     """Score, compare, print."""
-    warnings.simplefilter("ignore")
     write_vision_checkpoint(folder)
     store = Renditions()
     pairs = drawn(store)
@@ -124,7 +158,7 @@ def main(folder: Path) -> None:
     canary = score([pair for pair in PICTURED.pairs() if pair.pictures])
     gone = dataclasses.replace(pairs[0], pictures=("shared.media/00/" + "0" * 64 + ".jpg",))
     (last,) = scorer.score([gone, pairs[1]], flush_seconds=math.inf)
-    expected, lengths = by_transformers(folder, pairs, store)
+    expected, lengths = by_transformers(folder, pairs, store.read)
     found = {
         "family": scorer.identity.family,
         "form": QWEN3_VL.name,
@@ -145,4 +179,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    warnings.simplefilter("ignore")
+    *chosen, target = sys.argv[1:]
+    {"make": make, "expect": expect, "compare": compare}["".join(chosen) or "compare"](Path(target))
