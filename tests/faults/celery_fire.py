@@ -18,7 +18,7 @@ from random import Random
 from threading import Timer
 from typing import Any
 
-from celery_clusters import DAG, Cluster
+from celery_clusters import Cluster
 from celery_hosts import PAIRS_PER_CHUNK, WIRE
 
 from faults import oracle, traffic
@@ -30,6 +30,8 @@ from rerank_core.storage import migrations
 
 RIGHT = ("gpu1", "gpu2")
 WRONG = "gpu3"
+BROKER = "redis"
+FAULTS = 3  # in a dag run
 ARTICLES = 60  # a run: 240 pairs
 PAGE_SECONDS = 420.0  # that a full page may take: then it is told of
 MEETINGS = 2  # chunks that two tasks of one run may score again: where they begin and where they meet
@@ -57,7 +59,6 @@ class CeleryOutcome:
     verdict: Verdict
     news: list[str]  # violations that were not there before it
     seconds: float
-    page_seconds: float  # from the last fault to the full page
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,6 +91,8 @@ def crash_broker(fire: "CeleryFire", fault: HostFault) -> None:
 def start_wrong(fire: "CeleryFire", fault: HostFault) -> None:
     """The third host starts, with something wrong."""
     fire.cluster.hosts[WRONG].kill()
+    with fire.cluster.news.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM rerank.scoring_host WHERE host = %s", (WRONG,))
     fire.cluster.start_worker(WRONG, **{fault.kind.split()[-1]: "empty"})
 
 
@@ -112,7 +115,6 @@ class CeleryFire(Notes):
         self.rng = Random(f"celery/{seed}")
         self.say = say
         self.cluster: Cluster
-        self.why_none = ""
         self._pending: list[Timer] = []
         self._known: set[str] = set()
         self._allowed = 0  # chunks that may go into an engine again
@@ -142,9 +144,7 @@ class CeleryFire(Notes):
             migrations.run_script(connection, AUDIT)
         for name in RIGHT:
             self.cluster.start_worker(name)
-        self.say("Airflow is up; the first dag run makes a page")
-        self._await_page(self.cluster.trigger(articles=12))
-        self._start_readers()
+        self.say("Airflow and its hosts are up")
 
     def __exit__(self, *_: object) -> None:
         self._settle()
@@ -171,7 +171,7 @@ class CeleryFire(Notes):
             self._readers.append(process)
 
     def later(self, seconds: float, what: Callable[[], Any]) -> None:
-        """Do something after so many seconds, at the latest before the next dag run."""
+        """Do something after so many seconds, before the next dag run."""
         timer = Timer(seconds, what)
         timer.start()
         self._pending.append(timer)
@@ -183,18 +183,17 @@ class CeleryFire(Notes):
         self._pending.clear()
 
     def draw(self, kinds: Sequence[str]) -> list[HostFault]:
-        """Faults of these kinds in this order, each of some host; one host is killed at most, and none twice frozen."""
+        """The first FAULTS of these kinds, in this order; one of them at most is about the wrong host."""
+        wrong = [kind for kind in kinds if kind in WRONGS][:1]
+        chosen = [kind for kind in kinds if kind in STRIKES][: FAULTS - len(wrong)]
         found = []
-        for kind in kinds:
-            host = (
-                WRONG if kind in WRONGS else "redis" if kind.startswith("broker") else self.rng.choice(RIGHT)
-            )
+        for kind in wrong + chosen:
+            host = WRONG if wrong == [kind] else BROKER if kind == "broker killed" else self.rng.choice(RIGHT)
             found.append(HostFault(kind, host, self.rng.uniform(0.0, 5.0), self.rng.uniform(4.0, 20.0)))
         return found
 
-    def play(self, faults: Sequence[HostFault], *, last: bool = False) -> CeleryOutcome:
+    def play(self, faults: Sequence[HostFault]) -> CeleryOutcome:
         """One dag run with these faults, brought to its full page, and what the oracle says then."""
-        self._settle()
         started = time.monotonic()
         for fault in faults:
             if fault.kind in WRONGS:
@@ -204,29 +203,36 @@ class CeleryFire(Notes):
         self._allowed += MEETINGS + len(faults)
         self.cluster.await_hosts(*RIGHT, pairs=2 * PAIRS_PER_CHUNK)
         for fault in faults:
-            if fault.kind in WRONGS:
-                fault.delivered = bool(self.cluster.faults().get(WRONG))
-                continue
-            time.sleep(fault.seconds)
-            fault.delivered = not self.cluster.pages(run)
-            self.say(f"  {fault}")
-            STRIKES[fault.kind](self, fault)
+            if fault.kind not in WRONGS:
+                time.sleep(fault.seconds)
+                fault.delivered = not self.cluster.pages(run)
+                self.say(f"  {fault}")
+                STRIKES[fault.kind](self, fault)
         struck = time.time()
         page = self._await_page(run)
         self._settle()
-        notes = [f"scored by {', '.join(sorted(self.cluster.hosts_of(run)))}"]
-        if last:
-            notes.append(f"{DAG} ended as {self.cluster.airflow.wait_run(DAG, run, timeout_seconds=600)}")
-        verdict = self.examine(last=last)
+        for fault in faults:
+            if fault.kind in WRONGS:
+                fault.delivered = bool(self.cluster.faults().get(WRONG))
+        verdict = self.examine()
         if page is None or page.degraded:
-            verdict.add("broken", iter([f"{run} had no full page after {PAGE_SECONDS:.0f} s"]))
-        news = [one for one in verdict.violations if one not in self._known]
-        self._known |= set(verdict.violations)
+            verdict.add("broken", iter([f"{run} had no full page within {PAGE_SECONDS:.0f} s"]))
+        if not self._readers:
+            self._start_readers()
         seconds = page.published_at.timestamp() - struck if page else PAGE_SECONDS
-        return CeleryOutcome(list(faults), verdict, news, time.monotonic() - started, seconds, notes)
+        notes = [
+            f"scored by {', '.join(sorted(self.cluster.hosts_of(run)))}",
+            f"page {seconds:.0f} s after the last fault",
+        ]
+        return CeleryOutcome(list(faults), verdict, self._news(verdict), time.monotonic() - started, notes)
+
+    def _news(self, verdict: Verdict) -> list[str]:
+        found = [one for one in verdict.violations if one not in self._known]
+        self._known |= set(verdict.violations)
+        return found
 
     def _await_page(self, run: str) -> Any:
-        """The first page of a run, or None if it comes too late. It has to be full: a degraded one is told of by `play`."""
+        """The first page of a run, full or not; None if it comes too late."""
         deadline = time.monotonic() + PAGE_SECONDS
         while time.monotonic() < deadline:
             if pages := self.cluster.pages(run):
@@ -234,16 +240,17 @@ class CeleryFire(Notes):
             time.sleep(0.5)
         return None
 
-    def examine(self, *, last: bool) -> Verdict:
+    def examine(self, *, at_rest: bool = False) -> Verdict:
         """The oracle's word on everything so far."""
         return oracle.examine(
             self.cluster.postgres.dsn("news"),
             store=self.cluster.shared["store"],
             folder=self.folder,
             may_rescore=PAIRS_PER_CHUNK * self._allowed,
-            at_rest=last,
+            at_rest=at_rest,
         )
 
     def close(self) -> CeleryOutcome:
-        """A last dag run without faults, brought to its end: the page has to be whole."""
-        return self.play([], last=True)
+        """Nothing strikes any more, and the latest page is out: it has to be whole."""
+        verdict = self.examine(at_rest=True)
+        return CeleryOutcome([], verdict, self._news(verdict), 0.0)
