@@ -229,7 +229,7 @@ def main() -> int:
             if asked.tier in (None, "real"):
                 fire.real(asked.real)
             if asked.tier in (None, "celery"):
-                fire.celery(asked.celery)
+                fire.celery(asked.celery or (asked.number if asked.tier else 0))
         for title, mine in report.groups(results.read()):
             print("", title, "", *report.table(mine), sep="\n")
         if not partial:
