@@ -57,7 +57,7 @@ def post(event: dict[str, Any]) -> str:
         "news": news,
     }
     HttpHook(method="POST", http_conn_id="news_webhook").run(
-        data=json.dumps(content, ensure_ascii=False).encode(),
+        data=json.dumps(content),
         headers={
             "Content-Type": "application/json; charset=utf-8",
             "Idempotency-Key": f"news-{publication_id}",

@@ -11,7 +11,6 @@ randomisation test (Smucker, Allan and Carterette 2007); intervals are bootstrap
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -277,13 +276,8 @@ class RunPairs:
         with self._database.transaction(read_only=True) as connection:
             texts = read_pair_texts(connection, self._pairs)
         topics, ids = (self._pairs.column(name).to_pylist() for name in ("topic", "document_id"))
-        places = zip(topics, ids, texts.query_places.tolist(), texts.document_places.tolist(), strict=True)
-        found = {}
-        for topic, number, query, document in places:
-            told, asked = texts.queries[query]
-            key = (topic, self._article[number])
-            found[key] = Pair(query, number, date.min, told, asked, texts.documents[document])
-        return found
+        found = zip(topics, ids, texts.pairs(), strict=True)
+        return {(topic, self._article[number]): pair for topic, number, pair in found}
 
     def order(self, name: str, scores: Scores, judgements: Judgements) -> Order:
         """These scores with the judgements of the run's topics, each by the article that stands for its cluster."""

@@ -27,7 +27,7 @@ import numpy as np
 from rerank_core.errors import CorruptError, EngineError, InputError, ModelError
 from rerank_core.models.encoding import read_tokenizer
 from rerank_core.models.prompt import QWEN3, Format, Prompt, Prompter, prompt_digest
-from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES, digest_of, is_clip
+from rerank_core.storage.rendition_names import LONGEST_SIDE, MOST_FRAMES, digest_of, is_clip
 
 SIDE = 32  # pixels of the square that a token stands for: patches of 16, two by two
 FRAMES_A_STEP = 2  # frames of a clip that the model reads as one

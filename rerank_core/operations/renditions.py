@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from rerank_core.errors import SettingsError, StoreUnavailable
 from rerank_core.operations.retention import Work
 from rerank_core.storage import database as db
-from rerank_core.storage.store import RENDITIONS, Store
+from rerank_core.storage.rendition_names import RENDITIONS
+from rerank_core.storage.store import Store
 
 log = logging.getLogger(__name__)
 

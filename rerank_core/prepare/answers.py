@@ -9,8 +9,8 @@ from rerank_core.prepare.captions import LONGEST
 from rerank_core.prepare.documents import MAX_TEXT, MAX_TITLE
 from rerank_core.prepare.near_copies import PLACES
 from rerank_core.records import Document
-from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES, Rendition
-from rerank_core.storage.store import rendition_path
+from rerank_core.storage.rendition_names import LONGEST_SIDE, MOST_FRAMES, rendition_path
+from rerank_core.storage.renditions import Rendition
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # Postgres refuses NUL
 

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from rerank_core.prepare.formats import MOST_BYTES, QUALITIES, Refused, Small, check_size, what_it_is
-from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES
+from rerank_core.storage.rendition_names import LONGEST_SIDE, MOST_FRAMES
 
 CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"}
 MOST_KEYS = 20_000  # key frames of a clip that are counted; an hour has about 3,600

@@ -23,7 +23,7 @@ from rerank_core.prepare.formats import (
     check_size,
     what_it_is,
 )
-from rerank_core.storage.renditions import LONGEST_SIDE
+from rerank_core.storage.rendition_names import LONGEST_SIDE
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 _ORIENTATION = 0x0112  # the EXIF tag: CIPA DC-008

@@ -94,7 +94,7 @@ def _prepare_pending(
     """Prepare and save the revisions that wait after this revision. Returns the last revision."""
     month = run.window.until.date().replace(day=1)
     # Outside of any transaction: a batch of large pages takes longer than a transaction may idle.
-    batches = _batches(database, run, desk, after)
+    batches = _batches(database, run, after, desk)
     first = list(islice(batches, MANY + 1))
     workers = settings.prepare_workers or min(helpers.usable_cores(), MAX_HELPERS)
     prepared = helpers.outcomes(
@@ -186,7 +186,9 @@ def _finish(
         return result
 
 
-def _batches(database: Database, run: Run, desk: media.Desk | None, after: int) -> Iterator[Sequence[Raw]]:
+def _batches(
+    database: Database, run: Run, after: int, desk: media.Desk | None = None
+) -> Iterator[Sequence[Raw]]:
     while True:
         with database.transaction(read_only=True) as connection:
             batch = _pending(connection, run, after)

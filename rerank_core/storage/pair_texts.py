@@ -1,12 +1,14 @@
 """The texts of pairs, for models that read queries and documents by themselves: each text once, however many pairs it is in."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection
 
+from rerank_core.records import Pair
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids
 from rerank_core.storage.languages import UNKNOWN
@@ -28,6 +30,15 @@ class PairTexts:
     ]  # paths of the renditions that a model of pictures reads with each document
     query_places: Ids  # of each pair
     document_places: Ids
+
+    def pairs(self) -> list[Pair]:
+        """Each pair as a scorer reads it; its month is not known here."""
+        found = []
+        for query, text in zip(self.query_places.tolist(), self.document_places.tolist(), strict=True):
+            instruction, asked = self.queries[query]
+            ids = self.query_ids[query], self.document_ids[text]
+            found.append(Pair(*ids, date.min, instruction, asked, self.documents[text], self.pictures[text]))
+        return found
 
     def cosines(
         self, queries: npt.NDArray[np.floating], documents: npt.NDArray[np.floating]

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from rerank_core.errors import CorruptError
 from rerank_core.storage import database as db
+from rerank_core.storage.rendition_names import digest_of
 from rerank_core.storage.store import Store
-
-LONGEST_SIDE = 768  # pixels
-MOST_FRAMES = 8  # of a clip
 
 
 @dataclass(frozen=True)
@@ -27,19 +24,6 @@ class Rendition:
     width: int  # pixels, at most LONGEST_SIDE
     height: int
     frames: int  # 1: a picture; else the evenly spaced frames of a clip
-
-
-def digest_of(path: str) -> str:
-    """The sha256 of a rendition, which its path says. Raises CorruptError if this is no path of a rendition."""
-    name = Store.parse(path)
-    if name is None or name.sha256 is None:
-        raise CorruptError(f"{path[:80]!r} is no path of a rendition; correct whatever names it")
-    return name.sha256
-
-
-def is_clip(path: str) -> bool:
-    """Whether a rendition has the frames of a clip."""
-    return path.endswith(".webp")
 
 
 def read(store: Store, path: str) -> bytes:

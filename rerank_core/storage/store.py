@@ -24,7 +24,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from rerank_core.errors import HIDDEN, CorruptError, SettingsError
-from rerank_core.storage import local_files, store_errors, store_url
+from rerank_core.storage import local_files, rendition_names, store_errors, store_url
 
 # Ending → type of what readers get; the longest that fits counts.
 TYPES = {
@@ -41,15 +41,14 @@ WRITTEN_ONCE = (
 
 Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "rendition", "draft"]
 
-RENDITIONS = "shared.media/"  # no pipeline's folder: its name has a dot
 
 LONGEST_PATH = 1_000  # characters; object stores take 1,024 bytes
 _PART = r"\.?[A-Za-z0-9_][A-Za-z0-9._-]{0,249}"
 _PATH = re.compile(rf"{_PART}(?:/{_PART})*/?")
 _NAMES = re.compile(
     rf"""(?x)
-    (?P<rendition>{re.escape(RENDITIONS)}[0-9a-f]{{2}}/(?P<sha256>[0-9a-f]{{64}})\.(?:jpg|webp))
-  | (?P<draft>(?:{re.escape(RENDITIONS)}|[a-z0-9][a-z0-9_-]*/)(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
+    (?P<rendition>{rendition_names.NAME})
+  | (?P<draft>(?:{re.escape(rendition_names.RENDITIONS)}|[a-z0-9][a-z0-9_-]*/)(?:{_PART}/)*\.[A-Za-z0-9._-]+\.[0-9a-f]+\.tmp)
   | [a-z0-9][a-z0-9_-]*/(?:
         runs/(?P<run>\d{{1,18}})/(?P<artifact>members|pairs|light)-(?P<fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
       | rankings/\d+/\d+/\d+/\d+-run(?P<ranking_run>\d{{1,18}})-v\d+-(?P<ranking_fence>\d{{1,18}})(?:-[0-9a-f]+)?\.parquet
@@ -380,11 +379,6 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
-
-
-def rendition_path(sha256: str, *, is_clip: bool) -> str:
-    """A picture that was made small, or the frames of a clip: all pipelines share them, by their content."""
-    return f"{RENDITIONS}{sha256[:2]}/{sha256}.{'webp' if is_clip else 'jpg'}"
 
 
 def content_type(path: str) -> str:

@@ -48,7 +48,8 @@ def main(given: Sequence[str] | None = None) -> int:
             machine = describe(threads=1, gpu=False)
             with EmbeddedPostgres(folder=folder / "postgres") as server:
                 found[part] = {**measure(part, server, folder, asked), "machine": machine}
-        results.write_text(json.dumps(_short(found), indent=1) + "\n", encoding="utf-8")
+        found = _short(found)
+        results.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (asked.out / "scale.md").write_text(scale.markdown(found, head=HEAD), encoding="utf-8")
         print(
             "\n".join(f"{line.what}: {scale.told(line)}" for line in scale.LINES[part](found[part])),

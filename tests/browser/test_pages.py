@@ -307,7 +307,7 @@ def test_hostile_texts_execute_nothing_and_leave_the_layout_whole(visit, site, s
         assert page.locator("body > *").count() == 3, address
         assert page.locator("script").count() == 2, address
         assert not wide(page), address
-        expect(page.locator(".top nav a")).to_have_count(5)
+        expect(page.locator(".top nav a")).to_have_count(7)
     page.goto(site.page("/topic?slug=solar&pipeline=hostile"))
     page.screenshot(path=shots / "hostile.png", full_page=True)
     assert (visitor.hits, visitor.refused) == ([], [])

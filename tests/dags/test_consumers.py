@@ -244,7 +244,7 @@ class TestOutbox:
 
         started = []
         monkeypatch.setattr(
-            announce, "_start", lambda dag_id, name, conf: started.append((dag_id, name, conf))
+            announce, "start_dag_run", lambda dag_id, name, conf: started.append((dag_id, name, conf))
         )
         lost = [self.die_after_the_commit(room, title) for title in ("solar one", "solar two")]
         own = room.run("own")["publish"]["publication_id"]

@@ -3,8 +3,7 @@
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
 checks what runs share: database, schema, topics, article source, view of events, clock, store, Redis. The other modules check
 scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), Airflow's DAGs (`dags.py`), the times of the settings
-(`times.py`), what is installed
-(`versions.py`) and the rest of the host (`host.py`).
+(`times.py`), what is installed (`versions.py`) and the rest of the host (`host.py`).
 """
 
 from datetime import UTC, datetime

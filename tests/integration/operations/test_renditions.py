@@ -9,8 +9,8 @@ from made_media import add_medium, picture
 
 from rerank_core.operations import removal
 from rerank_core.storage import database, renditions
+from rerank_core.storage.rendition_names import RENDITIONS, rendition_path
 from rerank_core.storage.renditions import Rendition
-from rerank_core.storage.store import RENDITIONS, rendition_path
 
 
 @pytest.fixture

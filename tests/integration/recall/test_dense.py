@@ -426,7 +426,9 @@ def test_the_plan_of_a_dense_run_starts_no_engine(
     room.run()
     room.add("solar 2")
     monkeypatch.setattr(registry, "load", never)
-    monkeypatch.setattr(rerank, "workload", lambda **_: Workload(pairs=1, tokens=1, seconds=None))
+    monkeypatch.setattr(
+        rerank, "workload", lambda **_: Workload(1, 1, cached=None, cut_pairs=0, cut_tokens=0, seconds=None)
+    )
     assert plan(room.resources).articles == 1
 
 

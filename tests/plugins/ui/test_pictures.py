@@ -9,8 +9,8 @@ from view_reader import PREFIX, Reader, offences
 
 from rerank_core.prepare.pictures import small
 from rerank_core.storage import renditions
+from rerank_core.storage.rendition_names import rendition_path
 from rerank_core.storage.renditions import Rendition
-from rerank_core.storage.store import rendition_path
 
 HOSTILE = '"><img src=x onerror=hit()> A red field'
 

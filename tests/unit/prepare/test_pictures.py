@@ -8,7 +8,7 @@ from PIL import Image
 
 from rerank_core.prepare.formats import MOST_BYTES, Refused
 from rerank_core.prepare.pictures import small
-from rerank_core.storage.renditions import LONGEST_SIDE, MOST_FRAMES
+from rerank_core.storage.rendition_names import LONGEST_SIDE, MOST_FRAMES
 
 
 def opened(content: bytes) -> Image.Image:
