@@ -57,7 +57,7 @@ def learn(teller: Teller, sitting: Sitting) -> None:
     teller.head("Learning: a vector in place of the model's last one")
     with teller.step(f"rerank learn run --seed {HELD_OUT_SEED}"):
         said = sitting.rerank("learn", "run", "--seed", str(HELD_OUT_SEED))
-    teller.say("\n".join(f"  {line}" for line in said.splitlines()))
+    teller.say("\n".join(f"  {line}" for line in said.splitlines() if not line.endswith("pairs are read")))
     with database.transaction(read_only=True) as connection:
         scorer_id = db.the(connection, "learn.training", pipeline=settings.pipeline)["scorer_id"]
     if scorer_id is None:
