@@ -119,10 +119,11 @@ def editor(sitting: Sitting, teller: Teller) -> None:
         rows = connection.exec_driver_sql(
             "SELECT article_id FROM rerank.current_ranking WHERE topic = 'new-iphone' ORDER BY rank"
         ).fetchall()
-    until = ("--topic", "new-iphone", "--until", "6h", "--on-behalf-of", "lin", "--reason")
-    sitting.rerank("pin", rows[4][0], "--place", "1", *until, "our own report of the launch")
-    sitting.rerank("boost", rows[7][0], "--places", "3", *until, "the first picture of it")
-    sitting.rerank("demote", rows[1][0], "--places", "3", *until, "an old angle")
+    until = ("--topic", "new-iphone", "--until", "6h", "--reason")
+    with environment(RERANK_ASKED_BY="lin"):
+        sitting.rerank("pin", rows[4][0], "--place", "1", *until, "our own report of the launch")
+        sitting.rerank("boost", rows[7][0], "--places", "3", *until, "the first picture of it")
+        sitting.rerank("demote", rows[1][0], "--places", "3", *until, "an old angle")
     teller.say(sitting.rerank("run"))
     with opened(sitting) as (page, inside):
         inside.get_by_role("link", name="new-iphone", exact=True).first.click()
