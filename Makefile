@@ -43,7 +43,7 @@ test-airflow: setup ## Try the wheel on each Airflow of the package index, in en
 	@PYTHONPATH=tests exec $(run) airflow_versions $(V)
 
 faults: setup ## Kill, freeze and cut off many runs, and check that every promise holds (N=300 REAL=40 SEED=1)
-	@PYTHONPATH=tests exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@PYTHONPATH=tests$(if $(PYTHONPATH),:$(PYTHONPATH)) exec $(run) faults --number $(or $(N),300) --real $(or $(REAL),0) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: setup ## Fuzz prepare, the readers, near-copies and the UI for M minutes of processor time each (M=12 SEED=1 T="prepare ui")
 	@PYTHONPATH=tests:plugins$(if $(PYTHONPATH),:$(PYTHONPATH)) exec $(run) fuzz --minutes $(or $(M),12) $(if $(SEED),--seed $(SEED)) $(T) $(ARGS)

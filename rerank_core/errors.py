@@ -18,7 +18,7 @@
         ├── RedisUnavailable      Redis did not answer, or refuses to be written to; no run fails by it
         ├── HelperUnavailable     no process can be started that articles are prepared in
         ├── NotFinished           a training's time is over; what it has read is kept (learning/states.py)
-        ├── HostFault             this host cannot score, and another may: the checkpoint, the store or the device is wrong here
+        ├── HostFault             this host cannot score or embed, and another may: the checkpoint, the store or the device is wrong here
         ├── Busy                  too many pairs wait for the server's engine (evaluation/desk.py)
         └── EngineError           the scoring engine failed and is finished
             └── ChunkFailed       it failed in a step; carries the pairs that were in it (models/base.py)
@@ -147,7 +147,7 @@ class HelperUnavailable(RetryableError):
 
 
 class HostFault(RetryableError):
-    """This host cannot score, and another may."""
+    """This host cannot score or embed, and another may."""
 
 
 class EngineError(RetryableError):

@@ -110,10 +110,10 @@ def run_stage(stage: str, *, resources: Resources, run_id: int, shard: int | Non
     return _keep(name, result, resources=resources, run_id=run_id, started=started)
 
 
-def check_host(resources: Resources, *, run_id: int) -> None:
-    """Raises HostFault if this host cannot score the pairs of the run; see hosts.preflight."""
+def check_host(stage: str, resources: Resources, *, run_id: int) -> None:
+    """Raises HostFault if this host cannot do the stage rerank or embed of the run; see hosts.preflight."""
     database, store, run = resources.database, resources.store, get_run(resources, run_id)
-    hosts.preflight(database=database, store=store, settings=resources.settings, run=run)
+    hosts.preflight(database=database, store=store, settings=resources.settings, run=run, stage=stage)
 
 
 def publish_overdue(resources: Resources, *, run_id: int, complete: bool = False) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from platform import node
 from typing import Any
@@ -102,6 +103,27 @@ class Host:
             self._worker.send_signal(signal.SIGKILL)
             self._worker.wait()
             self._worker = None
+
+    def freeze(self) -> None:
+        """All processes of the worker stand still, as when the host is suspended."""
+        for _ in range(3):  # some may be forking
+            self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """They go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the host's process namespace."""
+        assert self._worker is not None
+        own = Path(f"/proc/{self._worker.pid}/task/{self._worker.pid}/children").read_text().split()
+        if not own:  # it is only starting
+            return
+        space = (Path("/proc") / own[0] / "ns" / "pid").stat().st_ino
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended
+                if (process / "ns" / "pid").stat().st_ino == space:
+                    os.kill(int(process.name), number)
 
     @property
     def is_up(self) -> bool:

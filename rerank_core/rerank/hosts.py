@@ -1,4 +1,4 @@
-"""The host that scores: whether it can, looked at before it scores anything.
+"""The host that scores or embeds: whether it can, looked at before its engine starts.
 
 A host without the checkpoint, or with a store that the other hosts do not share, fails each task that it gets, and at once. So
 it is always free, and takes task after task. Such an error belongs to the host and not to the run: `preflight` raises HostFault,
@@ -18,7 +18,7 @@ from platform import node
 import pyarrow.compute as pc
 
 from rerank_core.errors import DatabaseUnavailable, HostFault, RerankError
-from rerank_core.models import scorers
+from rerank_core.models import embedders, scorers
 from rerank_core.models.vllm import require_vllm
 from rerank_core.records import Run
 from rerank_core.settings import Settings
@@ -39,14 +39,18 @@ DEVICE_FOLDER, DEVICES = (
 )  # of which the engine's build for GPUs needs one
 
 
-def preflight(*, database: Database, store: Store, settings: Settings, run: Run) -> None:
-    """Look at this host before it scores pairs of the run, and keep what is wrong with it.
+def preflight(*, database: Database, store: Store, settings: Settings, run: Run, stage: str) -> None:
+    """Look at this host before the stage rerank or embed of the run, and keep what is wrong with it.
 
-    Raises HostFault, from the error that was found, if the host cannot score. With nothing to score it needs only the database
-    and the store.
+    Raises HostFault, from the error that was found, if the host cannot score, or embed. With nothing to score it needs only the
+    database and the store; with nothing to embed, the database.
     """
     try:
-        _look(database, store, settings, run)
+        _look_at_schema(database)
+        if stage == "embed":
+            _look_at_embedder(settings, run)
+        else:
+            _look_at_scorer(database, store, settings, run)
         fault, cause = _away(database, settings), None
     except RerankError as error:
         fault, cause = str(error), error
@@ -56,7 +60,8 @@ def preflight(*, database: Database, store: Store, settings: Settings, run: Run)
             if cause is not None or fault is None:
                 db.execute(connection, "hosts.record", host=node(), pipeline=settings.pipeline, fault=fault)
     if fault is not None:
-        raise HostFault(f"host {node()} cannot score: {fault}") from cause
+        work = "embed" if stage == "embed" else "score"
+        raise HostFault(f"host {node()} cannot {work}: {fault}") from cause
 
 
 def keep_away(*, database: Database, settings: Settings, error: Exception) -> None:
@@ -66,20 +71,36 @@ def keep_away(*, database: Database, settings: Settings, error: Exception) -> No
         db.execute(connection, "hosts.away", **values)
 
 
-def _look(database: Database, store: Store, settings: Settings, run: Run) -> None:
-    """Raises the first error that is found: database, version, store, checkpoint, engine, device, disk."""
+def _look_at_schema(database: Database) -> None:
+    """Raises DatabaseUnavailable, or HostFault if this host has another version than the database."""
     found, head = migrations.revision(database), migrations.head_revision()
     if found != head:
         raise HostFault(
             f"its news-rerank needs the schema {head}, and the database has {found}; upgrade the older of the two"
         )
+
+
+def _look_at_embedder(settings: Settings, run: Run) -> None:
+    """Raises the first error that is found: checkpoint, engine, device, disk."""
+    if not run.frozen:
+        embedders.identity(settings)
+        _look_at_engine("embed")
+
+
+def _look_at_scorer(database: Database, store: Store, settings: Settings, run: Run) -> None:
+    """Raises the first error that is found: store, checkpoint, engine, device, disk."""
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pc.is_valid(pairs.column("shard")))
     with database.transaction(read_only=True) as connection:
         if run.scorer_id is None or ledger.settled(connection, run, work, rescore=run.rescore).all():
             return
         scorers.expect(connection, settings, run.scorer_id)
-    require_vllm("score")
+    _look_at_engine("score")
+
+
+def _look_at_engine(work: str) -> None:
+    """Raises the first error that is found: engine, device, disk."""
+    require_vllm(work)
     if _is_built_for_gpus() and not any(device for name in DEVICES for device in DEVICE_FOLDER.glob(name)):
         raise HostFault(
             "it has no GPU, and its vllm is built for GPUs; give the container its GPU, or install news-rerank[cpu]"

@@ -101,7 +101,7 @@ class FakeStages:
         self.approved.append(wanted)
         return {"version": 2, "is_current": True}
 
-    def check_host(self, _resources: object, *, run_id: int) -> None:
+    def check_host(self, _stage: str, _resources: object, *, run_id: int) -> None:
         if self.host_fault is not None:
             raise self.host_fault
 

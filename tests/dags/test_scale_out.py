@@ -18,6 +18,15 @@ def operator(stages, monkeypatch):
     return RerankOperator(task_id="rerank", pipeline="news", shard={"shard": 0, "pairs": 12, "topics": 3})
 
 
+@pytest.fixture
+def embedding(stages, monkeypatch):
+    """The task embed, whose embedder needs a device."""
+    from rerank_airflow.operators.stages import EmbedOperator
+
+    monkeypatch.setenv("RERANK_RECALL", "dense")
+    return EmbedOperator(task_id="embed", pipeline="news")
+
+
 def context(first_reschedule=None):
     return {
         "dag_run": SimpleNamespace(
@@ -58,6 +67,16 @@ def test_a_task_leaves_a_host_that_cannot_score_and_uses_up_no_try(stages, opera
     wait = raised.value.reschedule_date - datetime.now(UTC)
     assert timedelta(seconds=5) < wait < timedelta(seconds=15)
     assert stages.ran == []
+
+
+def test_embedding_leaves_a_host_that_cannot_embed_too(stages, embedding, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    stages.host_fault = fault()
+    with pytest.raises(AirflowRescheduleException):
+        embedding.execute(context())
+    assert stages.ran == []
+    monkeypatch.setenv("RERANK_RECALL", "bm25")
+    embedding.execute(context())  # it needs no device, so every host can
 
 
 def test_on_the_only_host_the_error_itself_is_raised(stages, operator, monkeypatch):

@@ -19,6 +19,8 @@ from faults import report
 from faults.controls import CONTROLS
 from faults.report import Results, Told
 
+TIERS = ("fast", "real", "celery")
+
 
 class Long:
     """The long fire."""
@@ -137,26 +139,47 @@ class Long:
                 drawn = self._next(told, fire.rng, kinds or real_strikes.KINDS)
                 outcome = fire.play(fire.draw(drawn[: min(len(real.STAGES), missing)]))
                 longest = max(longest, outcome.seconds)
-                self._told(outcome, before, part)
-            self._told(fire.close(), before, part)
+                self._told("real", outcome, before, part)
+            self._told("real", fire.close(), before, part)
 
-    def _next(self, told: Told, rng: Random, kinds: Sequence[str]) -> list[str]:
+    def celery(self, number: int, kinds: Sequence[str] = ()) -> None:
+        """The Celery tier: until `number` faults were struck, several in a dag run."""
+        from faults import celery_fire
+
+        with self.results.change() as told:
+            if told.count("faults", "celery") >= number or self.over():
+                return
+            part = told.parts
+            told.parts += 1
+            before = told.row("celery", "", report.TOGETHER)
+        longest = 0.0
+        with celery_fire.CeleryFire(seed=self.seed + part, say=lambda text: print(text, flush=True)) as fire:
+            while number > (told := self.results.read()).count("faults", "celery"):
+                if self.over(ahead=longest):
+                    break
+                drawn = self._next(told, fire.rng, kinds or celery_fire.KINDS, tier="celery")
+                outcome = fire.play(fire.draw(drawn))
+                longest = max(longest, outcome.seconds)
+                self._told("celery", outcome, before, part)
+            self._told("celery", fire.close(), before, part)
+
+    def _next(self, told: Told, rng: Random, kinds: Sequence[str], *, tier: str = "real") -> list[str]:
         """The kinds, those first that were struck least."""
-        struck = {row.kind: row.faults for row in told.of("real")}
+        struck = {row.kind: row.faults for row in told.of(tier)}
         return sorted(kinds, key=lambda kind: (struck.get(kind, 0), rng.random()))
 
-    def _told(self, outcome: Any, before: report.Row, part: int) -> None:
+    def _told(self, tier: str, outcome: Any, before: report.Row, part: int) -> None:
         delivered = [fault for fault in outcome.faults if fault.delivered]
-        faults = "; ".join(map(str, outcome.faults)) or "no fault: the last run"
+        faults = "; ".join(map(str, outcome.faults)) or "no fault: at last"
         with self.results.change(faults=len(delivered)) as told:
             for fault in delivered:
-                told.row("real", "", fault.kind).faults += 1
-            together = told.row("real", "", report.TOGETHER)
+                told.row(tier, "", fault.kind).faults += 1
+            together = told.row(tier, "", report.TOGETHER)
             together.set(before, outcome.verdict)
             together.scenarios += 1
             together.scenarios_caught += bool(outcome.news)
             if outcome.news:
-                self._violated(told, "real", "real", self.seed + part, faults, outcome.news)
+                self._violated(told, tier, tier, self.seed + part, faults, outcome.news)
         late = [str(fault) for fault in outcome.faults if not fault.delivered]
         print(f"{outcome.seconds:5.1f} s  {faults}  {'FOUND' if outcome.news else 'ok'}", flush=True)
         for line in [*outcome.news, *(f"not delivered: {one}" for one in late), *outcome.notes]:
@@ -167,13 +190,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__)
     parser.add_argument("-n", "--number", type=int, default=300, help="faults altogether (default 300)")
     parser.add_argument("--real", type=int, default=0, help="of these, in the real tier: Airflow and vLLM")
+    parser.add_argument("--celery", type=int, default=0, help="of these, on hosts of Celery")
     parser.add_argument("--control", type=int, default=12, help="scenarios of each broken control")
     parser.add_argument(
         "--seed", type=int, default=int(time.time()), help="the same seed draws the same faults"
     )
     parser.add_argument("--continue", dest="go_on", action="store_true", help="go on with the fire in --out")
     parser.add_argument("--minutes", type=float, default=1e6, help="end this part of the fire after so long")
-    parser.add_argument("--tier", choices=("fast", "real"), help="this tier alone in this part")
+    parser.add_argument("--tier", choices=TIERS, help="this tier alone in this part")
     parser.add_argument("--kind", help="kinds of one tier alone, with commas between them, and no control")
     parser.add_argument("--only", choices=sorted(CONTROLS), help="one control alone, N scenarios of it")
     parser.add_argument("--out", type=Path, default=report.FOLDER, help="folder of faults.json and faults.md")
@@ -194,13 +218,18 @@ def main() -> int:
             fire.fast((), 0, (asked.only,), asked.number)
         elif asked.kind and asked.tier == "real":
             fire.real(asked.number, asked.kind.split(","))
+        elif asked.kind and asked.tier == "celery":
+            fire.celery(asked.number, asked.kind.split(","))
         elif asked.kind:
             fire.fast(asked.kind.split(","), asked.number, (), 0)
         else:
-            if asked.tier != "real":
-                fire.fast(KINDS, asked.number - asked.real, tuple(CONTROLS), asked.control)
-            if asked.tier != "fast":
+            if asked.tier in (None, "fast"):
+                number = asked.number - asked.real - asked.celery
+                fire.fast(KINDS, number, tuple(CONTROLS), asked.control)
+            if asked.tier in (None, "real"):
                 fire.real(asked.real)
+            if asked.tier in (None, "celery"):
+                fire.celery(asked.celery or (asked.number if asked.tier else 0))
         for title, mine in report.groups(results.read()):
             print("", title, "", *report.table(mine), sep="\n")
         if not partial:

@@ -50,7 +50,7 @@ HEADINGS = {
     "allowed": "of at most",
     "engine_pairs": "pairs scored",
 }
-TOGETHER = "all, on one Airflow"  # the real tier's row of what cannot be told apart by kind
+TOGETHER = "all, on one Airflow"  # the row of a tier with Airflow, for what cannot be told apart by kind
 
 
 @dataclass
@@ -120,8 +120,8 @@ class Told:
 
     @property
     def delivered(self) -> int:
-        """Faults of both tiers against the library."""
-        return self.count("faults", "fast") + self.count("faults", "real")
+        """Faults of all tiers against the library."""
+        return sum(self.count("faults", tier) for tier in ("fast", "real", "celery"))
 
 
 class Results:
@@ -210,7 +210,8 @@ def page(told: Told) -> str:
     facts = {
         **told.facts,
         "seed": told.seed,
-        "faults": f"{told.delivered}, of them {told.count('faults', 'real')} in the real tier",
+        "faults": f"{told.delivered}, of them {told.count('faults', 'real')} in the real tier"
+        f" and {told.count('faults', 'celery')} on hosts of Celery",
         "code": ", ".join(f"{name} ({number} faults)" for name, number in told.code.items()),
     }
     broken_off = sum(row.begun - row.scenarios for row in told.rows.values() if row.tier == "fast")
@@ -220,7 +221,9 @@ def page(told: Told) -> str:
     if scenarios := sum(row.scenarios for row in fast):
         facts["seconds a fast scenario"] = round(sum(row.seconds for row in fast) / scenarios, 1)
     if told.parts:
-        facts["real tier"] = f"{told.parts} parts, each with an Airflow and a news database of its own"
+        facts["real and Celery tier"] = (
+            f"{told.parts} parts, each with an Airflow and a news database of its own"
+        )
     lines = ["# Faults", ""]
     lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value != ""]
     for title, mine in groups(told):

@@ -296,7 +296,7 @@ def unfounded(section: str) -> list[str]:
     """
     results = "\n".join(
         (ROOT / "tests" / "benchmarks" / "results" / name).read_text(encoding="utf-8")
-        for name in re.findall(r"\(benchmarks/results/([\w.]+)\)", section)
+        for name in re.findall(r"\(benchmarks/results/([\w./]+)\)", section)
     )
     lines = [[float(figure) for figure in figures(line)] for line in results.splitlines()]
     parts = {

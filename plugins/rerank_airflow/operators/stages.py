@@ -93,7 +93,34 @@ class StageOperator(BaseOperator):
         raise TaskKilled(f"{self.task_id} was told to stop")
 
 
-class EmbedOperator(StageOperator):
+class DeviceOperator(StageOperator):
+    """Runs its stage on one device of this host.
+
+    If this host cannot, the task goes to another host: Airflow queues it again, which uses up no try.
+    """
+
+    def run_on_device(self, context: Mapping[str, Any], *, shard: int | None = None) -> dict[str, Any]:
+        from rerank_core import pipeline
+
+        resources = pipeline.Resources.of(settings_of(self.pipeline))
+        try:
+            pipeline.check_host(self.task_id, resources, run_id=self.open_run(context, resources).run_id)
+        except (HostFault, DatabaseUnavailable) as fault:
+            self.place_elsewhere(context, fault)
+        with device() as name:  # before the engine is imported: CUDA looks at its devices once
+            return {"device": name, **self.run_stage(context, shard=shard)}
+
+    def place_elsewhere(self, context: Mapping[str, Any], fault: RerankError) -> NoReturn:
+        """Queue the task again, for another host. Raises the error itself if there is no other, or after `scoring_minutes`."""
+        now, minutes = datetime.now(UTC), public_settings_of(self.pipeline).scoring_minutes
+        began = context["ti"].get_first_reschedule_date(context) or now
+        if is_one_host(self.executor) or now - began > timedelta(minutes=minutes):
+            raise fault.__cause__ or fault
+        self.log.warning("%s; another host is asked for", fault)
+        raise AirflowRescheduleException(now + ELSEWHERE) from fault  # type: ignore[no-untyped-call]
+
+
+class EmbedOperator(DeviceOperator):
     """Embeds, on one device of this host if the embedder needs one; succeeds at once if recall needs no vectors.
 
     It does not skip itself, because Airflow would then skip recall too.
@@ -103,10 +130,7 @@ class EmbedOperator(StageOperator):
         settings = settings_of(self.pipeline)
         if not settings.recall_needs_vectors:
             return {"documents": 0}
-        if not settings.embedding_needs_device:
-            return self.run_stage(context)
-        with device() as name:  # before the engine is imported: CUDA looks at its devices once
-            return {"device": name, **self.run_stage(context)}
+        return self.run_on_device(context) if settings.embedding_needs_device else self.run_stage(context)
 
 
 class RecallOperator(StageOperator):
@@ -119,11 +143,10 @@ class RecallOperator(StageOperator):
         return shards
 
 
-class RerankOperator(StageOperator):
+class RerankOperator(DeviceOperator):
     """Scores one shard on one device of this host, and what the run's other shards still miss.
 
-    If this host cannot score, the task goes to another host: Airflow queues it again, which uses up no try. If it has scored the
-    last pair of the run, it has the page published, also if the task of another shard does not end.
+    If it has scored the last pair of the run, it has the page published, also if the task of another shard does not end.
     """
 
     template_fields: Sequence[str] = ("shard",)
@@ -133,27 +156,10 @@ class RerankOperator(StageOperator):
         self.shard = shard
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from rerank_core import pipeline
-
-        resources = pipeline.Resources.of(settings_of(self.pipeline))
-        try:
-            pipeline.check_host(resources, run_id=self.open_run(context, resources).run_id)
-        except (HostFault, DatabaseUnavailable) as fault:
-            self.place_elsewhere(context, fault)
-        with device() as name:  # before the engine is imported: CUDA looks at its devices once
-            scored = {"device": name, **self.run_stage(context, shard=self.shard["shard"])}
+        scored = self.run_on_device(context, shard=self.shard["shard"])
         if scored["shards"] > 1 and not scored["left"]:
             self.publish_complete(context, scored["run_id"])
         return scored
-
-    def place_elsewhere(self, context: Mapping[str, Any], fault: RerankError) -> NoReturn:
-        """Queue the task again, for another host. Raises the error itself if there is no other, or after `scoring_minutes`."""
-        now, minutes = datetime.now(UTC), public_settings_of(self.pipeline).scoring_minutes
-        began = context["ti"].get_first_reschedule_date(context) or now
-        if is_one_host(self.executor) or now - began > timedelta(minutes=minutes):
-            raise fault.__cause__ or fault
-        self.log.warning("%s; another host is asked for", fault)
-        raise AirflowRescheduleException(now + ELSEWHERE) from fault  # type: ignore[no-untyped-call]
 
     def publish_complete(self, context: Mapping[str, Any], run_id: int) -> None:
         """Have the page published shortly, unless the dag run does so by itself meanwhile."""

@@ -29,8 +29,8 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Any:
     return lambda name: monkeypatch.setattr(hosts, "node", lambda: name)
 
 
-def look(room: Newsroom, run: Run) -> None:
-    pipeline.check_host(room.resources, run_id=run.run_id)
+def look(room: Newsroom, run: Run, stage: str = "rerank") -> None:
+    pipeline.check_host(stage, room.resources, run_id=run.run_id)
 
 
 def known(room: Newsroom) -> dict[str, str | None]:
@@ -87,6 +87,23 @@ def test_control_with_something_to_score_the_checkpoint_is_looked_at(
     monkeypatch.setattr(scorers, "expect", never)
     with pytest.raises(AssertionError):
         look(room, run)
+
+
+def test_a_host_without_the_embedders_checkpoint_can_score_and_not_embed(
+    room: Newsroom, on: Any, tmp_path: Path
+) -> None:
+    room.follow("solar")
+    room.add("solar 1")
+    prepared, bare = room.until("embed", "k"), room.tuned(recall="dense", embedding_model=str(tmp_path))
+    on("bad")
+    with pytest.raises(HostFault, match="host bad cannot embed: ") as raised:
+        look(bare, prepared, "embed")
+    assert isinstance(raised.value.__cause__, ModelError)
+    assert str(tmp_path) in str(known(room)["bad"])
+    frozen = room.until("rerank", "k")
+    look(bare, frozen, "embed")  # nothing is left to embed
+    look(bare, frozen)
+    assert known(room) == {"bad": None}
 
 
 @pytest.mark.parametrize("gpu", [True, False])
