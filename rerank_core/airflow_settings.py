@@ -133,9 +133,9 @@ class AirflowSettings(BaseSettings):
     @classmethod
     def _split_mail(cls, value: Any) -> Any:
         addresses = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-        for address in addresses:
+        for place, address in enumerate(addresses, start=1):
             if not re.fullmatch(r"[^@\s,<>]+@[^@\s,<>]+", str(address)):
-                raise ValueError(f"{address!r} is no mail address; write one@example.com,two@example.com")
+                raise ValueError(f"address {place} is no mail address; write one@example.com,two@example.com")
         return addresses
 
     @field_validator("executor_config", mode="before")

@@ -105,7 +105,7 @@ BEGIN
         SELECT c.oid::regclass AS name, r.rights
         FROM (VALUES
             ('article',            'INSERT, UPDATE, DELETE'),
-            ('article_medium',     'INSERT, UPDATE, DELETE'),
+            ('article_medium',     'INSERT, DELETE'),
             ('block',              'INSERT, UPDATE, DELETE'),
             ('change',             NULL),   -- written by whatever moves the pointer
             ('claim',              'INSERT, UPDATE'),

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,12 @@ class Renditions:
         path = f"shared.media/{digest[:2]}/{digest}.{ending}"
         self.files[path] = content
         return path
+
+    def write(self, folder: Path) -> None:
+        """Put the files into a folder, for other processes."""
+        for path, content in self.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
 
     def read(self, path: str) -> bytes:
         """As the store reads. Raises CorruptError."""

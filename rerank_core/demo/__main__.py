@@ -72,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
             media=asked.media,
         ) as sitting:
             try:
-                play = learn if getattr(asked, "learn", False) else run if asked.command == "run" else ui
+                learns = getattr(asked, "learn", False)
+                introduce(teller, sitting, learns=learns)
+                play = learn if learns else run if asked.command == "run" else ui
                 play(teller, sitting)
             finally:
                 # Nothing may interrupt the orderly end, which takes a few seconds.
@@ -90,7 +92,6 @@ def main(arguments: list[str] | None = None) -> int:
 def run(teller: Teller, sitting: Sitting) -> None:
     """Rank the sample, show the page, then rank what arrived since."""
     began = time.monotonic()
-    introduce(teller, sitting)
     start(teller, sitting, fresh=True)
     database = Database(sitting.database_url)
 
@@ -117,14 +118,14 @@ def run(teller: Teller, sitting: Sitting) -> None:
     for path in paths:
         teller.say(f"  {path}")
     teller.head(f"Done in {time.monotonic() - began:.0f} s. Three commands to try next")
-    teller.say("  make ui                                   # in Airflow: graph, logs, clear, trigger")
+    command = "make ui MEDIA=1" if sitting.media else "make ui"
+    teller.say(f"  {command:<41} # in Airflow: graph, logs, clear, trigger")
     teller.say(f"  .venv/bin/python -c \"import polars as p; print(p.read_parquet('{paths[-1]}'))\"")
     teller.say("  make demo MODEL=Qwen/Qwen3-Reranker-0.6B  # with real weights, 1.2 GB")
 
 
 def ui(teller: Teller, sitting: Sitting) -> None:
     """Leave Airflow running on the demo's data until Ctrl-C."""
-    introduce(teller, sitting)
     start(teller, sitting, fresh=False)
     database = Database(sitting.database_url)
     if show.last_run(database, pipeline=Settings.load().pipeline) is None:
@@ -155,10 +156,12 @@ def ui(teller: Teller, sitting: Sitting) -> None:
         teller.say("Stopping.")
 
 
-def introduce(teller: Teller, sitting: Sitting) -> None:
+def introduce(teller: Teller, sitting: Sitting, *, learns: bool) -> None:
     """Say what is about to happen, and on what."""
     teller.head(
-        "news-rerank: invented sample news, ranked for 12 topics by Airflow, Postgres and vLLM on this machine"
+        "news-rerank: a scorer learns from simulated readers of invented sample news, on this machine"
+        if learns
+        else "news-rerank: invented sample news, ranked for 12 topics by Airflow, Postgres and vLLM on this machine"
     )
     if sitting.demonstration:
         teller.say(

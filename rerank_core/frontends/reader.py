@@ -1,7 +1,8 @@
 """The example frontend of `make ui`, with the files that it reads: what a web server would do in a newsroom.
 
-It answers with the page, latest.json, the topic files and the feeds that the store has, and with nothing else of the store. A
-feed has an address that stays, `feeds/TOPIC.atom.xml`: the file that latest.json names at the moment. It listens on this machine.
+It answers with the page, latest.json, the topic files, the feeds and the small pictures that the store has, and with nothing
+else of the store. A feed has an address that stays, `feeds/TOPIC.atom.xml`: the file that latest.json names at the moment. It
+listens on this machine.
 
     python -m rerank_core.frontends.reader PORT     # the store is RERANK_STORE_URL
 """
@@ -41,9 +42,8 @@ class Reader(ThreadingHTTPServer):
             named: str | None = latest["topics"].get(feed[1], {}).get(keys[feed[2]])
             return named
         name = Store.parse(path)
-        return (
-            path if name is not None and name.kind in {"latest", "page"} and not path.endswith("/") else None
-        )
+        for_readers = name is not None and name.kind in {"latest", "page", "rendition"}
+        return path if for_readers and not path.endswith("/") else None
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -19,6 +19,10 @@ MOST_ALTS = 16  # alt texts of a body that are read
 LABELS = {"zh": {"picture": "图片：", "video": "视频："}}
 ENGLISH = {"picture": "Picture: ", "video": "Video: "}
 
+_LINE = re.compile(
+    "|".join(re.escape(label) for labels in (ENGLISH, *LABELS.values()) for label in labels.values())
+)
+
 Told = tuple[str, str]  # kind of the medium ("picture" or "video"), and what is said of it
 
 _ALT = re.compile(r"""(?<![\w-])alt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -43,6 +47,12 @@ def lines(told: Sequence[Told], body: str | None, *, text: str, lang: str, clean
         written[line] = None
         left -= len(line)
     return "\n".join(written)
+
+
+def without(text: str) -> str:
+    """A document's text without its captions, as it would be if they did not join it."""
+    blocks = text.split("\n\n")
+    return "\n\n".join(block for block in blocks if not all(map(_LINE.match, block.split("\n"))))
 
 
 def cleaned(raw: str | None, *, cleaning: Cleaning) -> str:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping
 
-from rerank_core.prepare import near_copies
+from rerank_core.prepare import captions, near_copies
 from rerank_core.prepare.marks import is_correction
 from rerank_core.prepare.near_copies import BANDS, PLACES, Joined, Signatures, Texts
 from rerank_core.records import Run
@@ -85,10 +85,14 @@ def find_unplaced(connection: Connection, *, settings: Settings, run: Run) -> Un
 
 
 def place(unplaced: Unplaced, *, settings: Settings) -> Joined:
-    """What each new text joins: positions among `unplaced.leaders`, then `unplaced.texts`. See near_copies.join."""
+    """What each new text joins: positions among `unplaced.leaders`, then `unplaced.texts`. See near_copies.join.
+
+    What captions say makes no text another story.
+    """
+    contents = [unplaced.contents.get(row["document_id"], "") for row in unplaced.texts]
     return near_copies.join(
-        _as_texts(unplaced.leaders, [row["text"] for row in unplaced.leaders]),
-        _as_texts(unplaced.texts, [unplaced.contents.get(row["document_id"], "") for row in unplaced.texts]),
+        _as_texts(unplaced.leaders, [captions.without(row["text"]) for row in unplaced.leaders]),
+        _as_texts(unplaced.texts, [captions.without(text) for text in contents]),
         similarity=settings.syndication_similarity,
         hours=settings.syndication_hours,
     )

@@ -143,7 +143,9 @@ class Bench:
             "precision": chosen.precision,
             "max_document_tokens": chosen.max_document_tokens,
             "rounds": chosen.rounds,
+            "load": self.machine["load"],
             "rows": [asdict(row) for row in measured.rows],
+            "notes": measured.notes,
         }
 
     def _start(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,23 @@ def small_checkpoint(name: str) -> Path:
         build(config).save_pretrained(folder)
 
     return made_once(cache() / f"{name}-{vocabulary.name}", make)
+
+
+def vision_checkpoint(shape: str, device: str) -> Path:
+    """A checkpoint that reads pictures, in the shape `small` or `2B`, with random weights that are drawn on the device."""
+    return made_once(cache() / f"pictures-{shape}", partial(_write_vision_checkpoint, shape, device))
+
+
+def _write_vision_checkpoint(shape: str, device: str, folder: Path) -> None:
+    from benchmarks.machine import apart
+
+    apart(_draw_vision_checkpoint, shape, device, folder)  # what it loads on a card is gone afterwards
+
+
+def _draw_vision_checkpoint(shape: str, device: str, folder: Path) -> None:
+    from vision_checkpoint import SHAPE_2B, SMALL, write_vision_checkpoint
+
+    write_vision_checkpoint(folder, shape=SHAPE_2B if shape == "2B" else SMALL, device=device)
 
 
 def int8_checkpoint(source: Path) -> Path:

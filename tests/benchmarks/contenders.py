@@ -34,6 +34,12 @@ class Options:
     eager: bool | None = None  # None: vLLM's default
     extra: Mapping[str, Any] = field(default_factory=dict)  # further options of vLLM, over those that are set
     in_flight: int | None = None  # tokens inside our engine at once; None: our own rule
+    media: Path | None = None  # the folder that the pairs' pictures are in; None: they have none
+
+    def read_medium(self, path: str) -> bytes:
+        """The bytes of a picture of a pair."""
+        assert self.media is not None
+        return (self.media / path).read_bytes()
 
 
 @dataclass
@@ -67,10 +73,12 @@ class Ours:
             gpu_memory_utilization=options.gpu_share,
             eager=options.eager,
             run_canary=False,  # random weights know no order; `canary` times it
+            read_medium=options.read_medium,
         )
         if options.in_flight is not None:
             submission = self._scorer._submission
             submission._least_tokens = submission._most_tokens = options.in_flight
+        self._media = options.media
         self._inside = 0.0
         engine = self._scorer._llm.llm_engine
         step = engine.step
@@ -144,6 +152,9 @@ class Ours:
         prompter = self._scorer._prompter
         prompter._cached_text.cache_clear()
         prompter._cached_query.cache_clear()
+        if self._media is not None:
+            self._scorer._llm.reset_mm_cache()
+            prompter._media.open.cache_clear()
         gc.collect()
         self._inside = self._building = 0.0
 
@@ -261,6 +272,24 @@ class Transformers:
         return Result(time.perf_counter() - began, logits, [len(i) for i in ids], [0] * len(pairs), padding)
 
 
+class Pictured:
+    """transformers in float32 with the family's own processor, for pairs that have pictures."""
+
+    def __init__(self, options: Options) -> None:
+        from vision_reference import Reference
+
+        from rerank_core.models.vision import Bounds
+
+        self._options = options
+        self._reference = Reference(options.folder, Bounds(), device="cuda" if options.gpu else "cpu")
+
+    def one_by_one(self, pairs: Sequence[Pair]) -> Result:
+        """The reference: no padding, no batch."""
+        began = time.perf_counter()
+        logits, lengths = self._reference.ask(pairs, self._options.read_medium)
+        return Result(time.perf_counter() - began, logits, lengths, [0] * len(pairs))
+
+
 class CrossEncoder:
     """sentence-transformers, put together as its documentation does for this model."""
 
@@ -303,5 +332,6 @@ ENGINES: dict[str, Any] = {
     "ours": Ours,
     "vllm": Vllm,
     "transformers": Transformers,
+    "pictured": Pictured,
     "sentence-transformers": CrossEncoder,
 }

@@ -105,13 +105,14 @@ def results() -> dict[str, Any]:
         "engines": [{"engine": "ours", "start_seconds": 1.0, "peak_memory_bytes": 2**30, "threads": 2}],
         "notes": ["theirs: not installed"],
     }
-    return {"machine": machine, "parts": {"speed": part}}
+    return {"machine": machine, "parts": {"speed": part, "families": {**part, "load": 0.1}}}
 
 
 def test_the_tables_are_written_with_their_plot(tmp_path: Path) -> None:
     bench_scoring.save(results(), tmp_path, "cpu")
     text = (tmp_path / "cpu.md").read_text()
     assert "| theirs | 1.00 | 300 | 0 | 2.00 (1.00–3.00) | – | 2.00 | – | 0.5 |" in text
+    assert "| headlines | theirs | 2 | 1.00 | 300 | 0.5 (0.3–1.0) | – |" in text
     tables = [
         [line.count("|") for line in block.splitlines()] for block in text.split("\n\n") if block[0] == "|"
     ]

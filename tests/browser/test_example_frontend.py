@@ -1,6 +1,7 @@
 """The example frontend in a real browser: it shows the page, harmlessly, to everybody, and follows it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
@@ -10,12 +11,13 @@ import newsrooms
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from factories import Newsroom
+from made_renditions import Renditions
 from playwright.sync_api import Browser, Page, expect
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.frontends import json_pages, json_text, reader
 from rerank_core.frontends.reader import Reader
-from rerank_core.storage.store import Store
+from rerank_core.storage.store import Store, rendition_path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -79,6 +81,14 @@ def latest(room: Newsroom) -> Any:
 
 def topic_file(room: Newsroom, topic: str) -> Path:
     return root(room) / latest(room)["topics"][topic]["page"]
+
+
+def a_picture(room: Newsroom) -> str:
+    """The path of a small picture that the store has, 640 pixels wide."""
+    made = Renditions()
+    path = made.picture(640, 360)
+    room.resources.store.write_picture(path, made.files[path])
+    return path
 
 
 @pytest.fixture
@@ -195,6 +205,29 @@ def test_no_text_becomes_markup_and_no_link_but_http_is_one(
     assert page.hits == []  # type: ignore[attr-defined]
 
 
+def test_a_row_shows_its_first_picture_from_the_store_and_takes_no_other_address(
+    room: Newsroom, visit: Callable[..., Page], spoilt: Callable[..., None]
+) -> None:
+    path = a_picture(room)
+    gone = rendition_path("0" * 64, is_clip=False)
+
+    def illustrate(file: Any) -> None:
+        for article, pictures in zip(
+            file["articles"], ([path, gone], ["https://x.example/a.jpg"], ["../x.jpg"], []), strict=False
+        ):
+            article |= {"pictures": pictures, "captions": [f"Water {HIT}"] * len(pictures)}
+
+    spoilt(illustrate)
+    page = visit()
+    (shown,) = page.locator("#topic-floods img").all()
+    shown.scroll_into_view_if_needed()
+    expect(shown).to_have_js_property("complete", True)
+    expect(shown).to_have_js_property("naturalWidth", 640)
+    expect(shown).to_have_attribute("src", re.compile(f"/{path}$"))
+    assert shown.get_attribute("alt") == f"Water {HIT}"
+    assert page.hits == []  # type: ignore[attr-defined]
+
+
 def test_control_a_page_that_takes_text_as_markup_is_hit(
     visit: Callable[..., Page], spoilt: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -245,6 +278,19 @@ class TestServer:
             assert body == (root(room) / entry[key]).read_bytes()
             again, _, nothing = self.get(browser, address, path, **{"If-None-Match": headers["etag"]})
             assert (again, nothing) == (304, b"")
+
+    def test_a_small_picture_is_served_as_what_it_is(
+        self, room: Newsroom, browser: Browser, address: str
+    ) -> None:
+        path = a_picture(room)
+        status, headers, body = self.get(browser, address, path)
+        assert (status, headers["content-type"], headers["x-content-type-options"]) == (
+            200,
+            "image/jpeg",
+            "nosniff",
+        )
+        assert body == (root(room) / path).read_bytes()
+        assert self.get(browser, address, rendition_path("0" * 64, is_clip=False))[0] == 404
 
     def test_nothing_else_of_the_store_is_served(
         self, room: Newsroom, browser: Browser, address: str

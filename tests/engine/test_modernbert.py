@@ -118,9 +118,7 @@ def test_a_converted_reranker_scores_as_sentence_transformers_does(
     assert all(score.cached_tokens == 0 for score in scores)
 
 
-def test_the_bias_of_the_norm_counts(
-    modules: Path, converted: Path, engines: Engines, tmp_path: Path
-) -> None:
+def test_the_bias_of_the_norm_counts(modules: Path, converted: Path) -> None:
     """The control of the test above: without the bias that moves, each score is off by the same amount."""
     from safetensors.torch import load_file
 
@@ -149,7 +147,6 @@ def by_transformers(folder: Path) -> Callable[..., float]:
     return logit
 
 
-@pytest.mark.long
 def test_a_reranker_that_takes_the_mean_scores_as_transformers_does(engines: Engines, tmp_path: Path) -> None:
     """The head of gte-reranker-modernbert-base: it takes the mean of all tokens."""
     import torch

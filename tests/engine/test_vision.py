@@ -1,19 +1,11 @@
 """Qwen3-VL-Reranker in the real engine: pictures and clips reach the model, and logits equal the reference."""
 
-import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
+from engine.vision_host import last_line, run_apart
 
 pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
-
-TESTS = Path(__file__).parents[1]
-SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +13,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the engine and transformers gave, in a process of its own (vision_child.py)."""
     pytest.importorskip("vllm", reason="the engine is not installed (extra `cpu` or `gpu`)")
     pytest.importorskip("PIL", reason="Pillow is not installed")
-    stand_in = [] if find_spec("torchvision") else [str(TESTS / "stand_ins")]
-    path = os.pathsep.join([str(TESTS), str(TESTS.parent), *stand_in, os.environ.get("PYTHONPATH", "")])
-    ended = subprocess.run(
-        [sys.executable, "-m", "engine.vision_child", str(tmp_path_factory.mktemp("vision") / "checkpoint")],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    content: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    folder = tmp_path_factory.mktemp("vision") / "checkpoint"
+    content: dict[str, Any] = last_line(run_apart("-m", "engine.vision_child", str(folder)))
     return content
 
 

@@ -180,17 +180,19 @@ class TestBesideTheRunsOwnTries:
         self, room: Newsroom, waiting: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pipeline, "PATIENCE_SECONDS", 1.0)
-        over = threading.Event()
+        held, over = threading.Event(), threading.Event()
 
         def work() -> None:
             with room.database.transaction() as connection:
                 runs.hold_fence(connection, waiting.run_id, waiting.fence)
+                held.set()
                 while not over.wait(0.02):  # a session that gives signs
                     runs.hold_fence(connection, waiting.run_id, waiting.fence)
 
         thread = threading.Thread(target=work)
         timer = threading.Timer(1.5, over.set)
         thread.start()
+        held.wait()
         timer.start()
         late = publish(room, waiting)
         thread.join()

@@ -278,7 +278,8 @@ SQL = [
 STORY = """
 CREATE TABLE public.story (
     id bigint, updated_at timestamptz, created_at timestamptz, link text, headline text, html text, published timestamptz
-)
+);
+CREATE TABLE public.story_picture (story_id bigint, position integer, sha256 text, file_name text, caption text)
 """
 
 

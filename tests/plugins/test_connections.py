@@ -168,7 +168,7 @@ def test_a_dag_file_that_is_read_asks_for_no_connection(monkeypatch):
         monkeypatch.setenv(f"RERANK_{name}_CONN_ID", "it")
     dags = {}
     ranking_dags(dags)
-    assert len(dags) == 5
+    assert len(dags) == 6
     with pytest.raises(pytest.fail.Exception, match="asked for it"):  # the control: a task asks
         settings_of("news")
 

@@ -226,7 +226,7 @@ def test_watching_tells_the_age_of_the_page_that_readers_see(
     room = Newsroom(Settings.load(database_url=database_url, store_url=store_url), engines)
     monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
     told: list[str] = []
-    monkeypatch.setattr(announce, "_start", lambda dag_id, dag_run_id, conf: told.append(dag_run_id))
+    monkeypatch.setattr(announce, "start_dag_run", lambda dag_id, dag_run_id, conf: told.append(dag_run_id))
     watch = WatchOperator(task_id="watch", pipeline="news")
     with pytest.raises(AirflowSkipException, match="no page yet"):
         watch.execute({})

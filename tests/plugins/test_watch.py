@@ -31,7 +31,7 @@ def room(database_url: str, store_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     engines = FakeEngines()
     engines.install(monkeypatch)
     monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
-    monkeypatch.setattr(announce, "_start", lambda dag_id, dag_run_id, conf: None)
+    monkeypatch.setattr(announce, "start_dag_run", lambda dag_id, dag_run_id, conf: None)
     found = Newsroom(Settings.load(database_url=database_url, store_url=store_url), engines)
     found.follow("solar")
     found.add("solar 1")

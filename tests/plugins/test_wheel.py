@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
+from pathlib import Path
 
 import airflow_home
 import pytest
@@ -37,7 +39,17 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
-def look(site, home, plugins=None):
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A folder of links to every package of this environment but ours, which setup has installed from the checkout."""
+    folder = tmp_path_factory.mktemp("others")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "news_rerank" not in entry.name:
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def look(site, others, home, plugins=None):
     """What an Airflow with this folder on its path, and a home of its own, finds."""
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "news_rerank.py").write_text((REPOSITORY / "dags" / "news_rerank.py").read_text())
@@ -47,10 +59,10 @@ def look(site, home, plugins=None):
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins or home / "plugins"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": f"{site}{os.pathsep}{others}",
     }
     done = subprocess.run(
-        [sys.executable, LOOK, home / "dags"],
+        [sys.executable, "-S", LOOK, home / "dags"],  # without the environment's own packages
         env=environment,
         cwd=home,
         capture_output=True,
@@ -61,8 +73,8 @@ def look(site, home, plugins=None):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_airflow_finds_plugin_provider_and_dags_of_the_wheel_alone(installed, tmp_path):
-    found = look(installed, tmp_path / "home")
+def test_airflow_finds_plugin_provider_and_dags_of_the_wheel_alone(installed, others, tmp_path):
+    found = look(installed, others, tmp_path / "home")
     assert [os.path.commonpath([file, installed]) for file in found["from"]] == [str(installed)] * 2
     assert found["plugins"] == [["news_rerank", "EntryPointSource"]]
     assert found["views"] == ["Rankings", "Ranking health", "Ranking run"]
@@ -80,6 +92,7 @@ def test_airflow_finds_plugin_provider_and_dags_of_the_wheel_alone(installed, tm
     assert (found["imports"], found["errors"]) == ({}, {})
     assert found["dags"] == [
         "announce_rankings",
+        "learn_from_feedback",
         "maintain_rankings",
         "publish_overdue_rankings",
         "rank_new_articles",
@@ -88,13 +101,13 @@ def test_airflow_finds_plugin_provider_and_dags_of_the_wheel_alone(installed, tm
 
 
 def test_control_a_stale_copy_in_the_plugins_folder_takes_the_place_of_the_installed_plugin(
-    installed, tmp_path
+    installed, others, tmp_path
 ):
     stale = tmp_path / "plugins" / "rerank_airflow"
     stale.mkdir(parents=True)
     for name in (".airflowignore", "rerank_plugin.py"):
         (stale / name).write_text((REPOSITORY / "plugins" / "rerank_airflow" / name).read_text())
-    found = look(installed, tmp_path / "home", plugins=tmp_path / "plugins")
+    found = look(installed, others, tmp_path / "home", plugins=tmp_path / "plugins")
     assert found["plugins"] == [["news_rerank", "PluginsDirectorySource"]]
     assert list(found["errors"].values()) == ["Plugin 'news_rerank' already registered, skipping"]
 

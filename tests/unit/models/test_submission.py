@@ -333,4 +333,4 @@ def test_only_the_engines_import_vllm() -> None:
             line.strip().startswith(("import vllm", "from vllm")) for line in file.read_text().splitlines()
         )
     ]
-    assert sorted(importing) == ["vllm.py", "vllm_embedder.py"]
+    assert sorted(importing) == ["vllm.py", "vllm_embedder.py", "vllm_states.py"]

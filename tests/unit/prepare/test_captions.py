@@ -69,5 +69,6 @@ def test_captions_stand_before_the_body_and_tell_neither_language_nor_likeness()
     told = to_document(**fields, told=[("picture", "这座桥今天通车，市民走上桥面参观。")])
     assert told.text.split("\n\n")[:3] == ["Bridge", "Short.", "Picture: 这座桥今天通车，市民走上桥面参观。"]
     assert (told.lang, told.signature) == (plain.lang, plain.signature)
+    assert captions.without(told.text) == plain.text == captions.without(plain.text)
     assert told.digest == hashlib.sha256(told.text.encode()).digest() != plain.digest
     assert to_document(**fields, told=[]) == plain, "an article that has none is the document that it was"
