@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.frontends import json_pages, json_text, reader
 from rerank_core.frontends.reader import Reader
-from rerank_core.storage.store import Store, rendition_path
+from rerank_core.storage.rendition_names import rendition_path
+from rerank_core.storage.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
