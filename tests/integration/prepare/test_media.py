@@ -13,6 +13,7 @@ from PIL import Image
 
 from rerank_core.prepare import captions, show
 from rerank_core.storage import renditions
+from rerank_core.storage.rendition_names import is_clip
 
 
 def store_folder(room: Newsroom) -> Path:
@@ -240,7 +241,7 @@ def test_a_clip_becomes_a_few_of_its_frames(room: Newsroom) -> None:
     room.run()
     assert outcomes(room) == ["used"]
     (path,) = room.ranking()[0].pictures
-    assert renditions.is_clip(path)
+    assert is_clip(path)
     with Image.open(io.BytesIO(renditions.read(room.resources.store, path))) as shown:
         assert (shown.format, shown.size, shown.n_frames) == ("WEBP", (320, 180), 8)
 
