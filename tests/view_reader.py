@@ -47,7 +47,8 @@ def offences(text: str) -> list[str]:
     """What a page has that ours never have."""
     wrong = []
     for tag, attributes in Reader(text).tags:
-        if tag not in OUR_TAGS:
+        is_foreign = tag == "img" and not (attributes.get("src") or "").startswith(f"{PREFIX}/picture?")
+        if tag not in OUR_TAGS or is_foreign:
             wrong.append(f"<{tag}>")
         wrong += [
             f"{tag} {name}" for name in attributes if name.startswith("on") or name in {"style", "srcdoc"}

@@ -46,7 +46,7 @@ def test_an_approved_run_tells_who_approved_it_and_why(get, news, blocked):
     )
     try:
         said = get("/run", pipeline="gated", run_id=blocked.run_id)
-        assert "ada (Airflow) approved it" in Reader(said).text
+        assert " for ada approved it" in Reader(said).text
         assert "&lt;b&gt;all&lt;/b&gt; the same" in said
         assert (
             "The gate had blocked this version"
