@@ -20,7 +20,6 @@ a checkpoint that was learned before is refused.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -33,9 +32,9 @@ import numpy.typing as npt
 
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
+from rerank_core.models.new_folder import new_folder
 from rerank_core.models.quantise import INDEX, order_only
 from rerank_core.models.weights import read_json, weight_files
-from rerank_core.storage.local_files import flush_names
 
 CARD = "LEARNED.json"  # what a learned checkpoint says of itself
 HEAD = "score.weight"
@@ -208,31 +207,15 @@ def write(base: Path, target: Path, *, head: Floats, card: dict[str, Any]) -> No
     Raises ModelError if the base was learned itself, InputError if the target exists or cannot be written.
     """
     refuse_learned(base)
-    if target.exists() or target.is_symlink():
-        raise InputError(f"{target} exists; remove it, or give another folder")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir()
-        try:
-            weights = weight_files(base)
-            for file in sorted(base.iterdir()):
-                if file.is_file() and file not in weights and file.suffix not in _NO_COPY:
-                    shutil.copyfile(file, draft / file.name)
-            for file in weights[:-1]:
+    with new_folder(target) as draft:
+        weights = weight_files(base)
+        for file in sorted(base.iterdir()):
+            if file.is_file() and file not in weights and file.suffix not in _NO_COPY:
                 shutil.copyfile(file, draft / file.name)
-            _add_head(weights[-1], draft / weights[-1].name, head.astype("<f4"))
-            _adapt(draft, weights[-1].name, card)
-            for file in draft.iterdir():
-                with file.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            flush_names(draft)
-            draft.rename(target)
-            flush_names(target.parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}; give another place") from error
+        for file in weights[:-1]:
+            shutil.copyfile(file, draft / file.name)
+        _add_head(weights[-1], draft / weights[-1].name, head.astype("<f4"))
+        _adapt(draft, weights[-1].name, card)
 
 
 _NO_COPY: Sequence[str] = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".safetensors", ".gguf", ".onnx")

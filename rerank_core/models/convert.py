@@ -8,17 +8,16 @@ The target appears whole or not at all. Format of the modules: https://sbert.net
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from rerank_core.errors import InputError, ModelError
+from rerank_core.errors import ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
 from rerank_core.models.identity import read_checkpoint
-from rerank_core.models.quantise import COPIED, check_target
+from rerank_core.models.new_folder import check_target, new_folder
+from rerank_core.models.quantise import COPIED
 from rerank_core.models.weights import read_json, refuse_remote_code, weight_files
-from rerank_core.storage.local_files import flush_names
 
 _MODULES = ["Transformer", "Pooling", "Dense", "LayerNorm", "Dense"]
 _ENCODER = "ModernBertModel"
@@ -52,23 +51,13 @@ def convert(source: Path, target: Path) -> None:
         }
     except KeyError as error:
         raise ModelError(f"{source}: a module lacks tensor {error}; copy the checkpoint again") from None
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        draft.mkdir(parents=True)
-        try:
-            save_file(tensors, draft / "model.safetensors", metadata={"format": "pt"})
-            (draft / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            for name in (*COPIED, CANARY):
-                if (source / name).exists():
-                    shutil.copyfile(source / name, draft / name)
-            read_checkpoint(draft)
-            flush_names(draft)
-            draft.rename(target)
-            flush_names(target.parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}; give another place") from error
+    with new_folder(target) as draft:
+        save_file(tensors, draft / "model.safetensors", metadata={"format": "pt"})
+        (draft / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for name in (*COPIED, CANARY):
+            if (source / name).exists():
+                shutil.copyfile(source / name, draft / name)
+        read_checkpoint(draft)
 
 
 def _read_modules(source: Path) -> tuple[dict[str, Any], list[Path]]:

@@ -15,7 +15,6 @@ E4M3, "FP8 Formats for Deep Learning" (Micikevicius et al., 2022, https://arxiv.
 
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,8 +28,8 @@ import numpy.typing as npt
 from rerank_core.errors import InputError, ModelError
 from rerank_core.models.canary import FILE_NAME as CANARY
 from rerank_core.models.identity import read_checkpoint
+from rerank_core.models.new_folder import check_target, new_folder
 from rerank_core.models.weights import NUMBERS, weight_files
-from rerank_core.storage.local_files import flush_names
 
 logger = logging.getLogger(__name__)
 
@@ -117,21 +116,9 @@ def quantise(
     count = _check_layers(source, checkpoint.config, files)
     check_target(target)
     _check_space(target, files)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir()
-        try:
-            _write_weights(files, draft, chosen, on_progress)
-            _write_others(source, checkpoint.config, draft, chosen)
-            flush_names(draft)
-            check_target(target)
-            draft.rename(target)
-            flush_names(target.parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}; give another place") from error
+    with new_folder(target) as draft:
+        _write_weights(files, draft, chosen, on_progress)
+        _write_others(source, checkpoint.config, draft, chosen)
     return Quantised(
         folder=target,
         scheme=scheme,
@@ -199,12 +186,6 @@ def _check_layers(source: Path, config: dict[str, Any], files: list[Path]) -> in
             "only Qwen3-Reranker checkpoints can be quantised"
         )
     return count
-
-
-def check_target(target: Path) -> None:
-    """Raises InputError if something has this name already."""
-    if target.exists() or target.is_symlink():
-        raise InputError(f"{target} exists; give a new folder, or remove this folder first")
 
 
 def _check_space(target: Path, files: list[Path]) -> None:
@@ -289,8 +270,6 @@ def _write_weights(files: list[Path], draft: Path, scheme: Scheme, on_progress: 
                 done += _size(entry)
                 if on_progress is not None:
                     on_progress(done, total)
-            writer.flush()
-            os.fsync(writer.fileno())
         logger.info("%s written: file=%s tensors=%d", scheme.name, file.name, len(source))
     if len(files) > 1:
         size = sum((draft / file.name).stat().st_size for file in files)
@@ -361,5 +340,3 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
     with file.open("w", encoding="utf-8") as stream:
         json.dump(content, stream, ensure_ascii=False, indent=2)
         stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
