@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rerank_core.errors import EngineError, ModelError
 from rerank_core.models.embedding import EmbeddingPrompter, Matrix, identify, read_embedder
@@ -19,7 +20,44 @@ from rerank_core.models.vllm import check_vocabulary, open_engines, open_vllm, s
 logger = logging.getLogger(__name__)
 
 
-class VllmEmbedder:
+class LastStates:
+    """An engine that gives the last hidden state of each prompt: what embedding and learning share."""
+
+    _llm: Any
+    _parameters: Any  # vLLM's PoolingParams
+
+    def _read(self, prompts: Sequence[list[int]], width: int, *, failed: str) -> npt.NDArray[np.float32]:
+        """The states of these prompts, in shape (prompts, hidden); (0, width) if there is none.
+
+        Raises EngineError if the engine is finished, or fails: `failed` says what then has not been done.
+        """
+        if self._llm is None:
+            raise EngineError("this engine is finished; build a new one")
+        if not prompts:
+            return np.zeros((0, width), dtype=np.float32)
+        try:
+            outputs = self._llm.embed(
+                [{"prompt_token_ids": ids} for ids in prompts],
+                pooling_params=self._parameters,
+                use_tqdm=False,
+            )
+            return np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
+        except BaseException as error:
+            self.close()  # requests may be left inside the engine
+            if isinstance(error, Exception):
+                raise EngineError(
+                    f"{len(prompts)} {failed} ({type(error).__name__}: {error}); try again, with more memory if it fails again"
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """End the engine. May be repeated."""
+        self._llm = None
+        gc.collect()
+        open_engines.discard(self)
+
+
+class VllmEmbedder(LastStates):
     """Embeds texts with a local checkpoint. See Embedder for the contract."""
 
     def __init__(
@@ -78,25 +116,7 @@ class VllmEmbedder:
         return self._embed([self._prompter.query(instruction, query) for instruction, query in queries])
 
     def _embed(self, prompts: Sequence[list[int]]) -> Matrix:
-        if self._llm is None:
-            raise EngineError("this embedder is finished; build a new one")
-        if not prompts:
-            return np.zeros((0, self.identity.dimensions), dtype=np.float16)
-        try:
-            outputs = self._llm.embed(
-                [{"prompt_token_ids": ids} for ids in prompts],
-                pooling_params=self._parameters,
-                use_tqdm=False,
-            )
-            vectors = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
-        except BaseException as error:
-            self.close()  # requests may be left inside the engine
-            if isinstance(error, Exception):
-                raise EngineError(
-                    f"{len(prompts)} texts could not be embedded ({type(error).__name__}: {error}); try again, with more"
-                    " memory if it fails again"
-                ) from error
-            raise
+        vectors = self._read(prompts, self.identity.dimensions, failed="texts could not be embedded")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if (
             vectors.shape[1] != self.identity.dimensions
@@ -109,9 +129,3 @@ class VllmEmbedder:
                 f" vectors of {vectors.shape[1]}; check the checkpoint and its precision"
             )
         return np.asarray(vectors / lengths, dtype=np.float16)
-
-    def close(self) -> None:
-        """See Embedder.close."""
-        self._llm = None
-        gc.collect()
-        open_engines.discard(self)

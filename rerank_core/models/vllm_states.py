@@ -4,7 +4,6 @@ The engine is that of vllm.py, with the same prompts, precision and prefix cache
 gives, in a scoring engine, the logits that it gave here.
 """
 
-import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from rerank_core.errors import EngineError, InputError, ModelError
 from rerank_core.models.identity import read_checkpoint, resolve_precision
 from rerank_core.models.prompt import Prompter
 from rerank_core.models.vllm import arithmetic, cpu_block, open_engines, open_vllm, require_vllm, start_llm
+from rerank_core.models.vllm_embedder import LastStates
 from rerank_core.models.weights import read_rows
 from rerank_core.records import Pair
 
@@ -24,7 +24,7 @@ FAMILY = "qwen3-reranker"
 Matrix = npt.NDArray[np.float32]
 
 
-class VllmStates:
+class VllmStates(LastStates):
     """Gives last hidden states of pairs. `head` is the checkpoint's own: row(yes) − row(no), float32 of shape (hidden,)."""
 
     def __init__(
@@ -87,22 +87,7 @@ class VllmStates:
 
     def states(self, prompts: Sequence[list[int]]) -> Matrix:
         """The last hidden state of each prompt, in shape (prompts, hidden). Raises EngineError if the engine fails."""
-        if not prompts:
-            return np.zeros((0, len(self.head)), dtype=np.float32)
-        try:
-            outputs = self._llm.embed(
-                [{"prompt_token_ids": ids} for ids in prompts],
-                pooling_params=self._parameters,
-                use_tqdm=False,
-            )
-            found = np.asarray([output.outputs.embedding for output in outputs], dtype=np.float32)
-        except BaseException as error:
-            self.close()  # requests may be left inside the engine
-            if isinstance(error, Exception):
-                raise EngineError(
-                    f"{len(prompts)} pairs could not be read ({type(error).__name__}: {error}); try again"
-                ) from error
-            raise
+        found = self._read(prompts, len(self.head), failed="pairs could not be read")
         if found.shape[1] != len(self.head) or not np.isfinite(found).all():
             self.close()
             raise EngineError(
@@ -110,9 +95,3 @@ class VllmStates:
                 " checkpoint and its precision"
             )
         return found
-
-    def close(self) -> None:
-        """End the engine. May be repeated."""
-        self._llm = None
-        gc.collect()
-        open_engines.discard(self)
