@@ -139,6 +139,11 @@ def head_revision() -> str:
     return head
 
 
+def is_newest(database: Database) -> bool:
+    """Whether the database is at the newest migration that this library brings."""
+    return revision(database) == head_revision()
+
+
 def _config() -> "Config":
     from alembic.config import Config
 

@@ -74,7 +74,7 @@ def check_executor(settings: Settings) -> Finding | None:
 def check_hosts(settings: Settings) -> Finding | None:
     """Which hosts cannot score, of those that scoring tasks came to in the last day; None if none has come."""
     database = Database(settings.database_url)
-    if migrations.revision(database) != migrations.head_revision():
+    if not migrations.is_newest(database):
         return None
     with database.transaction(read_only=True) as connection:
         known = db.rows(connection, "host.known", pipeline=settings.pipeline)

@@ -79,7 +79,7 @@ def keep_told(connection: Connection, page: Page) -> None:
 def check_page(settings: Settings) -> Finding | None:
     """Whether the page is held, blocked by the gate, or older than the schedule makes it; None without the schema."""
     database = Database(settings.database_url)
-    if migrations.revision(database) != migrations.head_revision():
+    if not migrations.is_newest(database):
         return None
     with database.transaction(read_only=True) as connection:
         page = look(connection, settings)
@@ -105,7 +105,7 @@ def check_page(settings: Settings) -> Finding | None:
 def check_page_file(settings: Settings) -> Finding | None:
     """Whether this host's store has the page's file, which another host may have written; None if there is no page."""
     database = Database(settings.database_url)
-    if migrations.revision(database) != migrations.head_revision():
+    if not migrations.is_newest(database):
         return None
     with database.transaction(read_only=True) as connection:
         row = db.one(connection, "page.file", pipeline=settings.pipeline)
