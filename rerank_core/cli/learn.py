@@ -20,9 +20,6 @@ app = typer.Typer(
 
 Scorer = Annotated[int, typer.Argument(help="The number of a proposed scorer; `rerank learn list` shows it.")]
 Reason = Annotated[str, typer.Option(help="Why; kept for good.")]
-For = Annotated[
-    str | None, typer.Option("--on-behalf-of", help="Who asked for it; kept beside the database role.")
-]
 
 
 @app.command()
@@ -109,15 +106,13 @@ def list_trainings(pipeline: Pipeline = None) -> None:
 
 
 @app.command("try")
-def try_scorer(scorer: Scorer, reason: Reason, on_behalf_of: For = None, pipeline: Pipeline = None) -> None:
+def try_scorer(scorer: Scorer, reason: Reason, pipeline: Pipeline = None) -> None:
     """Make a second pipeline with the same topics and articles, in which a proposed scorer ranks a page of its own."""
     from rerank_core.cli.printing import say
     from rerank_core.learning import promote
 
     settings, database = _opened(pipeline)
-    trial = promote.start_trial(
-        database, settings, scorer_id=scorer, reason=reason, on_behalf_of=on_behalf_of
-    ).pipeline
+    trial = promote.start_trial(database, settings, scorer_id=scorer, reason=reason).pipeline
     say(f"pipeline {trial} has the topics of {settings.pipeline} and ranks by scorer {scorer}")
     say(f"its first page: RERANK_PIPELINE={trial} rerank run")
     say(f'each hour: add "{trial}": {{}} to RERANK_AIRFLOW_PIPELINES')
@@ -156,24 +151,24 @@ def compare(
 
 
 @app.command()
-def promote(scorer: Scorer, reason: Reason, on_behalf_of: For = None, pipeline: Pipeline = None) -> None:
+def promote(scorer: Scorer, reason: Reason, pipeline: Pipeline = None) -> None:
     """Put a proposed scorer in place of the pipeline's model, from the next run on."""
     from rerank_core.cli.printing import say
     from rerank_core.learning import promote as work
 
     settings, database = _opened(pipeline)
-    say(_told(work.promote(database, settings, scorer_id=scorer, reason=reason, on_behalf_of=on_behalf_of)))
+    say(_told(work.promote(database, settings, scorer_id=scorer, reason=reason)))
     say("each topic is filled by it first; until then the scorer before it ranks the topic")
 
 
 @app.command()
-def rollback(reason: Reason, on_behalf_of: For = None, pipeline: Pipeline = None) -> None:
+def rollback(reason: Reason, pipeline: Pipeline = None) -> None:
     """Undo the latest promotion: the scorer before it ranks again, from the next run on."""
     from rerank_core.cli.printing import say
     from rerank_core.learning import promote as work
 
     settings, database = _opened(pipeline)
-    say(_told(work.roll_back(database, settings, reason=reason, on_behalf_of=on_behalf_of)))
+    say(_told(work.roll_back(database, settings, reason=reason)))
 
 
 def _opened(pipeline: str | None) -> "tuple[Settings, Database]":

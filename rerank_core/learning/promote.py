@@ -40,7 +40,6 @@ def promote(
     *,
     scorer_id: int,
     reason: str,
-    on_behalf_of: str | None = None,
     kind: str = "promoted",
 ) -> Promotion:
     """Put a proposed scorer in place of the pipeline's model.
@@ -61,12 +60,10 @@ def promote(
                 f"{row['location']} is not scorer {scorer_id} under these settings ({found.digest[:12]}, expected"
                 f" {row['digest'][:12]}); take the precision, token limit and passages that it was learned with"
             )
-        return _add(connection, settings, scorer_id, row["location"], kind, reason, on_behalf_of)
+        return _add(connection, settings, scorer_id, row["location"], kind, reason)
 
 
-def roll_back(
-    database: Database, settings: Settings, *, reason: str, on_behalf_of: str | None = None
-) -> Promotion:
+def roll_back(database: Database, settings: Settings, *, reason: str) -> Promotion:
     """Undo the latest promotion: the scorer before it comes back, at last the base. Raises InputError if there is none."""
     if not reason.strip():
         raise InputError("a rollback needs a reason that others can read later; give --reason")
@@ -85,19 +82,17 @@ def roll_back(
         else:
             location = settings.model
             before_id = scorers.register(connection, scorers.identity(settings))
-        return _add(connection, settings, before_id, location, "rolled back", reason, on_behalf_of)
+        return _add(connection, settings, before_id, location, "rolled back", reason)
 
 
-def start_trial(
-    database: Database, settings: Settings, *, scorer_id: int, reason: str, on_behalf_of: str | None = None
-) -> Settings:
+def start_trial(database: Database, settings: Settings, *, scorer_id: int, reason: str) -> Settings:
     """Make a second pipeline with the same topics, in which a proposed scorer is in place; returns its settings.
 
     Its name is the pipeline's with `-try-` and the scorer's number. Repeated, it brings the topics up to date. Raises as `promote`
     does.
     """
     trial = settings.model_copy(update={"pipeline": f"{settings.pipeline}-try-{scorer_id}"})
-    promote(database, trial, scorer_id=scorer_id, reason=reason, on_behalf_of=on_behalf_of, kind="trial")
+    promote(database, trial, scorer_id=scorer_id, reason=reason, kind="trial")
     with database.transaction() as connection:
         stored_topics.apply(
             connection, trial.pipeline, stored_topics.current_topics(connection, settings.pipeline)
@@ -125,7 +120,6 @@ def _add(
     location: str,
     kind: str,
     reason: str,
-    on_behalf_of: str | None,
 ) -> Promotion:
     values: dict[str, Any] = {
         "pipeline": settings.pipeline,
@@ -133,7 +127,6 @@ def _add(
         "location": location,
         "kind": kind,
         "reason": reason.strip(),
-        "on_behalf_of": on_behalf_of,
     }
     row = db.the(connection, "promote.add", model=settings.model, **values)
-    return Promotion(actor=row["actor"], promoted_at=row["promoted_at"], **values)
+    return Promotion(**values, **row)

@@ -744,7 +744,7 @@ CREATE TABLE rerank.promotion (
     kind         text NOT NULL CHECK (kind IN ('trial', 'promoted', 'rolled back')),
     reason       text NOT NULL CHECK (btrim(reason) <> ''),
     actor        text NOT NULL DEFAULT session_user,
-    on_behalf_of text CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody else
+    on_behalf_of text DEFAULT rerank.asked_by() CHECK (btrim(on_behalf_of) <> ''),   -- who asked that role; null: nobody said so
     promoted_at  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE rerank.promotion IS 'Who has put which scorer in place of a pipeline''s model, and why. The latest row of a pipeline and model counts.';

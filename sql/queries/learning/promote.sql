@@ -7,9 +7,9 @@ WHERE s.scorer_id = :scorer_id
 
 -- name: add
 -- From now on, runs of the pipeline take this scorer in place of the model that its settings name.
-INSERT INTO rerank.promotion (pipeline, model, scorer_id, location, kind, reason, on_behalf_of)
-VALUES (:pipeline, :model, :scorer_id, :location, :kind, :reason, :on_behalf_of)
-RETURNING promotion_id, actor, promoted_at
+INSERT INTO rerank.promotion (pipeline, model, scorer_id, location, kind, reason)
+VALUES (:pipeline, :model, :scorer_id, :location, :kind, :reason)
+RETURNING actor, on_behalf_of, promoted_at
 
 -- name: list
 -- Who has put which scorer in place of a pipeline's model, and why; the newest first.

@@ -10,6 +10,7 @@ from rerank_core.errors import InputError, ModelError
 from rerank_core.learning import promote
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.storage.database import asked_by
 
 
 @pytest.fixture
@@ -73,7 +74,8 @@ def newsroom(room: Newsroom) -> Newsroom:
 def test_the_next_run_ranks_by_the_promoted_scorer_and_the_one_after_a_rollback_by_the_base(
     newsroom: Newsroom, proposed: Any
 ) -> None:
-    done = put(newsroom, proposed("better"), on_behalf_of="Ana")
+    with asked_by("Ana"):
+        done = put(newsroom, proposed("better"))
     assert (done.kind, done.reason, done.actor, done.on_behalf_of) == (
         "promoted",
         "readers like it",
