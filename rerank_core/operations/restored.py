@@ -34,10 +34,7 @@ def finish(*, database: Database, store: Store, settings: Settings) -> Restored:
         pages = db.rows(connection, "restored.pages")
     without = []
     for page in pages:
-        stream = store.open_file(page["parquet_path"])
-        if stream is None:
+        if not store.has(page["parquet_path"]):
             without.append(page["pipeline"])
-        else:
-            stream.close()
         followers.follow(database=database, store=store, settings=settings.of(page["pipeline"]))
     return Restored(len(sequences), tuple(page["pipeline"] for page in pages), tuple(without))

@@ -48,12 +48,5 @@ def keep(connection: Connection, store: Store, renditions: Mapping[str, Renditio
     )
     for row in held:
         # The file of a row may be gone: a clean-up was killed between the two.
-        if row["is_new"] or not _is_there(store, row["path"]):
+        if row["is_new"] or not store.has(row["path"]):
             store.write_picture(row["path"], renditions[row["path"]].content)
-
-
-def _is_there(store: Store, path: str) -> bool:
-    stream = store.open_file(path)
-    if stream is not None:
-        stream.close()
-    return stream is not None

@@ -261,6 +261,13 @@ class Store:
                 self._check_bucket()
                 return None
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        stream = self.open_file(path)
+        if stream is not None:
+            stream.close()
+        return stream is not None
+
     def _checked(self, path: str, sha256: str | None) -> pa.Buffer:
         content = self._get(path)
         if content is None:

@@ -112,9 +112,7 @@ def check_page_file(settings: Settings) -> Finding | None:
     if row is None:
         return None
     store, path = Store(settings.store_url), row["parquet_path"]
-    stream = store.open_file(path)
-    if stream is not None:
-        stream.close()
+    if store.has(path):
         return Finding("page file", "ok", f"this host reads {path}")
     found = (
         f"{store.full_path(path)} is not there: this host's store is not the one that the page was written to"
