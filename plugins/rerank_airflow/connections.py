@@ -6,7 +6,7 @@ logs of tasks; a password that is percent-encoded in a URL is another text, and 
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from rerank_core.errors import RetryableError, SettingsError
 
@@ -57,8 +57,6 @@ def mask(value: str) -> None:
     if "://" not in value:
         mask_secret(value)
     elif "@" in value and (encoded := urlsplit(value).password):
-        from urllib.parse import unquote
-
         for text in {encoded, unquote(encoded)}:
             mask_secret(text)
 
