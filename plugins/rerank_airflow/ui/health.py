@@ -163,7 +163,7 @@ def charts(shown: Sequence[RunRow], recorded: Mapping[int, Metrics]) -> list[Cha
         ),
         chart("Pairs scored a second", "pairs/s", Line("pairs/s", series("rate"))),
         chart(
-            "Tokens of the scored pairs",
+            "Tokens",
             "tokens",
             Line("computed", series("computed"), "b", digits=0),
             Line("cached", series("cached"), "a", digits=0),

@@ -1,6 +1,7 @@
 """The script for GPUs runs through on a CPU, needs no package of Airflow's machines, and notices what is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,10 @@ import benchmarks.gpu.__main__, benchmarks.contenders, rerank_core.models.quanti
 """
 
 
-def test_the_script_and_its_engines_need_no_package_of_the_base_install() -> None:
+def test_the_script_and_its_engines_need_no_package_of_the_base_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=60)
     broken = ALONE + "\nimport benchmarks.end_to_end"  # what the part `stages` alone may import
     assert subprocess.run([sys.executable, "-c", broken], stderr=subprocess.DEVNULL, timeout=60).returncode

@@ -17,7 +17,7 @@ def test_health_shows_every_published_run_and_marks_the_degraded(get, news):
         " WHERE r.pipeline = 'news' AND stage LIKE 'rerank[%' GROUP BY run_id ORDER BY run_id LIMIT 1"
     )
     assert f"{sums[0][0]:,.0f}" in text  # the fake caches nothing: all are computed
-    assert re.search(r"Tokens of the scored pairs ?computed [\d,]+ cached 0 tokens", text)
+    assert re.search(r"Tokens ?computed [\d,]+ cached 0 tokens", text)
     assert re.search(r"Scored pairs with a document that was cut ?[\d.]+ %", text)
     assert "shifted from 0.25 on– no run had 500 new scores, with as many before it, to tell" in text
     assert re.search(r"Latency of a pair ?p50 [\d.]+ p99 [\d.]+ ms", text)
