@@ -5,8 +5,8 @@
 | **watch** | starts `announce_rankings` for each move of the page that nobody was told of; sends `page_age` and `page_degraded` of the page that frontends see |
 
 It looks every five minutes (`RERANK_AIRFLOW_WATCH_SCHEDULE`), whatever the other DAGs do. **watch** is red while the page is older than two runs of
-the schedule and the page's deadline, and skipped while there is no page. `RERANK_AIRFLOW_NOTIFY_STALE` and `RERANK_AIRFLOW_MAIL` are told of an old page once a
-day.
+the schedule and the page's deadline, or the first page has been waited for as long. `RERANK_AIRFLOW_NOTIFY_STALE` and `RERANK_AIRFLOW_MAIL` are told of
+that once a day. Before that, **watch** is skipped while there is no page.
 """
 
 from airflow.sdk import DAG
