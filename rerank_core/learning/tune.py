@@ -113,10 +113,10 @@ def cross_fit(lists: Lists, base: Floats, *, seed: int = 0) -> Folds:
     best = int(total.argmax())
     helps = bool(total[best] > 0)
     return Folds(
-        changes=changes[best] * helps,
+        changes=changes[best] if helps else np.zeros_like(changes[best]),
         of_topic=dict(zip(names.tolist(), dealt.tolist(), strict=True)),
         slope=slope,
-        anchor=ANCHORS[best] * helps,
+        anchor=ANCHORS[best] if helps else 0.0,
         gains=tuple(total.tolist()),
     )
 

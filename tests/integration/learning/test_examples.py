@@ -135,7 +135,7 @@ def test_every_row_is_in_one_bucket_and_what_is_held_out_shares_neither_page_nor
     assert {each.topic for each in found.train} == {each.topic for each in found.held_out} == set(TOPICS)
     assert found.cut is not None
     assert all(each.published_at < found.cut for each in found.train)
-    first_page = "SELECT count(*) FROM rerank.feedback JOIN rerank.run USING (run_id) WHERE as_of < :cut AND revision_id IN"
+    first_page = "SELECT count(*) FROM rerank.feedback JOIN rerank.run USING (run_id) WHERE until < :cut AND revision_id IN"
     first_page += " (SELECT revision_id FROM rerank.revision WHERE document_id = ANY(:ids))"
     for side, is_before in ((found.train, True), (found.held_out, False)):
         ids = [each.document_id for each in side]
