@@ -444,7 +444,7 @@ def markdown(results: Mapping[str, Any]) -> str:
                     f"{name}, {part['topics']} topics",
                     *(f"{means[way]:.4f}" for way in means),
                     f"{part['debiased_over_base']} and {part['debiased_over_naive']} of {len(part['seeds'])}",
-                    f"{part['proposed']} of {len(part['seeds'])}",
+                    f"{part.get('proposed', '–')} of {len(part['seeds'])}",
                 ]
             )
         lines += [
