@@ -134,6 +134,5 @@ def _disks() -> Iterator[Path]:
 def _away(database: Database, settings: Settings, stage: str) -> str | None:
     """Why other hosts come first, although nothing is wrong that can be seen without an engine."""
     with database.transaction(read_only=True) as connection:
-        values = {"host": node(), "pipeline": settings.pipeline, "stage": stage}
-        row = db.one(connection, "hosts.is_away", **values)
+        row = db.one(connection, "hosts.is_away", host=node(), pipeline=settings.pipeline, stage=stage)
     return None if row is None else str(row["fault"])
