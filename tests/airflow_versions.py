@@ -18,14 +18,22 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIRST, BELOW = (3, 3, 2), (3, 5)
-DAGS = [
-    "announce_rankings",
-    "maintain_rankings",
-    "publish_overdue_rankings",
-    "rank_new_articles",
-    "watch_rankings",
-]
-TYPES = ["rerank_hub", "rerank_milvus", "rerank_postgres", "rerank_redis", "rerank_store"]
+# What tests/airflow_look.py finds if all is well; tests/plugins/test_wheel.py looks in the tests' own Airflow.
+WANTED = {
+    "plugins": [["news_rerank", "EntryPointSource"]],
+    "errors": {},
+    "imports": {},
+    "dags": [
+        "announce_rankings",
+        "learn_from_feedback",
+        "maintain_rankings",
+        "publish_overdue_rankings",
+        "rank_new_articles",
+        "watch_rankings",
+    ],
+    "types": ["rerank_hub", "rerank_milvus", "rerank_postgres", "rerank_redis", "rerank_store"],
+    "views": ["Rankings", "Ranking health", "Ranking run"],
+}
 
 
 def versions() -> list[str]:
@@ -60,15 +68,7 @@ def wrong_with(version: str, folder: Path) -> str | None:
         home=folder / "home",
     )
     found = json.loads(said.splitlines()[-1])
-    wanted = {
-        "plugins": [["news_rerank", "EntryPointSource"]],
-        "errors": {},
-        "imports": {},
-        "dags": DAGS,
-        "types": TYPES,
-        "views": ["Rankings", "Ranking health", "Ranking run"],
-    }
-    differs = {name: found[name] for name in wanted if found[name] != wanted[name]}
+    differs = {name: found[name] for name in WANTED if found[name] != WANTED[name]}
     return f"found {differs}" if differs else None
 
 

@@ -245,5 +245,7 @@ class Cluster:
     def faults(self) -> dict[str, str | None]:
         """Host → what is wrong with it, as the table of hosts tells."""
         with self.news.transaction(read_only=True) as connection:
-            rows = connection.exec_driver_sql("SELECT host, fault FROM rerank.scoring_host").all()
+            rows = connection.exec_driver_sql(
+                "SELECT host, fault FROM rerank.scoring_host WHERE stage = 'rerank'"
+            ).all()
         return dict(tuple(row) for row in rows)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from nursery import Nursery
+from open_folders import open_folder
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.frontends import contract
@@ -36,7 +37,6 @@ os.environ.update(
     DO_NOT_TRACK="1",
     VLLM_ENABLE_V1_MULTIPROCESSING="0",
     VLLM_CPU_KVCACHE_SPACE="1",
-    VLLM_LOGGING_LEVEL="WARNING",
 )
 
 # How busy the machine is says nothing of the code, and fixtures here are the same for every example.
@@ -95,12 +95,9 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """One Postgres for the whole session."""
-    folder = Path(tempfile.mkdtemp(prefix="rerank-tests-"))
     # Postgres runs as `nobody` when the tests run as root, and has to get to its folder.
-    folder.chmod(0o755)
-    with EmbeddedPostgres(folder=folder / "postgres") as server:
+    with open_folder() as folder, EmbeddedPostgres(folder=folder / "postgres") as server:
         yield server
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,17 +20,23 @@ KNOWN = frozenset(
         "curl",
         "docker",
         "dropdb",
+        "echo",
         "export",
         "git",
         "helm",
         "make",
+        "mkdir",
         "pg_dump",
         "pg_restore",
         "pip",
+        "printf",
         "psql",
         "python",
         "rerank",
+        "runuser",
+        "service",
         "source",
+        "tee",
     }
 )
 ENDS = frozenset({"|", "||", "&&", "&", ";"})
@@ -112,6 +118,19 @@ def _parts(page: Path) -> tuple[tuple[Block, ...], str]:
 def blocks(page: Path) -> tuple[Block, ...]:
     """The fenced blocks of a page."""
     return _parts(page)[0]
+
+
+def blocks_below(page: Path, heading: str) -> list[Block]:
+    """The fenced blocks between a heading, with its marks, and the next heading that is not below it."""
+    lines = prose(page).splitlines()
+    first = lines.index(heading) + 1
+    level = heading.partition(" ")[0]
+    ends = [
+        number
+        for number, line in enumerate(lines[first:], first + 1)
+        if re.match(rf"#{{1,{len(level)}}} ", line)
+    ]
+    return [block for block in blocks(page) if first < block.line < min(ends, default=len(lines) + 1)]
 
 
 def prose(page: Path) -> str:

@@ -56,7 +56,6 @@ def serp(
     The pairs go through the prompt and the guard of a run. With the ledger no pair is scored twice, and a command that was
     ended goes on where it stopped.
     """
-    import os
 
     from rerank_core.cli.printing import console
     from rerank_core.errors import InputError
@@ -66,7 +65,6 @@ def serp(
     if not tag or tag != "".join(tag.split()):
         raise InputError(f"tag {tag!r} holds a blank, or nothing; a TREC run needs one word")
     _check(out, parquet)
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     judged = judgements.read_file(qrels) if qrels is not None else None
     screen = console(sys.stderr)
     done = _rerank(

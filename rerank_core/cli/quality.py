@@ -135,7 +135,6 @@ def _of_run(qrels: str, against: str | None, *, pipeline: str | None, run_id: in
 
 
 def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: int) -> "list[Order]":
-    import os
     import sys
     from contextlib import closing
 
@@ -145,7 +144,6 @@ def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: i
     from rerank_core.models.numpy_embedder import NumpyEmbedder
     from rerank_core.settings import Settings
 
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     screen = console(sys.stderr)
     chosen = Settings.load()
     texts = judged.read(folder, queries=queries)
@@ -186,7 +184,6 @@ def _print_curve(
     candidates: int,
 ) -> None:
     """Score at each limit by the settings' checkpoint, and print the table."""
-    import os
     import sys
 
     from rerank_core.cli.printing import console, print_table, say
@@ -200,7 +197,6 @@ def _print_curve(
     from rerank_core.storage.runs import current_run
     from rerank_core.storage.store import Store
 
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     limits = work.parse_limits(curve)
     chosen = Settings.load()
     screen = console(sys.stderr)

@@ -1,7 +1,6 @@
 """`rerank run`: the work of one window, stage by stage."""
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -65,7 +64,6 @@ def run(
             planned = operations_plan.plan(resources, until=moment, topics=slugs)
         _print_plan(planned)
         return
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses
     _run(
         resources,
         key=key,

@@ -34,13 +34,10 @@ def serve(
     Texts go through the run's own guard: control tokens and labels stay text, and a document is cut at
     RERANK_MAX_DOCUMENT_TOKENS. The model answers to its folder, its name on the hub, the last part of that, and --name.
     """
-    import os
 
     from rerank_core.cli.printing import say
     from rerank_core.evaluation.serve import serve as run
     from rerank_core.settings import Settings
-
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
     def tell(url: str, names: Sequence[str]) -> None:
         say(f"the canary came out right; {url}/v1/rerank and {url}/v1/score answer")

@@ -94,7 +94,6 @@ class Sitting:
             "RERANK_RETRY_SECONDS": "5",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
-            "VLLM_LOGGING_LEVEL": "WARNING",
             "TOKENIZERS_PARALLELISM": "false",
         }
         if Path(self.model).is_dir():

@@ -178,7 +178,6 @@ def run(
     the port is taken.
     """
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses of the engine
     _check_gradio()
     import uvicorn
 

@@ -48,9 +48,6 @@ _CPU_BLOCK_TOKENS = 32  # the default of 128 would never reuse the prefix of a s
 
 _LONGEST_REASON = 600  # characters of vLLM's own words; it may list every architecture that it knows
 
-# Warnings of vLLM about what this module chose on purpose; in the log of a task they would read as faults.
-_CHOSEN = ("--chat-template", "Enforce eager set", "Inductor compilation was disabled", "global random seed")
-
 open_engines: weakref.WeakSet[Any] = weakref.WeakSet()  # scorers and embedders of this process
 
 
@@ -198,17 +195,21 @@ def open_vllm() -> tuple[Any, bool, str]:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     for name, value in (
         ("VLLM_NO_USAGE_STATS", "1"),
-        ("VLLM_LOGGING_LEVEL", "WARNING"),
+        ("VLLM_LOGGING_LEVEL", "ERROR"),  # its warnings are about other uses of the engine
+        (
+            "TORCH_CPP_LOG_LEVEL",
+            "ERROR",
+        ),  # so are those of the code below it; torch reads this when it is loaded
         ("HF_HUB_OFFLINE", "1"),
     ):
         os.environ.setdefault(name, value)
+    # vLLM sets this level itself, but only when an engine is built: its modules speak before.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
     wait_asleep_if_busy()
     import vllm
     from vllm.platforms import current_platform
 
     keep_to_own_modules()
-    for handler in logging.getLogger("vllm").handlers:
-        handler.addFilter(_not_chosen)
     if current_platform.is_cpu():
         # vLLM 0.32 cannot load its ahead-of-time cache on the CPU. With it, every start would compile again.
         os.environ.setdefault("VLLM_USE_AOT_COMPILE", "0")
@@ -312,12 +313,6 @@ def cpu_block(on_cpu: bool) -> dict[str, int]:
 
 def _batch_tokens(max_tokens: int, *, on_cpu: bool) -> int:
     return max(max_tokens, _CPU_BATCH_TOKENS if on_cpu else _GPU_BATCH_TOKENS)
-
-
-def _not_chosen(record: logging.LogRecord) -> bool:
-    """Whether a message of vLLM tells something that this module did not choose."""
-    message = record.getMessage()
-    return record.levelno > logging.WARNING or not any(words in message for words in _CHOSEN)
 
 
 class _OwnModules:

@@ -43,22 +43,23 @@ def preflight(*, database: Database, store: Store, settings: Settings, run: Run,
     """Look at this host before the stage rerank or embed of the run, and keep what is wrong with it.
 
     Raises HostFault, from the error that was found, if the host cannot score, or embed. With nothing to score it needs only the
-    database and the store; with nothing to embed, the database.
+    database and the store; with nothing to embed, the database: then nothing is known of the rest, and nothing of it is kept.
     """
     try:
         _look_at_schema(database)
         if stage == "embed":
-            _look_at_embedder(settings, run)
+            is_known = _look_at_embedder(settings, run)
         else:
-            _look_at_scorer(database, store, settings, run)
-        fault, cause = _away(database, settings), None
+            is_known = _look_at_scorer(database, store, settings, run)
+        fault, cause = _away(database, settings, stage), None
     except RerankError as error:
-        fault, cause = str(error), error
+        is_known, fault, cause = True, str(error), error
     if not isinstance(cause, DatabaseUnavailable):
         with suppress(DatabaseUnavailable), database.transaction() as connection:
             db.execute(connection, "hosts.forget")
-            if cause is not None or fault is None:
-                db.execute(connection, "hosts.record", host=node(), pipeline=settings.pipeline, fault=fault)
+            if cause is not None or (is_known and fault is None):
+                values = {"host": node(), "pipeline": settings.pipeline, "stage": stage, "fault": fault}
+                db.execute(connection, "hosts.record", **values)
     if fault is not None:
         work = "embed" if stage == "embed" else "score"
         raise HostFault(f"host {node()} cannot {work}: {fault}") from cause
@@ -80,22 +81,24 @@ def _look_at_schema(database: Database) -> None:
         )
 
 
-def _look_at_embedder(settings: Settings, run: Run) -> None:
-    """Raises the first error that is found: checkpoint, engine, device, disk."""
+def _look_at_embedder(settings: Settings, run: Run) -> bool:
+    """Whether there is something to embed. Raises the first error that is found then: checkpoint, engine, device, disk."""
     if not run.frozen:
         embedders.identity(settings)
         _look_at_engine("embed")
+    return not run.frozen
 
 
-def _look_at_scorer(database: Database, store: Store, settings: Settings, run: Run) -> None:
-    """Raises the first error that is found: store, checkpoint, engine, device, disk."""
+def _look_at_scorer(database: Database, store: Store, settings: Settings, run: Run) -> bool:
+    """Whether there is something to score. Raises the first error that is found: store; then checkpoint, engine, device, disk."""
     pairs = artifacts.read_pairs(store, run)
     work = pairs.filter(pc.is_valid(pairs.column("shard")))
     with database.transaction(read_only=True) as connection:
         if run.scorer_id is None or ledger.settled(connection, run, work, rescore=run.rescore).all():
-            return
+            return False
         scorers.expect(connection, settings, run.scorer_id)
     _look_at_engine("score")
+    return True
 
 
 def _look_at_engine(work: str) -> None:
@@ -128,8 +131,8 @@ def _disks() -> Iterator[Path]:
             yield Path.home()
 
 
-def _away(database: Database, settings: Settings) -> str | None:
+def _away(database: Database, settings: Settings, stage: str) -> str | None:
     """Why other hosts come first, although nothing is wrong that can be seen without an engine."""
     with database.transaction(read_only=True) as connection:
-        row = db.one(connection, "hosts.is_away", host=node(), pipeline=settings.pipeline)
+        row = db.one(connection, "hosts.is_away", host=node(), pipeline=settings.pipeline, stage=stage)
     return None if row is None else str(row["fault"])

@@ -530,19 +530,20 @@ CREATE TABLE rerank.scoring_attempt (
 );
 COMMENT ON TABLE rerank.scoring_attempt IS 'A try to score a shard that has begun and not ended. The next try goes carefully: some pair may have broken the engine.';
 
--- The hosts that scoring tasks came to, with what is wrong with them. A host looks again before it scores, so a fault goes
--- when it is mended.
+-- The hosts that tasks of scoring and embedding came to, with what is wrong with them. A host looks again before it works, so a
+-- fault goes when it is mended.
 CREATE TABLE rerank.scoring_host (
     host         text NOT NULL,
     pipeline     text NOT NULL,
-    fault        text,          -- why it cannot score; null: it can
+    stage        text NOT NULL CHECK (stage IN ('rerank', 'embed')),
+    fault        text,          -- why it cannot do the stage; null: it can
     faulty_since timestamptz,
     away_until   timestamptz,   -- its engine did not start: other hosts come first until then
     seen_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (host, pipeline),
+    PRIMARY KEY (host, pipeline, stage),
     CHECK ((fault IS NULL) = (faulty_since IS NULL))
 );
-COMMENT ON TABLE rerank.scoring_host IS 'The hosts that scoring tasks came to, and why one of them cannot score.';
+COMMENT ON TABLE rerank.scoring_host IS 'The hosts that tasks of scoring and embedding came to, and why one of them cannot score or embed.';
 
 CREATE TABLE rerank.fill (
     pipeline      text NOT NULL,

@@ -115,7 +115,6 @@ def airflow(
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_RETRIES": "0",
             **{f"RERANK_AIRFLOW_NOTIFY_{what}": NOTIFIERS for what in ("LATE", "FAILED", "DEGRADED")},
-            "VLLM_LOGGING_LEVEL": "WARNING",
             "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         },
     ) as sandbox:

@@ -11,6 +11,7 @@ import pytest
 from celery_clusters import ARTICLES, DAG, TOPICS, Cluster
 from celery_hosts import PAIRS_PER_CHUNK, WIRE
 from faults.network import Network
+from open_folders import open_folder
 from redis_servers import needs_redis
 
 pytestmark = [
@@ -23,26 +24,24 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     pytest.importorskip(
         "airflow.providers.celery.executors.celery_executor",
         reason="Airflow's Celery provider is not installed here",
     )
     networks = [Network() for _ in range(3)]
-    folder = tmp_path_factory.mktemp("celery")
-    for above in (folder, *folder.parents[:-2]):
-        above.chmod(above.stat().st_mode | 0o055)  # Postgres runs as another user
     try:
         for network in networks:
             network.open()
             if network.why_none:
                 pytest.skip(network.why_none)
-        found = Cluster(folder, networks)
-        try:
-            found.start()
-            yield found
-        finally:
-            found.stop()
+        with open_folder() as folder:  # Postgres runs as another user
+            found = Cluster(folder, networks)
+            try:
+                found.start()
+                yield found
+            finally:
+                found.stop()
     finally:
         for network in networks:
             network.close()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from unserved_queue import QUEUE, WORKER
 
 from rerank_core.demo.airflow import REPOSITORY, AirflowSandbox
 from rerank_core.extract.articles import load_articles
+from rerank_core.operations.doctor import workers
 from rerank_core.storage import topics
 from rerank_core.storage.database import Database
 
@@ -56,18 +58,29 @@ def airflow(airflow_database_url, news, worker, tmp_path_factory):
         home=folder / "airflow",
         database_url=airflow_database_url,
         environment={
-            "RERANK_DATABASE_URL": news.url,
+            "RERANK_DATABASE_CONN_ID": "news_db",  # and no address: every task asks Airflow for it
             "RERANK_STORE_URL": (folder / "store").as_uri(),
             "RERANK_RETRY_SECONDS": "1",
             "RERANK_AIRFLOW_PIPELINES": json.dumps({"news": {}, "late": LATE, "unserved": UNSERVED}),
             "AIRFLOW__CORE__EXECUTOR": "unserved_queue.UnservedQueueExecutor",
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH", "")]),
             WORKER: str(worker),
-            "VLLM_LOGGING_LEVEL": "WARNING",
         },
     ) as sandbox:
         sandbox.start()
         sandbox.wait_healthy()
+        where = make_url(news.url)
+        sandbox._call(
+            "POST",
+            "/connections",
+            {
+                "connection_id": "news_db",
+                "conn_type": "rerank_postgres",
+                "host": where.query["host"],
+                "schema": where.database,
+                "login": where.username,
+            },
+        )
         for pipeline in ("", "_late", "_unserved"):
             for dag in (DAG, "publish_overdue_rankings", "announce_rankings"):
                 sandbox.wait_dag(dag + pipeline)
@@ -109,7 +122,23 @@ def clear_scoring(airflow, run_id):
     airflow._call("POST", f"/dags/{DAG}/clearTaskInstances", asked)
 
 
-def test_clearing_and_repeating_give_the_same_rows_without_the_engine(airflow, news, load):
+def strange_lines(logs):
+    """Lines of the tasks' logs that neither this library nor Airflow has written, and warnings of Airflow."""
+    found = []
+    for file in sorted(logs.rglob("*.log")):
+        written, _, _ = file.read_text(encoding="utf-8").rpartition("\n")  # the last line may be half written
+        for event in map(json.loads, written.splitlines()):
+            logger, level = event["logger"], event["level"]
+            ours = logger.startswith(("rerank_core.", "rerank_airflow.")) or ".rerank_airflow." in logger
+            airflows = (logger.startswith("airflow.") or logger == "task") and level == "info"
+            if not ours and not airflows:
+                found.append(f"{level} {logger}: {event['event']}")
+    return found
+
+
+def test_clearing_and_repeating_give_the_same_rows_without_the_engine(
+    airflow, airflow_database_url, news, load
+):
     load(0, 24)
     hour = datetime.now(UTC).strftime("%Y-%m-%dT%H:00:00")
     first = airflow.trigger(DAG, partition_key=hour)
@@ -134,6 +163,31 @@ def test_clearing_and_repeating_give_the_same_rows_without_the_engine(airflow, n
     assert {row.rows_sha256 for row in published} == {published[0].rows_sha256}
     assert published[0].row_count > 0
     assert not any(row.degraded for row in published)
+    assert len(list((airflow.logs / "tasks").rglob("*.log"))) > 20
+    assert strange_lines(airflow.logs / "tasks") == []
+    said = workers.find(airflow_database_url, "news")
+    assert re.fullmatch(
+        r"scheduler on \S+; dag-processor on \S+; \S+ ran a task of queue default \d min ago", said.found
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {
+            "logger": "task.stdout",
+            "level": "info",
+            "event": "(Process-7 pid=7) WARNING [cpu.py:1] Triton is missing",
+        },
+        {"logger": "task.stderr", "level": "error", "event": "[W1129 utils.cpp:37] Warning: NUMA binding"},
+        {"logger": "vllm.triton_utils.importing", "level": "info", "event": "Triton is not installed"},
+        {"logger": "airflow.models", "level": "warning", "event": "deprecated"},
+    ],
+)
+def test_control_a_line_of_others_is_found(tmp_path, line):
+    ours = {"logger": "rerank_core.pipeline", "level": "warning", "event": "drift"}
+    (tmp_path / "attempt=1.log").write_text(f"{json.dumps(ours)}\n{json.dumps(line)}\n")
+    assert len(strange_lines(tmp_path)) == 1
 
 
 def test_a_scoring_task_cleared_while_it_runs_unwinds_and_its_next_try_finishes(airflow, news, load):

@@ -1,8 +1,6 @@
 """Compiled or eager: the same logits, chosen by how much there is to score."""
 
-import logging
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,13 +64,3 @@ def test_the_setting_and_the_pairs_reach_the_engine(
     scorers.load(Settings.load(model=str(DEMO_CHECKPOINT), compile=compile), pairs=321)
     assert built[0]["eager"] is eager
     assert built[0]["expected_pairs"] == 321
-
-
-def test_warnings_of_what_was_chosen_are_left_out_and_no_others() -> None:
-    def news(level: int, message: str) -> bool:
-        record: Any = SimpleNamespace(levelno=level, getMessage=lambda: message)
-        return scorer_module._not_chosen(record)
-
-    assert not news(logging.WARNING, "Serving … without a --chat-template. The model was trained with")
-    assert news(logging.ERROR, "Serving … without a --chat-template")
-    assert news(logging.WARNING, "the KV cache is too small")

@@ -134,7 +134,6 @@ class RealFire(Notes):
                 "HF_HUB_OFFLINE": "1",
                 "VLLM_NO_USAGE_STATS": "1",
                 "DO_NOT_TRACK": "1",
-                "VLLM_LOGGING_LEVEL": "WARNING",
             },
         )
         self._open.enter_context(self.airflow)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from open_folders import open_folder
 
 from rerank_airflow import devices
 from rerank_core.errors import SettingsError
@@ -213,11 +214,15 @@ class TestTwoUsers:
     """Two users of one host exclude each other by a folder that both may use, and a stranger holds neither up."""
 
     @pytest.fixture
-    def start(self, tmp_path, monkeypatch):
+    def tmp_path(self):
+        """A folder that `nobody` reaches, in the place of pytest's."""
+        with open_folder() as folder:
+            yield folder
+
+    @pytest.fixture
+    def start(self, monkeypatch):
         """Starts another process, of `nobody` if asked; gives the end of a pipe that it writes to."""
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-        for above in (tmp_path, *tmp_path.parents[:-2]):
-            above.chmod(above.stat().st_mode | 0o011)  # pytest's own folders are root's
         running, ends = [], []
 
         def started(work, *, as_nobody=False):

@@ -177,7 +177,6 @@ def test_publish_adds_its_asset_to_outlets_of_the_users_own():
 def shown(monkeypatch, *, hushed):
     """The modules whose warnings a task's log shows."""
     seen = []
-    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "WARNING")
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         monkeypatch.setattr(warnings, "showwarning", lambda message, *_: seen.append(str(message)))

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,74 @@ def test_a_query_is_promql(query: str) -> None:
     parser.parse(query)
     with pytest.raises(ValueError, match=".+"):
         parser.parse(query + " >")
+
+
+# ── Several hosts without containers; tests/dags/test_several_hosts.py gives the commands ──────────
+
+
+def odd_in(steps: Sequence[str]) -> list[str]:
+    """Where the settings of that deployment do not fit the servers, services and files that its other steps make."""
+    servers, settings, files, fill, airflow, worker, _ = steps
+    given = dict(
+        word.split("=", 1) for line in settings.splitlines() for word in shlex.split(line, comments=True)[1:]
+    )
+    (role,) = re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(\w+)'", servers)
+    (asked,) = re.findall(r"requirepass (\w+)\\n", servers)
+    urls = {name: given[name] for name in given if re.search(r"CONN$|_URL$|BACKEND$", name)}
+    metadata = given["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    options = dict(zip(words := shlex.split(worker), words[1:], strict=False))
+    must = {
+        "the result backend is Airflow's database": urls["AIRFLOW__CELERY__RESULT_BACKEND"]
+        == f"db+{metadata}",
+        "the broker's password": urls["AIRFLOW__CELERY__BROKER_URL"] == f"redis://:{asked}@main:6379/0",
+        "the API server": urls["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://main:8080/execution/",
+        "the executor": given["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor",
+        "the queue of the GPU workers": given["RERANK_GPU_QUEUE"] == options["--queues"],
+        "a slot for each shard": f"pools set gpu {given['RERANK_SHARDS']} " in fill,
+        "the folder of the DAG file": f" {given['AIRFLOW_HOME']}/dags/" in files,
+        "every service": all(
+            f"airflow {name}" in airflow for name in ("api-server", "scheduler", "dag-processor")
+        ),
+        "a worker for the other tasks": "celery worker --queues default " in airflow,
+    }
+    for name, database in (
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow"),
+        ("RERANK_DATABASE_URL", "news"),
+    ):
+        must[name] = urls[name] == f"postgresql+psycopg2://{role[0]}:{role[1]}@main/{database}"
+        must[f"the database {database}"] = (
+            f"createdb --owner {role[0]} --encoding UTF8 --template template0 {database}\n" in servers
+        )
+    must["who may connect"] = f"host airflow,news {role[0]} samenet" in servers
+    return [what for what, holds in must.items() if not holds]
+
+
+SEVERAL = [
+    block.text for block in pages.blocks_below(KIT / "README.md", "## Several hosts without containers")
+]
+
+
+def test_the_settings_of_several_hosts_fit_what_the_commands_make() -> None:
+    assert odd_in(SEVERAL) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("db+postgresql+psycopg2://", "db+postgresql://"),
+        ("requirepass password", "requirepass secret"),
+        ("--queues gpu", "--queues GPU"),
+        ("RERANK_SHARDS=2", "RERANK_SHARDS=3"),
+        ("news:password@main/news", "news:password@main/airflow"),
+        ("http://main:8080/", "http://main:8080/api/"),
+        ("airflow scheduler", "airflow triggerer"),
+        ("/srv/airflow/dags/", "/srv/dags/"),
+        ("--encoding UTF8 ", ""),
+    ],
+)
+def test_control_what_does_not_fit_is_found(right: str, wrong: str) -> None:
+    assert any(right in step for step in SEVERAL)
+    assert odd_in([step.replace(right, wrong) for step in SEVERAL])
 
 
 def test_each_promised_alert_exists_and_says_what_to_do() -> None:

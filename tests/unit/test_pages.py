@@ -4,6 +4,8 @@ import ast
 import importlib.util
 import json
 import re
+import subprocess
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -88,7 +90,20 @@ def wrong_with(command: Command) -> str | None:
         return _wrong_with_rerank(words[1:], is_whole=command.is_whole)
     if first == "airflow":
         return _wrong_with_airflow(words[1:], is_whole=command.is_whole)
+    if first == "pip":
+        return _wrong_with_pip(words[1:])
+    if first == "cp":
+        return next((f"there is no {file}" for file in words[1:-1] if not (ROOT / file).exists()), None)
     return None
+
+
+def _wrong_with_pip(words: tuple[str, ...]) -> str | None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {
+        extra for word in words for extra in re.sub(r"^.*?\[(.*)\].*$|^.*$", r"\1", word).split(",") if extra
+    }
+    unknown = asked - set(project["optional-dependencies"])
+    return f"there is no extra {sorted(unknown)[0]}" if unknown else None
 
 
 def _wrong_with_make(words: tuple[str, ...]) -> str | None:
@@ -136,6 +151,8 @@ def _filled(word: str) -> str:
 
 
 def _wrong_with_airflow(words: tuple[str, ...], *, is_whole: bool) -> str | None:
+    if words[:1] == ("celery",) and not _is_module("airflow.providers.celery"):
+        return None  # a command of that provider
     parser = import_module("airflow.cli.cli_parser").get_parser()
     try:
         parser.parse_args([_filled(word) for word in words if word != "…"])
@@ -162,12 +179,29 @@ def test_every_command_of_a_page_can_be_given(command: Command) -> None:
         "python -m benchmarks.nonsense",
         "nonsense --help",
         "rerank db roles --print | pqsl news",
+        "pip install '.[gpv,celery]'",
+        "cp dags/nonsense.py there",
     ],
 )
 def test_control_a_wrong_command_is_found(tmp_path: Path, line: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"```sh\n{line}\n```\n")
     assert [wrong_with(command) for command in pages.commands(page)] != [None]
+
+
+def test_every_block_of_commands_is_a_script() -> None:
+    for block in BLOCKS:
+        if block.is_shell:
+            assert _bash(block.text) == "", block
+
+
+def test_control_a_block_that_is_none_is_found() -> None:
+    assert "unexpected" in _bash("echo 'one\n")
+
+
+def _bash(script: str) -> str:
+    """What a shell finds wrong with a script, which it does not run."""
+    return subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False).stderr
 
 
 def test_control_a_sentence_may_leave_arguments_out_and_name_no_wrong_option(tmp_path: Path) -> None:
@@ -187,6 +221,36 @@ def test_control_a_sentence_may_leave_arguments_out_and_name_no_wrong_option(tmp
 def test_every_variable_of_a_page_is_a_setting(page: Path) -> None:
     named = set(re.findall(r"RERANK_[A-Z0-9]+(?:_[A-Z0-9]+)*", pages.read(page)))
     assert named - {*variables(), *file_variables(), *OTHERS, "RERANK_AIRFLOW"} == set()
+
+
+def unknown_options(text: str) -> set[str]:
+    """Variables of Airflow in a text that name no option; those of the Celery provider only if it is installed."""
+    from airflow.configuration import conf
+
+    known = {section: set(of["options"]) for section, of in conf.configuration_description.items()}
+    named = set(re.findall(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)", text))
+    if _is_module("airflow.providers.celery"):
+        config = import_module("airflow.providers.celery.get_provider_info").get_provider_info()["config"]
+        known |= {section: set(of["options"]) for section, of in config.items()}
+    else:
+        named = {name for name in named if not name[0].startswith("CELERY")}
+    return {
+        f"AIRFLOW__{section}__{option}"
+        for section, option in named
+        if option.lower() not in known.get(section.lower(), ())
+    }
+
+
+@pytest.mark.filterwarnings("default")  # of Airflow's own imports
+@pytest.mark.parametrize("page", PAGES, **by_name)
+def test_every_option_of_airflow_that_a_page_sets_exists(page: Path) -> None:
+    assert unknown_options(pages.read(page)) == set()
+
+
+@pytest.mark.filterwarnings("default")
+def test_control_an_option_that_airflow_does_not_have_is_found() -> None:
+    wrong = {"AIRFLOW__CORE__EXECUTER", "AIRFLOW__NOWHERE__EXECUTOR"}
+    assert unknown_options(f"export {' '.join(wrong)} AIRFLOW__CORE__EXECUTOR") == wrong
 
 
 def stated_defaults(text: str) -> list[tuple[str, float]]:

@@ -4,7 +4,6 @@ An operator opens its run by the run's identity and calls `rerank_core.pipeline`
 `rerank_core.pipeline` is imported inside functions, because it loads Arrow and a database driver that no scheduler needs.
 """
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -52,7 +51,6 @@ def hush_others() -> None:
     warnings.simplefilter("ignore")
     for package in ("rerank_core", "rerank_airflow"):
         warnings.filterwarnings("default", module=rf"{package}\b")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about other uses of the engine
 
 
 class StageOperator(BaseOperator):

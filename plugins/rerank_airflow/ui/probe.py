@@ -19,7 +19,7 @@ from rerank_airflow.settings import pipelines, settings_of
 from rerank_airflow.ui.access import LOGIN, Chosen, database_of
 from rerank_core.errors import RerankError
 from rerank_core.observe import history
-from rerank_core.operations.doctor import dags
+from rerank_core.operations.doctor import dags, workers
 from rerank_core.operations.doctor import page as pages
 from rerank_core.operations.doctor.examine import examine
 from rerank_core.setting_values import SLUG
@@ -91,10 +91,10 @@ def build() -> FastAPI:
 
     @app.get("/health/details", dependencies=[Depends(LOGIN)])
     def details(pipeline: Chosen) -> JSONResponse:
-        by_airflow = dags.find(conf.get_mandatory_value("database", "sql_alchemy_conn"), pipeline.name)
-        findings = [each for each in examine(pipeline.settings) if each.name != by_airflow.name] + [
-            by_airflow
-        ]
+        address = conf.get_mandatory_value("database", "sql_alchemy_conn")
+        by_airflow = [dags.find(address, pipeline.name), workers.find(address, pipeline.name)]
+        names = {each.name for each in by_airflow}
+        findings = [each for each in examine(pipeline.settings) if each.name not in names] + by_airflow
         failed = any(each.state == "fail" for each in findings)
         said = probe.ask(pipeline.name)
         return _answer(

@@ -5,13 +5,10 @@ told where it is. A host that is not told says nothing.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import URL, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection
 
-from rerank_core.operations.doctor.airflow_options import airflow_option
+from rerank_core.operations.doctor import airflow_database
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
@@ -23,8 +20,6 @@ NAMES = (
     "announce_rankings",
     "watch_rankings",
 )
-NOT_IN_TASKS = "airflow-db-not-allowed"  # what Airflow puts in the place of the address within a task
-PATIENCE_SECONDS = 5
 
 
 def ids(pipeline: str) -> tuple[str, ...]:
@@ -52,25 +47,16 @@ def judge(pipeline: str, paused: Mapping[str, bool]) -> Finding:
 
 def check_dags(settings: Settings) -> Finding | None:
     """Whether the pipeline's DAGs are there and not paused; None if this host does not know Airflow's database."""
-    address = airflow_option("database", "sql_alchemy_conn")
-    return None if not address or address.startswith(NOT_IN_TASKS) else find(address, settings.pipeline)
+    address = airflow_database.airflow_address()
+    return None if address is None else find(address, settings.pipeline)
 
 
 def find(address: str, pipeline: str) -> Finding:
-    """The finding by Airflow's database. Raises nothing, and shows no address: that holds a password."""
-    try:
-        engine = create_engine(poolclass=NullPool, hide_parameters=True, **_to_read(make_url(address)))
-        with engine.connect() as connection:
-            paused = {row["dag_id"]: bool(row["is_paused"]) for row in db.rows(connection, "dags.known")}
-    except (SQLAlchemyError, ArgumentError, ImportError, TypeError) as error:
-        found = f"not known: Airflow's database could not be asked ({type(error).__name__})"
-        return Finding("dags", "warn", found, "look at AIRFLOW__DATABASE__SQL_ALCHEMY_CONN of this host")
-    return judge(pipeline, paused)
+    """The finding by Airflow's database. Raises nothing."""
 
+    def look(connection: Connection) -> Finding:
+        return judge(
+            pipeline, {row["dag_id"]: bool(row["is_paused"]) for row in db.rows(connection, "dags.known")}
+        )
 
-def _to_read(url: URL) -> dict[str, Any]:
-    """Where to connect, and how. SQLite would make a file that is not there, so its file is opened to be read alone."""
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return {"url": url, "connect_args": {"connect_timeout": PATIENCE_SECONDS}}
-    read_only = {"mode": "ro", "uri": "true"}
-    return {"url": url.set(database=f"file:{url.database}", query={**url.query, **read_only})}
+    return airflow_database.ask("dags", address, look)

@@ -2,7 +2,7 @@
 
 The doctor looks and changes nothing. A check that breaks is itself a finding and does not hide the others. This module
 checks what runs share: database, schema, topics, article source, view of events, clock, store, Redis. The other modules check
-scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), Airflow's DAGs (`dags.py`), the times of the settings
+scoring (`scoring.py`), recall (`vectors.py`), the page (`page.py`), Airflow's DAGs (`dags.py`) and workers (`workers.py`), the times of the settings
 (`times.py`), what is installed (`versions.py`) and the rest of the host (`host.py`).
 """
 
@@ -36,6 +36,7 @@ from rerank_core.operations.doctor.silence import check_silence
 from rerank_core.operations.doctor.times import check_times
 from rerank_core.operations.doctor.vectors import check_embedding_model, check_recall, check_vectors
 from rerank_core.operations.doctor.versions import check_versions
+from rerank_core.operations.doctor.workers import check_workers
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import migrations, topics
@@ -242,6 +243,7 @@ _CHECKS: dict[str, Check] = {
     "times": check_times,
     "silence": check_silence,
     "dags": check_dags,
+    "workers": check_workers,
     "metrics": check_metrics,
     "variables": check_variables,
 }

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from datetime import UTC, datetime
 
 from rerank_core.airflow_settings import AirflowSettings, unknown_variables
 from rerank_core.errors import SettingsError
@@ -72,23 +73,30 @@ def check_executor(settings: Settings) -> Finding | None:
 
 
 def check_hosts(settings: Settings) -> Finding | None:
-    """Which hosts cannot score, of those that scoring tasks came to in the last day; None if none has come."""
+    """What hosts said of themselves when a task of scoring or embedding came to them in the last day; None if none has come."""
     database = Database(settings.database_url)
     if not migrations.is_newest(database):
         return None
     with database.transaction(read_only=True) as connection:
         known = db.rows(connection, "host.known", pipeline=settings.pipeline)
-    faulty = [
-        f"{row['host']}, since {row['faulty_since']:%Y-%m-%d %H:%M} UTC: {row['fault']}"
-        for row in known
-        if row["fault"]
-    ]
-    if faulty:
-        advice = "correct them; a host looks again when a task comes to it"
-        return Finding(
-            "hosts", "warn", f"{len(faulty)} of {len(known)} cannot score: {' · '.join(faulty)}", advice
+    if not known:
+        return None
+    found = [
+        f"{row['host']} {'cannot' if row['fault'] else 'can'} {'embed' if row['stage'] == 'embed' else 'score'}"
+        + (
+            f", since {_told(row['faulty_since'])}: {row['fault']}"
+            if row["fault"]
+            else f" ({_told(row['seen_at'])})"
         )
-    return Finding("hosts", "ok", f"{', '.join(row['host'] for row in known)} can score") if known else None
+        for row in known
+    ]
+    is_well = not any(row["fault"] for row in known)
+    advice = "" if is_well else "correct them; a host looks again when a task comes to it"
+    return Finding("hosts", "ok" if is_well else "warn", " · ".join(found), advice)
+
+
+def _told(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def check_metrics(settings: Settings) -> Finding:

@@ -83,8 +83,11 @@ def check_engine(settings: Settings) -> Finding:
     """Whether vLLM is installed; the check does not import it."""
     version = _engine_version()
     if version is None:
-        advice = "on workers that score, install news-rerank[gpu], or [cpu] without a GPU; other hosts need nothing"
-        return Finding("engine", "warn", "vllm is not installed: this host cannot score", advice)
+        advice = (
+            "on workers that do, install news-rerank[gpu], or [cpu] without a GPU; other hosts need nothing"
+        )
+        work = "score or embed" if settings.embedding_needs_device else "score"
+        return Finding("engine", "warn", f"vllm is not installed: this host cannot {work}", advice)
     return Finding("engine", "ok", version)
 
 
