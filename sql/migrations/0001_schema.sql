@@ -278,6 +278,7 @@ CREATE TABLE rerank.document (
 );
 COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts with equal pictures are one document.';
 CREATE INDEX document_pictures ON rerank.document USING gin (pictures) WHERE pictures <> '{}';
+CREATE INDEX document_flags ON rerank.document (document_id) WHERE flags <> '{}';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
 
 -- What BM25 counts. A document never changes, so a segment is right for every pipeline and window that has its documents.
@@ -463,7 +464,7 @@ CREATE TABLE rerank.pair_score (
     device      text NOT NULL,
     host        text NOT NULL DEFAULT '',
     scored_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (scorer_id, query_id, document_id, month)
+    PRIMARY KEY (scorer_id, query_id, document_id, month) INCLUDE (logit, truncated)   -- a page reads the index alone
 ) PARTITION BY RANGE (month);
 COMMENT ON TABLE rerank.pair_score IS 'The ledger: one score for each document, query and scorer.';
 CREATE INDEX pair_score_run ON rerank.pair_score USING brin (run_id) WITH (pages_per_range = 16);

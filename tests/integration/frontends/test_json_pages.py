@@ -218,6 +218,16 @@ def test_a_block_reaches_the_pages_with_the_next_repair(room: Newsroom) -> None:
     assert "solar" in articles(room)
 
 
+def test_flags_reach_the_pages_with_the_next_repair_and_what_no_page_shows_does_not(room: Newsroom) -> None:
+    news(room)
+    room.run()
+    room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'elsewhere', 'r')")
+    assert not repair(room).replaced
+    room.sql("UPDATE rerank.document SET flags = '{stuffed}'")
+    assert repair(room).replaced
+    assert not repair(room).replaced
+
+
 def test_a_rollback_reaches_the_pages_with_the_next_repair(room: Newsroom) -> None:
     news(room)
     first = room.run("first")["publish"]
@@ -332,9 +342,9 @@ class TestReaders:
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wrong = self.watch(room, monkeypatch)
-        later: list[tuple[Store, Any]] = []
+        later: list[tuple[Any, ...]] = []
         write = json_pages._write
-        monkeypatch.setattr(json_pages, "_write", lambda store, files: later.append((store, files)))
+        monkeypatch.setattr(json_pages, "_write", lambda *arguments: later.append(arguments))
         replace = json_pages._replace
 
         def replace_first(*arguments: Any) -> bool:
@@ -362,7 +372,11 @@ def test_pages_are_flushed_to_the_disk_before_latest_json_names_them(
     last = max(number for number, name in enumerate(flushed) if name.startswith(".latest.json"))
     pages_at = [number for number, name in enumerate(flushed) if name.startswith((".solar", ".french"))]
     assert len(pages_at) == 6  # each topic has two feeds
-    assert max(pages_at) < last
+    folder = Path(latest(room)["pages"]).name
+    (folder_at,) = (
+        number for number, name in enumerate(flushed) if name == folder
+    )  # once for all their names
+    assert max(pages_at) < folder_at < last
 
 
 def test_many_repairs_at_once_end_with_the_page(room: Newsroom) -> None:

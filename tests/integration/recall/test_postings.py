@@ -47,7 +47,7 @@ def kept_scores(room: Newsroom, window: Window, wanted: list[Topic]) -> dict[str
     """The same by the index that is kept."""
     with room.database.transaction(read_only=True) as connection:
         lexicon = Lexicon(connection, wanted, window)
-        return {topic.slug: lexicon.light(topic).tolist() for topic in wanted}
+        return {topic.slug: lexicon.light(topic)[window.everything].tolist() for topic in wanted}
 
 
 def check(room: Newsroom, run: Run) -> None:
