@@ -1165,7 +1165,9 @@ BEGIN
         RAISE EXCEPTION 'rerank.% is not the ledger''s partition of that month', name
             USING ERRCODE = 'duplicate_table', HINT = 'rename it or drop it';
     END IF;
-    EXECUTE format('CREATE TABLE rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)',
+    -- A page reads the index alone where vacuum has been: so it comes often.
+    EXECUTE format('CREATE TABLE rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)'
+                   ' WITH (autovacuum_vacuum_insert_scale_factor = 0.01)',
                    name, date_trunc('month', wanted)::date, (date_trunc('month', wanted) + interval '1 month')::date);
 END $$;
 REVOKE EXECUTE ON FUNCTION rerank.ensure_month(date) FROM PUBLIC;
