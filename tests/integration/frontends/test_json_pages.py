@@ -110,7 +110,7 @@ def test_no_title_can_end_a_script_element_that_a_page_is_put_into(room: Newsroo
     news(room)
     room.run()
     room.sql("UPDATE rerank.ranking SET title = '太阳 </script>\u2028&' WHERE article_id = 'solar'")
-    repair(room)
+    repair(room, rewrite=True)
     content = (root(room) / latest(room)["topics"]["solar"]["page"]).read_bytes()
     assert not any(sign.encode() in content for sign in "<>&\u2028")
     titles = [article["title"] for article in strict(content)["articles"]]
