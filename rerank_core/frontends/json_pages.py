@@ -14,13 +14,14 @@ the replacement. If the file is outdated then, it is written again.
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from rerank_core.errors import DatabaseUnavailable, StoreUnavailable
 from rerank_core.frontends import feeds
@@ -114,6 +115,7 @@ def repair(
         folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
         _write(
             store,
+            folder,
             {
                 path: file
                 for slug, topic in topics.items()
@@ -227,12 +229,10 @@ def rendered(
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "json_pages.current", pipeline=pipeline)
         topics = db.rows(connection, "json_pages.topics", pipeline=pipeline)
-        rows = db.rows(connection, "json_pages.rows", pipeline=pipeline)
-        news = db.rows(connection, "json_pages.changes", pipeline=pipeline)
+        ranked = _by_topic(connection, "json_pages.rows", ARTICLE, pipeline)
+        changed = _by_topic(connection, "json_pages.changes", CHANGE, pipeline)
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
-    ranked = {slug: list(ranking) for slug, ranking in groupby(rows, key=lambda row: row["topic"])}
-    changed = {slug: list(changes) for slug, changes in groupby(news, key=lambda row: row["topic"])}
     made = feeds.Renderer(pipeline, wanted.address)
     files = {}
     for topic in topics:
@@ -245,8 +245,8 @@ def rendered(
             "query": topic["query"],
             "state": topic["state"],
             "counts": {name: topic[name] for name in COUNTS},
-            "articles": [{name: article[name] for name in ARTICLE} for article in articles],
-            "changes": [{name: change[name] for name in CHANGE} for change in changed.get(slug, [])],
+            "articles": articles,
+            "changes": changed.get(slug, []),
         }
         ranks = {article["article_id"]: article["rank"] for article in articles}
         files[slug] = TopicFile(
@@ -258,15 +258,28 @@ def rendered(
     return files
 
 
+def _by_topic(
+    connection: Connection, statement: str, names: Sequence[str], pipeline: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Topic → its rows of a named statement, in order: of each row these columns, in this order."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    result = connection.execute(db.statement(statement), {"pipeline": pipeline})
+    keys = list(result.keys())
+    topic, chosen = keys.index("topic"), itemgetter(*map(keys.index, names))
+    for row in result:
+        found[row[topic]].append(dict(zip(names, chosen(row), strict=True)))
+    return found
+
+
 def identity(pipeline: str, page: RowMapping) -> dict[str, Any]:
     """What tells one page from another; in every file."""
     names = ("run_id", "version", "publication_id", "as_of", "published_at", "degraded", "blocked")
     return {"pipeline": pipeline, **{name: page[name] for name in (*names, "overdue_since")}}
 
 
-def _write(store: Store, files: Mapping[str, bytes]) -> None:
-    """Write all topic files (path → content); the first failure ends it."""
-    with ThreadPoolExecutor(WRITERS) as pool:
+def _write(store: Store, folder: str, files: Mapping[str, bytes]) -> None:
+    """Write all topic files (path → content); the first failure ends it. Nobody finds them before all are written."""
+    with store.flushing_once(folder), ThreadPoolExecutor(WRITERS) as pool:
         writing = [pool.submit(store.write_json, path, content) for path, content in files.items()]
         try:
             for number, file in enumerate(writing, start=1):

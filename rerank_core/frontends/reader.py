@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rerank_core.errors import RerankError
 from rerank_core.frontends import feeds, json_pages
-from rerank_core.storage.store import REPLACED, Store, content_type
+from rerank_core.storage.store import Store
+from rerank_core.storage.store_headers import REPLACED, content_type
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "example" / "index.html"

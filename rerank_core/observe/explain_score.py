@@ -201,12 +201,11 @@ def _score(case: Case, scorer_id: int | None) -> PairScore | None:
     pairs = _of_scorer(case.own_pairs, scorer_id)
     if scorer_id is None or not pairs.num_rows:
         return None
-    scores = ledger.lookup_pairs(case.connection, scorer_id, pairs)
-    ids = (pairs.column(name).to_numpy() for name in ("query_id", "document_id"))
-    place = int(scores.positions(*ids)[0])
-    if place < 0:
-        return None
-    return PairScore(float(scores.logit[place]), int(scores.run_id[place]), bool(scores.truncated[place]))
+    pair = pairs.select(["query_id", "document_id", "month"]).slice(0, 1).to_pylist()[0]
+    row = case.one("explain.score", scorer_id=scorer_id, **pair)
+    return (
+        None if row is None else PairScore(float(np.float32(row["logit"])), row["run_id"], row["truncated"])
+    )
 
 
 def _order(case: Case, scorer_id: int | None) -> Order:

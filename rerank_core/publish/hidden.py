@@ -6,7 +6,7 @@ earlier publication found gone then stays hidden, and the next publication looks
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -23,7 +23,7 @@ WHYS = ("deleted", "blocked", "forgotten")  # if several apply, the last one is 
 
 
 def deleted_articles(
-    database: Database, settings: Settings, article_ids: Sequence[str]
+    database: Database, settings: Settings, article_ids: Collection[str]
 ) -> frozenset[str] | None:
     """Which of the window's articles the source does not have any more; none if the settings ignore deletes.
 
@@ -49,7 +49,7 @@ def deleted_articles(
 def _refuse_many(
     database: Database,
     settings: Settings,
-    article_ids: Sequence[str],
+    article_ids: Collection[str],
     gone: Collection[str],
     *,
     has_any: bool,
@@ -72,7 +72,7 @@ def _refuse_many(
 
 
 def hidden_articles(
-    connection: Connection, pipeline: str, article_ids: Sequence[str], deleted: Collection[str] | None
+    connection: Connection, pipeline: str, article_ids: Collection[str], deleted: Collection[str] | None
 ) -> dict[str, str]:
     """Article → why it must not be shown, for those of these articles that must not.
 
@@ -89,7 +89,7 @@ def note_deleted(
     connection: Connection,
     *,
     pipeline: str,
-    article_ids: Sequence[str],
+    article_ids: Collection[str],
     deleted: Collection[str],
     fresh_since: datetime,
 ) -> None:
@@ -101,15 +101,15 @@ def note_deleted(
 
 
 def forgotten_since(
-    connection: Connection, pipeline: str, article_ids: Sequence[str], hidden: Mapping[str, str]
+    connection: Connection, pipeline: str, article_ids: Collection[str], hidden: Mapping[str, str]
 ) -> bool:
     """Whether one of these articles, not hidden yet, has been forgotten meanwhile."""
     found = _hidden(connection, pipeline, article_ids)
     return any(why == "forgotten" and hidden.get(article_id) != why for article_id, why in found)
 
 
-def _hidden(connection: Connection, pipeline: str, article_ids: Sequence[str]) -> list[tuple[str, str]]:
+def _hidden(connection: Connection, pipeline: str, article_ids: Collection[str]) -> list[tuple[str, str]]:
     """(article, why) of those of these articles that are hidden; an article may be hidden for several reasons."""
-    window = set(article_ids)
+    window = frozenset(article_ids)  # not copied if it is one
     found = db.rows(connection, "hidden.hidden", pipeline=pipeline)
     return [(row["article_id"], row["why"]) for row in found if row["article_id"] in window]

@@ -73,9 +73,11 @@ def publish(*, database: Database, store: Store, settings: Settings, run: Run, f
     Raises FencedError if a newer try has begun, CorruptError if an artifact of the run is gone, SourceError if the
     source has lost too many articles of the window at once, StoreUnavailable if the store refuses the file.
     """
-    article_ids = artifacts.read_members(store, run).column("article_id").to_pylist()
+    members = artifacts.read_members(store, run)
+    article_ids = members.column("article_id").to_pylist()
     deleted = hidden.deleted_articles(database, settings, article_ids)
-    inputs = Inputs(database, store, settings, run, fence, article_ids, deleted)
+    inputs = Inputs(database, store, settings, run, fence, members, frozenset(article_ids), deleted)
+    del article_ids
     while True:
         verdict = judge(inputs)
         before = _latest_version(inputs)

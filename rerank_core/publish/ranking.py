@@ -52,7 +52,7 @@ class Clusters:
     positions: (
         Ids  # in the members table, of the article that is shown for each: the first that is not hidden
     )
-    article_ids: npt.NDArray[np.object_]  # of these articles
+    names: pa.Array  # article ids of these articles
     age_hours: Floats  # at the run's as-of time, never negative
     hidden: npt.NDArray[np.bool_]  # all articles of the cluster are hidden
     copies: Ids  # articles of the cluster that are not hidden
@@ -82,7 +82,7 @@ class Clusters:
         return cls(
             document_ids=document_ids[order],
             positions=positions,
-            article_ids=np.asarray(article_ids.take(pa.array(positions)).to_pylist(), dtype=object),
+            names=article_ids.take(pa.array(positions)).combine_chunks(),
             age_hours=np.maximum(0.0, (until - began[order]) / 3.6e9),
             hidden=all_hidden[order],
             copies=np.add.reduceat(shown.astype(np.int64), starts)[order] if len(starts) else starts,
@@ -92,9 +92,13 @@ class Clusters:
         )
 
     @cached_property
-    def by_name(self) -> Ids:
-        """The place of each cluster's article among all of them by article_id, which decides ties."""
-        ranks = pc.rank(pa.array(self.article_ids, pa.string()), tiebreaker="first")
+    def article_ids(self) -> npt.NDArray[np.object_]:
+        """`names` as an array."""
+        return np.asarray(self.names.to_pylist(), dtype=object)
+
+    def by_name(self, places: Ids) -> Ids:
+        """The place of each of these clusters' articles among them by article id, which decides ties."""
+        ranks = pc.rank(self.names.take(pa.array(places)), tiebreaker="first")
         return np.asarray(ranks.to_numpy(), dtype=np.int64)
 
     def copies_of(self, place: int) -> Ids:
@@ -234,9 +238,10 @@ def order_topic(
     if topic.min_score is not None:
         low = keep & (logit < topic.min_score)
         keep &= ~low
-    first = _order(rank_score, clusters.by_name[places], keep)
+    first = _order(rank_score, places[keep], keep, clusters)
     later = clusters.find(unscored_ids)
-    second = _order(unscored_light, clusters.by_name[later], ~clusters.hidden[later])
+    is_shown = ~clusters.hidden[later]
+    second = _order(unscored_light, later[is_shown], is_shown, clusters)
     nothing = np.full(len(second), np.nan)
     kept_out = zip(*(values[low].tolist() for values in (logit, rank_score, light, truncated)), strict=True)
     return Order(
@@ -333,7 +338,12 @@ def _sources(materials: Materials, acts: Sequence[Placed], places: Ids) -> Ids |
     return numbers
 
 
-def _order(score: Floats, tie: Ids, keep: npt.NDArray[np.bool_]) -> Ids:
-    """Positions where `keep` holds, by falling score, then by `tie`."""
+def _order(score: Floats, kept: Ids, keep: npt.NDArray[np.bool_], clusters: Clusters) -> Ids:
+    """Positions where `keep` holds, by falling score, then by article id; `kept` are the places of their clusters."""
     positions = np.flatnonzero(keep)
-    return np.asarray(positions[np.lexsort((tie[positions], -score[positions]))])
+    falling = -score[positions]
+    order = np.argsort(falling, kind="stable")
+    ordered = falling[order]
+    if (ordered[1:] == ordered[:-1]).any():  # names are compared for ties alone
+        order = np.lexsort((clusters.by_name(kept), falling))
+    return np.asarray(positions[order])

@@ -3,9 +3,11 @@
 A topic never mixes scorers: the scorer before ranks it until the fill under the new scorer is complete.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +50,7 @@ class FrozenTopic:
 
 
 class _ScoredPairs:
-    """The frozen pairs with what the ledger holds of them, as arrays side by side; the pairs of a topic are together."""
+    """The frozen pairs with what the ledger holds of them, as arrays side by side."""
 
     def __init__(self, connection: Connection, run: Run, pairs: pa.Table) -> None:
         self.query_id = pairs.column("query_id").to_numpy()
@@ -63,7 +65,7 @@ class _ScoredPairs:
         self.truncated = np.zeros(len(pairs), dtype=bool)
         self.refused = ledger.refused(connection, run.scorer_id, self.query_id, self.document_id)
         self.query_refused = ledger.query_refused(connection, run, pairs)
-        for scorer_id in np.unique(self.scorer_id).tolist():
+        for scorer_id in pc.unique(pairs.column("scorer_id")).drop_null().to_pylist():
             scores = ledger.lookup_pairs(connection, scorer_id, pairs)
             places = scores.positions(self.query_id, self.document_id)
             here = (self.scorer_id == scorer_id) & (places >= 0)
@@ -71,27 +73,36 @@ class _ScoredPairs:
             self.truncated[here] = scores.truncated[places[here]]
         ends = pc.run_end_encode(pairs.column("topic").combine_chunks())
         stops = ends.run_ends.to_pylist()
-        self._spans = dict(zip(ends.values.to_pylist(), zip([0, *stops], stops, strict=False), strict=True))
+        self._spans: dict[
+            str, list[slice]
+        ] = {}  # the pairs of a topic: those that the run wanted, then the others
+        for slug, start, stop in zip(ends.values.to_pylist(), [0, *stops], stops, strict=False):
+            self._spans.setdefault(slug, []).append(slice(start, stop))
 
     def of_topic(self, slug: str) -> "_ScoredPairs":
         """The pairs of one topic."""
-        start, stop = self._spans.get(slug, (0, 0))
+        spans = self._spans.get(slug, [slice(0)])
         part = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
-                setattr(part, name, value[start:stop])
+                setattr(part, name, np.concatenate([value[span] for span in spans]))
         return part
 
 
 def rank_page(
-    connection: Connection, *, store: Store, run: Run, hidden: Mapping[str, str], acts: Sequence[Act] = ()
+    connection: Connection,
+    *,
+    store: Store,
+    run: Run,
+    members: pa.Table,
+    hidden: Mapping[str, str],
+    acts: Sequence[Act] = (),
 ) -> Standings:
-    """Rank every topic of a frozen run; `hidden` (article → reason) are left out, and editors' acts are followed.
+    """Rank every topic of a frozen run with its members; `hidden` (article → reason) are left out, and editors' acts are followed.
 
     Pairs of forgotten articles count for nothing: their texts and their scores are gone. Raises CorruptError if an
     artifact is gone or a score is no number, NoLightOrder if pairs are missing that no light order was made for.
     """
-    members = artifacts.read_members(store, run)
     frozen_pairs = artifacts.read_pairs(store, run)
     pairs = _without_forgotten(connection, frozen_pairs, members, hidden)
     light = artifacts.read_light(store, run)
@@ -155,7 +166,9 @@ def _order(
     unscored = missing | own.query_refused  # what has no place by the model
     scorer_id = _ranking_scorer(frozen, run, own, has_score, is_missing=bool(unscored.any()))
     rankable = has_score & (own.scorer_id == scorer_id)
-    unscored_ids = np.setdiff1d(own.document_id[unscored], own.document_id[rankable])
+    unscored_ids = own.document_id[:0]
+    if unscored.any():
+        unscored_ids = np.setdiff1d(own.document_id[unscored], own.document_id[rankable])
     unscored_light = _light_scores(topic.slug, unscored_ids, light)
     if light_label == "bm25":
         # Nothing speaks for a text that shares no word with the query and was not found by its meaning.
@@ -244,49 +257,57 @@ def _rows(
     light_label: str,
 ) -> pa.Table:
     """All rows of the page (schemas.RANKING), in (topic, rank) order; unscored rows get the light order's label."""
-    tables = [schemas.RANKING.empty_table()]
-    all_positions = np.unique(
-        np.concatenate([np.zeros(0, dtype=np.int64), *(rows.positions for rows, _ in ranked.values())])
+    slugs = sorted(ranked)
+    page = [ranked[slug][0] for slug in slugs]
+    topics = [ranked[slug][1] for slug in slugs]
+    counts = np.asarray([len(rows.places) for rows in page], dtype=np.int64)
+
+    def joined(name: str, kind: type) -> Any:
+        return np.concatenate([np.zeros(0, dtype=kind), *(getattr(rows, name) for rows in page)])
+
+    def of_topics(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+        return pa.array(list(values), kind).take(pa.array(np.repeat(np.arange(len(counts)), counts)))
+
+    positions, by_model, brought = (
+        joined("positions", np.int64),
+        joined("by_model", np.bool_),
+        joined("brought", np.bool_),
     )
-    display = _display(connection, members, all_positions)
-    copies = _copies(members, clusters, all_positions)
-    for slug, (rows, ranked_topic) in sorted(ranked.items()):
-        count = len(rows.places)
-        here = members.take(pa.array(rows.positions))
-        shown = [display[revision_id] for revision_id in here.column("revision_id").to_pylist()]
-        row_copies = [copies[position] for position in rows.positions.tolist()]
-        by_model, brought = rows.by_model, rows.brought
-        ranked_by = np.where(brought, "editor", np.where(by_model, "model", light_label))
-        columns = {
-            "topic": pa.array([slug] * count, pa.string()),
-            "rank": pa.array(np.arange(1, count + 1), pa.int32()),
-            "title": pa.array([row["title"] for row in shown], pa.string()),
-            "url": pa.array([row["url"] for row in shown], pa.string()),
-            "source": pa.array([row["source"] for row in shown], pa.string()),
-            "ranked_by": pa.array(ranked_by.tolist(), pa.string()),
-            "logit": pa.array(rows.logit.astype(np.float32), mask=~by_model),
-            "rank_score": pa.array(rows.rank_score, mask=~by_model),
-            "light_score": pa.array(rows.light.astype(np.float32), mask=brought),
-            "truncated": pa.array(rows.truncated),
-            "copies": pa.array(clusters.copies[rows.places], pa.int32()),
-            "copy_sources": pa.array([row.sources for row in row_copies], pa.list_(pa.string())),
-            "scored_article_id": pa.array([row.scored_article_id for row in row_copies], pa.string()),
-            "topic_version_id": pa.array([ranked_topic.topic_version_id] * count, pa.int64()),
-            "scorer_id": pa.array([ranked_topic.scorer_id] * count, pa.int32(), mask=~by_model),
-            "moved_by": pa.array(rows.composed.moved_by, pa.string()),
-            "moved": pa.array(rows.composed.moved, pa.int32()),
-            "pictures": pa.array([row["pictures"] for row in shown], pa.list_(pa.string())),
-            "captions": pa.array([row["captions"] for row in shown], pa.list_(pa.string())),
-        }
-        tables.append(
-            pa.table(
-                {
-                    name: columns[name] if name in columns else here.column(name)
-                    for name in schemas.RANKING.names
-                }
-            )
-        )
-    return pa.concat_tables(tables)
+    # An article may be on the page of many topics.
+    distinct, number = np.unique(positions, return_inverse=True)
+    shown = _display(connection, members, distinct)
+    copies = _copies(members, clusters, distinct)
+    here = members.take(pa.array(positions))
+    nothing = pa.scalar(None, pa.int32())
+    ranked_by = np.where(brought, "editor", np.where(by_model, "model", light_label))
+
+    def of_article(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+        return pa.array(list(values), kind).take(pa.array(number))
+
+    texts, scorer_ids = pa.list_(pa.string()), of_topics((topic.scorer_id for topic in topics), pa.int32())
+    columns = {
+        "topic": of_topics(slugs, pa.string()),
+        "rank": pa.array([rank for count in counts.tolist() for rank in range(1, count + 1)], pa.int32()),
+        "title": of_article((row["title"] for row in shown), pa.string()),
+        "url": of_article((row["url"] for row in shown), pa.string()),
+        "source": of_article((row["source"] for row in shown), pa.string()),
+        "ranked_by": pa.array(ranked_by.tolist(), pa.string()),
+        "logit": pa.array(joined("logit", np.float64).astype(np.float32), mask=~by_model),
+        "rank_score": pa.array(joined("rank_score", np.float64), mask=~by_model),
+        "light_score": pa.array(joined("light", np.float64).astype(np.float32), mask=brought),
+        "truncated": pa.array(joined("truncated", np.bool_)),
+        "copies": pa.array(clusters.copies[joined("places", np.int64)], pa.int32()),
+        "copy_sources": of_article((row.sources for row in copies), texts),
+        "scored_article_id": of_article((row.scored_article_id for row in copies), pa.string()),
+        "topic_version_id": of_topics((topic.topic_version_id for topic in topics), pa.int64()),
+        "scorer_id": pc.if_else(pa.array(by_model), scorer_ids, nothing),
+        "moved_by": pa.array([by for rows in page for by in rows.composed.moved_by], pa.string()),
+        "moved": pa.array([by for rows in page for by in rows.composed.moved], pa.int32()),
+        "pictures": of_article((row["pictures"] for row in shown), texts),
+        "captions": of_article((row["captions"] for row in shown), texts),
+    }
+    table = {name: columns[name] if name in columns else here.column(name) for name in schemas.RANKING.names}
+    return pa.table(table).cast(schemas.RANKING)
 
 
 @dataclass(frozen=True)
@@ -297,31 +318,36 @@ class _Copies:
     scored_article_id: str | None  # the article whose text was scored; None: that article is hidden
 
 
-def _copies(members: pa.Table, clusters: Clusters, positions: Ids) -> dict[int, _Copies]:
-    """What the rows that show these members say of their clusters, by position."""
-    copies = {}
+def _copies(members: pa.Table, clusters: Clusters, positions: Ids) -> list[_Copies]:
+    """What a row that shows each of these members says of its cluster."""
     names = ("article_id", "source", "document_id", "scored_document_id", "scored_article_id")
+    places = clusters.find(members.column("scored_document_id").to_numpy()[positions]).tolist()
+    alone = (clusters.sizes[places] == 1).tolist()
+    shown = [
+        [position]
+        if is_alone
+        else [position, *(at for at in clusters.copies_of(place).tolist() if at != position)]
+        for position, place, is_alone in zip(positions.tolist(), places, alone, strict=True)
+    ]
+    needed = members.select(names).take(pa.array(list(chain.from_iterable(shown)), pa.int64()))
     article_id, source, document_id, scored_document_id, scored_article_id = (
-        members.column(name) for name in names
+        needed.column(name).to_pylist() for name in names
     )
-    document_ids = members.column("scored_document_id").to_numpy()[positions]
-    for position_shown, place in zip(positions.tolist(), clusters.find(document_ids).tolist(), strict=True):
-        shown = [position_shown, *(at for at in clusters.copies_of(place).tolist() if at != position_shown)]
-        sources = dict.fromkeys(source[position].as_py() for position in shown)
-        text_id = scored_document_id[shown[0]].as_py()
-        with_text = [
-            article_id[position].as_py() for position in shown if document_id[position].as_py() == text_id
-        ]
-        scored_article = scored_article_id[shown[0]].as_py()
+    copies, end = [], 0
+    for group in shown:
+        start, end = end, end + len(group)
+        text_id, scored_article = scored_document_id[start], scored_article_id[start]
+        with_text = [article_id[at] for at in range(start, end) if document_id[at] == text_id]
         if with_text and scored_article not in with_text:
             scored_article = with_text[0]  # the scored article is hidden, or has another text by now
-        copies[position_shown] = _Copies([name for name in sources if name is not None], scored_article)
+        sources = [name for name in dict.fromkeys(source[start:end]) if name is not None]
+        copies.append(_Copies(sources, scored_article))
     return copies
 
 
-def _display(connection: Connection, members: pa.Table, positions: Ids) -> dict[int, RowMapping]:
-    """What frontends show of each ranked revision."""
+def _display(connection: Connection, members: pa.Table, positions: Ids) -> list[RowMapping]:
+    """What frontends show of the revision of each of these members."""
     revision_ids = members.column("revision_id").take(pa.array(positions)).to_pylist()
-    return {
-        row["revision_id"]: row for row in db.rows(connection, "standings.display", revision_ids=revision_ids)
-    }
+    rows = db.rows(connection, "standings.display", revision_ids=revision_ids)
+    found = {row["revision_id"]: row for row in rows}
+    return [found[revision_id] for revision_id in revision_ids]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import pyarrow as pa
 from sqlalchemy import Connection
 
 from rerank_core.errors import NoLightOrder
@@ -38,7 +39,8 @@ class Inputs:
     settings: Settings
     run: Run
     fence: int
-    article_ids: Sequence[str]  # of the freshness window
+    members: pa.Table  # schemas.MEMBERS
+    article_ids: frozenset[str]  # of the freshness window
     deleted: Collection[str] | None  # of these, gone from the source; null: the source did not answer
 
 
@@ -147,7 +149,9 @@ def _rank(connection: Connection, inputs: Inputs) -> _Ranked:
     run = inputs.run
     left_out = hidden.hidden_articles(connection, run.pipeline, inputs.article_ids, inputs.deleted)
     acts = editorial.acts_of(connection, run)
-    page = rank_page(connection, store=inputs.store, run=run, hidden=left_out, acts=acts)
+    page = rank_page(
+        connection, store=inputs.store, run=run, members=inputs.members, hidden=left_out, acts=acts
+    )
     return page, left_out, acts
 
 

@@ -7,7 +7,7 @@ about eligible members only. A member that it does not find is not in its answer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,25 @@ Mask = npt.NDArray[np.bool_]
 RRF_K = 60  # the constant of reciprocal rank fusion
 
 
+class Light(Protocol):
+    """BM25 scores of the members of a window for one topic; an array of them is one, too."""
+
+    def __len__(self) -> int:
+        """The members of the window."""
+        ...
+
+    def __getitem__(self, positions: Ids, /) -> Any:
+        """The scores of the members at these positions: float32."""
+        ...
+
+
 @dataclass(frozen=True)
 class Asked:
     """One topic, as a strategy is asked for it. The arrays have one entry a member of the window."""
 
     topic: Topic
     query_ids: Ids  # the topic's query for the language of the member
-    light: Scores  # BM25 score of that query; 0.0 if query and member have no term in common
+    light: Light  # BM25 score of that query; 0.0 if query and member have no term in common
     queries: tuple[int, ...] = ()  # the different ids among `query_ids`, ascending
 
 

@@ -61,8 +61,8 @@ class Words:
 
     def best(self, asked: Asked, among: Ids, limit: int) -> Found:
         """See Retriever.best."""
-        found = among[asked.light[among] > 0]
-        return Found.all_by("bm25", top(found, asked.light[found], limit))
+        light = asked.light[among]
+        return Found.all_by("bm25", top(among[light > 0], light[light > 0], limit))
 
     def any_language(self, asked: Asked) -> Mask:
         """No member: languages do not share their words."""

@@ -1,15 +1,28 @@
 """The budget of a run and its shards: which pairs are scored by this run, and by which task. Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from rerank_core.recall.base import Mask
+from rerank_core.recall.base import Mask, Scores
 from rerank_core.recall.window import Buckets
 from rerank_core.records import Topic
 from rerank_core.storage import schemas
+from rerank_core.storage.artifacts import Ids
+
+OTHERS_ROWS = 500_000  # pairs that are made ready for the file at a time
+
+
+@dataclass(frozen=True)
+class Others:
+    """Pairs of a topic that the run does not want scored, because they have a score by this scorer; arrays side by side."""
+
+    scorer_id: int | None
+    positions: Ids  # of the members
+    query_ids: Ids
+    light: Scores
 
 
 @dataclass(frozen=True)
@@ -20,9 +33,10 @@ class TopicPairs:
     selected: bool  # False if the run is limited to other topics
     filling: bool  # the topic is not filled under the run's scorer, so its whole window is searched
     previous_scorer_id: int | None  # whose scores the page shows until the topic is filled
-    pairs: pa.Table  # schemas.PAIRS without the column shard; pairs to score come first, the best first
+    pairs: pa.Table  # that the run wants scored, the best first: schemas.PAIRS without the column shard
     buckets: Buckets
     left_out: int = 0  # pairs over the budget of the run
+    others: tuple[Others, ...] = ()
 
 
 def within_budget(parts: Sequence[TopicPairs], max_pairs: int) -> list[TopicPairs]:
@@ -56,7 +70,7 @@ def fair_shares(counts: Sequence[int], budget: int) -> list[int]:
 
 
 def with_shards(parts: Sequence[TopicPairs], shards: int) -> pa.Table:
-    """All pairs as schemas.PAIRS. A shard has whole topics; a pair that needs no score has no shard (null).
+    """The pairs that the run wants scored, as schemas.PAIRS. A shard has whole topics; a pair that needs no score has no shard (null).
 
     The topics are dealt to the shard with the fewest pairs, the topic with the most pairs first.
     """
@@ -73,6 +87,37 @@ def with_shards(parts: Sequence[TopicPairs], shards: int) -> pa.Table:
     if not tables:
         return schemas.PAIRS.empty_table()
     return pa.concat_tables(tables).cast(schemas.PAIRS)
+
+
+def others_of(texts: pa.Table, parts: Sequence[TopicPairs]) -> Iterator[pa.Table]:
+    """The pairs that the run does not want scored, as schemas.PAIRS: some topics at a time.
+
+    `texts` has the columns document_id and month, one row a member.
+    """
+    found = [(part.topic.slug, each) for part in parts for each in part.others if len(each.positions)]
+    ends = np.cumsum([len(each.positions) for _, each in found], dtype=np.int64)
+    starts = np.flatnonzero(np.diff(ends // OTHERS_ROWS, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts, len(found)][1:], strict=True):
+        yield _as_pairs(texts, found[start:stop])
+
+
+def _as_pairs(texts: pa.Table, found: Sequence[tuple[str, Others]]) -> pa.Table:
+    """Pairs of these topics as schemas.PAIRS."""
+    positions = pa.array(np.concatenate([each.positions for _, each in found]))
+    of_topic = pa.array(np.repeat(np.arange(len(found)), [len(each.positions) for _, each in found]))
+    columns = {
+        "topic": pa.array([slug for slug, _ in found]).take(of_topic),
+        "query_id": np.concatenate([each.query_ids for _, each in found]),
+        "document_id": texts.column("document_id").take(positions),
+        "month": texts.column("month").take(positions),
+        "scorer_id": pa.array([each.scorer_id for _, each in found], pa.int32()).take(of_topic),
+        "light_score": np.concatenate([each.light for _, each in found]),
+        "work": pa.repeat(False, len(positions)),
+        "known": pa.repeat(True, len(positions)),
+    }
+    nothing = pa.nulls(len(positions))
+    table = pa.table({name: columns.get(name, nothing) for name in schemas.PAIRS.names})
+    return table.cast(schemas.PAIRS)
 
 
 def _to_score(pairs: pa.Table) -> Mask:

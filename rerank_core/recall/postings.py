@@ -27,7 +27,9 @@ from rerank_core.storage.database import Database
 
 MOST = 8_192  # documents of a segment; their numbers fit into 16 bits
 LEAST = 1_024  # documents that are worth a segment; fewer are read from their rows each time
-MANY = 4  # a term is frequent if at least one in so many documents of a segment has it
+SPREAD_BYTES = (
+    64 << 20
+)  # of the scores of all members for single terms, which are kept for the topics that follow
 WORTH = 16  # a segment is read if at least one in so many of its documents is a member
 
 _POSTINGS = pa.schema(
@@ -82,59 +84,31 @@ class Segment:
         return cls(document_ids, np.frombuffer(lengths, dtype="<i4"), table)
 
 
-class _Columns:
-    """What a segment says of a vocabulary. Postings are those of all its documents, members or not."""
+class _Part:
+    """What a segment says of its members of a window, for a vocabulary: term by term."""
 
     def __init__(self, segment: Segment, vocabulary: pa.Array, positions: Ids) -> None:
         """`positions` are those of its documents in the window, −1 for each that does not count."""
         table = segment.postings.combine_chunks()
         rows = pc.index_in(vocabulary, value_set=table.column("term").combine_chunks())
         lists = pc.take(table.column("documents").combine_chunks(), rows)
-        self.ends = np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64))
+        ends = np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy().astype(np.int64))
         documents = lists.flatten().to_numpy()
         counts = pc.take(table.column("counts").combine_chunks(), rows).flatten().to_numpy()
-        self._postings = (documents, counts)
-        self.lengths = segment.lengths
-        self.counted = np.flatnonzero(positions >= 0)
-        self.positions = positions[self.counted]
         is_counted = (positions >= 0)[documents]
         before = np.concatenate([[0], np.cumsum(is_counted)])
-        self.frequencies = np.diff(before[self.ends], prepend=0)
-        self.length = int(self.lengths[self.counted].sum(dtype=np.int64))
-        self._scores: list[tuple[npt.NDArray[np.uint16] | None, Scores]] = []  # by term
+        self.frequencies = np.diff(before[ends], prepend=0)
+        self.documents, self._counts = documents[is_counted], counts[is_counted]
+        self._lengths = segment.lengths
+        self.positions = positions.astype(np.int32)
+        self.length = int(self._lengths[positions >= 0].sum(dtype=np.int64))
 
-    def weigh(self, idf: npt.NDArray[np.float32], mean: np.float64) -> None:
-        """Make scores of the counts: bm25s' arithmetic and its types, operation by operation, so each bit is the same.
-
-        A term that many documents have gets a score for each document, because such scores are added many times faster.
-        """
-        documents, counts = self._postings
-        tf = counts.astype(np.float32)
-        tfc = tf / (K1 * ((1 - B) + B * self.lengths[documents] / mean) + tf)
-        terms = np.repeat(np.arange(len(idf)), np.diff(self.ends, prepend=0))
-        weights = (idf[terms] * tfc).astype(np.float32)
-        start = 0
-        for end in self.ends.tolist():
-            theirs, scores = documents[start:end], weights[start:end]
-            if len(theirs) * MANY >= len(self.lengths):
-                every: Scores = np.zeros(len(self.lengths), dtype=np.float32)
-                every[theirs] = scores
-                self._scores.append((None, every))
-            else:
-                self._scores.append((theirs.copy(), scores.copy()))
-            start = end
-        del self._postings
-
-    def add(self, light: Scores, terms: Iterable[int]) -> None:
-        """Write the members' scores for these terms into `light`."""
-        total: Scores = np.zeros(len(self.lengths), dtype=np.float32)
-        for term in terms:
-            documents, scores = self._scores[term]
-            if documents is None:
-                total += scores
-            else:
-                total[documents] += scores
-        light[self.positions] = total[self.counted]
+    def weights(self, idf: npt.NDArray[np.float32], mean: np.float64) -> Scores:
+        """Scores of the counts: bm25s' arithmetic and its types, operation by operation, so each bit is the same."""
+        tf = self._counts.astype(np.float32)
+        norms = K1 * ((1 - B) + B * self._lengths / mean)
+        tfc = tf / (norms[self.documents] + tf)
+        return np.asarray(np.repeat(idf, self.frequencies) * tfc, dtype=np.float32)
 
 
 class WindowIndex:
@@ -144,28 +118,52 @@ class WindowIndex:
         self._count = len(document_ids)
         self._ids = {term: number for number, term in enumerate(sorted(set(vocabulary) - {""}))}
         terms = pa.array(list(self._ids), pa.string())
-        self._parts: list[_Columns] = []
-        if not len(document_ids) or not self._ids:
-            return
-        self._parts = [
-            _Columns(segment, terms, positions) for segment, positions in _segments(connection, document_ids)
-        ]
-        total = sum(part.length for part in self._parts)
-        frequencies = sum((part.frequencies for part in self._parts), np.zeros(len(terms), dtype=np.int64))
-        idf = np.asarray(
-            [_idf(frequency, self._count) for frequency in frequencies.tolist()], dtype=np.float32
-        )
-        for part in self._parts:
-            part.weigh(idf, np.float64(total) / self._count)
+        parts: list[_Part] = []
+        if len(document_ids) and self._ids:
+            parts = [
+                _Part(segment, terms, positions) for segment, positions in _segments(connection, document_ids)
+            ]
+        frequencies = sum((part.frequencies for part in parts), np.zeros(len(terms), dtype=np.int64))
+        idf = np.asarray([_idf(each, self._count) for each in frequencies.tolist()], dtype=np.float32)
+        mean = np.float64(sum(part.length for part in parts)) / max(1, self._count)
+        self._ends = np.concatenate([[0], np.cumsum(frequencies)])
+        # Of each posting its member and its score, term by term.
+        self._members = np.empty(self._ends[-1], dtype=np.int32)
+        self._scores: Scores = np.empty(self._ends[-1], dtype=np.float32)
+        filled = self._ends[:-1].copy()
+        while parts:
+            part = parts.pop()
+            begins = np.cumsum(part.frequencies) - part.frequencies
+            places = np.arange(len(part.documents)) + np.repeat(filled - begins, part.frequencies)
+            self._members[places] = part.positions[part.documents]
+            self._scores[places] = part.weights(idf, mean)
+            filled += part.frequencies
+        self._spread: dict[int, Scores] = {}  # term → the score of each member, of the terms asked for last
+        self._kept = max(4, SPREAD_BYTES // (4 * max(1, self._count)))
 
-    def scores(self, query: Iterable[str]) -> Scores:
-        """The score of each member, float32, in their order; 0.0 if a member has no term of the query."""
-        light: Scores = np.zeros(self._count, dtype=np.float32)
-        known = [self._ids[term] for term in dict.fromkeys(query) if term in self._ids]
-        if known:
-            for part in self._parts:
-                part.add(light, known)
+    def scores(self, query: Iterable[str], positions: Ids | None = None) -> Scores:
+        """The scores of the members at these positions, or of all in their order: float32; 0.0 if one has no term of the query."""
+        at = slice(None) if positions is None else positions
+        light: Scores = np.zeros(self._count if positions is None else len(positions), dtype=np.float32)
+        for term in dict.fromkeys(query):
+            if term in self._ids:
+                light += self._of_all(self._ids[term])[at]
         return light
+
+    def _of_all(self, term: int) -> Scores:
+        """The score of each member for one term."""
+        spread = self._spread.pop(term, None)
+        if spread is None:
+            if len(self._spread) < self._kept:
+                spread = np.zeros(self._count, dtype=np.float32)
+            else:
+                oldest = next(iter(self._spread))
+                spread = self._spread.pop(oldest)
+                spread[self._members[self._ends[oldest] : self._ends[oldest + 1]]] = 0
+            here = slice(self._ends[term], self._ends[term + 1])
+            spread[self._members[here]] = self._scores[here]
+        self._spread[term] = spread  # the latest is the last
+        return spread
 
 
 def _idf(frequency: int, count: int) -> float:

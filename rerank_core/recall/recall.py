@@ -26,7 +26,7 @@ from rerank_core.errors import InputError
 from rerank_core.models import scorers
 from rerank_core.recall import postings
 from rerank_core.recall.base import Asked, Mask, Retriever
-from rerank_core.recall.budget import TopicPairs, with_shards, within_budget
+from rerank_core.recall.budget import Others, TopicPairs, others_of, with_shards, within_budget
 from rerank_core.recall.filters import Filters
 from rerank_core.recall.strategy import open_retriever
 from rerank_core.recall.window import (
@@ -34,7 +34,6 @@ from rerank_core.recall.window import (
     Lexicon,
     Window,
     ask,
-    by_light,
     claimed_later,
     find_eligible,
     read_members,
@@ -97,12 +96,14 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     """
     is_first = not run.frozen
     if is_first:
-        _freeze(database=database, store=store, settings=settings, run=run, fence=fence)
+        counts, work, carried = _freeze(
+            database=database, store=store, settings=settings, run=run, fence=fence
+        )
         with database.transaction(read_only=True) as connection:
             run = runs.get(connection, run.run_id)
-    members = artifacts.read_members(store, run)
-    texts = members.take(pa.array(clusters_of(members)[0]))
-    work, carried = artifacts.read_work(store, run)
+    else:
+        counts = _count(artifacts.read_members(store, run))
+        work, carried = artifacts.read_work(store, run)
     with database.transaction(read_only=True) as connection:
         missing = work.filter(pa.array(~ledger.settled(connection, run, work, rescore=run.rescore)))
         totals = db.the(connection, "recall.totals", run_id=run.run_id)
@@ -114,24 +115,15 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
             later,
             run.window.until.isoformat(),
         )
-    is_near_copy = pc.and_(
-        pc.not_equal(members.column("document_id"), members.column("scored_document_id")),
-        pc.is_valid(members.column("similarity")),
-    )
     known = int(pc.sum(work.column("known")).as_py() or 0)
     return Recalled(
-        documents=texts.num_rows,
-        claimed_documents=texts.num_rows - texts.column("claimed_hour").null_count,
+        **counts,
         topics=int(totals["topics"]),
         candidates=work.num_rows,
         from_ledger=known,
         left_out=int(totals["left_out"]),
         carried=carried,
         shards=_shards(missing),
-        articles=members.num_rows,
-        copies=members.num_rows - texts.num_rows,
-        near_copies=int(pc.sum(is_near_copy).as_py() or 0),
-        same_link=members.column("similarity").null_count,
         ineligible=int(totals["ineligible"]),
         not_searched=int(totals["not_searched"]),
         not_recalled=int(totals["not_recalled"]),
@@ -140,7 +132,27 @@ def recall(*, database: Database, store: Store, settings: Settings, run: Run, fe
     )
 
 
-def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, fence: int) -> None:
+def _count(members: pa.Table) -> dict[str, int]:
+    """What `Recalled` says of the members."""
+    is_near_copy = pc.and_(
+        pc.not_equal(members.column("document_id"), members.column("scored_document_id")),
+        pc.is_valid(members.column("similarity")),
+    )
+    claimed = members.column("claimed_hour").take(pa.array(clusters_of(members)[0]))
+    return {
+        "documents": len(claimed),
+        "claimed_documents": len(claimed) - claimed.null_count,
+        "articles": members.num_rows,
+        "copies": members.num_rows - len(claimed),
+        "near_copies": int(pc.sum(is_near_copy).as_py() or 0),
+        "same_link": members.column("similarity").null_count,
+    }
+
+
+def _freeze(
+    *, database: Database, store: Store, settings: Settings, run: Run, fence: int
+) -> tuple[dict[str, int], pa.Table, int]:
+    """Freeze the run: counts of its members, the pairs that it wants scored, and the number of its other pairs."""
     with database.transaction() as connection:
         active = topics.current_topics(connection, run.pipeline)
         unknown = sorted(set(run.topics or ()) - {topic.slug for topic in active})
@@ -152,21 +164,29 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
         members = read_members(connection, run, preferred_sources=settings.preferred_sources)
         scorer_id = scorers.scorer_id(connection, settings) if active and members.num_rows else None
         query_ids = store_queries(connection, active)
-    window = Window(members)
+    members_file = store.write(
+        store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members
+    )
+    window, counts = Window(members), _count(members)
+    del members
     if active:
         postings.keep(database, window.document_ids)
     strategy, parts = _search(
         database, settings, run, window, active=active, scorer_id=scorer_id, query_ids=query_ids
     )
     parts = within_budget(parts, settings.max_pairs)
-    pairs = with_shards(parts, settings.shards)
-    members_file = store.write(
-        store.members_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), members
-    )
-    pairs_file = store.write(store.pairs_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence), pairs)
+    work = with_shards(parts, settings.shards)
+    months = pc.unique(work.column("month")).to_pylist()
+
+    def noted(pairs: pa.Table) -> pa.Table:
+        months.extend(pc.unique(pairs.column("month")).to_pylist())
+        return pairs
+
+    path = store.pairs_path(pipeline=run.pipeline, run_id=run.run_id, fence=fence)
+    pairs_file = store.write(path, work, map(noted, others_of(window.texts, parts)))
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
-        ledger.ensure_months(connection, pc.unique(pairs.column("month")).to_pylist())
+        ledger.ensure_months(connection, months)
         db.execute(
             connection,
             "recall.freeze",
@@ -180,6 +200,7 @@ def _freeze(*, database: Database, store: Store, settings: Settings, run: Run, f
             early=not run.prepared,
         )
         _freeze_topics(connection, settings, run, parts)
+    return counts, work, pairs_file.rows - work.num_rows
 
 
 def _search(
@@ -201,7 +222,7 @@ def _search(
             connection,
             run=run,
             texts=window.texts,
-            claimed=np.concatenate([np.zeros(0, dtype=np.int64), *window.hours]),
+            claimed=window.claimed,
             query_ids=query_ids,
         ) as retriever:
             topic_search = _TopicSearch(
@@ -265,8 +286,6 @@ class _TopicSearch:
         self._filters = filters
         self._filled = _filled(connection, run, retriever.name)
         self._scored: dict[int, Mapping[int, Ids]] = {}  # scorer → query → documents
-        days = window.texts.column("month").combine_chunks().view(pa.int32())
-        self._month_days = days.to_numpy()
 
     def pairs_of(self, asked: Asked) -> TopicPairs:
         """The pairs of one topic, and where every document of the window went."""
@@ -278,34 +297,38 @@ class _TopicSearch:
         previous = (
             next((other for other in filled_under if other != self._scorer_id), None) if filling else None
         )
-        searches = self._searches(topic, whole_window=filling or run.rescore) if selected else []
+        whole_window = filling or run.rescore
+        searches = self._searches(topic, whole_window=whole_window) if selected else []
+        searched = self._window.everything if whole_window else self._window.claimed
         chosen = search(self._retriever, asked, eligible, searches)
-        known_ids = self._scored_under(self._scorer_id, asked)
-        before_ids = self._scored_under(previous, asked)
-        known, scored = np.zeros((2, len(self._window)), dtype=bool)
-        known[known_ids] = True
-        scored[known_ids] = True
-        scored[before_ids] = True
-        carried = by_light(asked, known_ids[(eligible & ~chosen.chosen)[known_ids]])
-        shown_before = by_light(asked, before_ids[eligible[before_ids]])
-        is_known = np.zeros(len(chosen.order), dtype=bool) if run.rescore else known[chosen.order]
-        tables = [
-            self._table(asked, chosen.order, self._scorer_id, is_known, chosen),
-            self._table(asked, carried, self._scorer_id, np.ones(len(carried), dtype=bool)),
-            self._table(asked, shown_before, previous, np.ones(len(shown_before), dtype=bool)),
+        known, before = self._scored_under(self._scorer_id, asked), self._scored_under(previous, asked)
+        left = eligible & ~chosen.chosen
+        is_known = np.zeros(len(self._window), dtype=bool)
+        is_known[known if not run.rescore else known[:0]] = True
+        work = self._work(asked, chosen, is_known[chosen.order])
+        others = [
+            self._others(asked, self._scorer_id, known[left[known]]),
+            self._others(asked, previous, before[eligible[before]]),
         ]
-        buckets = tally(self._retriever, asked, self._window, eligible, searches, chosen.chosen, scored)
+        buckets = tally(
+            self._retriever,
+            asked,
+            self._window,
+            eligible,
+            searched if selected else searched[:0],
+            chosen,
+            np.union1d(known, before) if len(before) else known,
+        )
         log.info(
             "recalled topic %s: %d candidates of %d documents", topic.slug, buckets.wanted, len(self._window)
         )
-        return TopicPairs(topic, selected, filling, previous, pa.concat_tables(tables), buckets)
+        return TopicPairs(topic, selected, filling, previous, work, buckets, others=tuple(others))
 
     def _searches(self, topic: Topic, *, whole_window: bool) -> list[tuple[Ids, int]]:
         """The sets of members to search, and how many of each are wanted."""
         searches = [(positions, topic.candidate_limit) for positions in self._window.hours]
         if whole_window:
-            everything = np.arange(len(self._window), dtype=np.int64)
-            searches.append((everything, topic.candidate_limit * self._settings.fill_factor))
+            searches.append((self._window.everything, topic.candidate_limit * self._settings.fill_factor))
         return searches
 
     def _scored_under(self, scorer_id: int | None, asked: Asked) -> Ids:
@@ -325,29 +348,23 @@ class _TopicSearch:
             found.append(positions[asked.query_ids[positions] == query_id])
         return np.concatenate(found)
 
-    def _table(
-        self,
-        asked: Asked,
-        best_first: Ids,
-        scorer_id: int | None,
-        known: Mask,
-        chosen: Chosen | None = None,
-    ) -> pa.Table:
-        """The pairs of these members, of which some are known: the run's work if `chosen` says what found them."""
-        count = len(best_first)
+    def _others(self, asked: Asked, scorer_id: int | None, positions: Ids) -> Others:
+        return Others(scorer_id, positions, asked.query_ids[positions], asked.light[positions])
+
+    def _work(self, asked: Asked, chosen: Chosen, known: Mask) -> pa.Table:
+        """The pairs that the run wants scored, the best first; of some a score is known."""
+        best_first, count = chosen.order, len(chosen.order)
         return pa.table(
             {
                 "topic": pa.repeat(asked.topic.slug, count),
                 "query_id": pa.array(asked.query_ids[best_first]),
                 "document_id": pa.array(self._window.document_ids[best_first]),
-                "month": pa.array(self._month_days[best_first]).view(pa.date32()),
-                "scorer_id": pa.repeat(pa.scalar(scorer_id, pa.int32()), count),
+                "month": self._window.texts.column("month").take(pa.array(best_first)),
+                "scorer_id": pa.repeat(pa.scalar(self._scorer_id, pa.int32()), count),
                 "light_score": pa.array(asked.light[best_first]),
-                "recalled_by": pa.array(chosen.by.tolist(), pa.string())
-                if chosen
-                else pa.nulls(count, pa.string()),
-                "recall_rank": pa.array(chosen.place, pa.int32()) if chosen else pa.nulls(count, pa.int32()),
-                "work": pa.repeat(chosen is not None, count),
+                "recalled_by": pa.array(chosen.by.tolist(), pa.string()),
+                "recall_rank": pa.array(chosen.place, pa.int32()),
+                "work": pa.repeat(True, count),
                 "known": pa.array(known),
             }
         )

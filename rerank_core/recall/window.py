@@ -4,7 +4,7 @@ A search says which documents are eligible, which of them the strategy finds, an
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -76,17 +76,22 @@ class Window:
     """The texts that are scored, one a cluster, as arrays with one entry a text. Here a member is such a text."""
 
     def __init__(self, members: pa.Table) -> None:
-        texts = members.take(pa.array(clusters_of(members)[0]))
-        self.texts = texts.select(["scored_document_id", "month", "lang"]).rename_columns(
-            ["document_id", "month", "lang"]
-        )
+        names = ["scored_document_id", "month", "lang", "claimed_hour"]
+        texts = members.select(names).take(pa.array(clusters_of(members)[0]))
+        self.texts = texts.select(names[:3]).rename_columns(["document_id", "month", "lang"])
         self.document_ids: Ids = self.texts.column("document_id").to_numpy()
         self._in_any: dict[frozenset[str], Mask] = {}
-        self._langs = self.texts.column("lang").combine_chunks().dictionary_encode()
+        langs = self.texts.column("lang").combine_chunks().dictionary_encode()
+        self.lang_numbers: Ids = langs.indices.to_numpy().astype(
+            np.int64
+        )  # of each member: its place in lang_names
+        self.lang_names: list[str] = langs.dictionary.to_pylist()
         hours = texts.column("claimed_hour").combine_chunks().dictionary_encode()
         hour_of = hours.indices.fill_null(-1).to_numpy()
         # For each hour of ingestion, the positions of the members that the run claimed.
         self.hours: list[Ids] = [np.flatnonzero(hour_of == hour) for hour in range(len(hours.dictionary))]
+        self.claimed: Ids = np.flatnonzero(hour_of >= 0)
+        self.everything: Ids = np.arange(len(self.document_ids), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.document_ids)
@@ -109,11 +114,8 @@ class Window:
     @cached_property
     def languages(self) -> dict[str, Mask]:
         """Language → which members are in it: bool, one entry a member."""
-        numbers = self._langs.indices.to_numpy()
-        names = self._langs.dictionary.to_pylist()
-        return {
-            lang: numbers == number for number, lang in sorted(enumerate(names), key=lambda item: item[1])
-        }
+        named = sorted(enumerate(self.lang_names), key=lambda item: item[1])
+        return {lang: self.lang_numbers == number for number, lang in named}
 
     def in_any(self, langs: Iterable[str]) -> Mask:
         """Which members are in one of these languages of the window: bool, one entry a member."""
@@ -198,35 +200,33 @@ def tally(
     asked: Asked,
     window: Window,
     eligible: Mask,
-    searches: Sequence[tuple[Ids, int]],
-    chosen: Mask,
-    scored: Mask,
+    searched: Ids,
+    chosen: Chosen,
+    scored: Ids,
 ) -> Buckets:
     """Count where each member went. Raises CorruptError if the counts do not add up.
 
-    `chosen` and `scored` have one entry a member: whether this run wants it scored, and whether it has a score.
+    `searched` and `scored` are positions, each once: of the members that were searched, and of those that have a score.
     """
-    searched = np.zeros(len(window), dtype=bool)
-    for positions, _ in searches:
-        searched[positions] = True
-    rest = eligible & ~chosen
-    carried = _count(rest & scored)
-    rest &= ~scored
-    passed = rest & searched
+    left = eligible & ~chosen.chosen
+    carried = scored[left[scored]]
+    left[carried] = False
+    rest = searched[left[searched]]
     foreign = 0
-    not_recalled = _count(passed)
-    if not_recalled:
-        understood = retriever.any_language(asked) | in_a_language_of(asked.topic, window)
-        foreign = _count(passed & ~understood)
+    if len(rest):
+        understood = in_a_language_of(asked.topic, window)[rest]
+        if not understood.all():
+            foreign = _count(~understood & ~retriever.any_language(asked)[rest])
+    found, passed = _count(eligible), len(chosen.order) + len(carried) + len(rest)
     buckets = Buckets(
-        wanted=_count(chosen),
-        carried=carried,
-        ineligible=_count(~eligible),
-        not_searched=_count(rest) - not_recalled,
-        not_recalled=not_recalled - foreign,
+        wanted=len(chosen.order),
+        carried=len(carried),
+        ineligible=len(window) - found,
+        not_searched=found - passed,
+        not_recalled=len(rest) - foreign,
         not_recalled_language=foreign,
     )
-    if sum(asdict(buckets).values()) != len(window):
+    if found < passed:
         raise CorruptError(
             f"topic {asked.topic.slug!r}: documents do not add up: expected {len(window)}, found {buckets}; start a new"
             " run, and report it"
@@ -267,23 +267,36 @@ class Lexicon:
         vocabulary = {term for found in self._terms.values() for term in found} | set(also)
         self._index = WindowIndex(connection, window.document_ids, vocabulary)
 
-    def light(self, topic: Topic) -> Scores:
+    def light(self, topic: Topic) -> "TopicLight":
         """The BM25 score of each member, by the topic's query for its language."""
-        queries = {self._terms[topic.query_for(comparable(lang)), lang] for lang in self._window.languages}
-        if len(queries) == 1:
-            return self._index.scores(queries.pop())
-        light: Scores = np.zeros(len(self._window), dtype=np.float32)
-        scored: dict[tuple[str, ...], Scores] = {}
-        for lang, here in self._window.languages.items():
-            query = self._terms[topic.query_for(comparable(lang)), lang]
-            if query not in scored:
-                scored[query] = self._index.scores(query)
-            light[here] = scored[query][here]
-        return light
+        queries = [self._terms[topic.query_for(comparable(lang)), lang] for lang in self._window.lang_names]
+        return TopicLight(self._index, queries, self._window.lang_numbers)
 
     def has(self, term: str) -> Mask:
         """Which members have a term of a query: bool, one entry a member."""
         return np.asarray(self._index.scores((term,)) > 0)
+
+
+class TopicLight:
+    """The BM25 scores of a topic's queries, counted when they are asked for."""
+
+    def __init__(self, index: WindowIndex, queries: Sequence[tuple[str, ...]], lang_numbers: Ids) -> None:
+        """`queries` has the words for each language of the window, `lang_numbers` the number of each member's language."""
+        self._index, self._lang_numbers = index, lang_numbers
+        self._queries = list(dict.fromkeys(queries))
+        self._query_of = np.asarray([self._queries.index(query) for query in queries])
+
+    def __len__(self) -> int:
+        return len(self._lang_numbers)
+
+    def __getitem__(self, positions: Ids) -> Scores:
+        if len(self._queries) == 1:
+            return self._index.scores(self._queries[0], positions)
+        numbers = self._query_of[self._lang_numbers[positions]]
+        light: Scores = np.zeros(len(positions), dtype=np.float32)
+        for number, query in enumerate(self._queries):
+            light[numbers == number] = self._index.scores(query, positions[numbers == number])
+        return light
 
 
 def ask(
@@ -297,9 +310,7 @@ def ask(
         queries = tuple(sorted(set(by_lang.values())))
         by_member = np.broadcast_to(np.int64(queries[0] if queries else 0), len(window))
         if len(queries) > 1:
-            by_member = by_member.copy()
-            for lang, here in window.languages.items():
-                by_member[here] = by_lang[lang]
+            by_member = np.asarray([by_lang[lang] for lang in window.lang_names])[window.lang_numbers]
         yield Asked(topic, by_member, lexicon.light(topic), queries)
 
 

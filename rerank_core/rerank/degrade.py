@@ -61,12 +61,10 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
 
     Raises FencedError if a newer try has begun.
     """
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pairs.column("work"))
-    is_work = pairs.column("work").to_numpy(zero_copy_only=False)
+    work, _ = artifacts.read_work(store, run)
     with database.transaction(read_only=True) as connection:
         settled = ledger.settled(connection, run, work, rescore=False)
-        query_refused = ledger.query_refused(connection, run, pairs)[is_work]
+        query_refused = _query_refused(connection, store, run, work)
         _warn_of_refused(connection, run, work.filter(pa.array(query_refused)))
     missing = work.filter(pa.array(~settled | query_refused))
     topics = len(missing.column("topic").unique())
@@ -82,6 +80,16 @@ def order_missing(*, database: Database, store: Store, settings: Settings, run: 
         runs.hold_fence(connection, run.run_id, fence)
         db.execute(connection, "degrade.keep_order", run_id=run.run_id, path=file.path, sha256=file.sha256)
     return Degraded(missing=missing.num_rows, topics=topics, fell_back=fell_back)
+
+
+def _query_refused(connection: Connection, store: Store, run: Run, work: pa.Table) -> npt.NDArray[np.bool_]:
+    """As ledger.query_refused, of the pairs that the run wants scored. All pairs are read only if one of these was refused."""
+    ids = (work.column(name).to_numpy() for name in ("query_id", "document_id"))
+    if not ledger.refused(connection, run.scorer_id, *ids).any():
+        return np.zeros(work.num_rows, dtype=bool)
+    pairs = artifacts.read_pairs(store, run)
+    is_work = pairs.column("work").to_numpy(zero_copy_only=False)
+    return np.asarray(ledger.query_refused(connection, run, pairs)[is_work])
 
 
 def _warn_of_refused(connection: Connection, run: Run, refused: pa.Table) -> None:

@@ -91,8 +91,8 @@ def _look_at_embedder(settings: Settings, run: Run) -> bool:
 
 def _look_at_scorer(database: Database, store: Store, settings: Settings, run: Run) -> bool:
     """Whether there is something to score. Raises the first error that is found: store; then checkpoint, engine, device, disk."""
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pc.is_valid(pairs.column("shard")))
+    work, _ = artifacts.read_work(store, run)
+    work = work.filter(pc.is_valid(work.column("shard")))
     with database.transaction(read_only=True) as connection:
         if run.scorer_id is None or ledger.settled(connection, run, work, rescore=run.rescore).all():
             return False

@@ -62,8 +62,8 @@ def rerank(*, database: Database, store: Store, settings: Settings, run: Run, sh
     deadline = monotonic() + settings.scoring_minutes * 60
     with database.transaction(read_only=True) as connection:
         settings = scorers.in_use(connection, settings, frozen_id=run.scorer_id)
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pc.is_valid(pairs.column("shard")))
+    work, _ = artifacts.read_work(store, run)
+    work = work.filter(pc.is_valid(work.column("shard")))
     task = ShardTask(database, settings, run, shard, work, deadline)
     result = _score_with_one_engine(task)
     if isinstance(result, ChunkFailed):
@@ -171,8 +171,7 @@ class Workload:
 
 def workload(*, database: Database, store: Store, settings: Settings, run: Run) -> Workload:
     """Count what the run's shards would score, without an engine. Raises ModelError as `rerank` does."""
-    pairs = artifacts.read_pairs(store, run)
-    work = pairs.filter(pairs.column("work"))
+    work, _ = artifacts.read_work(store, run)
     with database.transaction(read_only=True) as connection:
         worklist = read_worklist(connection, run, work)
         settings = scorers.in_use(connection, settings, frozen_id=run.scorer_id)

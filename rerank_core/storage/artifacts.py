@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rerank_core.errors import CorruptError
 from rerank_core.records import Run
@@ -30,7 +29,7 @@ def read_pairs(store: Store, run: Run) -> pa.Table:
 def read_work(store: Store, run: Run) -> tuple[pa.Table, int]:
     """The pairs that the run wants scored (schemas.PAIRS), and the number of its other pairs, which are not kept in memory."""
     path, sha256 = _named(run, run.pairs_path, run.pairs_sha256)
-    return store.read_where(path, pc.field("work"), schema=schemas.PAIRS, sha256=sha256)
+    return store.read_where(path, "work", schema=schemas.PAIRS, sha256=sha256)
 
 
 def read_light(store: Store, run: Run) -> pa.Table:

@@ -4,10 +4,10 @@ By the ledger no pair is scored twice, and a killed task resumes where it stoppe
 Two writers of the same pair meet in ON CONFLICT, and the first score stays unless the run rescores.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import product
 from platform import node
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +19,9 @@ from rerank_core.errors import FencedError
 from rerank_core.records import Pair, Run, Score
 from rerank_core.storage import database as db
 from rerank_core.storage.artifacts import Ids, find_ids
-from rerank_core.storage.copy import copy_in, copy_out
+from rerank_core.storage.copy import copy_bytes, copy_in
 
-QUERIES = 100  # whose documents are read at a time
-SCORES = pa.schema(
-    [
-        ("document_id", pa.int64()),
-        ("query_id", pa.int64()),
-        ("logit", pa.float32()),
-        ("truncated", pa.bool_()),
-        ("run_id", pa.int64()),
-    ]
-)
+_NONE: Ids = np.zeros(0, dtype=np.int64)
 
 
 def ensure_months(connection: Connection, months: Iterable[date]) -> None:
@@ -97,51 +88,55 @@ def hold_unblocked(connection: Connection, run: Run) -> None:
 class Lookup:
     """Scores of one scorer for some queries, found by (query, document)."""
 
-    def __init__(self, table: pa.Table) -> None:
-        query = table.column("query_id").to_numpy()
-        self._queries = np.unique(query)
-        keys = self._keys(query, table.column("document_id").to_numpy())
-        order = np.argsort(keys)
-        self._sorted = keys[order]
-        self.logit = table.column("logit").to_numpy()[order]
-        self.truncated = table.column("truncated").to_numpy(zero_copy_only=False)[order]
-        self.run_id = table.column("run_id").to_numpy()[order]
+    def __init__(
+        self,
+        query_ids: Ids,
+        document_ids: Ids,
+        logit: npt.NDArray[np.float32],
+        truncated: npt.NDArray[np.bool_],
+    ) -> None:
+        """The arrays have one entry a score."""
+        begins = np.flatnonzero(
+            np.diff(query_ids, prepend=query_ids[:1] - 1)
+        )  # those of one query follow one another
+        self._queries = np.unique(query_ids[begins])
+        keys = self._keys(query_ids, document_ids)
+        order = slice(None) if (keys[1:] > keys[:-1]).all() else np.argsort(keys)
+        self._sorted, self.logit, self.truncated = keys[order], logit[order], truncated[order]
 
     def positions(self, query_ids: Ids, document_ids: Ids) -> Ids:
-        """The place of each pair in `logit`, `truncated` and `run_id`; −1 if it has no score."""
+        """The place of each pair in `logit` and `truncated`; −1 if it has no score."""
         return find_ids(self._sorted, self._keys(query_ids, document_ids))
 
     def _keys(self, query_ids: Ids, document_ids: Ids) -> Ids:
         """One int64 a pair: the query's place in the high bits, the document in the low 40; −1: unknown query."""
-        places = np.searchsorted(self._queries, query_ids)
-        known = np.isin(query_ids, self._queries)
-        return np.where(known, (places << 40) | document_ids, -1)
+        places = find_ids(self._queries, query_ids)
+        return np.where(places < 0, -1, (places << 40) | document_ids)
 
 
 def lookup(
-    connection: Connection, *, scorer_id: int, query_ids: Iterable[int], documents: pa.Table
+    connection: Connection,
+    *,
+    scorer_id: int,
+    query_ids: Iterable[int],
+    documents: pa.Table,
+    run_id: int | None = None,
 ) -> Lookup:
     """What the ledger holds of these queries for documents of a window, and for others that came between them.
 
-    `documents` has the columns document_id and month.
+    `documents` has the columns document_id and month. With `run_id`, only what that run wrote is found.
     """
-    queries = sorted(set(query_ids))
-    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
-    found = [
-        copy_out(
-            connection,
-            "ledger.lookup",
-            SCORES,
-            scorer_id=scorer_id,
-            query_ids=queries,
-            month=span["month"],
-            first=span["document_id_min"],
-            last=span["document_id_max"],
-        )
-        for span in spans.sort_by("month").to_pylist()
-        if queries
-    ]
-    return Lookup(pa.concat_tables([SCORES.empty_table(), *found]))
+    rows = _by_query(connection, "ledger.lookup", scorer_id, query_ids, documents, run_id=run_id)
+    queries, found, logits = [_NONE], [_NONE], [np.zeros(0, dtype=np.float32)]
+    truncated = [np.zeros(0, dtype=bool)]
+    for query, of_query, scores, cut in rows:
+        found.append(_ids(of_query))
+        queries.append(np.repeat(_ids(query), len(found[-1])))
+        logits.append(np.frombuffer(scores or b"", dtype=">f4").astype(np.float32))
+        truncated.append(np.isin(found[-1], _ids(cut)) if cut else np.zeros(len(found[-1]), dtype=bool))
+    return Lookup(
+        np.concatenate(queries), np.concatenate(found), np.concatenate(logits), np.concatenate(truncated)
+    )
 
 
 def scored_documents(
@@ -151,31 +146,48 @@ def scored_documents(
 
     `documents` has the columns document_id and month.
     """
-    queries = sorted(set(query_ids))
-    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
     found: dict[int, Ids] = {}
-    parts = [queries[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
-    for span, part in product(spans.sort_by("month").to_pylist(), parts):
-        rows = db.rows(
-            connection,
-            "ledger.scored_documents",
-            scorer_id=scorer_id,
-            query_ids=part,
-            month=span["month"],
-            first=span["document_id_min"],
-            last=span["document_id_max"],
-        )
-        for row in rows:
-            ids = np.frombuffer(row["document_ids"], dtype=">i8").astype(np.int64)
-            before = found.get(row["query_id"], ids[:0])
-            found[row["query_id"]] = np.sort(np.concatenate([before, ids]))
+    for query, of_query in _by_query(connection, "ledger.scored_documents", scorer_id, query_ids, documents):
+        query_id = int(_ids(query)[0])
+        found[query_id] = np.sort(np.concatenate([found.get(query_id, _NONE), _ids(of_query)]))
     return found
 
 
-def lookup_pairs(connection: Connection, scorer_id: int, pairs: pa.Table) -> Lookup:
-    """What the ledger holds of the queries of these pairs, under one scorer."""
+def _by_query(
+    connection: Connection,
+    statement: str,
+    scorer_id: int,
+    query_ids: Iterable[int],
+    documents: pa.Table,
+    **values: Any,
+) -> Iterator[tuple[bytes | None, ...]]:
+    """The rows of a statement, a month of these documents at a time: one row a query."""
+    queries = sorted(set(query_ids))
+    spans = documents.group_by("month").aggregate([("document_id", "min"), ("document_id", "max")])
+    for span in spans.sort_by("month").to_pylist() if queries else ():
+        yield from copy_bytes(
+            connection,
+            statement,
+            scorer_id=scorer_id,
+            query_ids=queries,
+            month=span["month"],
+            first=span["document_id_min"],
+            last=span["document_id_max"],
+            **values,
+        )
+
+
+def _ids(content: bytes | None) -> Ids:
+    """Numbers that the server has sent: 8 bytes each."""
+    return np.frombuffer(content or b"", dtype=">i8").astype(np.int64)
+
+
+def lookup_pairs(
+    connection: Connection, scorer_id: int, pairs: pa.Table, *, run_id: int | None = None
+) -> Lookup:
+    """What the ledger holds of the queries of these pairs, under one scorer; see `lookup`."""
     query_ids = pc.unique(pairs.column("query_id")).to_pylist()
-    return lookup(connection, scorer_id=scorer_id, query_ids=query_ids, documents=pairs)
+    return lookup(connection, scorer_id=scorer_id, query_ids=query_ids, documents=pairs, run_id=run_id)
 
 
 def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) -> npt.NDArray[np.bool_]:
@@ -187,11 +199,8 @@ def settled(connection: Connection, run: Run, work: pa.Table, *, rescore: bool) 
         return np.zeros(work.num_rows, dtype=bool)
     query_ids = work.column("query_id").to_numpy()
     document_ids = work.column("document_id").to_numpy()
-    found = lookup_pairs(connection, run.scorer_id, work)
-    places = found.positions(query_ids, document_ids)
-    done = places >= 0
-    if rescore and len(found.run_id):
-        done &= found.run_id[places] == run.run_id
+    found = lookup_pairs(connection, run.scorer_id, work, run_id=run.run_id if rescore else None)
+    done = found.positions(query_ids, document_ids) >= 0
     done |= refused(connection, run.scorer_id, query_ids, document_ids)
     left = np.unique(document_ids[~done]).tolist()
     there = [row["document_id"] for row in db.rows(connection, "ledger.documents", document_ids=left)]
@@ -205,7 +214,10 @@ def refused(
     found = {
         (row["query_id"], row["document_id"])
         for row in db.rows(
-            connection, "ledger.refused", scorer_id=scorer_id, query_ids=np.unique(query_ids).tolist()
+            connection,
+            "ledger.refused",
+            scorer_id=scorer_id,
+            query_ids=pc.unique(pa.array(query_ids)).to_pylist(),
         )
     }
     if not found:

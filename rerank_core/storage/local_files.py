@@ -21,19 +21,25 @@ if TYPE_CHECKING:  # a machine that only makes a copy of a checkpoint needs no A
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def write(root: str, path: str, content: "pa.Buffer") -> None:
+def write(root: str, path: str, content: "pa.Buffer", *, flush: bool = True) -> None:
     """Write a file below the root, whole or not at all; it is there after a power cut, too. The folders above it are made.
 
-    Raises SettingsError if a link is in the way.
+    Without `flush`, its name may be lost until `flush_folder` was called. Raises SettingsError if a link is in the way.
     """
     *folders, name = path.split("/")
     _make_folder(Path(root))
     try:
         with _opened(root, folders, make=True) as handles:
-            replace(handles[-1], name, content)
+            replace(handles[-1], name, content, flush=flush)
     except FileNotFoundError:  # a clean-up has just removed a folder, which was empty
         with _opened(root, folders, make=True) as handles:
-            replace(handles[-1], name, content)
+            replace(handles[-1], name, content, flush=flush)
+
+
+def flush_folder(root: str, folder: str) -> None:
+    """Flush the names in a folder below the root, if it is there. Raises SettingsError if a link is in the way."""
+    with suppress(FileNotFoundError), _opened(root, folder.split("/")) as handles:
+        os.fsync(handles[-1])
 
 
 def read(root: str, path: str, most: int) -> bytes | None:
@@ -53,8 +59,8 @@ def read(root: str, path: str, most: int) -> bytes | None:
         raise
 
 
-def replace(folder: int, name: str, content: "pa.Buffer") -> None:
-    """Write a file into the folder of a handle; a file of that name is replaced in one step."""
+def replace(folder: int, name: str, content: "pa.Buffer", *, flush: bool = True) -> None:
+    """Write a file into the folder of a handle; a file of that name is replaced in one step. See `write`."""
     draft = f".{name}.{secrets.token_hex(4)}.tmp"
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
@@ -66,7 +72,8 @@ def replace(folder: int, name: str, content: "pa.Buffer") -> None:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(draft, dir_fd=folder)
-    os.fsync(folder)
+    if flush:
+        os.fsync(folder)
 
 
 def _make_folder(folder: Path) -> None:

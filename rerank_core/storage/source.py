@@ -3,7 +3,7 @@
 Every stage asks the same `Source`, so that no two of them look in different databases. The view is never written to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +93,7 @@ class Source:
         with self.database.transaction(read_only=True) as connection:
             yield connection
 
-    def absent(self, article_ids: Sequence[str]) -> Absence:
+    def absent(self, article_ids: Collection[str]) -> Absence:
         """Which of these articles the source does not have.
 
         Raises SourceError if the view cannot be read, DatabaseUnavailable if its database does not answer.

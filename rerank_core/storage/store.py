@@ -11,10 +11,11 @@ atomic by itself. No message shows what a URL has before its @ or behind its que
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -24,20 +25,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from rerank_core.errors import HIDDEN, CorruptError, SettingsError
-from rerank_core.storage import local_files, rendition_names, store_errors, store_url
-
-# Ending → type of what readers get; the longest that fits counts.
-TYPES = {
-    ".feed.json": "application/feed+json",
-    ".atom.xml": "application/atom+xml",
-    ".json": "application/json",
-    ".jpg": "image/jpeg",
-    ".webp": "image/webp",
-}
-REPLACED = "no-cache"  # ask each time
-WRITTEN_ONCE = (
-    "max-age=3600, immutable"  # not for ever: what a cache shows of a forgotten article has to go, too
-)
+from rerank_core.storage import local_files, rendition_names, store_errors, store_headers, store_url
 
 Kind = Literal["members", "pairs", "light", "ranking", "page", "latest", "rendition", "draft"]
 
@@ -108,6 +96,7 @@ class Store:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
         self._local = isinstance(filesystem, pafs.LocalFileSystem)
+        self._unflushed: set[str] = set()  # folders whose names are flushed later
         self.local_folder = Path(self._root or "/") if self._local else None
         self.url = Path(self._root or "/").as_uri() if self._local else f"{scheme}://{self._root}"
 
@@ -179,40 +168,50 @@ class Store:
             )
         return f"{root}/{path}"
 
-    def write(self, path: str, table: pa.Table) -> Artifact:
-        """Write a table as Parquet, whole or not at all.
+    def write(self, path: str, table: pa.Table, more: Iterable[pa.Table] = ()) -> Artifact:
+        """Write a table as Parquet, whole or not at all. Each of `more`, of the same schema, begins a row group of its own.
 
         Raises StoreUnavailable if the store refuses, SettingsError if it refuses for good. Nothing is under `path`
         then.
         """
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", store_schema=True)
+        sink, rows = pa.BufferOutputStream(), 0
+        with pq.ParquetWriter(sink, table.schema, compression="zstd", store_schema=True) as writer:
+            for part in chain([table], more):
+                writer.write_table(part)
+                rows += part.num_rows
         content = sink.getvalue()
         self._put(path, content, None)
-        return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
+        return Artifact(path=path, sha256=hashlib.sha256(content).hexdigest(), rows=rows)
 
     def write_json(self, path: str, content: bytes) -> None:
-        """Write a JSON file or a feed, whole or not at all. If the file is replaced, readers see the old one or the new one.
+        """Write a JSON file, a feed or a picture, whole or not at all. If the file is replaced, readers see the old one or the new one.
 
         An object store is told how long a reader may cache it.
         """
         name = self.parse(path)
-        headers = {
-            "Content-Type": content_type(path),
-            "Cache-Control": WRITTEN_ONCE if name is not None and name.kind == "page" else REPLACED,
-        }
-        self._put(path, pa.py_buffer(content), headers)
+        written_once = name is not None and name.kind in {"page", "rendition"}
+        self._put(path, pa.py_buffer(content), store_headers.headers(path, written_once=written_once))
 
-    def write_picture(self, path: str, content: bytes) -> None:
-        """Write a rendition, whole or not at all. It never changes: its name is its digest."""
-        headers = {"Content-Type": content_type(path), "Cache-Control": WRITTEN_ONCE}
-        self._put(path, pa.py_buffer(content), headers)
+    write_picture = write_json  # of a rendition: its name is its digest, so it never changes
+
+    @contextmanager
+    def flushing_once(self, folder: str) -> Iterator[None]:
+        """Meanwhile names in this folder, with a slash at its end, are not flushed one by one, but at the end; after an error never."""
+        self._unflushed.add(folder)
+        try:
+            yield
+        finally:
+            self._unflushed.discard(folder)
+        if self._local:
+            with self._mapped_errors(folder):
+                local_files.flush_folder(self._root, folder.rstrip("/"))
 
     def _put(self, path: str, content: pa.Buffer, metadata: dict[str, str] | None) -> None:
         target = self._at(path)
         with self._mapped_errors(path):
             if self._local:
-                local_files.write(self._root, path, content)
+                flush = path[: path.rfind("/") + 1] not in self._unflushed
+                local_files.write(self._root, path, content, flush=flush)
             else:
                 with self._filesystem.open_output_stream(target, metadata=metadata) as stream:
                     stream.write(content)
@@ -223,13 +222,20 @@ class Store:
             return file.read()
 
     def read_where(
-        self, path: str, condition: pc.Expression, *, schema: pa.Schema, sha256: str | None = None
+        self, path: str, flag: str, *, schema: pa.Schema, sha256: str | None = None
     ) -> tuple[pa.Table, int]:
-        """The rows of a Parquet artifact that meet a condition, and the number of the others; else as `read`."""
+        """The rows of a Parquet artifact whose boolean column `flag` is true, and the number of the others; else as `read`.
+
+        Row groups without such a row are not decoded.
+        """
         with self._parquet(path, schema, sha256) as file:
-            kept = [pa.Table.from_batches([batch]).filter(condition) for batch in file.iter_batches()]
+            place, meta = schema.get_field_index(flag), file.metadata
+            said = [meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)]
+            groups = [number for number, each in enumerate(said) if each is None or each.max is not False]
+            batches = file.iter_batches(row_groups=groups) if groups else ()
+            kept = [pa.Table.from_batches([batch]).filter(pc.field(flag)) for batch in batches]
             table = pa.concat_tables([schema.empty_table(), *kept])
-            return table, file.metadata.num_rows - table.num_rows
+            return table, meta.num_rows - table.num_rows
 
     @contextmanager
     def _parquet(self, path: str, schema: pa.Schema, sha256: str | None) -> Iterator[pq.ParquetFile]:
@@ -386,12 +392,6 @@ class Store:
             mapped = store_errors.explain(error, where, is_local, self.has_credentials)
             # A message of the object store's own may repeat what it was sent.
             raise mapped from (error if is_local else None)
-
-
-def content_type(path: str) -> str:
-    """What readers are told that a JSON file or a feed is."""
-    kind = next((kind for ending, kind in TYPES.items() if path.endswith(ending)), TYPES[".json"])
-    return kind if kind.startswith("image/") else f"{kind}; charset=utf-8"
 
 
 def _token() -> str:

@@ -278,6 +278,7 @@ CREATE TABLE rerank.document (
 );
 COMMENT ON TABLE rerank.document IS 'A prepared text, by digest. Equal texts with equal pictures are one document.';
 CREATE INDEX document_pictures ON rerank.document USING gin (pictures) WHERE pictures <> '{}';
+CREATE INDEX document_flags ON rerank.document (document_id) WHERE flags <> '{}';
 COMMENT ON COLUMN rerank.document.flags IS 'stuffed: repeats words as if written for a ranking; pleads: addresses the model';
 
 -- What BM25 counts. A document never changes, so a segment is right for every pipeline and window that has its documents.
@@ -463,7 +464,7 @@ CREATE TABLE rerank.pair_score (
     device      text NOT NULL,
     host        text NOT NULL DEFAULT '',
     scored_at   timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (scorer_id, query_id, document_id, month)
+    PRIMARY KEY (scorer_id, query_id, document_id, month) INCLUDE (logit, truncated)   -- a page reads the index alone
 ) PARTITION BY RANGE (month);
 COMMENT ON TABLE rerank.pair_score IS 'The ledger: one score for each document, query and scorer.';
 CREATE INDEX pair_score_run ON rerank.pair_score USING brin (run_id) WITH (pages_per_range = 16);
@@ -1165,7 +1166,9 @@ BEGIN
         RAISE EXCEPTION 'rerank.% is not the ledger''s partition of that month', name
             USING ERRCODE = 'duplicate_table', HINT = 'rename it or drop it';
     END IF;
-    EXECUTE format('CREATE TABLE rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)',
+    -- A page reads the index alone where vacuum has been: so it comes often.
+    EXECUTE format('CREATE TABLE rerank.%I PARTITION OF rerank.pair_score FOR VALUES FROM (%L) TO (%L)'
+                   ' WITH (autovacuum_vacuum_insert_scale_factor = 0.01)',
                    name, date_trunc('month', wanted)::date, (date_trunc('month', wanted) + interval '1 month')::date);
 END $$;
 REVOKE EXECUTE ON FUNCTION rerank.ensure_month(date) FROM PUBLIC;

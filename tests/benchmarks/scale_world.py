@@ -80,15 +80,15 @@ class World:
         self._added = 0
         self._paragraphs = paragraphs
         made = made_paragraphs(paragraphs)
+        table = {
+            "number": list(range(paragraphs)),
+            "text": made,
+            "terms": [" ".join(terms(one, lang="en")) for one in made],
+        }
         with self.room.database.transaction() as connection:
             connection.exec_driver_sql(
                 "CREATE TABLE public.paragraph (number int PRIMARY KEY, text text NOT NULL, terms text NOT NULL)"
             )
-            table = {
-                "number": list(range(paragraphs)),
-                "text": made,
-                "terms": [" ".join(terms(one, lang="en")) for one in made],
-            }
             copy_in(connection, "public.paragraph", pa.table(table))
 
     def past(

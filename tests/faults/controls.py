@@ -121,7 +121,7 @@ def _endless_patience() -> None:
 def _path_unchecked() -> None:
     from rerank_core.storage import local_files
 
-    def through_links(root: str, path: str, content: Any) -> None:
+    def through_links(root: str, path: str, content: Any, **_: Any) -> None:
         target = Path(root) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(target.parent, os.O_RDONLY)
@@ -135,7 +135,7 @@ def _write_unchecked() -> None:
     """Half a file counts, and so does none."""
     from rerank_core.storage import local_files
 
-    def hopeful(root: str, path: str, content: Any) -> None:
+    def hopeful(root: str, path: str, content: Any, **_: Any) -> None:
         target = Path(root) / path
         with suppress(OSError):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,8 @@ from rerank_airflow.ui.access import Chosen
 from rerank_core.errors import CorruptError
 from rerank_core.observe import history
 from rerank_core.storage import renditions
-from rerank_core.storage.store import Store, content_type
+from rerank_core.storage.store import Store
+from rerank_core.storage.store_headers import content_type
 
 router = APIRouter()
 

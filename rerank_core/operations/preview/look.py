@@ -254,9 +254,8 @@ class _Finder:
         if topic.min_score is None:
             topic = replace(topic, min_score=self._settings.min_score)
         eligible = find_eligible(topic, window, self._filters)
-        everything = np.arange(len(window), dtype=np.int64)
         limit = topic.candidate_limit * self._settings.fill_factor
-        chosen = search(self._retriever, asked, eligible, [(everything, limit)])
+        chosen = search(self._retriever, asked, eligible, [(window.everything, limit)])
         hourly = search(
             self._retriever, asked, eligible, [(hour, topic.candidate_limit) for hour in self._hours]
         )
@@ -269,7 +268,7 @@ class _Finder:
         return Looked(
             topic=topic,
             query_ids=asked.query_ids,
-            light=asked.light,
+            light=asked.light[window.everything],
             eligible=eligible,
             chosen=chosen,
             logit=logit,

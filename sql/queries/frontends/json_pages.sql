@@ -1,11 +1,21 @@
 -- name: current
 -- The publication that the pointer is at, with a digest of all that frontends see of it: blocks and rollbacks change the digest.
+-- The rows of a publication are as they were written. So of the rows, only what hides them, and the flags of their texts, are read.
 SELECT p.publication_id, p.run_id, p.version, p.as_of, p.published_at, p.degraded, p.blocked IS NOT NULL AS blocked, p.parquet_path, p.parquet_sha256, p.row_count,
        (SELECT max(t.overdue_since) FROM rerank.current_topic t WHERE t.pipeline = c.pipeline) AS overdue_since,
-       md5(concat((SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
+       md5(concat(p.publication_id, '/',
+                  (SELECT string_agg(md5(CAST(t AS text)), '' ORDER BY t.topic)
                    FROM rerank.current_topic t WHERE t.pipeline = c.pipeline), '/',
-                  (SELECT string_agg(md5(CAST(r AS text)), '' ORDER BY r.topic, r.rank)
-                   FROM rerank.current_ranking r WHERE r.pipeline = c.pipeline), '/',
+                  (SELECT string_agg(h.article_id, ' ' ORDER BY h.article_id)
+                   FROM (SELECT b.article_id FROM rerank.block b WHERE b.pipeline = c.pipeline
+                         UNION SELECT t.article_id FROM rerank.tombstone t WHERE t.pipeline = c.pipeline) h
+                   WHERE h.article_id IN (SELECT r.article_id FROM rerank.ranking r WHERE r.publication_id = c.publication_id
+                                          UNION ALL SELECT r.scored_article_id FROM rerank.ranking r
+                                          WHERE r.publication_id = c.publication_id)), '/',
+                  (SELECT string_agg(concat(d.document_id, d.flags), ' ' ORDER BY d.document_id)
+                   FROM rerank.document d
+                   WHERE d.flags <> '{}' AND d.document_id IN (SELECT r.document_id FROM rerank.ranking r
+                                                               WHERE r.publication_id = c.publication_id)), '/',
                   (SELECT string_agg(md5(CAST(h AS text)), '' ORDER BY h.topic, h.rank_now, h.article_id)
                    FROM rerank.recent_change h WHERE h.pipeline = c.pipeline AND h.is_current))) AS content
 FROM rerank.pointer c

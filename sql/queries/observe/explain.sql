@@ -30,6 +30,12 @@ WHERE r.pipeline = :pipeline AND r.article_id = :article_id AND (r.run_id = :run
 ORDER BY r.number DESC
 LIMIT 1
 
+-- name: score
+-- The score of a pair, and the run that made it.
+SELECT logit, truncated, run_id
+FROM rerank.pair_score
+WHERE scorer_id = :scorer_id AND query_id = :query_id AND document_id = :document_id AND month = :month
+
 -- name: media
 -- What became of a revision's media, and whether the model reads them with its document.
 SELECT m.kind, m.place, m.outcome, m.rendition, COALESCE(m.rendition = ANY(d.pictures), false) AS is_read

@@ -17,9 +17,10 @@ WITH owing AS (
     SELECT DISTINCT ON (r.article_id)
            r.revision_id, r.article_id, r.number, r.document_id, r.ingested_at, r.first_ingested_at, r.published_at, r.began_at, r.source, r.link,
            r.run_id IN (SELECT run_id FROM owing) AS owed,
-           EXISTS (SELECT FROM rerank.hidden h WHERE h.pipeline = r.pipeline AND h.article_id = r.article_id) AS blocked
+           h.article_id IS NOT NULL AS blocked
     FROM rerank.revision r
     JOIN rerank.run u USING (run_id)
+    LEFT JOIN (SELECT DISTINCT article_id FROM rerank.hidden WHERE pipeline = :pipeline) h USING (article_id)
     WHERE r.pipeline = :pipeline AND r.first_ingested_at >= :fresh_since AND r.first_ingested_at < :until
       AND r.ingested_at < :until
       AND (r.run_id = :run_id OR u.until <= :until OR :as_claimed_now)

@@ -52,23 +52,29 @@ SELECT run_id FROM rerank.run WHERE run_id = :run_id FOR KEY SHARE
 SELECT EXISTS (SELECT FROM rerank.gate WHERE run_id = :run_id AND verdict = 'blocked' AND fence > :fence) AS blocked
 
 -- name: lookup
--- What the ledger holds of these queries, for documents of a month that came one after the other.
-SELECT document_id, query_id, logit, truncated, run_id
+-- What the ledger holds of each of these queries, for documents of a month that came one after the other; with :run_id, of what that
+-- run wrote. 8 bytes an id, 4 bytes a logit, side by side; and the ids of the documents that were cut.
+SELECT int8send(query_id), string_agg(int8send(document_id), '') AS document_ids, string_agg(float4send(logit), '') AS logits,
+       string_agg(int8send(document_id), '') FILTER (WHERE truncated) AS truncated_ids
 FROM rerank.pair_score
 WHERE scorer_id = :scorer_id
   AND query_id = ANY(CAST(:query_ids AS bigint[]))
   AND month = CAST(:month AS date)
   AND document_id BETWEEN :first AND :last
+  AND (CAST(:run_id AS bigint) IS NULL OR run_id = :run_id)
+GROUP BY query_id
+ORDER BY query_id
 
 -- name: scored_documents
 -- Which documents of a month, that came one after the other, have a score for each of these queries: 8 bytes an id.
-SELECT query_id, string_agg(int8send(document_id), '') AS document_ids
+SELECT int8send(query_id), string_agg(int8send(document_id), '') AS document_ids
 FROM rerank.pair_score
 WHERE scorer_id = :scorer_id
   AND query_id = ANY(CAST(:query_ids AS bigint[]))
   AND month = CAST(:month AS date)
   AND document_id BETWEEN :first AND :last
 GROUP BY query_id
+ORDER BY query_id
 
 -- name: documents
 -- Which of these documents are there; that of a forgotten article is not.

@@ -110,7 +110,7 @@ def test_no_title_can_end_a_script_element_that_a_page_is_put_into(room: Newsroo
     news(room)
     room.run()
     room.sql("UPDATE rerank.ranking SET title = '太阳 </script>\u2028&' WHERE article_id = 'solar'")
-    repair(room)
+    repair(room, rewrite=True)
     content = (root(room) / latest(room)["topics"]["solar"]["page"]).read_bytes()
     assert not any(sign.encode() in content for sign in "<>&\u2028")
     titles = [article["title"] for article in strict(content)["articles"]]
@@ -216,6 +216,16 @@ def test_a_block_reaches_the_pages_with_the_next_repair(room: Newsroom) -> None:
     room.sql("DELETE FROM rerank.block")
     repair(room)
     assert "solar" in articles(room)
+
+
+def test_flags_reach_the_pages_with_the_next_repair_and_what_no_page_shows_does_not(room: Newsroom) -> None:
+    news(room)
+    room.run()
+    room.sql("INSERT INTO rerank.block (pipeline, article_id, reason) VALUES ('news', 'elsewhere', 'r')")
+    assert not repair(room).replaced
+    room.sql("UPDATE rerank.document SET flags = '{stuffed}'")
+    assert repair(room).replaced
+    assert not repair(room).replaced
 
 
 def test_a_rollback_reaches_the_pages_with_the_next_repair(room: Newsroom) -> None:
@@ -332,9 +342,9 @@ class TestReaders:
         self, room: Newsroom, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wrong = self.watch(room, monkeypatch)
-        later: list[tuple[Store, Any]] = []
+        later: list[tuple[Any, ...]] = []
         write = json_pages._write
-        monkeypatch.setattr(json_pages, "_write", lambda store, files: later.append((store, files)))
+        monkeypatch.setattr(json_pages, "_write", lambda *arguments: later.append(arguments))
         replace = json_pages._replace
 
         def replace_first(*arguments: Any) -> bool:
@@ -362,7 +372,11 @@ def test_pages_are_flushed_to_the_disk_before_latest_json_names_them(
     last = max(number for number, name in enumerate(flushed) if name.startswith(".latest.json"))
     pages_at = [number for number, name in enumerate(flushed) if name.startswith((".solar", ".french"))]
     assert len(pages_at) == 6  # each topic has two feeds
-    assert max(pages_at) < last
+    folder = Path(latest(room)["pages"]).name
+    (folder_at,) = (
+        number for number, name in enumerate(flushed) if name == folder
+    )  # once for all their names
+    assert max(pages_at) < folder_at < last
 
 
 def test_many_repairs_at_once_end_with_the_page(room: Newsroom) -> None:

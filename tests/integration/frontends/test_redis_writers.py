@@ -196,7 +196,7 @@ class TestReaders:
         for number in range(12):
             block(hot_room, f"wind {number}")
             hot_room.sql("UPDATE rerank.ranking SET title = title || '.'")
-            sync(hot_room)
+            sync(hot_room, rewrite=True)
         done.set()
         for one in readers:
             one.join()

@@ -47,7 +47,7 @@ def kept_scores(room: Newsroom, window: Window, wanted: list[Topic]) -> dict[str
     """The same by the index that is kept."""
     with room.database.transaction(read_only=True) as connection:
         lexicon = Lexicon(connection, wanted, window)
-        return {topic.slug: lexicon.light(topic).tolist() for topic in wanted}
+        return {topic.slug: lexicon.light(topic)[window.everything].tolist() for topic in wanted}
 
 
 def check(room: Newsroom, run: Run) -> None:
@@ -202,13 +202,13 @@ def _counts_documents_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _counts_what_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = postings._Columns.__init__
+    make = postings._Part.__init__
 
     def with_all(self: Any, segment: Any, vocabulary: Any, positions: Any) -> None:
         make(self, segment, vocabulary, positions)
-        self.frequencies = np.diff(self.ends, prepend=0)
+        self.length = int(segment.lengths.sum(dtype=np.int64))
 
-    monkeypatch.setattr(postings._Columns, "__init__", with_all)
+    monkeypatch.setattr(postings._Part, "__init__", with_all)
 
 
 def _loses_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,21 @@
 """A budget is shared fairly over topics, and work is dealt evenly to shards."""
 
+from dataclasses import replace
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from factories import make_topic
 
-from rerank_core.recall.budget import TopicPairs, fair_shares, with_shards, within_budget
+from rerank_core.recall import budget
+from rerank_core.recall.budget import (
+    Others,
+    TopicPairs,
+    fair_shares,
+    others_of,
+    with_shards,
+    within_budget,
+)
 from rerank_core.recall.recall import Shard, _shards
 from rerank_core.recall.window import Buckets
 from rerank_core.storage import schemas
@@ -71,6 +82,40 @@ def test_a_shard_has_whole_topics_and_the_loads_are_even() -> None:
         if row["shard"] is not None:
             loads.setdefault(row["shard"], set()).add(row["topic"])
     assert sorted(map(sorted, loads.values())) == [["a", "c"], ["b"]]
+
+
+def test_pairs_that_need_no_score_come_topic_by_topic_in_tables_of_a_bounded_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget, "OTHERS_ROWS", 3)
+    texts = pa.table(
+        {"document_id": pa.array(range(10, 20), pa.int64()), "month": pa.array([None] * 10, pa.date32())}
+    )
+
+    def others(scorer_id: int, *positions: int) -> Others:
+        at = np.asarray(positions, dtype=np.int64)
+        return Others(scorer_id, at, at + 100, at.astype(np.float32) / 2)
+
+    parts = [
+        replace(part("a", 1), others=(others(1, 3, 4), others(2, 5))),
+        replace(part("b", 1), others=(others(1),)),
+        replace(part("c", 1), others=(others(1, 6, 7, 8, 9), others(2, 0))),
+    ]
+    tables = list(others_of(texts, parts))
+    assert [table.num_rows for table in tables] == [2, 1, 5]
+    assert all(table.schema.equals(schemas.PAIRS) for table in tables)
+    found = pa.concat_tables(tables)
+    assert found.column("topic").to_pylist() == ["a"] * 3 + ["c"] * 5
+    assert found.column("document_id").to_pylist() == [13, 14, 15, 16, 17, 18, 19, 10]
+    assert found.column("query_id").to_pylist() == [103, 104, 105, 106, 107, 108, 109, 100]
+    assert found.column("scorer_id").to_pylist() == [1, 1, 2, 1, 1, 1, 1, 2]
+    assert found.column("light_score").to_pylist() == [1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 0.0]
+    assert set(map(tuple, found.select(["work", "known", "shard"]).to_pylist()[0].items())) == {
+        ("work", False),
+        ("known", True),
+        ("shard", None),
+    }
+    assert list(others_of(texts, [])) == []
 
 
 def test_no_topics_are_no_pairs() -> None:

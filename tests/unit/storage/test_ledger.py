@@ -3,25 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from rerank_core.storage.ledger import SCORES, Lookup
+from rerank_core.storage.ledger import Lookup
 
 
 def lookup(*pairs: tuple[int, int]) -> Lookup:
     """One score a (query, document): the logit is 100 × query + document."""
-    rows = [
-        {
-            "query_id": query,
-            "document_id": document,
-            "logit": float(100 * query + document),
-            "truncated": document == 3,
-            "run_id": query,
-        }
-        for query, document in pairs
-    ]
-    return Lookup(pa.Table.from_pylist(rows, schema=SCORES))
+    queries, documents = (np.asarray([pair[at] for pair in pairs], dtype=np.int64) for at in (0, 1))
+    return Lookup(queries, documents, (100 * queries + documents).astype(np.float32), documents == 3)
 
 
 def positions(of: Lookup, *pairs: Sequence[int]) -> list[int]:
@@ -37,7 +27,6 @@ def test_each_pair_finds_its_own_score() -> None:
         (place,) = positions(found, (query, document))
         assert found.logit[place] == 100 * query + document
         assert found.truncated[place] == (document == 3)
-        assert found.run_id[place] == query
 
 
 @pytest.mark.parametrize("pair", [(1, 1), (3, 1), (9, 9), (2, 0), (2, 2), (7, 9), (7, 10**12 - 1)])
@@ -51,6 +40,6 @@ def test_large_ids_do_not_run_into_one_another() -> None:
 
 
 def test_an_empty_ledger_has_nothing_and_breaks_nothing() -> None:
-    found = Lookup(SCORES.empty_table())
+    found = lookup()
     assert positions(found, (1, 1), (2, 2)) == [-1, -1]
     assert positions(found) == []

@@ -80,7 +80,7 @@ def opened(folder: int, name: str) -> IO[bytes]:
 def test_control_a_write_straight_to_the_name_leaves_a_file_when_it_is_cut_off(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def straight(folder: int, name: str, content: pa.Buffer) -> None:
+    def straight(folder: int, name: str, content: pa.Buffer, **_: bool) -> None:
         with opened(folder, name) as stream:
             stream.write(content)
             stream.flush()
@@ -272,11 +272,11 @@ def test_a_folder_that_a_clean_up_removes_just_before_the_write_is_made_again(
 ) -> None:
     replace, removed = local_files.replace, []
 
-    def removed_first(folder: int, name: str, content: pa.Buffer) -> None:
+    def removed_first(folder: int, name: str, content: pa.Buffer, **options: bool) -> None:
         if not removed:
             removed.append(name)
             (tmp_path / "pages").rmdir()
-        replace(folder, name, content)
+        replace(folder, name, content, **options)
 
     monkeypatch.setattr(local_files, "replace", removed_first)
     store.write_json("pages/a.json", b"{}")
@@ -309,6 +309,45 @@ def test_a_file_and_every_new_folder_above_it_are_flushed_before_it_counts_as_wr
     flushed.clear()
     store.write("news/rankings/2026/b.parquet", TABLE)
     assert flushed == ["draft", "news/rankings/2026"]
+
+
+def test_the_names_of_a_folder_are_flushed_together_once_all_its_files_are_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+
+    def noted(number: int) -> None:
+        path = Path(f"/proc/self/fd/{number}").resolve().relative_to(tmp_path)
+        flushed.append("draft" if path.suffix == ".tmp" else str(path))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with store.flushing_once("news/pages/1-a/"):
+        store.write_json("news/pages/1-a/x.json", b"{}")
+        store.write_json("news/pages/1-a/y.json", b"{}")
+        store.write_json("news/latest.json", b"{}")  # of another folder
+    made = [".", "news", "news/pages"]
+    assert flushed == [*made, "draft", "draft", "draft", "news", "news/pages/1-a"]
+    flushed.clear()
+    with pytest.raises(ValueError, match="full"), store.flushing_once("news/pages/1-a/"):
+        store.write_json("news/pages/1-a/x.json", b"{}")
+        raise ValueError("full")
+    assert flushed == ["draft"]
+    store.write_json("news/pages/1-a/x.json", b"{}")
+    assert flushed == ["draft", "draft", "news/pages/1-a"]
+
+
+@pytest.mark.parametrize("flags", [[[True, False], [False], [True]], [[False]], [[]], [[], [True]]])
+def test_rows_with_a_flag_are_found_in_whatever_row_group_they_are(
+    store: Store, flags: list[list[bool]]
+) -> None:
+    first, *more = (
+        pa.table({"flag": pa.array(part, pa.bool_()), "at": pa.array(range(len(part)), pa.int64())})
+        for part in flags
+    )
+    artifact = store.write("a", first, more)
+    found, others = store.read_where("a", "flag", schema=first.schema, sha256=artifact.sha256)
+    assert found.column("at").to_pylist() == [at for part in flags for at, flag in enumerate(part) if flag]
+    assert artifact.rows == found.num_rows + others == sum(map(len, flags))
 
 
 def torn_reads(store: Store, rewrites: int = 300) -> int:
@@ -346,7 +385,7 @@ def test_readers_of_a_file_that_is_replaced_see_one_version_or_the_next(
 def test_control_readers_of_a_file_that_is_written_in_place_see_half_of_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_place(folder: int, name: str, content: pa.Buffer) -> None:
+    def in_place(folder: int, name: str, content: pa.Buffer, **_: bool) -> None:
         with opened(folder, name) as stream:
             for start in range(0, content.size, 4096):
                 stream.write(content.slice(start, min(4096, content.size - start)))
