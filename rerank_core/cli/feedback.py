@@ -11,7 +11,7 @@ from rerank_core.cli.options import AsJson, Pipeline
 if TYPE_CHECKING:
     from rerank_core.learning.report import Group, Report
 
-app = typer.Typer(help="What readers did with the rankings.", no_args_is_help=True)
+app = typer.Typer(help="What readers did with the page: load, claim and report it.", no_args_is_help=True)
 
 
 @app.command()

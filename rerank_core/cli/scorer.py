@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="The models that score.", no_args_is_help=True)
+app = typer.Typer(help="The models that score: show, list, register and copy them.", no_args_is_help=True)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +174,26 @@ def read_files(dsn: str, store: Path, folder: Path) -> None:
     with (folder / "files.log").open("w") as log:
 
         def look(connection: Any) -> None:
+            read: dict[Path, tuple[int, ...]] = {}  # what is as it was when it was read is not parsed again
+            page: tuple[Any, ...] = ()
+            found: dict[str, Any] = {}
             connection.autocommit = True
             while not ended():
                 with connection.cursor() as cursor:
                     cursor.execute(POINTED)
                     named = cursor.fetchall()
                 for publication_id, run_id, version, path, sha256 in named:
-                    found = _look(store / path, sha256, {(run_id, version)})
+                    is_now = (publication_id, run_id, version, sha256, *_stamp(store / path))
+                    if is_now != page:
+                        found = _look(store / path, sha256, {(run_id, version)})
+                        page = is_now
                     _say(log, pages=len(named), publication=publication_id, **found)
-                for hint in (*store.rglob("*.json"), *store.rglob("*.xml")):
+                stamps = {hint: _stamp(hint) for hint in _hints(store)}
+                for hint in [one for one in stamps if read.get(one) != stamps[one]]:
                     _say_if(log, oracle_news.torn(hint))
-                _say_if(log, oracle_news.mixed(store, "news"))
+                if stamps != read:
+                    _say_if(log, oracle_news.mixed(store, "news"))
+                    read = stamps
                 time.sleep(PAUSE)
 
         connected(dsn, ended, look)
@@ -218,6 +227,24 @@ def watch_runs(dsn: str, folder: Path) -> None:
 def _say_if(log: Any, torn: str | None) -> None:
     if torn is not None:
         _say(log, pages=1, publication=0, rows=0, torn=torn)
+
+
+def _hints(store: Path) -> list[Path]:
+    """Every JSON file and feed of the store."""
+    return [
+        Path(folder) / name
+        for folder, _, names in os.walk(store)
+        for name in names
+        if name.endswith((".json", ".xml"))
+    ]
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written; empty if it is not there."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
 
 
 def _look(path: Path, sha256: str, expected: set[tuple[int, int]]) -> dict[str, Any]:
