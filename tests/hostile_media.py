@@ -83,6 +83,13 @@ def fixed() -> Iterator[tuple[str, bytes]]:
         yield "picture", body.encode()
         yield "video", body.encode()
         yield "video", b"\0\0\0\x18ftypmp42" + body.encode() + name.encode()
+    for comments in (
+        b"<!---->" * 500,
+        b"<!--" * 900,
+        b"<?xml" + b"<!DOCTYPE svg" * 300,
+        b"<!-- -->" * 400 + b"<svg/>",
+    ):
+        yield "picture", comments  # a pattern may go through them in many ways
     for head in (
         b"",
         b"\0",
@@ -115,6 +122,152 @@ def fixed() -> Iterator[tuple[str, bytes]]:
     exif[0x0112] = 99
     yield "picture", picture(exif=exif.tobytes() + b"\xff" * 60_000)
     yield "picture", picture(comment=b"x" * 60_000)
+    yield from siblings()
+
+
+def siblings() -> Iterator[tuple[str, bytes]]:
+    """Kind and content of files that are nearly right, or misuse what a format permits."""
+    zeros = zlib.compress(bytes(8 << 20), 9)
+    small = zlib.compress(bytes(64 * (1 + 64 * 3)))
+    for text in (b"iTXt" + b"a\0\1\0\0\0" + zeros, b"zTXt" + b"a\0\0" + zeros, b"eXIf" + _looping_exif()):
+        chunk = _chunk(text[:4], text[4:])
+        yield "picture", png(64, 64, data=small, chunks=chunk * 12)
+        yield "picture", png(64, 64, data=small)[:-12] + chunk * 12 + _chunk(b"IEND", b"")
+    frames = _chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)) + _chunk(
+        b"fcTL", struct.pack(">6I", 0, 64, 64, 0, 0, 0) + b"\0\1\0\1\0\0"
+    )
+    yield "picture", png(64, 64, data=small, chunks=frames)
+    yield "picture", png(64, 64, chunks=frames, data=small) + png(64, 64, data=small) * 3
+    for depth, colour, length, clear in (
+        (16, 0, 128, b"\0\0"),
+        (16, 2, 384, b"\0" * 6),
+        (1, 3, 8, b"\0"),
+        (8, 3, 64, b"\0\xff"),
+    ):
+        chunks = _chunk(b"PLTE", b"\1\2\3\4\5\6") if colour == 3 else b""
+        data = zlib.compress(bytes(64 * (1 + length)))
+        yield (
+            "picture",
+            png(64, 64, depth=depth, colour=colour, chunks=chunks + _chunk(b"tRNS", clear), data=data),
+        )
+    yield "picture", png(64, 64, depth=8, colour=3, data=zlib.compress(b"\0" + b"\xff" * 64))  # no palette
+
+    good = picture(size=(320, 200))
+    for segment in (
+        b"\xff\xe1" + _segment(b"Exif\0\0" + _looping_exif()),
+        b"\xff\xe1" + _segment(b"Exif\0\0MM\0*" + b"\xff" * 40),
+        b"\xff\xee" + _segment(b"Adobe\0d\0\0\0\0\2"),  # a transform of four colours, and there are three
+        b"\xff\xe2" + _segment(b"ICC_PROFILE\0\1\xff" + b"\0" * 60_000),
+        b"\xff\xe2" + _segment(b"MPF\0II*\0\x08\0\0\0" + b"\1\0\1\xb0\7\0\4\0\0\0" + b"\xff" * 40),
+    ):
+        yield "picture", good[:2] + segment * 40 + good[2:]
+    yield "picture", b"\xff\xd8" + b"II*\0\x08\0\0\0" + good  # TIFF behind the mark of a JPEG
+    for width, height in ((65_535, 65_535), (65_535, 700), (0, 9)):
+        start = good.index(b"\xff\xc0")
+        yield "picture", good[: start + 5] + struct.pack(">HH", height, width) + good[start + 9 :]
+    yield "picture", many_scans(4_000)
+    buffer = io.BytesIO()
+    Image.new("CMYK", (64, 64)).save(buffer, "JPEG")
+    yield "picture", buffer.getvalue()
+    yield "picture", buffer.getvalue().replace(b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\1")
+
+    gif = picture(form="GIF", size=(64, 64))
+    place = gif.index(b"\x2c", 13 + (6 << (gif[10] & 7)))  # behind the palette
+    for left, top, width, height in ((60_000, 60_000, 5000, 5000), (1000, 1000, 64, 64), (0, 0, 0, 0)):
+        yield "picture", gif[: place + 1] + struct.pack("<4H", left, top, width, height) + gif[place + 9 :]
+    buffer = io.BytesIO()
+    frames_of = [Image.new("RGB", (64, 64), (shade, 0, 0)) for shade in range(200)]
+    frames_of[0].save(buffer, "WEBP", save_all=True, append_images=frames_of[1:])
+    yield "picture", buffer.getvalue()
+    yield (
+        "picture",
+        buffer.getvalue().replace(
+            b"VP8X\x0a\0\0\0\x02\0\0\0\x3f\0\0\x3f\0\0", b"VP8X\x0a\0\0\0\x02\0\0\0\xff\x3f\0\xff\x3f\0"
+        ),
+    )
+    avif = picture(form="AVIF", size=(320, 200))
+    size = avif.index(b"ispe") + 8
+    for width, height in ((60_000, 60_000), (7_000, 7_000), (0, 1)):
+        yield "picture", avif[:size] + struct.pack(">II", width, height) + avif[size + 8 :]
+    yield from _clips(good)
+
+
+def _segment(data: bytes) -> bytes:
+    return struct.pack(">H", len(data) + 2) + data
+
+
+def _looping_exif() -> bytes:
+    """EXIF whose directory is its own next directory, and whose sub-directories are itself."""
+    pointers = b"".join(struct.pack("<HHII", tag, 4, 1, 8) for tag in (0x8769, 0x8825, 0xA005))
+    return b"II*\0" + struct.pack("<IH", 8, 3) + pointers + struct.pack("<I", 8)
+
+
+def many_scans(number: int, *, size: tuple[int, int] = (6000, 6000)) -> bytes:
+    """A progressive JPEG of many pixels, whose last scan comes again and again: each makes a decoder go through all blocks."""
+    plain = io.BytesIO()
+    Image.new("L", (64, 64)).save(plain, "JPEG", progressive=True)
+    content = plain.getvalue()
+    frame, scan = content.index(b"\xff\xc2"), content.rindex(b"\xff\xda")
+    head = content[: frame + 5] + struct.pack(">HH", size[1], size[0]) + content[frame + 9 : scan]
+    return head + content[scan:-2] * number + b"\xff\xd9"
+
+
+def _clips(good: bytes) -> Iterator[tuple[str, bytes]]:
+    """Clips that name files, lie about time and size, or are something else."""
+    yield "video", good
+    if not find_spec("av"):
+        return
+    import av
+
+    moving = clip(codec="libx264", form="mp4", frames=12, size=(160, 90))
+    yield "picture", moving
+    for name, place, data in (
+        (b"mdhd", 12, bytes(4)),  # no time scale
+        (b"mvhd", 12, bytes(4)),
+        (b"tkhd", 76, struct.pack(">II", 2**31, 2**31)),
+        (b"avc1", 24, struct.pack(">HH", 65_535, 65_535)),
+        (b"stsz", 8, struct.pack(">I", 2**31 - 1)),
+        (b"stco", 4, struct.pack(">I", 2**32 - 1)),
+        (b"elst", 4, struct.pack(">III", 2**32 - 1, 2**32 - 1, 2**31)),
+        (b"stts", 4, struct.pack(">III", 2**32 - 1, 2**32 - 1, 2**32 - 1)),
+    ):
+        found = moving.index(name) + 4 + place
+        yield "video", moving[:found] + data + moving[found + len(data) :]
+    for kind, where in (
+        (b"url ", URL.encode() + b"\0"),
+        (b"url ", f"file://{TRAP}\0".encode()),
+        (b"alis", TRAP.encode()),
+    ):
+        entry = struct.pack(">I", 12 + len(where)) + kind + bytes(4) + where
+        yield (
+            "video",
+            _with_box(
+                moving, [b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"], bytes(7) + b"\1" + entry
+            ),
+        )
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as made:
+        made.add_attachment("run.sh", "application/x-sh", b"#!/bin/sh\n" * 9000)
+        stream = made.add_stream("libvpx", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(3):
+            made.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        made.mux(stream.encode())
+    yield "video", buffer.getvalue()
+    yield "picture", buffer.getvalue()
+
+
+def _with_box(content: bytes, path: list[bytes], body: bytes) -> bytes:
+    """An MP4 whose box at this path has another body; the boxes around it grow."""
+    made, place = b"", 0
+    while place < len(content):
+        (length,) = struct.unpack_from(">I", content, place)
+        name, inside = content[place + 4 : place + 8], content[place + 8 : place + length]
+        if name == path[0]:
+            inside = _with_box(inside, path[1:], body) if path[1:] else body
+        made += struct.pack(">I", 8 + len(inside)) + name + inside
+        place += length
+    return made
 
 
 def drawn(number: int, *, seed: int = 20_261_129) -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,8 @@ from elsewhere.
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,12 +15,21 @@ from typing import Any, Protocol
 from sqlalchemy.exc import SQLAlchemyError
 
 from rerank_core.errors import InputError, RerankError, SettingsError
-from rerank_core.evaluation.playground import ARTICLE, MOST_TEXTS, Answer, Playground
+from rerank_core.evaluation.playground import (
+    ARTICLE,
+    MOST_TEXTS,
+    Answer,
+    Pictured,
+    Playground,
+)
 from rerank_core.models import scorers
 from rerank_core.records import Topic
 from rerank_core.settings import DEMO_CHECKPOINT, Settings
 
 HEADERS = ("order", "text", "logit", "probability", "read", "query", "beginning")
+
+# What Gradio offers beside the view: it hands an upload to FFmpeg.
+UNUSED = "/process_recording"
 
 # The view may load itself only. Gradio starts from a script in the view, and compiles some scripts.
 POLICY = (
@@ -34,6 +44,9 @@ def rows(answer: Answer) -> list[list[str]]:
     for place, scored in enumerate(answer.scored, start=1):
         length = len(scored.entry.text)
         read = "all" if scored.read >= length else f"first {scored.read:,} of {length:,} characters"
+        count = len(scored.entry.pictures)
+        if count:
+            read += f", with {count} {'picture' if count == 1 else 'pictures'}"
         beginning = " ".join(scored.entry.text.split())
         shown.append(
             [
@@ -62,22 +75,39 @@ def summary(answer: Answer) -> str:
 class Asked(Protocol):
     """What the view asks: a Playground, or a stand-in."""
 
+    @property
+    def blind(self) -> str | None: ...
+
     def topics(self) -> list[Topic]: ...
 
-    def ask(self, slug: str, query: str, instruction: str, fields: Sequence[str]) -> Answer: ...
+    def ask(
+        self,
+        slug: str,
+        query: str,
+        instruction: str,
+        fields: Sequence[str],
+        pictured: Pictured | None = None,
+    ) -> Answer: ...
 
 
-def build(playground: Asked, *, title: str) -> Any:
+def build(playground: Asked, *, title: str, upload_mib: int) -> Any:
     """The ASGI application of the view. Raises SettingsError if gradio is not installed."""
     _check_gradio()
     import gradio as gr
 
     def score_typed(
-        slug: str | None, query: str, instruction: str, *fields: str
+        slug: str | None,
+        query: str,
+        instruction: str,
+        number: int,
+        upload: bytes | None,
+        article_id: str,
+        *fields: str,
     ) -> tuple[list[list[str]], str]:
+        pictured = Pictured(number, upload, article_id or "") if upload is not None or article_id else None
         try:
             answer = playground.ask(
-                slug or "", query or "", instruction or "", [field or "" for field in fields]
+                slug or "", query or "", instruction or "", [field or "" for field in fields], pictured
             )
         except RerankError as error:
             return [], f"Not scored: {error}"
@@ -87,7 +117,7 @@ def build(playground: Asked, *, title: str) -> Any:
 
     with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
         gr.Textbox(title, label="Scorer", interactive=False, elem_id="scorer")
-        typed = _inputs(gr, [topic.slug for topic in playground.topics()])
+        typed = _inputs(gr, [topic.slug for topic in playground.topics()], playground.blind)
         button = gr.Button("Score", variant="primary", elem_id="score")
         said = gr.Textbox(label="Result", interactive=False, elem_id="said")
         table = gr.Dataframe(
@@ -102,7 +132,29 @@ def build(playground: Asked, *, title: str) -> Any:
         )
         button.click(score_typed, typed, [table, said], concurrency_limit=1, api_visibility="private")
     blocks.queue(max_size=8, default_concurrency_limit=1, api_open=False)
-    return _mounted(gr, blocks)
+    uploads = Path(gr.utils.get_upload_folder()).resolve()
+    for block in blocks.blocks.values():
+        block.async_move_resource_to_block_cache = _uploads_alone(
+            block.async_move_resource_to_block_cache, uploads
+        )
+    return _mounted(gr, blocks, upload_mib)
+
+
+_Keep = Callable[[str | Path | None], Awaitable[str | None]]
+
+
+def _uploads_alone(keep: _Keep, uploads: Path) -> _Keep:
+    """Gradio's way to take in a file that a field names, for uploads alone.
+
+    In an application that is mounted, Gradio itself takes any path of this machine, and fetches a URL.
+    """
+
+    async def kept(named: str | Path | None) -> str | None:
+        if named is not None and not Path(named).resolve().is_relative_to(uploads):
+            raise ValueError("only what was uploaded is read")
+        return await keep(named)
+
+    return kept
 
 
 def _check_gradio() -> None:
@@ -112,8 +164,8 @@ def _check_gradio() -> None:
         )
 
 
-def _inputs(gr: Any, slugs: list[str]) -> list[Any]:
-    """The fields to type into: topic, query, instruction, then the texts."""
+def _inputs(gr: Any, slugs: list[str], blind: str | None) -> list[Any]:
+    """The fields: topic, query, instruction, those of a picture, then the texts. Why pictures are off, `blind` says."""
     with gr.Row():
         slug = gr.Dropdown(slugs, label="Topic", value=None, elem_id="topic")
         query = gr.Textbox(label="or a query of your own, which goes before the topic", elem_id="query")
@@ -132,12 +184,26 @@ def _inputs(gr: Any, slugs: list[str]) -> list[Any]:
             )
             for number in range(1, MOST_TEXTS + 1)
         ]
-    return [slug, query, instruction, *texts]
+    if blind:
+        gr.Textbox(blind, label="Picture", interactive=False, elem_id="blind")
+    with gr.Row(visible=not blind):
+        picture = [
+            gr.Dropdown(
+                [(f"text {number}", number) for number in range(1, MOST_TEXTS + 1)],
+                label="Picture of",
+                value=1,
+                elem_id="picture-of",
+            ),
+            gr.File(label="A picture or a clip", type="binary", height=120, elem_id="picture"),
+            gr.Textbox(label="or the id of an article, which lends its pictures", elem_id="picture-article"),
+        ]
+    return [slug, query, instruction, *picture, *texts]
 
 
-def _mounted(gr: Any, blocks: Any) -> Any:
-    """The application behind its headers, for this machine only."""
+def _mounted(gr: Any, blocks: Any, upload_mib: int) -> Any:
+    """The application behind its headers, for this machine only: a view of another origin can send it nothing."""
     from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     outer = FastAPI(openapi_url=None)
@@ -145,6 +211,9 @@ def _mounted(gr: Any, blocks: Any) -> Any:
 
     @outer.middleware("http")
     async def policy(request: Any, call_next: Any) -> Any:
+        origin = request.headers.get("origin")
+        if origin not in {None, f"http://{request.headers.get('host')}"} or request.url.path.endswith(UNUSED):
+            return PlainTextResponse("refused", status_code=403)
         answer = await call_next(request)
         answer.headers["Content-Security-Policy"] = POLICY
         answer.headers["Referrer-Policy"] = "no-referrer"
@@ -157,6 +226,7 @@ def _mounted(gr: Any, blocks: Any) -> Any:
         server_name="127.0.0.1",
         footer_links=[],
         show_error=False,
+        max_file_size=upload_mib << 20,
         run_history=False,
         ssr_mode=False,
         pwa=False,
@@ -185,7 +255,8 @@ def run(
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
         raise InputError(f"port {port} is taken: {error.strerror}; take another --port") from error
-    with listener:
+    with listener, tempfile.TemporaryDirectory(prefix="rerank-playground-") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads  # what is uploaded goes when the view is closed
         identity = scorers.identity(settings)
         playground = Playground(settings)
         try:
@@ -193,7 +264,8 @@ def run(
             if settings.model == str(DEMO_CHECKPOINT):
                 name = "demonstration checkpoint"
             title = f"{name} · {identity.digest[:12]} · {identity.precision}"
-            server = uvicorn.Server(uvicorn.Config(build(playground, title=title), log_level="warning"))
+            app = build(playground, title=title, upload_mib=settings.media_mib)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
             on_ready(f"http://127.0.0.1:{port}")
             server.run(sockets=[listener])
         finally:

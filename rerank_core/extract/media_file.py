@@ -13,7 +13,7 @@ from typing import Any
 
 from rerank_core.storage import json_lines, local_files
 
-LARGEST = 256 << 20  # bytes of a file
+LARGEST = 256 << 20  # bytes of all files of one article
 MOST = 64  # media of one article
 _FILE = re.compile(r"(?:(?!\.\.?/)[^/\0]+/)*(?!\.\.?$)[^/\0]+")
 _VIDEO = re.compile(r".*\.(?:mp4|m4v|mov|webm|mkv)", re.IGNORECASE)
@@ -34,13 +34,15 @@ class Media:
 
 def read_media(value: Any, folder: Path) -> Media:
     """The media of one line: its field `media`, as JSON has it."""
-    rows, dropped = [], []
+    rows, dropped, left = [], [], LARGEST
     for place, found in enumerate(_each(value), start=1):
         if isinstance(found, str):
             dropped.append(found)
             continue
         try:
-            rows.append({"place": place, **_row(found, folder)})
+            row = _row(found, folder, left)
+            rows.append({"place": place, **row})
+            left -= len(row["content"])
         except ValueError as error:
             dropped.append(str(error))
     return Media(tuple(rows), tuple(dropped))
@@ -58,7 +60,7 @@ def _each(value: Any) -> Iterator[Mapping[str, Any] | str]:
         yield f"there are {len(value)} media; the first {MOST} are loaded"
 
 
-def _row(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _row(fields: Mapping[str, Any], folder: Path, most: int) -> dict[str, Any]:
     texts = {name: _text(fields, name) for name in ("file", "caption", "alt", "kind")}
     file = texts.pop("file")
     if not file or "://" in file or not _FILE.fullmatch(file):
@@ -66,11 +68,15 @@ def _row(fields: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     kind = texts.pop("kind") or ("video" if _VIDEO.fullmatch(file) else "picture")
     if kind not in {"picture", "video"}:
         raise ValueError(f"kind {kind[:20]!r} of {file[:80]!r} is neither picture nor video")
-    content = local_files.read(str(folder), file, LARGEST)
+    content = local_files.read(str(folder), file, most)
     if content is None:
-        raise ValueError(f"file {file[:80]!r} is not in the folder of media, or is a link")
-    if not 0 < len(content) <= LARGEST:
-        raise ValueError(f"file {file[:80]!r} has {len(content):,} bytes; 1 to {LARGEST:,} are taken")
+        raise ValueError(f"file {file[:80]!r} is not in the folder of media, is a link, or may not be read")
+    if not content:
+        raise ValueError(f"file {file[:80]!r} is empty")
+    if len(content) > most:
+        raise ValueError(
+            f"with file {file[:80]!r} the media of one article have more than {LARGEST >> 20} MiB"
+        )
     return {"kind": kind, "sha256": hashlib.sha256(content).hexdigest(), "content": content, **texts}
 
 

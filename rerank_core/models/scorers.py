@@ -4,10 +4,11 @@ embedders.py has the same functions for the embedder.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
@@ -195,12 +196,18 @@ def refused_queries(settings: Settings, topics: Iterable[Topic]) -> list[str] | 
 
 
 def load(
-    settings: Settings, *, failures: int = 0, pairs: int = 0, cached_texts: int = CACHED_TEXTS
+    settings: Settings,
+    *,
+    failures: int = 0,
+    pairs: int = 0,
+    cached_texts: int = CACHED_TEXTS,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Scorer:
     """Start the engine of the settings' scorer, and run its canary. That takes seconds, and most of a GPU's memory.
 
     `pairs` is how many it will have to score: many pairs make it worth compiling the model. `failures` is how many tries
     failed before: each failure halves the tokens inside the engine at once. The ids of `cached_texts` texts are kept.
+    Renditions that are `beside` the store, by their paths, are read there.
 
     Raises ModelError if this host has no engine, if the checkpoint must not be used or if its canary fails, EngineError
     if the engine does not start.
@@ -218,7 +225,7 @@ def load(
         expected_pairs=pairs,
         cached_texts=cached_texts,
         bounds=bounds(settings),
-        read_medium=lambda path: renditions.read(_store(settings.store_url), path),
+        read_medium=lambda path: beside.get(path) or renditions.read(_store(settings.store_url), path),
     )
 
 

@@ -15,7 +15,15 @@ from typing import Any
 
 from PIL import Image
 
-from rerank_core.prepare.formats import MOST_BYTES, QUALITIES, Refused, Small, check_size, what_it_is
+from rerank_core.prepare.formats import (
+    MOST_BYTES,
+    QUALITIES,
+    Refused,
+    Small,
+    check_size,
+    container,
+    what_it_is,
+)
 from rerank_core.storage.rendition_names import LONGEST_SIDE, MOST_FRAMES
 
 CODECS = {"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "libvpx", "libvpx-vp9"}
@@ -37,8 +45,8 @@ def load_decoder() -> None:
 
 def small(content: bytes) -> Small:
     """What is made of a clip. Raises Refused, and MemoryError."""
-    container = _container(content)
-    if container is None:
+    form = container(content)
+    if form is None:
         raise Refused(f"format: it is {what_it_is(content)}; clips are taken as MP4 or WebM")
     if not has_decoder:
         raise Refused("no_decoder: clips need the extra `video`, which is not installed here")
@@ -46,7 +54,7 @@ def small(content: bytes) -> Small:
 
     try:
         with av.open(
-            BytesIO(content), format=container, container_options={"protocol_whitelist": ""}, metadata_errors="replace"
+            BytesIO(content), format=form, container_options={"protocol_whitelist": ""}, metadata_errors="replace"
         ) as opened:  # fmt: skip
             frames = list(_frames(opened))
     except (Refused, MemoryError):
@@ -56,13 +64,6 @@ def small(content: bytes) -> Small:
     if not frames:
         raise Refused("broken: it has no frame that can be decoded")
     return _encoded(frames)
-
-
-def _container(content: bytes) -> str | None:
-    """The demuxer, by the container's own mark; None if it is another one."""
-    if content[4:8] == b"ftyp" and content[8:11] not in {b"hei", b"hev", b"mif", b"msf", b"avi"}:
-        return "mp4"
-    return "matroska" if content[:4] == b"\x1a\x45\xdf\xa3" else None
 
 
 def _frames(opened: Any) -> Iterator[Image.Image]:
@@ -83,11 +84,10 @@ def _frames(opened: Any) -> Iterator[Image.Image]:
             check_size(frame.width, frame.height)
             scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
             width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
-            yield (
-                frame.reformat(width=width, height=height, format="rgb24")
-                .to_image()
-                .rotate(frame.rotation, expand=True)
-            )
+            shown = frame.reformat(width=width, height=height, format="rgb24").to_image()
+            yield shown.rotate(
+                round(frame.rotation / 90) * 90, expand=True
+            )  # a lying matrix asks for other angles
 
 
 def _key_packets(opened: Any, stream: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ QUALITIES = (85, 60, 35, 10)  # the first that is not too large
 _OTHERS = tuple(
     (re.compile(pattern, re.DOTALL | re.IGNORECASE), name)
     for pattern, name in (
-        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.{0,2000}?)?(?:<!--.{0,2000}?-->\s*)*(?:<!DOCTYPE svg.{0,2000}?)?<svg", "SVG"),
+        (rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.{0,2000}?)?(?:<!--(?:(?!-->).){0,2000}-->\s*)*(?:<!DOCTYPE svg.{0,2000}?)?<svg", "SVG"),
         (rb"\x1f\x8b", "gzip, maybe compressed SVG"),
         (rb".{4}ftyp(?:hei|hev|mif1|msf1)", "HEIC"),
         (rb"(?:\xef\xbb\xbf)?\s*#EXTM3U", "an HLS playlist"),
@@ -53,6 +53,13 @@ def what_it_is(content: bytes) -> str:
     """The name of a format that is not taken, by how the file begins."""
     head = content[:4096]
     return next((name for pattern, name in _OTHERS if pattern.match(head)), "of no format that is known here")
+
+
+def container(content: bytes) -> str | None:
+    """The demuxer of a clip that is taken, by the container's own mark; None if it is another one, or no clip."""
+    if content[4:8] == b"ftyp" and content[8:11] not in {b"hei", b"hev", b"mif", b"msf", b"avi"}:
+        return "mp4"
+    return "matroska" if content[:4] == b"\x1a\x45\xdf\xa3" else None
 
 
 def check_size(width: int, height: int) -> None:

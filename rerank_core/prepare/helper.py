@@ -8,7 +8,6 @@ It ends with its input. If its owner dies in the middle of an article, the kerne
 """
 
 import base64
-import binascii
 import ctypes
 import json
 import os
@@ -57,8 +56,9 @@ class Helper:
     def answer(self, question: bytes) -> bytes:
         """The answer to one question, as it is sent. Ends the process if the article takes too much memory."""
         try:
-            ((what, given),) = json.loads(question).items()
-            answered = framed(self._does[what](**given))
+            head, has_content, content = question.partition(b"\0")
+            ((what, given),) = json.loads(head).items()
+            answered = framed(self._does[what](**given, **({"content": content} if has_content else {})))
         except MemoryError:
             os._exit(TOO_LARGE)
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -118,7 +118,7 @@ class Helper:
             }
         return {"document": _plain(document), "counts": counts}
 
-    def _looked(self, *, kind: str, content: str | None, caption: str | None) -> dict[str, Any]:
+    def _looked(self, *, kind: str, caption: str | None, content: bytes | None = None) -> dict[str, Any]:
         """What becomes of a medium: a small picture, or the reason why it is dropped; and its clean caption."""
         from rerank_core.prepare.formats import Refused
         from rerank_core.prepare.pictures import small
@@ -126,11 +126,10 @@ class Helper:
         answer: dict[str, Any] = {"caption": captions.cleaned(caption, cleaning=self.cleaning)}
         if content is None:
             return answer
-        raw = binascii.a2b_base64(content)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no decoder opens a file or a socket
         try:
-            made = small(kind, raw)
+            made = small(kind, content)
         except Refused as reason:
             return answer | {"refused": str(reason)}
         finally:

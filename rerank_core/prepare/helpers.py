@@ -139,7 +139,7 @@ def trace(*, cleaning: Cleaning, limits: Limits, **article: Any) -> Traced:
     Raises NoAnswer if the article goes over a limit or ends its helper, HelperUnavailable if no helper can start.
     """
     with Helpers(1, cleaning=cleaning, limits=limits) as ready:
-        return ready.ask({"trace": article}, Traced)
+        return ready.ask(framed({"trace": article}), Traced)
 
 
 def usable_cores() -> int:
@@ -169,6 +169,10 @@ class Helpers:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the helpers, whatever they are at."""
         self._over = True
         for helper in self._every:
             helper.kill()
@@ -207,19 +211,19 @@ class Helpers:
         if self._desk is None or not raw.media:
             return raw
 
-        def ask(question: dict[str, object]) -> Looked | NoAnswer:
-            with closing(self._answers(helper, [(raw, framed({"look": question}))], Looked)) as answers:
+        def ask(question: bytes) -> Looked | NoAnswer:
+            with closing(self._answers(helper, [(raw, question)], Looked)) as answers:
                 ((_, answer),) = answers
             return answer
 
         seen = tuple(self._desk.look(raw.revision_id, medium, ask) for medium in raw.media)
         return replace(raw, seen=seen, pictures=self._desk.for_model(seen))
 
-    def ask(self, question: dict[str, Any], form: type[Told]) -> Told:
-        """The answer to a question about an article. Raises NoAnswer, HelperUnavailable."""
+    def ask(self, question: bytes, form: type[Told]) -> Told:
+        """The answer to a framed question about an article. Raises NoAnswer, HelperUnavailable."""
         helper = self._idle.get()
         try:
-            with closing(self._answers(helper, [("the article", framed(question))], form)) as answers:
+            with closing(self._answers(helper, [("the article", question)], form)) as answers:
                 ((_, answer),) = answers
         finally:
             self._idle.put(helper)

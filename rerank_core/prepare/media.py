@@ -9,7 +9,6 @@
 A medium that is dropped never costs its article anything. Each medium of an article lands in one counted bucket.
 """
 
-import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,8 @@ from sqlalchemy import Connection
 from rerank_core.errors import CorruptError
 from rerank_core.prepare.answers import Looked, NoAnswer
 from rerank_core.prepare.captions import Told
+from rerank_core.prepare.formats import container
+from rerank_core.prepare.messages import looked_at
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import renditions
@@ -63,7 +64,7 @@ class Seen:
         return "media_" + self.outcome.partition(":")[0]
 
 
-Ask = Callable[[dict[str, object]], Looked | NoAnswer]
+Ask = Callable[[bytes], Looked | NoAnswer]
 
 
 @dataclass(frozen=True)
@@ -102,42 +103,58 @@ class Desk:
     def look(self, revision_id: int, medium: Medium, ask: Ask) -> Seen:
         """What becomes of a medium. Raises StoreUnavailable, DatabaseUnavailable, HelperUnavailable."""
         content = self._content(revision_id, medium) if self.shows else "unused: pictures are not shown"
-        raw = base64.b64encode(content).decode() if isinstance(content, bytes) else None
-        answer = ask({"kind": medium.kind, "content": raw, "caption": (medium.told or ("", None))[1]})
-        if isinstance(answer, NoAnswer):
-            return Seen(medium.place, str(answer), None, None)
-        caption = answer.caption or None
-        if isinstance(content, str):
-            return Seen(medium.place, content, caption, None)
-        rendition = answer.to_rendition(is_clip=medium.kind == "video")
-        outcome = USED if rendition else answer.refused or "unreadable: its helper made nothing of it"
-        return Seen(medium.place, outcome, caption, rendition)
+        return _seen(medium.place, medium.kind, content, (medium.told or ("", None))[1], ask)
 
     def _content(self, revision_id: int, medium: Medium) -> bytes | str:
         """The bytes of a medium, or why they are not used."""
-        most = self.settings.media_mib << 20
         if medium.path is None:
             with self.database.transaction(read_only=True) as connection:
                 row = db.one(connection, "media.content", revision_id=revision_id, place=medium.place)
             content = None if row is None or row["content"] is None else bytes(row["content"])
             if content is None:
-                return f"too_large: it had more than {self.settings.media_mib} MiB (RERANK_MEDIA_MIB)"
+                return _too_large(self.settings)
         else:
             prefix = self.settings.media_prefix
             if not medium.path.startswith(prefix):
                 return f"path: it is not below {prefix} (RERANK_MEDIA_PREFIX)"
             try:
-                found = self.store.read_delivered(medium.path, most)
+                found = self.store.read_delivered(medium.path, self.settings.media_mib << 20)
             except CorruptError:
                 return "path: it is no path of a store"
             if found is None:
-                return "missing: the store has no such file, or a link is in the way"
+                return "missing: the store has no such file, a link is in the way, or it may not be read"
             content = found
-        if len(content) > most:
-            return f"too_large: it has more than {self.settings.media_mib} MiB (RERANK_MEDIA_MIB)"
+        if len(content) > self.settings.media_mib << 20:
+            return _too_large(self.settings)
         if hashlib.sha256(content).hexdigest() != medium.sha256:
             return "altered: its content has not the sha256 that the source gives"
         return content
+
+
+def look_at_file(content: bytes, settings: Settings, ask: Ask) -> Seen:
+    """What becomes of a file that somebody gives by hand: what would become of it as an article's medium.
+
+    Raises HelperUnavailable.
+    """
+    within = content if len(content) <= settings.media_mib << 20 else _too_large(settings)
+    return _seen(1, "video" if container(content) else "picture", within, None, ask)
+
+
+def _seen(place: int, kind: str, content: bytes | str, caption: str | None, ask: Ask) -> Seen:
+    """What a helper makes of a medium and its raw caption. The `content` is a text if it is not used: that says why."""
+    answer = ask(looked_at(kind, content if isinstance(content, bytes) else None, caption))
+    if isinstance(answer, NoAnswer):
+        return Seen(place, str(answer), None, None)
+    shown_caption = answer.caption or None
+    if isinstance(content, str):
+        return Seen(place, content, shown_caption, None)
+    rendition = answer.to_rendition(is_clip=kind == "video")
+    outcome = USED if rendition else answer.refused or "unreadable: its helper made nothing of it"
+    return Seen(place, outcome, shown_caption, rendition)
+
+
+def _too_large(settings: Settings) -> str:
+    return f"too_large: it has more than {settings.media_mib} MiB (RERANK_MEDIA_MIB)"
 
 
 def save(connection: Connection, store: Store, seen: Mapping[int, Sequence[Seen]]) -> None:

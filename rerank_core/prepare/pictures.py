@@ -26,6 +26,7 @@ from rerank_core.prepare.formats import (
 from rerank_core.storage.rendition_names import LONGEST_SIDE
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+MOST_SCANNED = 5_000_000_000  # pixels of a JPEG times its scans; a good one has about ten
 _ORIENTATION = 0x0112  # the EXIF tag: CIPA DC-008
 _TURNS = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
@@ -62,6 +63,7 @@ def _small_picture(content: bytes) -> Small:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as picture:
             check_size(*picture.size)
+            _check_scans(picture, content)
             orientation = 1
             with suppress(Exception):  # EXIF that cannot be read turns nothing
                 orientation = picture.getexif().get(_ORIENTATION, 1)
@@ -77,6 +79,14 @@ def _small_picture(content: bytes) -> Small:
     for turn in _TURNS.get(orientation, ()):
         made = made.transpose(turn)
     return Small(encoded(made), *made.size, frames=1)
+
+
+def _check_scans(picture: Image.Image, content: bytes) -> None:
+    """Raise Refused for a JPEG whose decoder would go through its pixels again and again: a few bytes each time."""
+    scans = content.count(b"\xff\xda") if picture.format in {"JPEG", "MPO"} else 1
+    pixels = picture.size[0] * picture.size[1]
+    if scans * pixels > MOST_SCANNED:
+        raise Refused(f"too_large: it claims {scans:,} scans of {pixels:,} pixels")
 
 
 def _flat(picture: Image.Image) -> Image.Image:

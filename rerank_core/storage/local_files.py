@@ -43,7 +43,8 @@ def flush_folder(root: str, folder: str) -> None:
 
 
 def read(root: str, path: str, most: int) -> bytes | None:
-    """A file below the root, at most one byte more than `most`. None if it is not there, is no file, or is behind a link."""
+    """A file below the root, at most one byte more than `most`. None if it is not there, is no file,
+    is behind a link, or may not be read: whoever delivers it decides that, and must not stop who reads others."""
     *folders, name = path.split("/")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no wait for a pipe or a device
     try:
@@ -54,7 +55,12 @@ def read(root: str, path: str, most: int) -> bytes | None:
     except (FileNotFoundError, IsADirectoryError, SettingsError):
         return None
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}:  # a link, a socket, no name
+        if error.errno in {
+            errno.ELOOP,
+            errno.ENXIO,
+            errno.ENAMETOOLONG,
+            errno.EACCES,
+        }:  # a link, a socket, no name
             return None
         raise
 

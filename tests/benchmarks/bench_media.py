@@ -2,13 +2,12 @@
 
     PYTHONPATH=tests python -m benchmarks.bench_media [--rounds 5] [--pictures 20] [--hostile 500]
 
-Each round asks both contenders in turn for the same pictures. Ours is what prepare does: digest, base64, pipe, decoding, JPEG, all in one
+Each round asks both contenders in turn for the same pictures. Ours is what prepare does: digest, pipe, decoding, JPEG, all in one
 helper and its owner. Plain Pillow opens, shrinks and saves the picture in this process, and checks nothing. Figures are processor
 seconds of all processes, so that other work on the machine counts little. They go to tests/benchmarks/results/media.json and media.md.
 """
 
 import argparse
-import base64
 import hashlib
 import io
 import json
@@ -30,6 +29,7 @@ from benchmarks.reporting import media
 from rerank_core.prepare.answers import Looked, NoAnswer
 from rerank_core.prepare.cleaning import Cleaning
 from rerank_core.prepare.helpers import Helpers, Limits
+from rerank_core.prepare.messages import looked_at
 
 RESULTS = Path(__file__).parent / "results" / "media.json"
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
@@ -48,9 +48,8 @@ def busy_picture(form: str, *, size: tuple[int, int] = (1280, 720), seed: int = 
 
 def ask(helpers: Helpers, kind: str, content: bytes) -> str:
     """What becomes of a file, as prepare finds out."""
-    raw = base64.b64encode(content).decode()
     try:
-        answer = helpers.ask({"look": {"kind": kind, "content": raw, "caption": None}}, Looked)
+        answer = helpers.ask(looked_at(kind, content, None), Looked)
     except NoAnswer as reason:
         return str(reason)
     hashlib.sha256(content).digest()

@@ -37,11 +37,12 @@ FROM rerank.pair_score
 WHERE scorer_id = :scorer_id AND query_id = :query_id AND document_id = :document_id AND month = :month
 
 -- name: media
--- What became of a revision's media, and whether the model reads them with its document.
+-- What became of a revision's media, and whether the model reads them: it reads those of the text that is scored for the article.
 SELECT m.kind, m.place, m.outcome, m.rendition, COALESCE(m.rendition = ANY(d.pictures), false) AS is_read
 FROM rerank.revision_medium m
 JOIN rerank.revision r USING (revision_id)
-LEFT JOIN rerank.document d USING (document_id)
+LEFT JOIN rerank.near_copy n ON n.pipeline = r.pipeline AND n.document_id = r.document_id
+LEFT JOIN rerank.document d ON d.document_id = COALESCE(n.leader_document_id, r.document_id)
 WHERE m.revision_id = :revision_id
 ORDER BY m.place
 

@@ -246,12 +246,13 @@ LIMIT 10
 
 -- name: media
 -- The media of a revision: what became of each, and how it is shown.
-SELECT m.place, m.kind, m.outcome, m.rendition AS path, n.width, n.height, n.frames, m.shown_caption AS caption,
+SELECT m.place, m.kind, m.outcome, m.rendition AS path, p.width, p.height, p.frames, m.shown_caption AS caption,
        COALESCE(m.rendition = ANY(d.pictures), false) AS is_read
 FROM rerank.revision_medium m
 JOIN rerank.revision r USING (revision_id)
-LEFT JOIN rerank.document d USING (document_id)
-LEFT JOIN rerank.rendition n ON n.path = m.rendition
+LEFT JOIN rerank.near_copy n ON n.pipeline = r.pipeline AND n.document_id = r.document_id
+LEFT JOIN rerank.document d ON d.document_id = COALESCE(n.leader_document_id, r.document_id)
+LEFT JOIN rerank.rendition p ON p.path = m.rendition
 WHERE m.revision_id = :revision_id
 ORDER BY m.place
 

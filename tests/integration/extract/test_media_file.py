@@ -1,6 +1,8 @@
 """`rerank articles load` takes the pictures and clips of one folder, and nothing else."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ from factories import Newsroom
 from made_media import picture
 
 from rerank_core.errors import InputError
+from rerank_core.extract import media_file
 from rerank_core.extract.articles import LoadReport, load_articles
+from rerank_core.extract.media_file import read_media
+from rerank_core.storage import local_files
 
 
 def load(
@@ -90,3 +95,27 @@ def test_what_is_no_file_of_the_folder_is_left_out_and_its_article_is_loaded(
 def test_a_folder_that_is_not_there_is_said(room: Newsroom, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder"):
         load(room, tmp_path, {"id": "a"})
+
+
+def test_the_files_of_one_article_are_bounded_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [{"file": "red.jpg"}, {"file": "deep/clip.mp4"}]
+    assert len(read_media(lines, folder / "media").rows) == 2
+    monkeypatch.setattr(media_file, "LARGEST", len(picture("red")) + 3)
+    media = read_media(lines, folder / "media")
+    assert [row["kind"] for row in media.rows] == ["picture"]
+    assert media.dropped == ("with file 'deep/clip.mp4' the media of one article have more than 0 MiB",)
+
+
+def test_a_file_that_may_not_be_read_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read every file, so the refusal is made here."""
+    opened = os.open
+
+    def refused(name: str, *options: Any, **more: Any) -> int:
+        if name == "red.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(name, *options, **more)
+
+    monkeypatch.setattr(local_files.os, "open", refused)
+    media = read_media([{"file": "red.jpg"}, {"file": "deep/clip.mp4"}], folder / "media")
+    assert [row["kind"] for row in media.rows] == ["video"]
+    assert "may not be read" in media.dropped[0]

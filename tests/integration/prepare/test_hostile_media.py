@@ -1,18 +1,18 @@
 """Hostile media in a real helper: each is answered within its limits, and none opens a file or a socket."""
 
-import base64
 import subprocess
 import sys
 from collections import Counter
 from importlib.util import find_spec
 
 import pytest
-from hostile_media import TRAP, drawn, png
+from hostile_media import TRAP, drawn, many_scans, png
 from made_media import picture
 
 from rerank_core.prepare.answers import Looked, NoAnswer
 from rerank_core.prepare.cleaning import Cleaning
 from rerank_core.prepare.helpers import Helpers, Limits
+from rerank_core.prepare.messages import looked_at
 
 
 def fates(number: int, **limits: float) -> Counter[str]:
@@ -20,9 +20,8 @@ def fates(number: int, **limits: float) -> Counter[str]:
     found: Counter[str] = Counter()
     with Helpers(1, cleaning=Cleaning(), limits=Limits(**limits)) as helpers:  # type: ignore[arg-type]
         for kind, content in drawn(number):
-            raw = base64.b64encode(content).decode()
             try:
-                answer = helpers.ask({"look": {"kind": kind, "content": raw, "caption": None}}, Looked)
+                answer = helpers.ask(looked_at(kind, content, None), Looked)
             except NoAnswer as reason:
                 found[str(reason).partition(":")[0]] += 1
                 continue
@@ -43,7 +42,7 @@ def check(found: Counter[str], number: int) -> None:
 
 
 def test_hostile_media_are_answered_within_their_limits() -> None:
-    check(fates(120), 120)
+    check(fates(150), 150)
 
 
 @pytest.mark.long
@@ -57,7 +56,7 @@ def test_control_limits_are_what_ends_a_bomb() -> None:
 
 
 OPENER = f"""
-import base64, resource, socket, sys
+import resource, socket, sys
 from rerank_core.prepare import helper, pictures
 tried = []
 def opener(kind, content):
@@ -73,7 +72,7 @@ made._load("media")
 real, pictures.small = pictures.small, opener
 if sys.argv[1] == "control":
     resource.setrlimit = lambda *_: None
-kinds = [("picture", {base64.b64encode(picture(size=(64, 64))).decode()!r})]
+kinds = [("picture", {picture(size=(64, 64))!r})]
 for kind, content in kinds:
     assert "content" in made._looked(kind=kind, content=content, caption=None)
 print(*tried)
@@ -116,3 +115,19 @@ def test_a_header_that_claims_too_many_pixels_is_refused_before_any_is_decoded()
 
     with pytest.raises(formats.Refused, match=r"too_large: it claims 50,000 × 50,000 pixels"):
         pictures.small("picture", png(50_000, 50_000, data=b"never read"))
+
+
+def test_a_jpeg_that_repeats_its_scans_is_refused_and_a_progressive_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from rerank_core.prepare import formats, pictures
+
+    assert pictures.small("picture", picture(progressive=True, size=(1600, 900))).width == 768
+    with pytest.raises(formats.Refused, match="too_large: it claims 4,... scans of 36,000,000 pixels"):
+        pictures.small("picture", many_scans(4_000))
+    few = many_scans(12, size=(2000, 2000))
+    monkeypatch.setattr(pictures, "MOST_SCANNED", 10_000_000)
+    with pytest.raises(formats.Refused, match="too_large: it claims"):
+        pictures.small("picture", few)
+    monkeypatch.undo()
+    assert pictures.small("picture", few).width == 768, "control: a decoder goes through all of them"

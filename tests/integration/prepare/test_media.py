@@ -215,6 +215,33 @@ def test_where_the_model_reads_pictures_equal_texts_with_other_pictures_are_othe
     assert sorted(len(row.pictures) for row in room.sql("SELECT pictures FROM rerank.document")) == [0, 1, 1]
 
 
+def test_longer_texts_with_other_pictures_are_near_copies_and_the_model_reads_the_pictures_of_one(
+    room: Newsroom,
+) -> None:
+    """A reprint with another photograph tells the same story, so pictures keep no near-copies apart."""
+    room = room.tuned(media=("score",))
+    room.follow("solar")
+    body = " ".join(f"Solar power came to the {number}th town of the valley." for number in range(30))
+    for name, colour in (("a", "red"), ("b", "blue")):
+        room.add(name, title="Solar power", body=body)
+        add_medium(room, name, picture(colour))
+    room.run()
+    assert room.value("SELECT count(*) FROM rerank.document") == 2
+    (row,) = room.ranking()
+    (read,) = room.sql(
+        "SELECT pictures FROM rerank.document JOIN rerank.revision USING (document_id) WHERE article_id = :id",
+        id=row.scored_article_id,
+    )
+    for name in "ab":
+        told = dict(room.explained(name).facts)["picture 1"]
+        (path,) = room.sql(
+            "SELECT rendition FROM rerank.revision_medium JOIN rerank.revision USING (revision_id) WHERE article_id = :name",
+            name=name,
+        )[0]
+        assert told == path + ", which the model reads" * (path in read.pictures)
+    assert row.article_id == "a"
+
+
 def test_the_steps_of_an_article_with_captions_and_pictures_make_the_document_that_is_stored(
     room: Newsroom,
 ) -> None:

@@ -1,19 +1,27 @@
 """The page's work without a browser: what it asks the scorer, and what it answers."""
 
-from collections.abc import Sequence
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from made_media import clip, picture
+from PIL import Image
 
 from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation import playground
-from rerank_core.evaluation.playground import Entry, Playground, score
+from rerank_core.evaluation.playground import Entry, Pictured, Playground, score
 from rerank_core.evaluation.playground_view import HEADERS, rows, summary
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.models.vision import QWEN3_VL
 from rerank_core.records import DEFAULT_INSTRUCTION, Pair, Topic
 from rerank_core.settings import Settings
+from rerank_core.storage.rendition_names import digest_of, is_clip
 
+NOWHERE = "postgresql+psycopg2://nobody@127.0.0.1:1/none"
 TOPIC = Topic(slug="solar", query="solar power", queries={"zh": "太阳能"}, instruction="judge")
 
 
@@ -73,13 +81,17 @@ class Engines:
         self.options = options
         self.built: list[FakeScorer] = []
         self.asked: list[Pair] = []
+        self.uploads: list[dict[str, bytes]] = []  # that could be read at each request
+        self.family = "fake"
 
-    def load(self, settings: Settings) -> FakeScorer:
+    def load(self, settings: Settings, *, beside: Mapping[str, bytes]) -> FakeScorer:
         scorer = FakeScorer(**self.options)
+        scorer.identity = replace(scorer.identity, family=self.family)
         original = scorer.score
 
         def recording(pairs: Sequence[Pair], **options: Any) -> Any:
             self.asked.extend(pairs)
+            self.uploads.append(dict(beside))
             return original(pairs, **options)
 
         scorer.score = recording  # type: ignore[method-assign]
@@ -97,7 +109,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
 @pytest.fixture
 def nowhere() -> Settings:
     """Settings whose database does not answer."""
-    return Settings.load(database_url="postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    return Settings.load(database_url=NOWHERE)
 
 
 def test_a_query_of_ones_own_needs_no_database(engines: Engines, nowhere: Settings) -> None:
@@ -138,4 +150,67 @@ def test_an_engine_that_failed_is_built_anew_for_the_next_request(
     assert engines.built[0].finished
     assert len(page.ask("", "q", "", ["fine"]).scored) == 1
     assert len(engines.built) == 2
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def seeing() -> Iterator[tuple[Playground, Engines]]:
+    """A playground whose scorer reads pictures; its helper takes seconds to start."""
+    engines = Engines()
+    engines.family = QWEN3_VL.name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scorers, "load", engines.load)
+        page = Playground(Settings.load(database_url=NOWHERE, media_mib=1))
+        yield page, engines
+        page.close()
+
+
+def test_an_upload_is_made_small_and_scored_with_its_text_alone(seeing: tuple[Playground, Engines]) -> None:
+    page, engines = seeing
+    engines.asked.clear()
+    engines.uploads.clear()
+    answer = page.ask("", "solar", "", ["solar", "", "solar"], Pictured(3, picture(size=(1600, 900))))
+    assert [len(pair.pictures) for pair in engines.asked] == [0, 1]
+    ((path, content),) = engines.uploads[0].items()
+    assert engines.asked[1].pictures == (path,)
+    assert hashlib.sha256(content).hexdigest() == digest_of(path)
+    with Image.open(io.BytesIO(content)) as shown:
+        assert (shown.format, max(shown.size)) == ("JPEG", 768)
+    assert {row[1]: row[4] for row in rows(answer)} == {"text 1": "all", "text 3": "all, with 1 picture"}
+    page.ask("", "solar", "", ["solar"])
+    assert engines.uploads[1] == {}, "the next request cannot read it"
+
+
+def test_an_upload_is_known_for_a_clip_by_its_content(seeing: tuple[Playground, Engines]) -> None:
+    page, engines = seeing
+    page.ask("", "solar", "", ["solar"], Pictured(1, clip(frames=8)))
+    (path,) = engines.asked[-1].pictures
+    assert is_clip(path)
+
+
+@pytest.mark.parametrize(
+    ("pictured", "said"),
+    [
+        (Pictured(1, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "dropped, media_format: it is SVG"),
+        (Pictured(1, b""), "dropped, media_broken: the file is empty"),
+        (Pictured(1, picture()[:3000]), "dropped, media_broken"),
+        (Pictured(1, picture() + bytes(1 << 20)), "dropped, media_too_large: it has more than 1 MiB"),
+        (Pictured(2, b""), "text 2 has a picture and no text"),
+        (Pictured(1, b"", "bank-1"), "an upload and an article"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_is_refused_for_the_reason_that_prepare_counts(
+    seeing: tuple[Playground, Engines], pictured: Pictured, said: str
+) -> None:
+    page, engines = seeing
+    asked = len(engines.asked)
+    with pytest.raises(InputError, match=said):
+        page.ask("", "solar", "", ["solar"], pictured)
+    assert len(engines.asked) == asked
+
+
+def test_a_scorer_of_texts_says_why_pictures_are_off(engines: Engines, nowhere: Settings) -> None:
+    page = Playground(nowhere)
+    with pytest.raises(InputError, match="Pictures are off: fake reads texts alone; start the playground"):
+        page.ask("", "solar", "", ["solar"], Pictured(1, picture()))
     page.close()

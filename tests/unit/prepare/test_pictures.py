@@ -1,6 +1,8 @@
 """What becomes of one picture or clip: small, upright, and nothing but pixels."""
 
 import io
+import math
+import struct
 
 import pytest
 from made_media import clip, picture
@@ -94,6 +96,16 @@ def test_a_clip_becomes_evenly_spaced_frames(codec: str, form: str) -> None:
         widths.append(sum(shown.convert("RGB").getpixel((x, 90))[0] > 120 for x in range(320)))
     assert widths == sorted(widths), "the bar grows"
     assert widths[0] < 60 < 260 < widths[-1]
+
+
+@pytest.mark.parametrize(("degrees", "size"), [(90, (432, 768)), (45, (768, 432)), (30, (768, 432))])
+def test_a_clip_is_turned_by_right_angles_alone(degrees: int, size: tuple[int, int]) -> None:
+    content = clip(codec="libx264", form="mp4", frames=6, size=(1280, 720))
+    matrix = content.index(b"tkhd") + 4 + 40
+    cosine, sine = (round(of(math.radians(degrees)) * 65_536) for of in (math.cos, math.sin))
+    turned = struct.pack(">9i", cosine, sine, 0, -sine, cosine, 0, 0, 0, 1 << 30)
+    made = small("video", content[:matrix] + turned + content[matrix + len(turned) :])
+    assert (made.width, made.height) == size
 
 
 @pytest.mark.parametrize(("codec", "form"), [("mpeg4", "mp4")])
