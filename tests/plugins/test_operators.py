@@ -10,13 +10,9 @@ import pytest
 from airflow.sdk import RetryAction
 
 from rerank_airflow import defaults, placement
+from rerank_airflow.operators.base import TaskKilled
 from rerank_airflow.operators.doctor import DoctorFound, DoctorOperator, examine
-from rerank_airflow.operators.stages import (
-    PublishOperator,
-    RerankOperator,
-    StageOperator,
-    TaskKilled,
-)
+from rerank_airflow.operators.stages import PublishOperator, RerankOperator, StageOperator
 from rerank_core import errors
 from rerank_core.operations.doctor import examine as doctor_examine
 from rerank_core.operations.doctor.finding import Finding

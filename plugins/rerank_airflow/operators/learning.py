@@ -3,25 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.devices import device
-from rerank_airflow.operators.stages import TaskKilled
+from rerank_airflow.operators.base import PipelineOperator
 from rerank_airflow.settings import settings_of
 
 
-class _LearningOperator(BaseOperator):
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What was read is kept."""
-        raise TaskKilled(f"{self.task_id} was told to stop")
-
-
-class EnoughOperator(_LearningOperator):
+class EnoughOperator(PipelineOperator):
     """Returns how many pairs of how many topics there are; skips itself if there are too few to learn from."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
@@ -37,7 +26,7 @@ class EnoughOperator(_LearningOperator):
         return {"pairs": found.pairs, "topics": found.topics, "mib": found.mib}
 
 
-class LearnOperator(_LearningOperator):
+class LearnOperator(PipelineOperator):
     """Trains on one device of this host; returns what became of it. A refusal is no failure.
 
     After `learning_minutes` it fails and is tried again, until all pairs are read. So its process ends, and a scoring task

@@ -4,21 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import BaseOperator
-
-from rerank_airflow.operators.stages import TaskKilled, hush_others
+from rerank_airflow.operators.base import PipelineOperator
 from rerank_airflow.settings import settings_of
 
 
-class MaintainOperator(BaseOperator):
+class MaintainOperator(PipelineOperator):
     """Deletes what is past its retention in one pipeline; returns counts of what it looked at and did."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def pre_execute(self, context: Any) -> None:
-        hush_others()
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.operations.maintain import maintain
@@ -34,17 +25,9 @@ class MaintainOperator(BaseOperator):
         )
         return asdict(done)
 
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What is deleted stays deleted; the next maintenance finds the rest."""
-        raise TaskKilled(f"{self.task_id} was told to stop")
 
-
-class FeedbackOperator(BaseOperator):
+class FeedbackOperator(PipelineOperator):
     """Claims readers' events of RERANK_FEEDBACK_VIEW, if there is one, and makes the report; returns counts."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.learning import events, report
@@ -57,7 +40,3 @@ class FeedbackOperator(BaseOperator):
         claimed = events.claim(database, settings)
         made = report.make(database, settings)
         return {**(asdict(claimed) if claimed else {}), "rows": made.rows["counted"]}
-
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What is claimed stays claimed; the next night finds the rest."""
-        raise TaskKilled(f"{self.task_id} was told to stop")

@@ -11,6 +11,7 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.operations.doctor.airflow_options import airflow_option
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
@@ -29,7 +30,7 @@ PATIENCE_SECONDS = 5
 
 def ids(pipeline: str) -> tuple[str, ...]:
     """The DAGs without which a pipeline's page does not stay well."""
-    return NAMES if pipeline == "news" else tuple(f"{name}_{pipeline}" for name in NAMES)
+    return tuple(of_pipeline(name, pipeline) for name in NAMES)
 
 
 def judge(pipeline: str, paused: Mapping[str, bool]) -> Finding:
