@@ -96,7 +96,6 @@ def by_scorer(
     candidates: Scores,
     *,
     name: str,
-    instruction: str = DEFAULT_INSTRUCTION,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Order:
     """The candidates of each query in the scorer's order.
@@ -106,7 +105,7 @@ def by_scorer(
     texts = {document.id: document for document in corpus.documents}
     numbers = {document.id: number for number, document in enumerate(corpus.documents)}
     pairs = [
-        Pair(number, numbers[document], date.min, instruction, query.text, texts[document].text)
+        Pair(number, numbers[document], date.min, DEFAULT_INSTRUCTION, query.text, texts[document].text)
         for number, query in enumerate(corpus.queries)
         for document in candidates.get(query.id, {})
     ]

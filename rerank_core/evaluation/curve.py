@@ -5,7 +5,7 @@ The same pairs are scored again at each limit. Nothing of that goes into the led
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -32,7 +32,7 @@ class Metered:
     cut: int = 0  # pairs of these whose document did not fit
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    seconds: float = field(default=0.0)  # of wall time in the scorer
+    seconds: float = 0.0  # of wall time in the scorer
 
     @property
     def identity(self) -> ScorerIdentity:
