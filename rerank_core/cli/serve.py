@@ -1,9 +1,12 @@
 """`rerank serve` and `rerank playground`: ask the scorer by hand."""
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+
+from rerank_core.cli.printing import say
 
 Model = Annotated[
     str | None, typer.Option(help="Checkpoint: a folder or a hub name; RERANK_MODEL if left out.")
@@ -28,9 +31,6 @@ def serve(
     Texts go through the run's own guard: control tokens and labels stay text, and a document is cut at
     RERANK_MAX_DOCUMENT_TOKENS. The model answers to its folder, its name on the hub, the last part of that, and --name.
     """
-    import os
-
-    from rerank_core.cli.printing import say
     from rerank_core.evaluation.serve import serve as run
     from rerank_core.settings import Settings
 
@@ -49,7 +49,6 @@ def playground(
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 7860,
 ) -> None:
     """Open a view on this machine that scores up to ten texts or articles for a topic or query."""
-    from rerank_core.cli.printing import say
     from rerank_core.evaluation.playground_view import run
     from rerank_core.settings import Settings
 
