@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.options import Article, Pipeline, opened
 from rerank_core.cli.printing import print_table, say
 from rerank_core.cli.runs import parse_end
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rerank_core.operations.desk import Standing
     from rerank_core.records import ActKind
 
-Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Topic = Annotated[str, typer.Option(help="The topic's slug.")]
 Until = Annotated[
     str, typer.Option(help="When it ends: an ISO 8601 time with its UTC offset, or 90m, 6h, 2d from now.")

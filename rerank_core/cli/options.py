@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Pipeline = Annotated[
     str | None, typer.Option(help="The pipeline; if left out, the one that RERANK_PIPELINE names.")
 ]
+Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 RunId = Annotated[int | None, typer.Option(help="The run; if left out, the one behind the page.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.options import Article, Pipeline, opened
 from rerank_core.cli.printing import print_counts, say
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
-Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
 
 
