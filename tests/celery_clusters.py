@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from celery_hosts import DAG_FILE, LOG, SECONDS, WIRE, Host
+from celery_hosts import DAG_FILE, LOG, SECONDS, UNEXAMINED, WIRE, Host
 from faults.network import Network
 from redis_servers import RedisServer
 
@@ -62,8 +62,10 @@ class Cluster:
         *,
         seconds_per_pair: float = 0.3,
         shards: int = 2,
+        examined: bool = True,
     ) -> None:
         """Describe it; nothing runs yet. The first network is that of MAIN, each other one that of a host gpu1, gpu2, …"""
+        self.examined = examined
         self.folder, self.shards_of_run, self.seconds_per_pair = folder, shards, seconds_per_pair
         self.shared = {name: folder / "shared" / name for name in ("store", "model")}
         self.mounted = {name: folder / "mounted" / name for name in ("store", "model")}
@@ -125,6 +127,7 @@ class Cluster:
             "RERANK_AIRFLOW_POOL_SLOTS": "16",  # dead tasks of earlier runs hold some
             LOG: str(self.log),
             SECONDS: str(self.seconds_per_pair),
+            UNEXAMINED: "" if self.examined else "1",
         }
 
     def of_airflow(self, address: str) -> dict[str, str]:

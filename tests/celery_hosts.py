@@ -22,6 +22,9 @@ from rerank_core.records import Pair
 WIRE = "database"
 LOG = "SLEEPING_SCORER_LOG"  # variable: the file of what was scored
 SECONDS = "SLEEPING_SCORER_SECONDS"  # variable: for each pair
+UNEXAMINED = (
+    "HOSTS_UNEXAMINED"  # variable: not empty, and hosts score without a look at them: the broken control
+)
 PAIRS_PER_CHUNK = 4
 # Airflow reads only files in which it finds the words airflow and dag.
 DAG_FILE = '''"""One of the project's DAG files for airflow, with a scorer that sleeps."""
@@ -58,8 +61,11 @@ def load(*_: Any, **__: Any) -> SleepingScorer:
 def install() -> None:
     """From now on this process scores by sleeping."""
     from rerank_core.models import scorers
+    from rerank_core.rerank import hosts
 
     scorers.load = load
+    if os.environ.get(UNEXAMINED):
+        hosts.preflight = lambda **_: None
 
 
 class Host:

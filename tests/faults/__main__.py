@@ -142,8 +142,29 @@ class Long:
                 self._told("real", outcome, before, part)
             self._told("real", fire.close(), before, part)
 
-    def celery(self, number: int, kinds: Sequence[str] = ()) -> None:
-        """The Celery tier: until `number` faults were struck, several in a dag run."""
+    def celery(self, number: int, kinds: Sequence[str] = (), each: int = 0) -> None:
+        """The Celery tier: until `number` faults were struck, several in a dag run, and its control in `each` at most."""
+        from faults import celery_fire
+
+        self._celery(number, kinds or celery_fire.KINDS)
+        control = celery_fire.UNEXAMINED
+
+        def done(name: str) -> int:
+            return self.results.read().count(name, "celery", control)
+
+        if number and not done("scenarios_caught") and done("scenarios") < each and not self.over():
+            with celery_fire.CeleryFire(seed=self.seed, control=control, say=print) as fire:
+                while not done("scenarios_caught") and done("scenarios") < each:
+                    outcome = fire.play(fire.draw([celery_fire.FOREIGN]))
+                    with self.results.change() as told:
+                        row = told.row("celery", control, celery_fire.FOREIGN)
+                        row.add(outcome.verdict, faults=1, seconds=outcome.seconds)
+                    print(f"{outcome.seconds:5.1f} s  {control}: {outcome.news or 'not caught'}", flush=True)
+        if done("scenarios") and not done("scenarios_caught"):
+            print(f"!! the control {control!r} was not caught")
+            self.failed = True
+
+    def _celery(self, number: int, kinds: Sequence[str]) -> None:
         from faults import celery_fire
 
         with self.results.change() as told:
@@ -157,7 +178,7 @@ class Long:
             while number > (told := self.results.read()).count("faults", "celery"):
                 if self.over(ahead=longest):
                     break
-                drawn = self._next(told, fire.rng, kinds or celery_fire.KINDS, tier="celery")
+                drawn = self._next(told, fire.rng, kinds, tier="celery")
                 outcome = fire.play(fire.draw(drawn))
                 longest = max(longest, outcome.seconds)
                 self._told("celery", outcome, before, part)
@@ -229,7 +250,7 @@ def main() -> int:
             if asked.tier in (None, "real"):
                 fire.real(asked.real)
             if asked.tier in (None, "celery"):
-                fire.celery(asked.celery or (asked.number if asked.tier else 0))
+                fire.celery(asked.celery or (asked.number if asked.tier else 0), each=min(asked.control, 3))
         for title, mine in report.groups(results.read()):
             print("", title, "", *report.table(mine), sep="\n")
         if not partial:

@@ -31,7 +31,7 @@ from rerank_core.storage import migrations
 RIGHT = ("gpu1", "gpu2")
 WRONG = "gpu3"
 BROKER = "redis"
-FAULTS = 3  # in a dag run
+FAULTS = 5  # in a dag run: each that strikes a right host or the broker, and one wrong host
 ARTICLES = 60  # a run: 240 pairs
 PAGE_SECONDS = 420.0  # that a full page may take: then it is told of
 MEETINGS = 2  # chunks that two tasks of one run may score again: where they begin and where they meet
@@ -104,12 +104,17 @@ STRIKES: dict[str, Callable[["CeleryFire", HostFault], None]] = {
 }
 WRONGS = ("host without a model", "host with its own store")
 KINDS = (*STRIKES, *WRONGS)
+UNEXAMINED = "hosts unexamined"  # the broken control: a host scores without a look at it
+FOREIGN = WRONGS[1]
 
 
 class CeleryFire(Notes):
     """One Airflow with its hosts, and what is done to them."""
 
-    def __init__(self, *, seed: int, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, *, seed: int, control: str = "", say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.control = control
         self.folder = Path(tempfile.mkdtemp(prefix="rerank-celery-fire-"))
         self.folder.chmod(0o755)
         self.rng = Random(f"celery/{seed}")
@@ -137,7 +142,7 @@ class CeleryFire(Notes):
             self._open.callback(network.close)
             if network.why_none:
                 raise SystemExit(network.why_none)
-        self.cluster = Cluster(self.folder, networks, shards=3)
+        self.cluster = Cluster(self.folder, networks, shards=3, examined=self.control != UNEXAMINED)
         self._open.callback(self.cluster.stop)
         self.cluster.start()
         with self.cluster.news.transaction() as connection:
@@ -213,7 +218,7 @@ class CeleryFire(Notes):
         self._settle()
         for fault in faults:
             if fault.kind in WRONGS:
-                fault.delivered = bool(self.cluster.faults().get(WRONG))
+                fault.delivered = bool(self.control or self.cluster.faults().get(WRONG))
         verdict = self.examine()
         if page is None or page.degraded:
             verdict.add("broken", iter([f"{run} had no full page within {PAGE_SECONDS:.0f} s"]))

@@ -20,7 +20,7 @@ from rerank_core.pipeline import STAGES
 TRIES = 12  # of a stage, before the run has failed
 PAUSE_SECONDS = 0.1  # between two tries
 HUNG_SECONDS = 90.0  # and twice as long as an ordinary run takes here
-LOOK_SECONDS = 0.3  # between two tries of a late page, while nothing of the run is prepared
+LOOK_SECONDS = 0.3  # between two tries of a late page that cannot come out yet
 LATE_SECONDS = 40.0  # a late page that does not come out is given up
 SAMPLE_SECONDS = 0.2  # between two looks at how long a try has waited for a processor
 LIGHT_WITHOUT = ("embed",)  # stages whose failure leaves a page all the same, as that of scoring does
@@ -67,7 +67,7 @@ class Conductor:
         return self.state
 
     def _publish_late(self) -> None:
-        """What the overdue DAG does: nothing before the deadline; then the late page, as soon as there is something to publish."""
+        """What the overdue DAG does: nothing before the deadline; then the late page, as soon as it can come out."""
         wait: float | None = self.world.deadline_seconds
         give_up = time.monotonic() + self.world.deadline_seconds + self.late_seconds
         while wait is not None and not self._over.wait(wait) and time.monotonic() < give_up:
@@ -77,7 +77,8 @@ class Conductor:
             said = "" if status in (attempt.DONE, None) else _error(running.asked.result)
             if status == attempt.BUG:
                 self.unexpected.append(f"{attempt.OVERDUE}: {said}")
-            wait = LOOK_SECONDS if said.startswith("OverdueError") or status == attempt.RETRYABLE else None
+            again = said.startswith(("OverdueError", "SettingsError")) or status == attempt.RETRYABLE
+            wait = LOOK_SECONDS if again else None
 
     def _stage(self, stage: str) -> bool:
         if stage == "embed" and self.world.control == controls.DEADLINE_AFTER_PREPARE:

@@ -3,17 +3,19 @@
 import os
 import signal
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowRescheduleException
 
 from rerank_airflow import defaults, placement
 from rerank_airflow.operators.base import TaskKilled
 from rerank_airflow.operators.doctor import DoctorFound, DoctorOperator, examine
+from rerank_airflow.operators.overdue import PublishOverdueOperator
 from rerank_airflow.operators.stages import PublishOperator, RerankOperator, StageOperator
-from rerank_core import errors
+from rerank_core import errors, pipeline
 from rerank_core.operations.doctor import examine as doctor_examine
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
@@ -131,6 +133,33 @@ def test_a_kill_unwinds_every_block_on_the_way_up(operator):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert unwound == ["finally"]
+
+
+@pytest.mark.parametrize(
+    ("error", "looks_again"),
+    [
+        (errors.OverdueError("nothing is prepared"), True),
+        (errors.SettingsError("a link leads out of the store"), True),
+        (errors.BlockedError("too few rows"), False),
+        (errors.InputError("no such run"), False),
+    ],
+)
+@pytest.mark.parametrize("began", [timedelta(0), timedelta(hours=25)])
+def test_a_late_page_is_looked_at_again_while_somebody_can_mend_what_is_wrong(
+    monkeypatch, error, looks_again, began
+):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pipeline, "get_run", lambda resources, run_id: SimpleNamespace(run_id=run_id))
+    monkeypatch.setattr(pipeline, "publish_overdue", refuse)
+    monkeypatch.setenv("RERANK_DATABASE_URL", "postgresql+psycopg2://nobody@localhost:1/news")
+    monkeypatch.setenv("RERANK_STORE_URL", "file:///nowhere")
+    operator = PublishOverdueOperator(task_id="publish", pipeline="news")
+    dag_run = SimpleNamespace(conf={"run_id": 7}, start_date=datetime.now(UTC) - began)
+    expected = AirflowRescheduleException if looks_again and not began else type(error)
+    with pytest.raises(expected):
+        operator.execute({"dag_run": dag_run})
 
 
 def test_publish_adds_its_asset_to_outlets_of_the_users_own():

@@ -16,9 +16,9 @@ from rerank_airflow.operators.base import start_dag_run
 from rerank_airflow.operators.stages import ObserveOperator, PublishOperator, StageOperator
 from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_core.airflow_settings import of_pipeline
-from rerank_core.errors import InputError, OverdueError
+from rerank_core.errors import InputError, OverdueError, SettingsError
 
-LOOK = timedelta(minutes=1)  # between two looks at a run of which nothing is prepared
+LOOK = timedelta(minutes=1)  # between two looks at a run whose page cannot come out yet
 PATIENCE = timedelta(hours=24)
 
 
@@ -45,7 +45,8 @@ class PublishOverdueOperator(PublishOperator):
     """Publishes the run that the dag run's conf names; skips itself if the run is published.
 
     If nothing of the run is prepared, the page before stays, and says that a newer page is overdue. The task then looks
-    again each minute, and takes no worker slot meanwhile. It fails if that takes longer than PATIENCE.
+    again each minute, and takes no worker slot meanwhile. So it does if a setting or the store is wrong: somebody mends that,
+    and nobody has to start this again. It fails if that takes longer than PATIENCE.
     """
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class PublishOverdueOperator(PublishOperator):
         try:
             is_complete = bool(context["dag_run"].conf.get("complete"))
             published = pipeline.publish_overdue(resources, run_id=run.run_id, complete=is_complete)
-        except OverdueError as error:
+        except (OverdueError, SettingsError) as error:
             if now - (context["dag_run"].start_date or now) > PATIENCE:
                 raise
             self.log.warning("%s", error)
