@@ -5,8 +5,8 @@ from difflib import SequenceMatcher
 
 from rerank_core.errors import RerankError
 from rerank_core.prepare import captions
-from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
-from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
+from rerank_core.prepare.cleaning import LINE_STEPS, STEPS, Cleaning, Tally
+from rerank_core.prepare.documents import Unpreparable, assembled, cleaned, to_document
 from rerank_core.prepare.fragment import letters
 
 MAX_CHANGES = 12  # lines that are shown for one step and field
@@ -32,7 +32,7 @@ def trace(
     for name in STEPS:
         did: list[str] = []
         for field, before in texts.items():
-            if field == "title" and name not in TITLE_STEPS:
+            if field == "title" and name not in LINE_STEPS:
                 continue
             try:
                 texts[field] = cleaned(field, before, cleaning=cleaning, tally=tallies[field], steps=(name,))

@@ -79,9 +79,8 @@ class CurrentPageOperator(PipelineOperator):
     def current(self) -> dict[str, Any]:
         """The current publication, as an event tells it. Raises AirflowSkipException if nothing is published yet."""
         from rerank_core.observe import announcements
-        from rerank_core.storage.database import Database
 
-        database = Database(settings_of(self.pipeline).database_url)
+        _, database = self.opened()
         move = announcements.current(database, pipeline=self.pipeline)
         if move is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")

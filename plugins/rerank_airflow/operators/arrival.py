@@ -6,7 +6,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.defaults import RANKING
 from rerank_airflow.operators.base import PipelineOperator, start_dag_run
-from rerank_airflow.settings import settings_of
 from rerank_core.airflow_settings import of_pipeline
 
 
@@ -19,10 +18,9 @@ class StartOnArrivalOperator(PipelineOperator):
 
     def execute(self, context: Any) -> None:
         from rerank_core.extract import arrivals
-        from rerank_core.storage.database import Database
 
-        settings = settings_of(self.pipeline)
-        waiting = arrivals.waiting(Database(settings.database_url), settings)
+        settings, database = self.opened()
+        waiting = arrivals.waiting(database, settings)
         if waiting.newest is None:
             raise AirflowSkipException("a run has claimed the articles that came")
         self.log.info("%d articles wait, the newest since %s", waiting.articles, waiting.newest)

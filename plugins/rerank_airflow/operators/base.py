@@ -4,9 +4,15 @@ import logging
 import os
 import warnings
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+
+from rerank_airflow.settings import settings_of
+
+if TYPE_CHECKING:
+    from rerank_core.settings import Settings
+    from rerank_core.storage.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +27,13 @@ class PipelineOperator(BaseOperator):
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
+
+    def opened(self) -> "tuple[Settings, Database]":
+        """The settings of the pipeline, and its database."""
+        from rerank_core.storage.database import Database  # no scheduler needs its driver
+
+        settings = settings_of(self.pipeline)
+        return settings, Database(settings.database_url)
 
     def pre_execute(self, context: Any) -> None:
         """Airflow calls this in the task's own process, before `execute`."""

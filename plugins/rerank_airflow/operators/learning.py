@@ -7,7 +7,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.devices import device
 from rerank_airflow.operators.base import PipelineOperator
-from rerank_airflow.settings import settings_of
 
 
 class EnoughOperator(PipelineOperator):
@@ -15,12 +14,11 @@ class EnoughOperator(PipelineOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.learning import training
-        from rerank_core.storage.database import Database
 
-        settings = settings_of(self.pipeline)
+        settings, database = self.opened()
         if settings.learning_folder is None:
             raise AirflowSkipException("RERANK_LEARNING_FOLDER is not set: nothing is learned")
-        found = training.plan(Database(settings.database_url), settings)
+        found = training.plan(database, settings)
         if found.missing:
             raise AirflowSkipException("; ".join(found.missing))
         return {"pairs": found.pairs, "topics": found.topics, "mib": found.mib}
@@ -35,11 +33,9 @@ class LearnOperator(PipelineOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core.learning import training
-        from rerank_core.storage.database import Database
         from rerank_core.storage.store import Store
 
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         with device() as name:  # before the engine is imported: CUDA looks at its devices once
             judged = training.judged_pairs(database, Store(settings.store_url), settings)
             trained = training.train(

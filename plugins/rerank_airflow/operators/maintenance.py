@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rerank_airflow.operators.base import PipelineOperator
-from rerank_airflow.settings import settings_of
 
 
 class MaintainOperator(PipelineOperator):
@@ -13,12 +12,11 @@ class MaintainOperator(PipelineOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.operations.maintain import maintain
-        from rerank_core.storage.database import Database
         from rerank_core.storage.store import Store
 
-        settings = settings_of(self.pipeline)
+        settings, database = self.opened()
         done = maintain(
-            database=Database(settings.database_url),
+            database=database,
             store=Store(settings.store_url),
             settings=settings,
             dry_run=bool(context["params"]["dry_run"]),
@@ -31,12 +29,10 @@ class FeedbackOperator(PipelineOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.learning import events, report
-        from rerank_core.storage.database import Database
 
         if context["params"]["dry_run"]:
             return {}
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         claimed = events.claim(database, settings)
         made = report.make(database, settings)
         return {**(asdict(claimed) if claimed else {}), "rows": made.rows["counted"]}

@@ -7,7 +7,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.operators.announce import empty_outbox
 from rerank_airflow.operators.base import PipelineOperator
-from rerank_airflow.settings import settings_of
 from rerank_airflow.signals import metrics, notify
 
 
@@ -24,11 +23,9 @@ class WatchOperator(PipelineOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core.observe import history
         from rerank_core.operations.doctor import page as pages
-        from rerank_core.storage.database import Database
 
         announced = empty_outbox(self.pipeline)
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         current = history.current_publication(database, pipeline=self.pipeline)
         if current is not None:
             metrics.send("page_age", current.age_seconds, pipeline=self.pipeline)
