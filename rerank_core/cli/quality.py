@@ -15,7 +15,7 @@ from rerank_core.errors import InputError
 
 if TYPE_CHECKING:
     from rerank_core.evaluation.evaluate import Mean, Order, Report
-    from rerank_core.models.base import Scorer
+    from rerank_core.models.base import OnChunk, Scorer
 
 MOST_TOPICS = 60  # rows of the table of topics
 
@@ -199,10 +199,10 @@ def _print_curve(
         screen.print(f"{limit:,} tokens")
         return scorers.load(chosen.model_copy(update={"max_document_tokens": limit}))
 
-    def order_by(scorer: "Scorer") -> "Order":
+    def order_by(scorer: "Scorer", on_chunk: "OnChunk") -> "Order":
         if corpus is not None:
-            return judged.by_scorer(texts, scorer, light.scores, name="model")
-        return pairs.order("model", pairs.again(lambda of: work.logits(scorer, of)), grades)
+            return judged.by_scorer(texts, scorer, light.scores, name="model", on_chunk=on_chunk)
+        return pairs.order("model", pairs.again(lambda of: work.logits(scorer, of, on_chunk)), grades)
 
     if corpus is not None:
         texts = judged.read(corpus, queries=queries)
