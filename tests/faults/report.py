@@ -176,18 +176,20 @@ class Results:
 
 
 def _commit() -> str:
-    """Which code is struck; "changed" where the checkout has more than its commit."""
+    """The latest commit of the code that is struck; "changed" where the checkout has more."""
     here = Path(__file__).parent
     git = ["git", "-C", str(here)]
+    struck = [str(here.parents[1] / name) for name in ("rerank_core", "plugins", "dags", "sql")]
     found = subprocess.run(
-        [*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=False
+        [*git, "log", "-1", "--format=%h", "--abbrev=10", "--", *struck],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if found.returncode:
         return "no checkout"
-    wanted = ["rerank_core", "plugins", "dags", "sql"]
-    root = here.parents[1]
     changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", *(str(root / name) for name in wanted)],
+        [*git, "status", "--porcelain", "--", *struck],
         capture_output=True,
         text=True,
         check=False,

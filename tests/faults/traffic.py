@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,7 @@ def read_views(dsn: str, folder: Path) -> None:
 def read_files(dsn: str, store: Path, folder: Path) -> None:
     """Follow the pointer to the Parquet file until `closed` is there, as a frontend does, and log what it held."""
     ended = until(folder / "closed")
+    read: dict[Path, tuple[int, ...]] = {}  # a file that is as it was when it was read is not parsed again
     with (folder / "files.log").open("w") as log:
 
         def look(connection: Any) -> None:
@@ -183,7 +184,10 @@ def read_files(dsn: str, store: Path, folder: Path) -> None:
                     found = _look(store / path, sha256, {(run_id, version)})
                     _say(log, pages=len(named), publication=publication_id, **found)
                 for hint in (*store.rglob("*.json"), *store.rglob("*.xml")):
-                    _say_if(log, oracle_news.torn(hint))
+                    is_now = _stamp(hint)
+                    if read.get(hint) != is_now:
+                        _say_if(log, oracle_news.torn(hint))
+                        read[hint] = is_now
                 _say_if(log, oracle_news.mixed(store, "news"))
                 time.sleep(PAUSE)
 
@@ -218,6 +222,14 @@ def watch_runs(dsn: str, folder: Path) -> None:
 def _say_if(log: Any, torn: str | None) -> None:
     if torn is not None:
         _say(log, pages=1, publication=0, rows=0, torn=torn)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written; empty if it is not there."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
 
 
 def _look(path: Path, sha256: str, expected: set[tuple[int, int]]) -> dict[str, Any]:
