@@ -22,7 +22,7 @@ setup: ## Make .venv with the pinned dependencies (PYTHON=python3.12, EXTRA=cpu|
 demo: setup ## Rank the sample news through Airflow and vLLM, twice, and print it (MODEL=Qwen/Qwen3-Reranker-0.6B, MEDIA=1, ARGS=--learn)
 	@exec $(run) rerank_core.demo run $(if $(MODEL),--model '$(MODEL)') $(if $(MEDIA),--media) $(ARGS)
 
-ui: setup ## Rank the sample news once, then leave Airflow running until Ctrl-C (PORT=8080)
+ui: setup ## Rank the sample news once, then leave Airflow running until Ctrl-C (PORT=8080, MEDIA=1)
 	@exec $(run) rerank_core.demo ui $(if $(MODEL),--model '$(MODEL)') $(if $(PORT),--port '$(PORT)') $(if $(MEDIA),--media)
 
 check: setup ## Lint, types and unit tests, side by side on two cores: under three minutes, before each commit

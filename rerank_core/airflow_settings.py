@@ -34,7 +34,7 @@ class AirflowSettings(BaseSettings):
     pipelines: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         repr=False,
-        description="JSON: each pipeline's name and the settings it has of its own; one DAG for each. "
+        description="JSON: each pipeline's name and the settings it has of its own; each has DAGs of its own. "
         "Empty means one pipeline, RERANK_PIPELINE.",
     )
     executor_config: dict[str, Any] | ImportString[Any] = Field(
@@ -95,7 +95,7 @@ class AirflowSettings(BaseSettings):
     lock_folder: Path | None = Field(
         default=None,
         description="Folder of the lock files by which scoring tasks of several users of one host take turns at a device; none: a"
-        " folder of this user's own in the host's temp folder.",
+        " folder of this user's own in /run/lock, or else in /tmp.",
     )
     pool_slots: int = Field(
         default=1, gt=0, description="Slots of the scoring pool when the scheduler has to create it."

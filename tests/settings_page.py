@@ -1,7 +1,9 @@
 """rerank_core/SETTINGS.md from the settings themselves: `make settings` writes it."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic_settings import BaseSettings
 
@@ -17,7 +19,8 @@ HEAD = """# Settings
 Every setting is an environment variable. `rerank settings` prints the values in force and hides passwords.
 It also names each variable `RERANK_…` that is no setting, so that a misspelt name shows.
 
-Set them on every machine of Airflow: scheduler, API server and workers. An empty list or mapping is shown as `none`.
+This page is for looking a setting up. Set them on every machine of Airflow: scheduler, API server and workers. `none` as a default means that nothing is
+set: leave the variable out.
 A setting that may hold a password can come from a file or a connection of Airflow instead: see
 [Keep passwords in Airflow](../plugins/README.md#keep-passwords-in-airflow).
 A pipeline can have values of its own: see `RERANK_AIRFLOW_PIPELINES`.
@@ -126,12 +129,20 @@ def _table(settings: type[BaseSettings], names: tuple[str, ...]) -> str:
     for name in names:
         field = settings.model_fields[name]
         default = field.get_default(call_default_factory=True)
-        shown = "none" if default in ({}, (), None) else str(default)
+        written = json.dumps(default) if isinstance(default, tuple | bool) else str(default)
+        shown = "none" if default in ({}, (), None) else written
         if shown == str(DEMO_CHECKPOINT):
             shown = "demonstration checkpoint"
         variable = f"{settings.model_config['env_prefix']}{name}".upper()
-        rows.append(f"| `{variable}` | `{shown}` | {field.description} |")
+        rows.append(f"| `{variable}` | `{shown}` | {field.description}{_values(field.annotation)} |")
     return "\n".join(rows)
+
+
+def _values(annotation: object) -> str:
+    """The values of a setting that takes one of a few."""
+    if get_origin(annotation) is not Literal:
+        return ""
+    return f" One of {', '.join(f'`{value}`' for value in get_args(annotation))}."
 
 
 if __name__ == "__main__":

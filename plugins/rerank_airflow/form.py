@@ -14,7 +14,8 @@ FORM = {
         type=["null", "string"],
         format="date-time",
         title="Until",
-        description="Rank what was ingested before this time; empty means now. A partition has its own end.",
+        description="Rank what was ingested before this time; empty means now. Leave it empty for a dag run with a partition:"
+        " that has its own end.",
     ),
     "topics": Param(
         None,
@@ -27,7 +28,7 @@ FORM = {
         False,
         type="boolean",
         title="Rescore",
-        description="Also score pairs again that the ledger has.",
+        description="Score again what has a score already.",
     ),
     "as_claimed_now": Param(
         False,
@@ -40,14 +41,14 @@ FORM = {
         type=["null", "integer"],
         minimum=1,
         title="Approve",
-        description="Number of a blocked run whose scores are right. The run is published with them; then this dag run"
-        " ranks as usual. Give the reason below.",
+        description="Number of a blocked run whose scores are right, as `rerank runs` shows it. The run is published with them;"
+        " then this dag run ranks as usual. Give the reason below.",
     ),
     "reason": Param(
         None,
         type=["null", "string"],
         title="Reason",
-        description="Why the run is approved; kept with your name.",
+        description="Why the run is approved; needed with Approve, and kept with your name.",
     ),
 }
 NOT_OURS = frozenset({"openlineage"})  # added by whatever triggered the dag run

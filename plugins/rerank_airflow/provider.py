@@ -14,7 +14,7 @@ def provider_info() -> dict[str, Any]:
     return {
         "package-name": "news-rerank",
         "name": "news-rerank",
-        "description": "Scheduled, precomputed topical ranking of news.",
+        "description": "Ranks news for stored topics, on a schedule.",
         "connection-types": [
             _type("rerank_postgres", "Postgres", "PostgresHook", {"sslmode": "sslmode of libpq"}, _USER),
             _type(
@@ -25,6 +25,7 @@ def provider_info() -> dict[str, Any]:
                     "protocol": "s3, gs or file",
                     "region": "Region",
                     "endpoint_override": "Endpoint of another store than Amazon's",
+                    "scheme": "http for an endpoint without TLS",
                 },
                 {"host": "Bucket", "schema": "Folder", "login": "Access key", "password": "Secret key"},
                 hidden=["port"],

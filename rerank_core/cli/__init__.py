@@ -47,9 +47,10 @@ BY_HAND = "By hand"
 JUDGE = "Judge and ask the model"
 
 app = typer.Typer(
-    help="Scheduled, precomputed topical ranking of news.",
-    epilog="Every command reads its settings from variables RERANK_…; `rerank settings` shows them. To begin: `rerank doctor`,"
-    " `rerank db upgrade`, `rerank topics apply FILE`, `rerank articles load FILE`, `rerank run`, `rerank show`.",
+    help="Rank news for stored topics: claim what is new, score it, publish the page.",
+    epilog="Every command reads its settings from variables RERANK_…; `rerank settings` shows them. A command without"
+    " --pipeline works on the one that RERANK_PIPELINE names. To begin: `rerank db upgrade`, `rerank articles load FILE`,"
+    " `rerank topics apply FILE`, `rerank doctor`, `rerank run`, `rerank show`.",
     rich_markup_mode="markdown",
     no_args_is_help=True,
     add_completion=False,
@@ -103,7 +104,7 @@ def _options(
     name: Annotated[
         str | None,
         typer.Option(
-            "--as", metavar="NAME", help="Who asks; kept beside the database role. Or RERANK_ASKED_BY."
+            "--as", metavar="NAME", help="Who asks, kept beside the database role; else RERANK_ASKED_BY."
         ),
     ] = None,
     version: Annotated[

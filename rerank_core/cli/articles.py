@@ -44,7 +44,8 @@ def load(
     """Load articles; a line replaces the stored article of the same id if they differ.
 
     Each line is a JSON object with article_id (or id) and any of title, url, summary, body (or body_html, text), lang,
-    source, published_at (ISO 8601, RFC 822, or seconds or milliseconds since 1970). Bad lines are reported and left out. The exit code is 1 if no line was good or the file breaks off.
+    source, media, published_at (ISO 8601, RFC 822, ctime, or seconds or milliseconds since 1970). Bad lines are reported
+    and left out. The exit code is 1 if no line was good or the file breaks off.
     """
     from rerank_core.extract.articles import load_articles
 
@@ -112,7 +113,7 @@ def _print_report(name: str, report: "LoadReport") -> None:
 
 
 @app.command()
-def show(article: Annotated[str, typer.Argument(help="The article's id.")]) -> None:
+def show(article: Annotated[str, typer.Argument(help="The article's id in the source.")]) -> None:
     """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
     from rerank_core.prepare import show as prepared
     from rerank_core.storage import database as db

@@ -19,7 +19,7 @@ CAUSES = {
 
 
 def changes(
-    topic: Annotated[str | None, typer.Argument(help="A topic; every topic if left out.")] = None,
+    topic: Annotated[str | None, typer.Argument(help="The topic's slug; every topic if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 10,
 ) -> None:
     """Print what entered each topic, left it, rose and fell since the page before."""

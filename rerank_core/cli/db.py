@@ -62,7 +62,10 @@ def roles(
     source: Annotated[str, typer.Option(help="Reads the article source.")] = "rerank_source",
     writer: Annotated[str, typer.Option(help="Runs the pipeline.")] = "rerank_writer",
     frontend: Annotated[
-        str, typer.Option(help="Reads the views current_ranking, recent_ranking and current_topic.")
+        str,
+        typer.Option(
+            help="Reads the views current_ranking, recent_ranking, current_topic and recent_change."
+        ),
     ] = "rerank_frontend",
     shared: Annotated[
         bool,

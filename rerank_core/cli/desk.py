@@ -16,7 +16,7 @@ Topic = Annotated[str, typer.Option(help="The topic's slug.")]
 Until = Annotated[
     str, typer.Option(help="When it ends: an ISO 8601 time with its UTC offset, or 90m, 6h, 2d from now.")
 ]
-Reason = Annotated[str, typer.Option(help="Why; kept with the act.")]
+Reason = Annotated[str, typer.Option(help="Why; kept for whoever asks later.")]
 Places = Annotated[int, typer.Option(help="How many places.")]
 
 
@@ -67,7 +67,8 @@ def undo(article: Article, topic: Topic, pipeline: Pipeline = None) -> None:
 
 
 def editorial(
-    topic: Annotated[str | None, typer.Option(help="This topic alone.")] = None, pipeline: Pipeline = None
+    topic: Annotated[str | None, typer.Option(help="The topic's slug; every topic if left out.")] = None,
+    pipeline: Pipeline = None,
 ) -> None:
     """List the pins, boosts and demotions that stand, and what the current page makes of them."""
     from rerank_core.operations import desk

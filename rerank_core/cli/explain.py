@@ -10,7 +10,7 @@ from rerank_core.cli.printing import print_table, say
 
 def explain(
     topic: Annotated[str, typer.Argument(help="The topic's slug.")],
-    article: Annotated[str, typer.Argument(help="The article's id.")],
+    article: Annotated[str, typer.Argument(help="The article's id in the source.")],
     run: RunId = None,
 ) -> None:
     """Say why an article has its rank in a topic, or why it is not ranked there."""

@@ -44,9 +44,11 @@ def serp(
     ] = None,
     instruction: Annotated[str | None, typer.Option(help="Instruction of queries that bring none.")] = None,
     depth: Annotated[
-        int | None, typer.Option(min=1, help="Score the first so many of each query alone.")
+        int | None, typer.Option(min=1, help="Score only the first so many candidates of each query.")
     ] = None,
-    tag: Annotated[str, typer.Option(help="Name of the run in its last column.")] = "news-rerank",
+    tag: Annotated[
+        str, typer.Option(help="Name that stands in the last column of the TREC run.")
+    ] = "news-rerank",
     ledger: Annotated[
         bool, typer.Option(help="Keep scores in the database, by digests of the texts.")
     ] = True,
@@ -156,7 +158,7 @@ def _print_measures(orders: "list[Order]", screen: "Console") -> None:
 
 
 def brief(
-    topic: Annotated[str, typer.Argument(help="A topic of the page.")],
+    topic: Annotated[str, typer.Argument(help="The topic's slug.")],
     tokens: Annotated[int, typer.Option(min=50, help="Tokens that all texts may have together.")] = 8_000,
     text_tokens: Annotated[
         int, typer.Option(min=20, help="Tokens of one text; a longer text is cut at the end of a line.")

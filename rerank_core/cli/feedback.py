@@ -15,7 +15,7 @@ from rerank_core.errors import InputError
 if TYPE_CHECKING:
     from rerank_core.learning.report import Group, Report
 
-app = typer.Typer(help="What readers did with the rankings.", no_args_is_help=True)
+app = typer.Typer(help="What readers did with the page: load, claim and report it.", no_args_is_help=True)
 
 
 @app.command()

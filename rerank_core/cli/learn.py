@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 Scorer = Annotated[int, typer.Argument(help="The number of a proposed scorer; `rerank learn list` shows it.")]
-Reason = Annotated[str, typer.Option(help="Why; kept for good.")]
+Reason = Annotated[str, typer.Option(help="Why; kept for whoever asks later.")]
 
 
 @app.command()

@@ -16,7 +16,7 @@ STYLES = {"full": "green", "partial": "yellow", "abstained": "yellow", "degraded
 
 
 def show(
-    topic: Annotated[str | None, typer.Argument(help="A topic; every topic if left out.")] = None,
+    topic: Annotated[str | None, typer.Argument(help="The topic's slug; every topic if left out.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 5,
     as_json: AsJson = False,
 ) -> None:

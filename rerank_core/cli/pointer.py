@@ -23,7 +23,9 @@ def publish(
         bool,
         typer.Option("--release", help="Take the page to the newest run and let it follow the runs again."),
     ] = False,
-    reason: Annotated[str, typer.Option(help="Why; kept with the move.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why; kept for whoever asks later. Only --release goes without.")
+    ] = "",
     pipeline: Pipeline = None,
 ) -> None:
     """Take the page back to an earlier run, let it follow the runs again, or approve a blocked run."""

@@ -65,7 +65,7 @@ def evaluate(
     from rerank_core.evaluation.plot import check_ending, draw
 
     if (qrels is None) == (corpus is None):
-        raise InputError("give either --qrels or --corpus")
+        raise InputError("give either --qrels FILE_OR_TABLE or --corpus FOLDER")
     if plot is not None:
         check_ending(plot)
     if curve is not None:

@@ -20,7 +20,9 @@ def quantise(
     ],
     scheme: Annotated[
         Literal["int8", "fp8"],
-        typer.Option(help="Numbers of weights and activations; fp8 needs a GPU of compute capability 8.9."),
+        typer.Option(
+            help="Numbers of weights and activations; an fp8 copy runs only on a GPU of compute capability 8.9 or later."
+        ),
     ] = "int8",
 ) -> None:
     """Write an 8-bit copy (W8A8) of a checkpoint: a new scorer that is faster and whose logits differ a little.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
-Reason = Annotated[str, typer.Option(help="Why; kept with the removal.")]
+Reason = Annotated[str, typer.Option(help="Why; kept for whoever asks later.")]
 
 
 def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
@@ -51,7 +51,7 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
 
 
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
-    """Remove an article's text everywhere, for good; no later claim of its id brings it back."""
+    """Remove an article's text for good, and list the places that this cannot reach; no later claim brings it back."""
     from rerank_core.operations import removal
     from rerank_core.storage.store import Store
 

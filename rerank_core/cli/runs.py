@@ -39,7 +39,10 @@ def run(
         ),
     ] = False,
     key: Annotated[
-        str | None, typer.Option(help="Name of the run; the same key continues or repeats the same run.")
+        str | None,
+        typer.Option(
+            help="Name of the run, as `rerank runs` shows it; the same key continues or repeats the same run."
+        ),
     ] = None,
     plan: Annotated[
         bool,

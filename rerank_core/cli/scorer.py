@@ -8,7 +8,7 @@ import typer
 from rerank_core.cli.options import opened
 from rerank_core.cli.printing import print_table, say
 
-app = typer.Typer(help="The models that score.", no_args_is_help=True)
+app = typer.Typer(help="The models that score: show, list, register and copy them.", no_args_is_help=True)
 
 
 @app.command()

@@ -46,7 +46,7 @@ def serve(
 
 def playground(
     model: Model = None,
-    port: Annotated[int, typer.Option(min=1, max=65_535)] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 7860,
 ) -> None:
     """Open a view on this machine that scores up to ten texts or articles for a topic or query."""
     from rerank_core.evaluation.playground_view import run

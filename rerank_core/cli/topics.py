@@ -13,7 +13,7 @@ from rerank_core.cli.printing import clean, print_table, say, shortened
 if TYPE_CHECKING:
     from rerank_core.storage.topics import TopicChange
 
-app = typer.Typer(help="Stored topics and their versions.", no_args_is_help=True)
+app = typer.Typer(help="Stored topics: try, check, apply and list them.", no_args_is_help=True)
 
 app.command()(preview)
 

@@ -309,7 +309,9 @@ class AirflowSandbox:
 def free_port(asked: int | None) -> int:
     """`asked`, or any free port for None. Raises SettingsError if the port is in use."""
     if asked is not None and not 0 < asked < 65536:
-        raise SettingsError(f"port {asked} is not in 1..65535")
+        raise SettingsError(
+            f"port {asked} is not in 1..65535; choose another, or leave PORT out for any free one"
+        )
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

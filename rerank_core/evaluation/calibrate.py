@@ -43,7 +43,7 @@ def calibrate(order: Order, *, precision: float | None = None) -> list[Proposal]
     Raises InputError if `precision` is not in (0, 1], or if no topic has enough judgements.
     """
     if precision is not None and not 0 < precision <= 1:
-        raise InputError(f"precision {precision} is not between 0 and 1")
+        raise InputError(f"precision {precision} is not above 0 and at most 1; give a share such as 0.8")
     rng = np.random.default_rng(SEED)
     found = [
         _propose(topic, order.scores.get(topic, {}), judged, precision, rng)

@@ -97,7 +97,7 @@ def _learn(lists: Lists, base: Floats) -> Head:
     slope = fit_slope(lists, lists.states @ base)
     names = np.unique(lists.topics)
     if len(names) < 2:
-        raise InputError(f"{len(names)} topic has opens on two articles; learning needs two topics at least")
+        raise InputError(f"topics with opens on two articles: {len(names)}; learning needs two at least")
     folds = np.searchsorted(names, lists.topics) % min(FOLDS, len(names))
     gains = np.zeros((len(ANCHORS), folds.max() + 1))
     for fold in range(gains.shape[1]):

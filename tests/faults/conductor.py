@@ -157,9 +157,10 @@ def seconds_without_processor(pid: int) -> float:
     process has ended.
     """
     total = 0
-    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError, IndexError):  # the thread has ended
-            total += int(file.read_text().split()[1])
+    with suppress(OSError):  # the process has ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError, IndexError):  # the thread has
+                total += int((thread / "schedstat").read_text().split()[1])
     return total / 1e9
 
 

@@ -215,7 +215,13 @@ def link_out(assault: "Assault", fault: Fault, victim: Running, let_go: LetGo) -
     shutil.copytree(inside, outside)
     inside.rename(aside)
     before = set(outside.rglob("*"))
-    inside.symlink_to(outside)
+    while not inside.is_symlink():
+        try:
+            inside.symlink_to(outside)
+        except FileExistsError:  # another try has made the folder again
+            again = inside.rename(world.folder / "again")
+            shutil.copytree(again, aside, dirs_exist_ok=True)
+            shutil.rmtree(again)
     with world.outage():
         let_go()
         victim.process.join(10)

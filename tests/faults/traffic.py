@@ -171,24 +171,29 @@ def read_views(dsn: str, folder: Path) -> None:
 def read_files(dsn: str, store: Path, folder: Path) -> None:
     """Follow the pointer to the Parquet file until `closed` is there, as a frontend does, and log what it held."""
     ended = until(folder / "closed")
-    read: dict[Path, tuple[int, ...]] = {}  # a file that is as it was when it was read is not parsed again
     with (folder / "files.log").open("w") as log:
 
         def look(connection: Any) -> None:
+            read: dict[Path, tuple[int, ...]] = {}  # what is as it was when it was read is not parsed again
+            page: tuple[Any, ...] = ()
+            found: dict[str, Any] = {}
             connection.autocommit = True
             while not ended():
                 with connection.cursor() as cursor:
                     cursor.execute(POINTED)
                     named = cursor.fetchall()
                 for publication_id, run_id, version, path, sha256 in named:
-                    found = _look(store / path, sha256, {(run_id, version)})
+                    is_now = (publication_id, run_id, version, sha256, *_stamp(store / path))
+                    if is_now != page:
+                        found = _look(store / path, sha256, {(run_id, version)})
+                        page = is_now
                     _say(log, pages=len(named), publication=publication_id, **found)
-                for hint in (*store.rglob("*.json"), *store.rglob("*.xml")):
-                    is_now = _stamp(hint)
-                    if read.get(hint) != is_now:
-                        _say_if(log, oracle_news.torn(hint))
-                        read[hint] = is_now
-                _say_if(log, oracle_news.mixed(store, "news"))
+                stamps = {hint: _stamp(hint) for hint in _hints(store)}
+                for hint in [one for one in stamps if read.get(one) != stamps[one]]:
+                    _say_if(log, oracle_news.torn(hint))
+                if stamps != read:
+                    _say_if(log, oracle_news.mixed(store, "news"))
+                    read = stamps
                 time.sleep(PAUSE)
 
         connected(dsn, ended, look)
@@ -222,6 +227,16 @@ def watch_runs(dsn: str, folder: Path) -> None:
 def _say_if(log: Any, torn: str | None) -> None:
     if torn is not None:
         _say(log, pages=1, publication=0, rows=0, torn=torn)
+
+
+def _hints(store: Path) -> list[Path]:
+    """Every JSON file and feed of the store."""
+    return [
+        Path(folder) / name
+        for folder, _, names in os.walk(store)
+        for name in names
+        if name.endswith((".json", ".xml"))
+    ]
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

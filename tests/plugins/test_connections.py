@@ -2,13 +2,14 @@
 
 import json
 import logging
+import pkgutil
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk._shared.secrets_masker import redact
 from canaries import CANARY, told
 
-from rerank_airflow import connections, hooks
+from rerank_airflow import connections, hooks, operators
 from rerank_airflow.provider import provider_info
 from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_core.errors import RetryableError, SettingsError
@@ -263,6 +264,12 @@ def test_each_hook_has_its_connection_type_and_each_setting_takes_it():
         assert types[name]["hook-class-name"] == f"rerank_airflow.hooks.{hook.__name__}"
         assert types[name]["hook-name"] == hook.hook_name
         assert name in connections.SETTINGS[hook.setting][0]
+
+
+def test_airflow_is_told_of_every_module_of_operators():
+    (told,) = provider_info()["operators"]
+    there = {module.name for module in pkgutil.iter_modules(operators.__path__, f"{operators.__name__}.")}
+    assert set(told["python-modules"]) == there
 
 
 def test_a_task_leads_to_the_view_of_its_run():

@@ -50,6 +50,12 @@ def test_the_readme_takes_ten_minutes() -> None:
     assert len(README.split()) <= MOST_WORDS
 
 
+def test_the_first_screen_shows_the_first_command_and_what_it_prints() -> None:
+    command, printed, *_ = pages.blocks(PAGE)
+    assert command.text.startswith("make demo ")
+    assert command.line < printed.line <= 25
+
+
 @pytest.mark.parametrize("page", PLAIN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_few_sentences_of_a_page_are_long(page: Path) -> None:
     assert len(pages.sentences(page)) > 20
@@ -65,6 +71,7 @@ def test_control_a_long_sentence_is_found(tmp_path: Path) -> None:
 def test_the_readme_has_what_a_newcomer_looks_for_in_order() -> None:
     assert re.findall(r"^## (.+)$", PROSE, re.MULTILINE) == [
         "The two commands",
+        "What you can rely on",
         "The flow",
         "Install on your own Airflow",
         "Rerun, backfill, rescore",

@@ -8,7 +8,7 @@
 It runs weekly (`RERANK_LEARNING_SCHEDULE`) once `RERANK_LEARNING_FOLDER` is set; without that, it does nothing. The task's log and
 `rerank learn list` say which check failed and by how much. You may clear, stop and repeat it: pairs that were read are
 kept until a training ends. **learn** waits behind scoring tasks. After `RERANK_LEARNING_MINUTES` it gives the device back and is tried
-again a minute later; a yellow **learn** is at work.
+again a minute later: if Airflow shows it as *up for retry*, all is well.
 """
 
 from airflow.sdk import DAG

@@ -7,7 +7,7 @@
 
 It deletes nothing that the page needs. A reader or a running task may still have the path of a file, so a file is
 deleted `RERANK_STORE_GRACE_HOURS` after its rows. The task's log names what was deleted; its XCom counts it. This DAG may run
-beside any other. You may clear, stop and repeat it. **Trigger** it with *dry run* to see what it would do.
+beside any other. You may clear, stop and repeat it. **Trigger** it with *Dry run* to see what it would delete.
 """
 
 from airflow.sdk import DAG, Param

@@ -2,14 +2,18 @@
 
 | task | what it does | what it leaves |
 |---|---|---|
-| **publish** | publishes the run with what is prepared and scored; pairs without a score follow in the light order; skipped if the run is published; while nothing of it is prepared, the page before says that it is overdue, and this task looks again each minute | the page, asset `rankings` |
+| **publish** | publishes the run with what is prepared and scored; skipped if the run is published | the page, asset `rankings` |
 | **announce** | tells of each move of the page that nobody was told of; skipped if there is none | asset `rankings_current` |
 | **observe** | records the age of the page and what was scored so far | metrics |
 | **verdict** | does nothing; its state makes the dag run red if the gate made `publish` red | |
 
 The ranking DAG's task `page_deadline` starts a dag run of this DAG for each run. Airflow holds it back for
 `RERANK_PAGE_DEADLINE_MINUTES`. Nothing waits for it, and it needs no slot of the pool `gpu`. In most hours the run is
-published by then. If the rest comes later, the ranking DAG publishes the run's next version by itself.
+published by then. Otherwise pairs without a score follow in the light order, the order without the model. While nothing of the
+run is prepared, the page before says that it is overdue, and **publish** looks again each minute. If the rest comes later, the
+ranking DAG publishes the run's next version by itself.
+
+**Trigger** this DAG with a run's number to publish that run at once.
 """
 
 from airflow.providers.standard.operators.empty import EmptyOperator

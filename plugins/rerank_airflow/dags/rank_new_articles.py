@@ -18,6 +18,7 @@
 **Clear** a dag run, or any task of it, as often as you like. The run keeps its window, topics and candidates, finds its
 scores in the ledger, and publishes the same rows as a new version.
 **Trigger** needs no input: the run then ranks up to now. The form can also *approve* a run that the gate has blocked.
+On a good day every task is green, but for **degrade**, which is skipped.
 """
 
 from datetime import timedelta

@@ -2,9 +2,11 @@
 
 | task | what it does |
 |---|---|
-| **watch** | starts `announce_rankings` for each publication in the outbox; sends `page_age` and `page_degraded` of the page that frontends see; red while the page is older than the schedule makes it, and tells `RERANK_AIRFLOW_NOTIFY_STALE` and `RERANK_AIRFLOW_MAIL` of it, once a day; skipped if there is no page yet |
+| **watch** | starts `announce_rankings` for each move of the page that nobody was told of; sends `page_age` and `page_degraded` of the page that frontends see |
 
-So somebody hears of it also while no other dag run exists.
+It looks every five minutes (`RERANK_AIRFLOW_WATCH_SCHEDULE`), whatever the other DAGs do. **watch** is red while the page is older than two runs of
+the schedule and the page's deadline, or the first page has been waited for as long. `RERANK_AIRFLOW_NOTIFY_STALE` and `RERANK_AIRFLOW_MAIL` are told of
+that once a day. Before that, **watch** is skipped while there is no page.
 """
 
 from airflow.sdk import DAG

@@ -234,7 +234,7 @@ def test_the_commands_print_tables_a_plot_and_lines_for_topics(
     assert code == 0
     assert yaml.safe_load(out)["topics"][0]["slug"] == "solar"
     code, out, err = command("eval")
-    assert (code, err) == (1, "rerank: give either --qrels or --corpus\n")
+    assert (code, err) == (1, "rerank: give either --qrels FILE_OR_TABLE or --corpus FOLDER\n")
     code, out, err = command("eval", "--qrels", "public.qrels", "--plot", "plot.txt")
     assert (code, out) == (1, "")
     assert "its ending is none of" in err

@@ -65,16 +65,3 @@ def test_links_within_the_page_and_to_other_files_lead_somewhere() -> None:
     assert links
     for link in links:
         assert link[1:] in heads if link.startswith("#") else (ROOT / link.partition("#")[0]).exists(), link
-
-
-def test_what_the_readme_shows_of_the_page_is_what_it_says() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("## Reading the page\n")[2].partition("\n## ")[0]
-    shown = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
-    assert len(shown) == 2
-    whole = {line.partition(" | ")[0]: line.strip("| ").split(" | ") for line in PAGE.splitlines()}
-    for name, *types, meaning, null in shown:
-        known = whole[f"| {name}"]
-        assert known[:4] == [name, *types]
-        assert known[5].startswith(meaning.removesuffix(" …"))
-        assert known[6] == null
