@@ -11,7 +11,7 @@ HIDDEN = 24
 
 @dataclass(frozen=True)
 class World:
-    """Two sides of one newsroom's readers."""
+    """What one newsroom's readers did with earlier articles, and with later ones of the same topics."""
 
     train: Lists
     held: Lists
@@ -47,11 +47,11 @@ def make_world(
     rank = np.empty(pairs)
     rank[order] = np.tile(np.arange(per_topic), topics) + 1.0
     impressions = rng.poisson(crowd, pairs) + 1.0
+    later = rng.random(pairs) < 0.4
     opens = rng.poisson(impressions * rank**-0.7 * 0.03 * np.exp(states @ liked)).astype(float)
     exposure = impressions * rank ** -(0.7 + wrong_power) if debiased else impressions
-    lists = Lists(states, number, opens, exposure)
-    held = number >= topics * 5 // 8
-    return World(lists.of(~held), lists.of(held), base, liked)
+    lists = Lists(states, number, opens, exposure, impressions)
+    return World(lists.of(~later), lists.of(later), base, liked)
 
 
 def agreement(lists: Lists, scores: Floats, truth: Floats) -> float:

@@ -103,6 +103,7 @@ def _rerank(
     """Read the files, and rerank the candidates; progress goes to the screen."""
     from rerank_core.evaluation import serp_files
     from rerank_core.evaluation.serp import rerank_candidates
+    from rerank_core.models import scorers
     from rerank_core.records import DEFAULT_INSTRUCTION
     from rerank_core.storage.source import Source
 
@@ -115,7 +116,7 @@ def _rerank(
         serp_files.every_pair(asked, texts) if lists is None else lists,
         asked,
         texts,
-        settings=settings,
+        settings=scorers.in_place(settings),
         database=database if ledger else None,
         instruction=instruction or DEFAULT_INSTRUCTION,
         depth=depth,

@@ -25,7 +25,7 @@ Reason = Annotated[str, typer.Option(help="Why; kept for whoever asks later.")]
 @app.command()
 def run(
     plan: Annotated[bool, typer.Option("--plan", help="Only say pairs, time and memory.")] = False,
-    seed: Annotated[int, typer.Option(help="Chooses the topics that are held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Deals the topics to folds.")] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Read pairs for so long at most; start it again to go on.")
     ] = None,
@@ -41,7 +41,7 @@ def run(
 
     settings, database = _opened(pipeline)
     if plan:
-        found = training.plan(database, settings, seed=seed)
+        found = training.plan(database, settings)
         time_needed = (
             "unknown: the base has not scored here yet" if found.seconds is None else _minutes(found.seconds)
         )

@@ -2,14 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rerank_core.cli.printing import say
 
+if TYPE_CHECKING:
+    from rerank_core.settings import Settings
+
 Model = Annotated[
-    str | None, typer.Option(help="Checkpoint: a folder or a hub name; RERANK_MODEL if left out.")
+    str | None,
+    typer.Option(
+        help="Checkpoint: a folder or a hub name; RERANK_MODEL, or what was promoted in its place, if left out."
+    ),
 ]
 
 
@@ -41,7 +47,9 @@ def serve(
         say(f"the model's names: {', '.join(names)}")
 
     say("the engine starts; this takes some seconds")
-    run(Settings.load(model=model), host=host, port=port, given_names=name or (), on_ready=tell)
+    settings = _settings(model)
+    called = [*(name or ()), Settings.load(model=model).model]
+    run(settings, host=host, port=port, given_names=called, on_ready=tell)
 
 
 def playground(
@@ -50,7 +58,13 @@ def playground(
 ) -> None:
     """Open a view on this machine that scores up to ten texts or articles for a topic or query."""
     from rerank_core.evaluation.playground_view import run
-    from rerank_core.settings import Settings
 
     say("the engine starts; this takes some seconds")
-    run(Settings.load(model=model), port=port, on_ready=lambda url: say(f"{url} is open; Ctrl+C ends it"))
+    run(_settings(model), port=port, on_ready=lambda url: say(f"{url} is open; Ctrl+C ends it"))
+
+
+def _settings(model: str | None) -> "Settings":
+    from rerank_core.models import scorers
+    from rerank_core.settings import Settings
+
+    return scorers.in_place(Settings.load()) if model is None else Settings.load(model=model)

@@ -5,7 +5,6 @@ later training. Rows count that the model has ranked; an article that is hidden 
 rate of a Poisson process whose exposure allows for rank and age (`positions.py`): opens ÷ Σ impressions × exposure.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage.database import Database
 
-HELD_OUT = 0.2  # of the topics, and of the impressions in the order of time
+HELD_OUT = 0.5  # of the impressions, in the order of time
 NEAR_RANK = 10  # up to this rank the effect of a rank must be known
 BATCH = 5_000  # documents that are asked for at a time
-# What becomes of a row of a page. `shared`: its cluster is on the other side; `later`: of a cluster of the train side, from
-# a page that is held out.
-FATES = ("train", "held_out", "shared", "later", "hidden", "no_text")
+# What becomes of a row of a page. `train`: from a page before the cut; `held_out`: of a cluster that came at the cut or after
+# it; `later`: of a cluster of the train side, from a page at the cut or after it.
+SIDES = ("train", "held_out", "later")
+FATES = (*SIDES, "hidden", "no_text")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Example:
     language: str
     label: float  # opens an impression at rank 1 at age 0, without the effects of rank and age; from 0
     weight: float  # how many impressions at rank 1 at age 0 its impressions were worth; over 0
+    impressions: int
     logit: float  # of its row when it was last shown
     cluster: int  # document_id of the cluster's leader
     published_at: datetime  # what the cluster's age counts from
@@ -52,8 +53,8 @@ class Minimum:
     """What there must be at least; with less, nothing is learned."""
 
     topics: int = 8  # with two train examples or more
-    held_out_topics: int = 2  # with two held-out examples or more
-    examples: int = 200  # train examples
+    held_out_topics: int = 6  # with two held-out examples or more
+    examples: int = 200  # train and held-out examples
     opens: int = 300  # of train examples
     held_out_opens: int = 100  # of held-out examples
     curve: float = 3.0  # the ends of the interval of a rank's factor are at most this many times apart
@@ -61,11 +62,13 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples of both sides, and where all others went. No cluster has examples on both sides."""
+    """Examples by side, and where all other rows went. No cluster is in `held_out` and on another side, too."""
 
-    train: Sequence[Example]  # of other topics than held_out_topics, from pages before `cut`
-    held_out: Sequence[Example]  # of held-out topics, or from pages at or after `cut`
-    held_out_topics: Sequence[str]  # in order
+    train: Sequence[Example]  # from pages before `cut`
+    held_out: Sequence[Example]  # from pages at `cut` or after it, of clusters that were on none before it
+    later: Sequence[
+        Example
+    ]  # from pages at `cut` or after it, of clusters of `train`: only the proposal learns from them
     cut: datetime | None  # null: no page was seen
     positions: Positions  # by which labels and weights were made
     buckets: Mapping[str, int]  # what became of each row of a page that has an event → rows
@@ -77,13 +80,12 @@ def collect(
     settings: Settings,
     *,
     debiased: bool = True,
-    seed: int = 0,
     minimum: Minimum | None = None,
 ) -> Examples:
     """The examples of this pipeline's pages that are within retention.
 
-    `debiased` takes out what rank and age do; without it a label is opens an impression. `seed` chooses the topics that
-    are held out. The same events, texts and seed give the same examples, in the same order.
+    `debiased` takes out what rank and age do; without it a label is opens an impression. The same events and texts give
+    the same examples, in the same order.
     """
     with database.transaction(read_only=True) as connection:
         db.may_idle(connection)
@@ -91,29 +93,29 @@ def collect(
         first, pair = rows.pairs()
         pairs = _read_pairs(connection, settings.pipeline, rows, first)
     positions = fit(rows.seen(pair)) if debiased else NAIVE
-    topics, cut = _held_out_topics(rows, seed), _cut(rows)
-    fates = _fates(rows, pairs, pair, topics, cut)
+    cut = _cut(rows)
+    fates = _fates(rows, pairs, pair, cut)
     exposure = rows.impressions * positions.exposure(rows.rank, rows.age)
-    sides = [
-        _examples(rows, pairs, pair, exposure, np.flatnonzero(fates == FATES.index(side)))
-        for side in ("train", "held_out")
-    ]
+    sides = {
+        side: _examples(rows, pairs, pair, exposure, np.flatnonzero(fates == FATES.index(side)))
+        for side in SIDES
+    }
     buckets = {name: int((fates == place).sum()) for place, name in enumerate(FATES)}
     buckets |= {name: getattr(rows, name) for name in ("not_by_model", "past_retention", "unseen")}
     return Examples(
-        train=sides[0],
-        held_out=sides[1],
-        held_out_topics=topics,
+        **sides,
         cut=None if cut is None else moment(cut),
         positions=positions,
         buckets=buckets,
-        missing=_missing(sides[0], sides[1], topics, positions, minimum or Minimum()),
+        missing=_missing(sides["train"], sides["held_out"], positions, minimum or Minimum()),
     )
 
 
-def keep_lessons(database: Database, settings: Settings, *, scorer_id: int, train: Sequence[Example]) -> int:
+def keep_lessons(
+    database: Database, settings: Settings, *, scorer_id: int, learned: Sequence[Example]
+) -> int:
     """Note whose texts a scorer has learned from, so that `rerank forget` can name it. Returns the number of new notes."""
-    document_ids = sorted({example.document_id for example in train})
+    document_ids = sorted({example.document_id for example in learned})
     with database.transaction() as connection:
         return db.execute(
             connection,
@@ -171,16 +173,8 @@ def _read_pairs(connection: Connection, pipeline: str, rows: ReaderRows, first: 
     return pairs
 
 
-def _held_out_topics(rows: ReaderRows, seed: int) -> list[str]:
-    """A fifth of the topics that were opened, as the seed has it."""
-    opened = np.unique(rows.topic.of_row[rows.opens > 0]).tolist()
-    names = [rows.topic.names[place] for place in opened]
-    names.sort(key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
-    return sorted(names[: round(HELD_OUT * len(names)) or min(1, len(names))])
-
-
 def _cut(rows: ReaderRows) -> int | None:
-    """When the last fifth of the impressions begins."""
+    """When the second half of the impressions begins."""
     if not len(rows.rank):
         return None
     order = np.argsort(rows.as_of, kind="stable")
@@ -188,22 +182,15 @@ def _cut(rows: ReaderRows) -> int | None:
     return int(rows.as_of[order[np.searchsorted(done, (1 - HELD_OUT) * done[-1])]])
 
 
-def _fates(
-    rows: ReaderRows, pairs: Sequence[_Pair], pair: Ints, topics: Sequence[str], cut: int | None
-) -> Ints:
+def _fates(rows: ReaderRows, pairs: Sequence[_Pair], pair: Ints, cut: int | None) -> Ints:
     """The place in FATES of each row."""
     if cut is None:
         return np.zeros(0, dtype=np.int64)
     clusters = np.unique([each.cluster for each in pairs], return_inverse=True)[1][pair]
-    is_new = rows.as_of >= cut
     began = np.full(clusters.max() + 1, np.iinfo(np.int64).max)
     np.minimum.at(began, clusters, rows.as_of)
-    of_topic = np.array([each.topic in topics for each in pairs])[pair]
-    elsewhere = began >= cut
-    np.logical_or.at(elsewhere, clusters, of_topic)
-    on_side = np.where(is_new, FATES.index("later"), FATES.index("train"))
-    off_side = np.where(of_topic | is_new, FATES.index("held_out"), FATES.index("shared"))
-    fates = np.where(elsewhere[clusters], off_side, on_side)
+    on_train_side = np.where(rows.as_of >= cut, FATES.index("later"), FATES.index("train"))
+    fates = np.where(began[clusters] >= cut, FATES.index("held_out"), on_train_side)
     fates[np.array([not each.text for each in pairs])[pair]] = FATES.index("no_text")
     fates[np.array([each.is_hidden for each in pairs])[pair]] = FATES.index("hidden")
     return fates
@@ -218,13 +205,14 @@ def _examples(
     for place in chosen.tolist():
         each = pairs[pair[place]]
         key = (each.topic, each.instruction, each.query, each.document_id)
-        done = sums.setdefault(key, [0.0, 0.0])
+        done = sums.setdefault(key, [0.0, 0.0, 0.0])
         done[0] += float(rows.opens[place] - rows.hides[place])
         done[1] += float(exposure[place])
+        done[2] += float(rows.impressions[place])
         last.setdefault(key, place)  # the newest page comes first
     found = []
     for key in sorted(sums):
-        place, (opens, weight) = last[key], sums[key]
+        place, (opens, weight, impressions) = last[key], sums[key]
         each = pairs[pair[place]]
         found.append(
             Example(
@@ -236,6 +224,7 @@ def _examples(
                 language=each.language,
                 label=max(0.0, opens) / weight,
                 weight=weight,
+                impressions=int(impressions),
                 logit=float(rows.logit[place]),
                 cluster=each.cluster,
                 published_at=moment(rows.began_at[place]),
@@ -245,23 +234,17 @@ def _examples(
 
 
 def _missing(
-    train: Sequence[Example],
-    held_out: Sequence[Example],
-    topics: Sequence[str],
-    positions: Positions,
-    minimum: Minimum,
+    train: Sequence[Example], held_out: Sequence[Example], positions: Positions, minimum: Minimum
 ) -> list[str]:
     """A sentence for each minimum that is not reached."""
-    of_topics = Counter(example.topic for example in train)
-    of_held_out = Counter(example.topic for example in held_out if example.topic in topics)
+    topics, held_out_topics = (
+        sum(count > 1 for count in Counter(example.topic for example in side).values())
+        for side in (train, held_out)
+    )
     counted = (
-        ("topics with two train examples", sum(n > 1 for n in of_topics.values()), minimum.topics),
-        (
-            "held-out topics with two examples",
-            sum(n > 1 for n in of_held_out.values()),
-            minimum.held_out_topics,
-        ),
-        ("train examples", len(train), minimum.examples),
+        ("topics with two train examples", topics, minimum.topics),
+        ("topics with two held-out examples", held_out_topics, minimum.held_out_topics),
+        ("train and held-out examples", len(train) + len(held_out), minimum.examples),
         ("opens of train examples", round(_opens(train)), minimum.opens),
         ("opens of held-out examples", round(_opens(held_out)), minimum.held_out_opens),
     )

@@ -38,7 +38,7 @@ from rerank_core.storage.store import Store
 log = logging.getLogger(__name__)
 
 MEMORY_MIB = 2048  # for states
-STATE_BYTES = 24  # of each number of a state, while a head is learned
+STATE_BYTES = 32  # of each number of a state, while a head is learned
 EXACT = {"float32": 1e-3}  # how far a logit of the engine may be from the learned one
 ROUGH = 0.25  # the same, in half precision
 PROBES = 16  # pairs that are scored to see it
@@ -69,12 +69,12 @@ class Plan:
     missing: tuple[str, ...]  # a sentence for each minimum that is not reached
 
 
-def plan(database: Database, settings: Settings, *, seed: int = 0) -> Plan:
+def plan(database: Database, settings: Settings) -> Plan:
     """Count what a training would read, without an engine. Raises SettingsError if there is no folder for it."""
     _folder(settings)
     base, prompts = scorers.identity(settings), scorers.prompter(settings)
-    examples = collect(database, settings, seed=seed)
-    pairs = [_pair(example) for example in (*examples.train, *examples.held_out)]
+    examples = collect(database, settings)
+    pairs = _pairs(_all(examples))
     tokens = 0
     for pair in pairs:
         with suppress(InputError):  # the engine will refuse it, too
@@ -85,9 +85,11 @@ def plan(database: Database, settings: Settings, *, seed: int = 0) -> Plan:
     hidden = _hidden(settings)
     return Plan(
         pairs=len(pairs),
-        topics=len({example.topic for example in (*examples.train, *examples.held_out)}),
+        topics=len({example.topic for example in _all(examples)}),
         seconds=None if speed is None else speed["load_seconds"] + tokens * speed["seconds_per_token"],
-        mib=1 + (min(len(pairs), _most_pairs(hidden)) * hidden * STATE_BYTES + 3 * 8 * hidden**2) // 2**20,
+        mib=1
+        + (min(len(_all(examples)), _most_examples(hidden)) * hidden * STATE_BYTES + 3 * 8 * hidden**2)
+        // 2**20,
         missing=tuple(examples.missing),
     )
 
@@ -103,7 +105,7 @@ def train(
 ) -> Trained:
     """Learn a head from readers, judge it, and register it if it passes.
 
-    `seed` chooses the topics that are held out. `minutes` limits how long pairs are read. Raises NotFinished (retryable) when they
+    `seed` deals topics to folds. `minutes` limits how long pairs are read. Raises NotFinished (retryable) when they
     have passed, SettingsError if there is no folder for learned checkpoints, ModelError
     if the base must not be used or the engine's logits are not those that were learned, EngineError (retryable) if the engine
     fails.
@@ -111,13 +113,15 @@ def train(
     _folder(settings)
     base, folder = scorers.identity(settings), resolve_model(settings.model)
     tune.refuse_learned(folder)
-    examples = collect(database, settings, seed=seed)
+    examples = collect(database, settings)
     keep = _Keeper(database, settings, base, datetime.now(UTC), _record(settings, base, examples, seed))
     if examples.missing:
         return keep.end("skipped", "; ".join(examples.missing))
-    train_part = _within_memory(examples.train, _hidden(settings), seed)
-    keep.record["train_pairs_over_memory"] = len(examples.train) - len(train_part)
-    pairs = [_pair(example) for example in (*train_part, *examples.held_out)]
+    everything = _all(examples)
+    drawn = _drawn(len(everything), _hidden(settings), seed)
+    chosen = [everything[place] for place in drawn.tolist()]
+    keep.record["examples_over_memory"] = len(everything) - len(chosen)
+    pairs = _pairs(chosen)
     graded, cases = judged or {}, read_canary(folder).pairs()
     asked = [*pairs, *(pair for _, pair in graded.values()), *cases]
     states, head = read_states(
@@ -125,9 +129,12 @@ def train(
     )
     of_pairs, of_graded, of_cases = np.split(states, [len(pairs), len(pairs) + len(graded)])
     known = np.isfinite(of_pairs).all(axis=1)
-    learned = tune.learn(_lists(train_part, of_pairs[: len(train_part)]), head)
-    change = learned.change
-    checks = [gate.readers(_lists(examples.held_out, of_pairs[len(train_part) :]), head, change)]
+    with tune.one_thread():
+        lists, read = _lists(chosen, of_pairs)
+        trained, held = np.searchsorted(drawn[read], np.cumsum([len(examples.train), len(examples.held_out)]))
+        folds = tune.cross_fit(lists.of(slice(trained)), head, seed=seed)
+        checks = [gate.readers(lists.of(slice(trained, held)), head, folds)]
+        change = tune.refit(lists, head, folds)
     if change.any():
         checks += [
             gate.canary(_cases(cases, of_cases), head, change),
@@ -136,9 +143,9 @@ def train(
         ]
     keep.record |= {
         "refused_pairs": int((~known).sum()),
-        "slope": learned.slope,
-        "anchor": learned.anchor,
-        "cross_validated_gain_an_open": dict(zip(map(str, tune.ANCHORS), learned.gains, strict=True)),
+        "slope": folds.slope,
+        "anchor": folds.anchor,
+        "cross_fitted_gain_an_open": dict(zip(map(str, tune.ANCHORS), folds.gains, strict=True)),
         "checks": [asdict(check) for check in checks],
     }
     refusal = gate.refusal(checks)
@@ -146,7 +153,7 @@ def train(
         return keep.end("refused", refusal)
     probes = np.flatnonzero(known)[:PROBES]
     wanted = of_pairs[probes] @ (head + change)
-    return _propose(keep, train_part, folder, head + change, [pairs[place] for place in probes], wanted)
+    return _propose(keep, chosen, folder, head + change, [pairs[place] for place in probes], wanted)
 
 
 @dataclass
@@ -212,7 +219,7 @@ def _propose(
         raise
     with keep.database.transaction() as connection:
         scorer_id = scorers.place(connection, identity)
-    keep_lessons(keep.database, settings, scorer_id=scorer_id, train=learned_from)
+    keep_lessons(keep.database, settings, scorer_id=scorer_id, learned=learned_from)
     return keep.end("proposed", "every check passed", scorer_id=scorer_id, folder=folder)
 
 
@@ -246,17 +253,21 @@ def _judged(
     return by_topic, grades
 
 
-def _lists(examples: Sequence[Example], states: tune.Floats) -> tune.Lists:
-    """What can be learned from: examples that were read, and that readers can have seen."""
-    names = {topic: number for number, topic in enumerate(sorted({example.topic for example in examples}))}
-    weights = np.asarray([example.weight for example in examples], dtype=np.float64)
-    keep = np.isfinite(states).all(axis=1) & (weights > 0)
-    return tune.Lists(
-        states=states,
-        topics=np.asarray([names[example.topic] for example in examples], dtype=np.int64),
-        opens=np.asarray([example.label for example in examples], dtype=np.float64) * weights,
-        exposure=np.maximum(weights, 1e-12),
-    ).of(keep)
+def _lists(chosen: Sequence[Example], states: tune.Floats) -> tuple[tune.Lists, tune.Numbers]:
+    """What can be learned from, and the places of the examples that were read. `states` are those of `_pairs(chosen)`."""
+    places = {key: place for place, key in enumerate(dict.fromkeys(map(_key, chosen)))}
+    place = np.asarray([places[_key(example)] for example in chosen])
+    numbers = {topic: number for number, topic in enumerate(sorted({example.topic for example in chosen}))}
+    weights = np.asarray([example.weight for example in chosen], dtype=np.float64)
+    read = np.flatnonzero(np.isfinite(states).all(axis=1)[place])
+    lists = tune.Lists(
+        states=states[place[read]],
+        topics=np.asarray([numbers[example.topic] for example in chosen], dtype=np.int64)[read],
+        opens=(np.asarray([example.label for example in chosen], dtype=np.float64) * weights)[read],
+        exposure=np.maximum(weights, 1e-12)[read],
+        impressions=np.asarray([example.impressions for example in chosen], dtype=np.float64)[read],
+    )
+    return lists, read
 
 
 def _cases(pairs: Sequence[Pair], states: tune.Floats) -> list[tune.Floats]:
@@ -264,30 +275,40 @@ def _cases(pairs: Sequence[Pair], states: tune.Floats) -> list[tune.Floats]:
     return [states[numbers == number] for number in np.unique(numbers)]
 
 
-def _pair(example: Example) -> Pair:
-    return Pair(0, example.document_id, date.min, example.instruction, example.query, example.text)
+def _all(examples: Examples) -> list[Example]:
+    return [*examples.train, *examples.held_out, *examples.later]
+
+
+def _key(example: Example) -> tuple[str, str, int]:
+    return example.instruction, example.query, example.document_id
+
+
+def _pairs(examples: Sequence[Example]) -> list[Pair]:
+    """The pairs of these examples, each once, in their order."""
+    found = {
+        _key(each): Pair(0, each.document_id, date.min, each.instruction, each.query, each.text)
+        for each in examples
+    }
+    return list(found.values())
 
 
 def _hidden(settings: Settings) -> int:
     return int(read_checkpoint(resolve_model(settings.model)).config["hidden_size"])
 
 
-def _most_pairs(hidden: int) -> int:
+def _most_examples(hidden: int) -> int:
     return MEMORY_MIB * 2**20 // (hidden * STATE_BYTES)
 
 
-def _within_memory(examples: Sequence[Example], hidden: int, seed: int) -> list[Example]:
-    """As many examples as fit the memory, drawn by the seed and in their order."""
-    most = _most_pairs(hidden)
-    if len(examples) <= most:
-        return list(examples)
-    chosen = np.random.default_rng(seed).choice(len(examples), most, replace=False)
-    return [examples[place] for place in sorted(chosen.tolist())]
+def _drawn(count: int, hidden: int, seed: int) -> tune.Numbers:
+    """The places of as many examples as fit the memory, drawn by the seed and in their order."""
+    most = min(count, _most_examples(hidden))
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
 def _record(settings: Settings, base: ScorerIdentity, examples: Examples, seed: int) -> dict[str, Any]:
     """The model card: what was learned from, without texts."""
-    times = [example.published_at for example in examples.train]
+    times = [example.published_at for example in _all(examples)]
     return {
         "method": "head",
         "base": base.digest,
@@ -295,10 +316,11 @@ def _record(settings: Settings, base: ScorerIdentity, examples: Examples, seed: 
         "pipeline": settings.pipeline,
         "seed": seed,
         "train_pairs": len(examples.train),
+        "later_pairs": len(examples.later),
         "train_topics": len({example.topic for example in examples.train}),
         "train_opens": round(sum(example.label * example.weight for example in examples.train), 1),
         "held_out_pairs": len(examples.held_out),
-        "held_out_topics": list(examples.held_out_topics),
+        "held_out_topics": len({example.topic for example in examples.held_out}),
         "published_from": min(times).isoformat() if times else None,
         "published_to": max(times).isoformat() if times else None,
         "cut": examples.cut.isoformat() if examples.cut else None,

@@ -11,9 +11,9 @@ multinomial: Birch 1963; as a ranking loss, ListNet: Cao et al. 2007). The slope
 It is fitted first, and then kept.
 
 **What holds it back.** The loss has an anchor: κ/2 · mean((h_i · v)²), plus a small ridge. A logit of 0 and a topic's `min_score`
-keep their meaning, because every logit that moves costs something. Cross-validation over topics chooses κ; if no κ
-beats the base, v = 0: nothing is learned. The loss is convex, so Newton's method finds its one minimum: the result needs no seed,
-no rate and no number of epochs.
+keep their meaning, because every logit that moves costs something. Cross-fitting over topics chooses κ; if no κ
+beats the base, v = 0: nothing is learned. The loss is convex, so Newton's method finds its one minimum: it needs no rate and no
+number of epochs. The heads of the folds are kept: the gate asks readers about each topic by a head that has not seen it.
 
 **What is written.** The base's files, byte for byte, and its tensors with one more, `score.weight`, in float32. Always from the base:
 a checkpoint that was learned before is refused.
@@ -21,7 +21,7 @@ a checkpoint that was learned before is refused.
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,11 @@ class Lists:
     topics: Numbers  # (pairs,): number of each pair's topic
     opens: Floats  # (pairs,)
     exposure: Floats  # (pairs,): above 0; impressions × how likely a row there is looked at
+    impressions: Floats  # (pairs,): above 0
 
-    def of(self, keep: npt.NDArray[np.bool_]) -> "Lists":
-        """The same, of some pairs."""
-        return Lists(self.states[keep], self.topics[keep], self.opens[keep], self.exposure[keep])
+    def of(self, keep: npt.NDArray[np.generic] | slice) -> "Lists":
+        """The same, of some pairs: those of a mask, or at places."""
+        return Lists(*(column[keep] for column in vars(self).values()))
 
     @property
     def starts(self) -> Numbers:
@@ -73,46 +74,60 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class Head:
-    """A learned head."""
+class Folds:
+    """Heads that were learned from other topics, for each topic. A topic that is in no fold may take any of them."""
 
-    change: Floats  # (hidden,): the learned head less the base's; zeros: nothing was learned
+    changes: Floats  # (folds, hidden): the learned head less the base's; zeros: nothing was learned
+    of_topic: Mapping[int, int]  # topic → the fold whose head was learned without it
     slope: float  # how steeply opens follow the base's logits
     anchor: float  # κ for each open; 0: nothing was learned
-    gains: tuple[
-        float, ...
-    ]  # of each anchor in ANCHORS: log-likelihood for each open over the base's, cross-validated
+    gains: Sequence[
+        float
+    ]  # of each κ in ANCHORS: log-likelihood for each open over the base's, on topics not learned from
 
 
-def learn(lists: Lists, base: Floats) -> Head:
-    """The head that readers' opens ask for. `base` has shape (hidden,).
+def cross_fit(lists: Lists, base: Floats, *, seed: int = 0) -> Folds:
+    """Learn from all topics but those of one fold, for each fold, and choose κ. `base` has shape (hidden,).
 
-    Raises InputError if fewer than two topics have opens on two pairs.
+    `seed` deals the topics to folds. Raises InputError if fewer than two topics have opens on two pairs.
     """
-    with one_thread():
-        return _learn(told(lists), base)
-
-
-def _learn(lists: Lists, base: Floats) -> Head:
-    slope = fit_slope(lists, lists.states @ base)
+    lists = told(lists)
     names = np.unique(lists.topics)
     if len(names) < 2:
         raise InputError(f"topics with opens on two articles: {len(names)}; learning needs two at least")
-    folds = np.searchsorted(names, lists.topics) % min(FOLDS, len(names))
-    gains = np.zeros((len(ANCHORS), folds.max() + 1))
-    for fold in range(gains.shape[1]):
+    slope = fit_slope(lists, lists.states @ base)
+    count = min(FOLDS, len(names))
+    dealt = np.random.default_rng(seed).permutation(np.arange(len(names)) % count)
+    folds = dealt[np.searchsorted(names, lists.topics)]
+    gains = np.zeros((len(ANCHORS), count))
+    changes = np.zeros((len(ANCHORS), count, len(base)))
+    for fold in range(count):
         train, held = lists.of(folds != fold), lists.of(folds == fold)
         before = likelihood(held, slope * (held.states @ base))
         change = np.zeros_like(base)
         for place, anchor in reversed(list(enumerate(ANCHORS))):
             change = fit(train, base, slope=slope, anchor=anchor, start=change)
+            changes[place, fold] = change
             gains[place, fold] = likelihood(held, slope * (held.states @ (base + change))) - before
-    total = gains.sum(axis=1) / max(lists.opens.sum(), 1.0)
+    total = gains.sum(axis=1) / lists.opens.sum()
     best = int(total.argmax())
-    if total[best] <= 0:
-        return Head(np.zeros_like(base), slope, 0.0, tuple(total.tolist()))
-    change = fit(lists, base, slope=slope, anchor=ANCHORS[best])
-    return Head(change, slope, ANCHORS[best], tuple(total.tolist()))
+    helps = bool(total[best] > 0)
+    return Folds(
+        changes=changes[best] if helps else np.zeros_like(changes[best]),
+        of_topic=dict(zip(names.tolist(), dealt.tolist(), strict=True)),
+        slope=slope,
+        anchor=ANCHORS[best] if helps else 0.0,
+        gains=tuple(total.tolist()),
+    )
+
+
+def refit(lists: Lists, base: Floats, folds: Folds) -> Floats:
+    """The change of the head that all lists ask for, with the folds' κ and slope; zeros if they learned nothing."""
+    return (
+        fit(told(lists), base, slope=folds.slope, anchor=folds.anchor)
+        if folds.anchor
+        else np.zeros_like(base)
+    )
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -140,7 +155,7 @@ def fit_slope(lists: Lists, logits: Floats) -> float:
 
 
 def fit(lists: Lists, base: Floats, *, slope: float, anchor: float, start: Floats | None = None) -> Floats:
-    """v, the change of the head that minimises the loss; the search begins at `start`. Rows must be sorted by topic."""
+    """v, the change of the head that minimises the loss; the search begins at `start`. Lists must be `told`."""
     states = lists.states
     count, hidden = states.shape
     weight = anchor * lists.opens.sum()
@@ -185,7 +200,7 @@ def _by_list(lists: Lists, values: Floats) -> Floats:
 def told(lists: Lists) -> Lists:
     """The lists that tell something: sorted by topic, without topics that have no opens or one pair."""
     order = np.argsort(lists.topics, kind="stable")
-    lists = Lists(lists.states[order], lists.topics[order], lists.opens[order], lists.exposure[order])
+    lists = lists.of(order)
     if not len(order):
         return lists
     sizes = np.diff(np.r_[lists.starts, len(order)])

@@ -3,6 +3,7 @@
 embedders.py has the same functions for the embedder.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
-from rerank_core.errors import InputError, ModelError
+from rerank_core.errors import DatabaseUnavailable, InputError, ModelError
 from rerank_core.models.base import Scorer
 from rerank_core.models.encoding import Encoder, read_tokenizer
 from rerank_core.models.identity import ScorerIdentity, identify, read_checkpoint
@@ -23,8 +25,12 @@ from rerank_core.records import TokenCounter, Topic
 from rerank_core.settings import Settings
 from rerank_core.storage import database as db
 from rerank_core.storage import renditions
+from rerank_core.storage.database import Database
 from rerank_core.storage.store import Store
 
+log = logging.getLogger(__name__)
+
+NO_TABLE = "42P01"  # SQLSTATE undefined_table: nothing can have been promoted
 CAREFUL_TOKENS = 16_384  # inside the engine at once, before a failure halves them
 
 
@@ -69,6 +75,22 @@ def in_use(connection: Connection, settings: Settings, *, frozen_id: int | None 
         scorer_id=frozen_id,
     )
     return settings if row is None else settings.model_copy(update={"model": row["location"]})
+
+
+def in_place(settings: Settings) -> Settings:
+    """As `in_use`, for who asks the scorer outside of a run: a server, a preview, the doctor.
+
+    A host that reaches no database asks the model of the settings, and its log says so.
+    """
+    try:
+        with Database(settings.database_url).transaction(read_only=True) as connection:
+            return in_use(connection, settings)
+    except (DatabaseUnavailable, SQLAlchemyError) as error:
+        cause = getattr(error, "orig", error)
+        if getattr(cause, "pgcode", None) != NO_TABLE:
+            reason = str(cause).strip().splitlines()[0]
+            log.warning("RERANK_MODEL is asked, whatever was promoted: %s", reason)
+        return settings
 
 
 def scorer_id(connection: Connection, settings: Settings) -> int:

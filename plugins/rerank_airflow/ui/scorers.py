@@ -23,7 +23,7 @@ CARD = {
     "published_to": "published to",
     "cut": "held out from",
     "refused_pairs": "pairs refused",
-    "train_pairs_over_memory": "pairs left out for memory",
+    "examples_over_memory": "examples left out for memory",
     "slope": "slope of opens over logits",
     "anchor": "anchor",
     "engine_error": "engine's greatest error, in logits",

@@ -55,13 +55,14 @@ def examine(settings: Settings) -> list[Finding]:
     """Run every check, in the order in which one repairs things. Raises nothing."""
     database = _guarded("database", _check_database, settings)
     findings = [database]
+    in_place = scorers.in_place(settings) if database and database.state != "fail" else settings
     for name, check in _CHECKS.items():
         if (
             (database and database.state != "fail")
             or check not in _NEED_DATABASE
             or (check is _check_source and settings.source_url)
         ):
-            findings.append(_guarded(name, check, settings))
+            findings.append(_guarded(name, check, in_place if check in _OF_SCORER else settings))
         else:
             findings.append(
                 Finding(name, "warn", "not checked: the database is not available", "repair that first")
@@ -244,6 +245,7 @@ _CHECKS: dict[str, Check] = {
     "metrics": check_metrics,
     "variables": check_variables,
 }
+_OF_SCORER = frozenset({_check_topics, check_scorer, check_memory})  # they look at what was promoted
 _NEED_DATABASE = frozenset(
     {
         _check_schema,

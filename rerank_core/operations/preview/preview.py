@@ -60,6 +60,7 @@ def preview(
     wanted = _chosen(wanted, shown)
     tried = [topic.slug for topic in wanted if shown is None or topic.slug in shown]
     with database.transaction(read_only=True) as connection:
+        settings = scorers.in_use(connection, settings)
         planned = stored_topics.plan(connection, settings.pipeline, wanted)
         current = {
             row["slug"]: row["document_ids"]

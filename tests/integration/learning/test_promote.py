@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from factories import FakeEngines, Newsroom
+from factories import FakeEngines, Newsroom, make_topic
 
 from rerank_core.errors import InputError, ModelError
 from rerank_core.learning import promote
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
+from rerank_core.operations.doctor.examine import examine
+from rerank_core.operations.preview.preview import preview
 from rerank_core.storage.database import asked_by
 
 
@@ -135,6 +137,31 @@ def test_another_model_in_the_settings_is_the_last_word(newsroom: Newsroom, prop
     put(newsroom, proposed("better"))
     newsroom.tuned(model="chosen by hand").run("second")
     assert ranked_by(newsroom) == {"chosen by hand"}
+
+
+def test_whoever_asks_outside_of_a_run_asks_what_was_promoted(
+    newsroom: Newsroom, proposed: Any, engines: FakeEngines
+) -> None:
+    wind = make_topic(slug="wind")
+    put(newsroom, proposed("better"))
+    preview(newsroom.database, newsroom.settings, [wind], score=2)
+    assert engines.name == "better"
+    assert scorers.in_place(newsroom.settings).model == "better"
+    (told,) = [finding for finding in examine(newsroom.settings) if finding.name == "scorer"]
+    assert told.found.startswith(FakeScorer(name="better").identity.digest[:12])
+    promote.roll_back(newsroom.database, newsroom.settings, reason="no")
+    assert scorers.in_place(newsroom.settings).model == "base"
+
+
+def test_a_host_without_the_database_asks_the_model_of_the_settings_and_says_so(
+    newsroom: Newsroom, empty_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = "postgresql+psycopg2://nobody@127.0.0.1:1/none"
+    for url, warns in ((away, True), (empty_database_url, False)):
+        caplog.clear()
+        settings = newsroom.settings.model_copy(update={"database_url": url})
+        assert scorers.in_place(settings).model == "base"
+        assert ("RERANK_MODEL is asked" in caplog.text) == warns
 
 
 def test_only_what_a_training_proposed_is_put_in_place_and_only_with_a_reason(

@@ -82,7 +82,9 @@ def examples_of(world: World, *, missing: tuple[str, ...] = ()) -> Examples:
     place = 0
     for side in (world.train, world.held):
         made = []
-        for topic, opens, exposure in zip(side.topics, side.opens, side.exposure, strict=True):
+        for topic, opens, exposure, shown in zip(
+            side.topics, side.opens, side.exposure, side.impressions, strict=True
+        ):
             made.append(
                 Example(
                     topic=f"topic-{topic}",
@@ -93,6 +95,7 @@ def examples_of(world: World, *, missing: tuple[str, ...] = ()) -> Examples:
                     language="en",
                     label=float(opens / exposure),
                     weight=float(exposure),
+                    impressions=int(shown),
                     logit=0.0,
                     cluster=place,
                     published_at=NOON - timedelta(hours=place),
@@ -100,8 +103,7 @@ def examples_of(world: World, *, missing: tuple[str, ...] = ()) -> Examples:
             )
             place += 1
         sides.append(made)
-    topics = sorted({example.topic for example in sides[1]})
-    return Examples(sides[0], sides[1], topics, NOON, NAIVE, {"example": place}, missing)
+    return Examples(*sides, [], NOON, NAIVE, {"example": place}, missing)
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def learn(newsroom: Newsroom, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(
             training,
             "keep_lessons",
-            lambda *_, scorer_id, train: run.kept.append((scorer_id, len(train))),  # type: ignore[attr-defined]
+            lambda *_, scorer_id, learned: run.kept.append((scorer_id, len(learned))),  # type: ignore[attr-defined]
         )
         monkeypatch.setattr(states, "VllmStates", engine.open_states)
         monkeypatch.setattr(scorers, "load", engine.load)
@@ -154,14 +156,14 @@ def test_a_preference_becomes_a_proposal_that_changes_no_page(newsroom: Newsroom
     ]  # no parts are left
     (row,) = promote.trainings(newsroom.database, "news")
     assert (row["scorer_id"], row["location"], row["used_by"]) == (trained.scorer_id, str(trained.folder), [])
-    assert row["record"]["train_topics"] == 10
+    assert row["record"]["train_topics"] == 16
     assert [check["name"] for check in row["record"]["checks"]] == [
         "readers",
         "canary",
         "judgements",
         "spread",
     ]
-    assert learn.kept == [(trained.scorer_id, 250)]
+    assert learn.kept == [(trained.scorer_id, 400)]
     assert newsroom.value("SELECT count(*) FROM rerank.promotion") == 0
     assert newsroom.value("SELECT count(*) FROM rerank.publication") == 0
 
@@ -267,8 +269,8 @@ def test_control_a_card_with_a_text_is_found(
 def test_memory_is_bounded_and_what_is_left_out_is_counted(
     learn: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_most_pairs", lambda hidden: 200)
-    assert learn(make_world(7)).record["train_pairs_over_memory"] == 50
+    monkeypatch.setattr(training, "_most_examples", lambda hidden: 200)
+    assert learn(make_world(7)).record["examples_over_memory"] == 200
 
 
 def test_learning_without_a_folder_says_what_to_set(learn: Any) -> None:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from demo_checkpoint import CHECKPOINT
-from learning_worlds import agreement, make_world
+from learning_worlds import World, agreement, make_world
 
 from rerank_core.errors import InputError, ModelError
 from rerank_core.learning import tune
@@ -16,13 +17,19 @@ from rerank_core.models.identity import identify, read_checkpoint
 from rerank_core.models.weights import read_rows
 
 
+def learn(world: World, train: tune.Lists | None = None) -> tune.Floats:
+    """The change that a training would propose."""
+    train = train or world.train
+    return tune.refit(train, world.base, tune.cross_fit(train, world.base))
+
+
 def held_out(seed: int, **options: float | bool) -> tuple[float, float]:
-    """Agreement with readers' taste on topics that were not learned from: of the base, and of the learned head."""
+    """Agreement with readers' taste on articles that were not learned from: of the base, and of the learned head."""
     world = make_world(seed, **options)  # type: ignore[arg-type]
-    head = tune.learn(world.train, world.base)
+    change = learn(world)
     return tuple(  # type: ignore[return-value]
         agreement(world.held, world.held.states @ scores, world.taste)
-        for scores in (world.base, world.base + head.change)
+        for scores in (world.base, world.base + change)
     )
 
 
@@ -40,10 +47,7 @@ def test_debiased_beats_naive() -> None:
 
 
 def test_where_nothing_helps_held_out_topics_nothing_is_learned() -> None:
-    changes = [
-        tune.learn(make_world(seed, taste=0.0, crowd=30.0).train, make_world(seed).base).change
-        for seed in range(10)
-    ]
+    changes = [learn(make_world(seed, taste=0.0, crowd=30.0)) for seed in range(10)]
     assert any(not change.any() for change in changes)
 
 
@@ -79,9 +83,24 @@ def test_the_order_of_rows_does_not_matter() -> None:
     world = make_world(3)
     mixed = np.random.default_rng(0).permutation(len(world.train.topics))
     shuffled = tune.Lists(*(column[mixed] for column in vars(world.train).values()))
-    np.testing.assert_allclose(
-        tune.learn(shuffled, world.base).change, tune.learn(world.train, world.base).change, atol=1e-8
+    np.testing.assert_allclose(learn(world, shuffled), learn(world), atol=1e-8)
+
+
+def test_each_fold_has_a_head_that_its_topics_did_not_teach() -> None:
+    world = make_world(5, topics=6)
+    folds = tune.cross_fit(world.train, world.base, seed=3)
+    assert sorted(folds.of_topic) == list(range(6))
+    opened = world.train.opens.copy()
+    own = np.isin(world.train.topics, [topic for topic, fold in folds.of_topic.items() if fold == 0])
+    opened[own] = np.random.default_rng(0).permutation(opened[own])
+    again = tune.fit(
+        tune.told(replace(world.train, opens=opened).of(~own)),
+        world.base,
+        slope=folds.slope,
+        anchor=folds.anchor,
     )
+    np.testing.assert_allclose(folds.changes[0], again, atol=1e-6)
+    assert np.abs(folds.changes[0] - folds.changes[1]).max() > 1e-3
 
 
 def test_topics_that_tell_nothing_are_left_out_and_one_topic_is_too_few() -> None:
@@ -91,10 +110,11 @@ def test_topics_that_tell_nothing_are_left_out_and_one_topic_is_too_few() -> Non
         world.train.topics,
         np.where(world.train.topics == 0, world.train.opens, 0),
         world.train.exposure,
+        world.train.impressions,
     )
     assert set(tune.told(silent).topics) == {0}
     with pytest.raises(InputError, match="two topics"):
-        tune.learn(silent, world.base)
+        tune.cross_fit(silent, world.base)
 
 
 # ── The folder ──────────────────────────────────────────────────────────────────────────────────
