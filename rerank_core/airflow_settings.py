@@ -234,6 +234,11 @@ OTHERS = frozenset(
 )
 
 
+def of_pipeline(name: str, pipeline: str) -> str:
+    """What a DAG or an asset of a pipeline is called: `rank_new_articles`; any pipeline but `news` adds its name."""
+    return name if pipeline == "news" else f"{name}_{pipeline}"
+
+
 def variables() -> list[str]:
     """The variable of every setting."""
     return [

@@ -1,7 +1,6 @@
 """Every setting: type, unit in the name, default, one sentence. Environment: RERANK_<NAME>; of secrets see `setting_sources`."""
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -389,9 +388,3 @@ class Settings(BaseSettings):
         if pipeline == self.pipeline:
             return self
         return self.load(pipeline=pipeline, database_url=self.database_url, store_url=self.store_url)
-
-
-@cache
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings.load()

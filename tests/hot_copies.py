@@ -19,9 +19,7 @@ def news(room: Newsroom) -> Newsroom:
 
 
 def sync(room: Newsroom, **options: Any) -> redis_copy.Synced:
-    return redis_copy.sync(
-        database=room.database, settings=room.settings, pipeline=room.settings.pipeline, **options
-    )
+    return redis_copy.sync(database=room.database, settings=room.settings, **options)
 
 
 def copy(client: "redis.Redis", topic: str = "solar", pipeline: str = "news") -> list[str]:

@@ -63,7 +63,8 @@ def mask(value: str) -> None:
 
 def _postgres(connection: Any) -> str:
     """A SQLAlchemy URL. A host that begins with / is the folder of a socket."""
-    options = _options(connection, takes=LIBPQ, ignores=OF_POSTGRES_HOOK)
+    extra = {name: value for name, value in _extra(connection).items() if name not in OF_POSTGRES_HOOK}
+    options = _known(extra, takes=LIBPQ)
     host = connection.host or "localhost"
     if host.startswith("/"):
         options, host = {"host": host, **options}, ""
@@ -121,12 +122,6 @@ SETTINGS: Mapping[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
 def _extra(connection: Any) -> dict[str, Any]:
     """The extra, without what the form of Airflow's UI left empty."""
     return {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
-
-
-def _options(connection: Any, *, takes: frozenset[str], ignores: frozenset[str]) -> dict[str, Any]:
-    return _known(
-        {name: value for name, value in _extra(connection).items() if name not in ignores}, takes=takes
-    )
 
 
 def _known(extra: Mapping[str, Any], *, takes: frozenset[str]) -> dict[str, Any]:

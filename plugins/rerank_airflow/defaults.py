@@ -1,14 +1,18 @@
-"""What the DAGs of a pipeline share: their ids, and the arguments of every task. Read while a DAG file is parsed."""
+"""What the DAGs of a pipeline share: how they are made, and the arguments of every task. Read while a DAG file is parsed."""
 
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from rerank_airflow.settings import AirflowSettings, public_settings_of
 from rerank_airflow.signals import metrics, notify
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.errors import PermanentError
+
+# DAGs that tasks start, and views ask for; `of_pipeline` gives their ids.
+RANKING, ANNOUNCING, OVERDUE = "rank_new_articles", "announce_rankings", "publish_overdue_rankings"
 
 DOCTOR_MINUTES = 5.0
 FIRST = 1_000  # priority of the tasks that see to late pages: above any sum of other tasks
@@ -25,43 +29,18 @@ NEVER_RETRY_PERMANENT = ExceptionRetryPolicy(
 )
 
 
-def dag_id(pipeline: str) -> str:
-    """The ranking DAG: `rank_new_articles`; any pipeline but `news` adds its name."""
-    return _named("rank_new_articles", pipeline)
-
-
-def announcing_dag_id(pipeline: str) -> str:
-    """The announcing DAG: `announce_rankings`, as `dag_id`."""
-    return _named("announce_rankings", pipeline)
-
-
-def maintaining_dag_id(pipeline: str) -> str:
-    """The maintaining DAG: `maintain_rankings`, as `dag_id`."""
-    return _named("maintain_rankings", pipeline)
-
-
-def learning_dag_id(pipeline: str) -> str:
-    """The learning DAG: `learn_from_feedback`, as `dag_id`."""
-    return _named("learn_from_feedback", pipeline)
-
-
-def watching_dag_id(pipeline: str) -> str:
-    """The watching DAG: `watch_rankings`, as `dag_id`."""
-    return _named("watch_rankings", pipeline)
-
-
-def overdue_dag_id(pipeline: str) -> str:
-    """The overdue DAG: `publish_overdue_rankings`, as `dag_id`."""
-    return _named("publish_overdue_rankings", pipeline)
-
-
-def arrival_dag_id(pipeline: str) -> str:
-    """The DAG that starts runs on arrival: `rank_on_arrival`, as `dag_id`."""
-    return _named("rank_on_arrival", pipeline)
-
-
-def _named(name: str, pipeline: str) -> str:
-    return name if pipeline == "news" else f"{name}_{pipeline}"
+def new_dag(name: str, pipeline: str, *, description: str, doc_md: str | None, **others: Any) -> DAG:
+    """A DAG of one pipeline. It starts unpaused: whoever copies the DAG file wants what it does."""
+    return DAG(
+        dag_id=of_pipeline(name, pipeline),
+        description=description,
+        doc_md=doc_md,
+        catchup=False,  # a run claims what the hours before it left unclaimed
+        is_paused_upon_creation=False,
+        tags=["news-rerank", pipeline],
+        default_args=task_args(pipeline),
+        **others,
+    )
 
 
 def task_args(pipeline: str) -> dict[str, Any]:

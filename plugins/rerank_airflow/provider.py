@@ -6,7 +6,17 @@ Airflow calls `provider_info` in each component, so this module imports nothing.
 from typing import Any
 
 _USER = {"schema": "Database", "login": "User"}
-_OPERATORS = ("announce", "arrival", "doctor", "learning", "maintenance", "overdue", "stages", "watch")
+_OPERATORS = (
+    "announce",
+    "arrival",
+    "base",
+    "doctor",
+    "learning",
+    "maintenance",
+    "overdue",
+    "stages",
+    "watch",
+)
 
 
 def provider_info() -> dict[str, Any]:

@@ -34,6 +34,7 @@ from rerank_core.cli import (
     serve,
     topics,
 )
+from rerank_core.cli.printing import clean
 from rerank_core.errors import RerankError, RetryableError
 
 EXIT_PERMANENT = 1
@@ -143,8 +144,6 @@ def _main(arguments: Sequence[str] | None) -> None:
         sentence = _sentence(error)
         if sentence is None or os.environ.get("RERANK_DEBUG") == "1":
             raise
-        from rerank_core.cli.printing import clean
-
         print("rerank:", clean(sentence, lines=True), file=sys.stderr)
         sys.exit(EXIT_RETRYABLE if isinstance(error, RetryableError) else EXIT_PERMANENT)
 

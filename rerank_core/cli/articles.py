@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rerank_core.cli.options import opened
+from rerank_core.cli.printing import clean, console, print_bad_line, print_table, say
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -44,10 +47,7 @@ def load(
     source, media, published_at (ISO 8601, RFC 822, ctime, or seconds or milliseconds since 1970). Bad lines are reported
     and left out. The exit code is 1 if no line was good or the file breaks off.
     """
-    from rerank_core.cli.printing import clean, console, print_bad_line
     from rerank_core.extract.articles import load_articles
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
     name = "standard input" if file == "-" else clean(Path(file).name)
@@ -62,7 +62,7 @@ def load(
 
     with bar:
         report = load_articles(
-            Database(settings().database_url),
+            opened()[1],
             file,
             published_now=published_now,
             assume_utc=assume_utc,
@@ -92,8 +92,6 @@ def _bar(screen: "Console") -> "Progress":
 
 def _print_report(name: str, report: "LoadReport") -> None:
     """What was loaded from the file `name`, and what was left out."""
-    from rerank_core.cli.printing import say
-
     say(
         f"{name}: {report.lines:,} lines: {report.inserted:,} inserted, {report.updated:,} updated,"
         f" {report.unchanged:,} unchanged, {report.bad:,} bad, {report.blank:,} blank"
@@ -117,15 +115,13 @@ def _print_report(name: str, report: "LoadReport") -> None:
 @app.command()
 def show(article: Annotated[str, typer.Argument(help="The article's id in the source.")]) -> None:
     """Show an article as it was claimed, what each step of prepare did to it, and its text as the model reads it."""
-    from rerank_core.cli.printing import clean, console, print_table, say
     from rerank_core.prepare import show as prepared
-    from rerank_core.settings import settings
     from rerank_core.storage import database as db
 
-    database, pipeline = db.Database(settings().database_url), settings().pipeline
-    found = prepared.show(database=database, settings=settings(), article_id=article)
+    settings, database = opened()
+    found = prepared.show(database=database, settings=settings, article_id=article)
     with database.transaction(read_only=True) as connection:
-        hidden = db.one(connection, "explain.hidden", pipeline=pipeline, article_id=article)
+        hidden = db.one(connection, "explain.hidden", pipeline=settings.pipeline, article_id=article)
     say(f"article {article}, revision {found.number}, as run {found.claimed_by} claimed it", style="bold")
     if hidden is not None and hidden["why"] == "forgotten":
         say(
@@ -138,9 +134,9 @@ def show(article: Annotated[str, typer.Argument(help="The article's id in the so
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text):,} characters)"
         console().print(f"{field}: {clean(shown, lines=True)}", soft_wrap=True)
     rows = [
-        (step.name if first else "", did)
-        for step in found.steps
-        for first, did in zip((True, *[False] * len(step.did)), step.did or ("nothing",), strict=False)
+        (name if place == 0 else "", line)
+        for name, did in found.steps.items()
+        for place, line in enumerate(did or ("nothing",))
     ]
     if rows:
         say()

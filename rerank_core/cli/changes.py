@@ -1,8 +1,12 @@
 """`rerank changes`: what is new in each topic since the page before."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from rerank_core.cli.options import opened
+from rerank_core.cli.printing import print_table, say
 
 if TYPE_CHECKING:
     from rerank_core.observe.changes import Change
@@ -19,15 +23,10 @@ def changes(
     limit: Annotated[int, typer.Option(min=1, help="Rows for each topic.")] = 10,
 ) -> None:
     """Print what entered each topic, left it, rose and fell since the page before."""
-    from itertools import groupby
-
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.observe.changes import of_page
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
 
-    pipeline = settings().pipeline
-    news = of_page(Database(settings().database_url), pipeline=pipeline, topic=topic)
+    settings, database = opened()
+    news = of_page(database, pipeline=settings.pipeline, topic=topic)
     for slug, group in groupby(news.rows, key=lambda row: row.topic):
         rows = list(group)
         say()

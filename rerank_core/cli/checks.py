@@ -17,9 +17,9 @@ def doctor(as_json: AsJson = False) -> None:
     """Check this host and say what to do; the exit code is 1 if a run would fail."""
     from rerank_core.cli.printing import print_json, print_table
     from rerank_core.operations.doctor.examine import examine
-    from rerank_core.settings import settings as load
+    from rerank_core.settings import Settings
 
-    findings = examine(load())
+    findings = examine(Settings.load())
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -37,9 +37,8 @@ def settings() -> None:
     from rerank_core.airflow_settings import AirflowSettings, unknown_variables
     from rerank_core.cli.printing import print_table, say
     from rerank_core.settings import Settings
-    from rerank_core.settings import settings as load
 
-    current = load()
+    current = Settings.load()
     rows = [
         (f"RERANK_{name.upper()}", getattr(current, name), field.default, field.description or "")
         for name, field in Settings.model_fields.items()

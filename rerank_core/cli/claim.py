@@ -1,10 +1,13 @@
 """`rerank claim`: claim articles that are older than every run's lookback."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from rerank_core.cli.options import Pipeline
+from rerank_core.cli.printing import print_counts, say
+from rerank_core.cli.runs import parse_moment
 
 
 def claim(
@@ -16,10 +19,6 @@ def claim(
     pipeline: Pipeline = None,
 ) -> None:
     """Claim articles that were ingested too long ago for runs; the next run prepares them and ranks the fresh ones."""
-    from dataclasses import asdict
-
-    from rerank_core.cli.printing import print_table, say
-    from rerank_core.cli.runs import parse_moment
     from rerank_core.operations.claim import claim_late
     from rerank_core.pipeline import Resources
     from rerank_core.settings import Settings
@@ -35,8 +34,7 @@ def claim(
         f"run {done.run.run_id} of pipeline {done.run.pipeline} claims what was ingested"
         f" from {window.since:%Y-%m-%d %H:%M:%S} to {window.until:%Y-%m-%d %H:%M:%S} UTC"
     )
-    counts = [(name.replace("_", " "), f"{count:,}") for name, count in asdict(done.counts).items()]
-    print_table(("rows of the source", "number"), counts, right=("number",))
+    print_counts("rows of the source", asdict(done.counts))
     say(
         f"the next run prepares what was claimed, and ranks the {done.fresh:,} of these articles"
         f" that came within the last {settings.freshness_hours:g} hours"

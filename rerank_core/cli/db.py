@@ -4,18 +4,21 @@ from typing import Annotated
 
 import typer
 
+from rerank_core.cli.options import opened
+from rerank_core.cli.printing import say
+from rerank_core.errors import InputError
+
 app = typer.Typer(help="The database schema and its roles.", no_args_is_help=True)
 
 
 @app.command()
 def upgrade() -> None:
     """Bring the schema to this version; safe to repeat. Pause the DAGs first, and let their runs end."""
-    from rerank_core.cli.printing import say
     from rerank_core.frontends import contract
-    from rerank_core.settings import settings
+    from rerank_core.settings import Settings
     from rerank_core.storage import migrations
 
-    before, after = migrations.upgrade(settings().database_url, comments=contract.comments())
+    before, after = migrations.upgrade(Settings.load().database_url, comments=contract.comments())
     say(
         f"schema at {after} already"
         if before == after
@@ -32,14 +35,11 @@ def upgrade() -> None:
 @app.command()
 def restored() -> None:
     """Finish a restore from a dump: no number comes twice, and files and Redis show the restored page. Needs the owner's role."""
-    from rerank_core.cli.printing import say
     from rerank_core.operations.restored import finish
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    found = settings()
-    done = finish(database=Database(found.database_url), store=Store(found.store_url), settings=found)
+    settings, database = opened()
+    done = finish(database=database, store=Store(settings.store_url), settings=settings)
     say(f"{done.sequences} sequences go on far ahead; pages restored: {', '.join(done.pipelines) or 'none'}")
     for pipeline in done.without_file:
         say(
@@ -81,12 +81,11 @@ def roles(
     Apply it before the first `rerank db upgrade` and again after each:
     rerank db roles --print | psql -v ON_ERROR_STOP=1 DATABASE
     """
-    from rerank_core.errors import InputError
-    from rerank_core.settings import settings
+    from rerank_core.settings import Settings
     from rerank_core.storage.roles import Roles, script
 
     if not print_script:
         raise InputError("rerank db roles makes no role by itself; give --print to print its script")
     names = Roles(owner=owner, source=source, writer=writer, frontend=frontend)
-    own = settings()
+    own = Settings.load()
     typer.echo(script(names, source_view=own.source_view, media_view=own.media_view, shared=shared), nl=False)

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Article, Pipeline, opened
+from rerank_core.cli.printing import print_table, say
+from rerank_core.cli.runs import parse_end
 
 if TYPE_CHECKING:
     from rerank_core.operations.desk import Standing
     from rerank_core.records import ActKind
 
-Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Topic = Annotated[str, typer.Option(help="The topic's slug.")]
 Until = Annotated[
     str, typer.Option(help="When it ends: an ISO 8601 time with its UTC offset, or 90m, 6h, 2d from now.")
@@ -57,16 +58,11 @@ def demote(
 
 def undo(article: Article, topic: Topic, pipeline: Pipeline = None) -> None:
     """End the pin, boost or demotion of an article in a topic; the next page is without it."""
-    from rerank_core.cli.printing import say
     from rerank_core.operations import desk
     from rerank_core.publish.editorial import told
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
-    act = desk.undo(
-        database=Database(settings.database_url), settings=settings, article_id=article, slug=topic
-    )
+    settings, database = opened(pipeline)
+    act = desk.undo(database=database, settings=settings, article_id=article, slug=topic)
     say(f"undone, from the next page on: article {article} in topic {topic}, {told(act)}")
 
 
@@ -75,14 +71,11 @@ def editorial(
     pipeline: Pipeline = None,
 ) -> None:
     """List the pins, boosts and demotions that stand, and what the current page makes of them."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.operations import desk
     from rerank_core.publish.editorial import who
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
-    found = desk.list_standing(Database(settings.database_url), settings, slug=topic)
+    settings, database = opened(pipeline)
+    found = desk.list_standing(database, settings, slug=topic)
     if not found:
         say("nothing is pinned, boosted or demoted now")
         return
@@ -112,16 +105,12 @@ def _make(
     reason: str,
     pipeline: str | None,
 ) -> None:
-    from rerank_core.cli.printing import say
-    from rerank_core.cli.runs import parse_end
     from rerank_core.operations import desk
     from rerank_core.publish.editorial import told
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = opened(pipeline)
     made = desk.make(
-        database=Database(settings.database_url),
+        database=database,
         settings=settings,
         kind=kind,
         article_id=article,

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from rerank_core.cli.options import RunId
+from rerank_core.cli.options import RunId, opened
+from rerank_core.cli.printing import print_table, say
 
 
 def explain(
@@ -13,17 +14,14 @@ def explain(
     run: RunId = None,
 ) -> None:
     """Say why an article has its rank in a topic, or why it is not ranked there."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.observe.explain import explain as look
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    chosen = settings()
+    settings, database = opened()
     found = look(
-        database=Database(chosen.database_url),
-        store=Store(chosen.store_url),
-        settings=chosen,
+        database=database,
+        store=Store(settings.store_url),
+        settings=settings,
         topic=topic,
         article_id=article,
         run_id=run,

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.printing import console
+from rerank_core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rerank_core.evaluation.evaluate import Order
     from rerank_core.evaluation.serp import Reranked
-    from rerank_core.settings import Settings
 
 STDOUT = Path("-")
 SAY_SECONDS = 5.0  # between two lines of progress
@@ -56,11 +57,7 @@ def serp(
     The pairs go through the prompt and the guard of a run. With the ledger no pair is scored twice, and a command that was
     ended goes on where it stopped.
     """
-
-    from rerank_core.cli.printing import console
-    from rerank_core.errors import InputError
     from rerank_core.evaluation import judgements
-    from rerank_core.settings import settings
 
     if not tag or tag != "".join(tag.split()):
         raise InputError(f"tag {tag!r} holds a blank, or nothing; a TREC run needs one word")
@@ -68,7 +65,6 @@ def serp(
     judged = judgements.read_file(qrels) if qrels is not None else None
     screen = console(sys.stderr)
     done = _rerank(
-        settings(),
         queries,
         documents,
         candidates,
@@ -93,7 +89,6 @@ def serp(
 
 
 def _rerank(
-    settings: "Settings",
     queries: Path,
     documents: str,
     candidates: Path | None,
@@ -108,9 +103,9 @@ def _rerank(
     from rerank_core.evaluation.serp import rerank_candidates
     from rerank_core.models import scorers
     from rerank_core.records import DEFAULT_INSTRUCTION
-    from rerank_core.storage.database import Database
     from rerank_core.storage.source import Source
 
+    settings, database = opened()
     asked = serp_files.read_queries(queries)
     lists = serp_files.read_candidates(candidates) if candidates is not None else None
     wanted = None if lists is None else {found.document_id for of in lists.values() for found in of}
@@ -120,7 +115,7 @@ def _rerank(
         asked,
         texts,
         settings=scorers.in_place(settings),
-        database=Database(settings.database_url) if ledger else None,
+        database=database if ledger else None,
         instruction=instruction or DEFAULT_INSTRUCTION,
         depth=depth,
         on_progress=_progress(screen),
@@ -183,18 +178,15 @@ def brief(
     Every row of the page is in the answer, chosen or left out, with the reason. Only the tokenizer of the checkpoint is
     needed; without it tokens are estimated, and the answer says so.
     """
-    from rerank_core.cli.printing import console
     from rerank_core.frontends import brief as briefs
     from rerank_core.models.scorers import token_counter
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    chosen = Settings.load(pipeline=pipeline)
-    counter = token_counter(chosen) or briefs.ESTIMATE
+    settings, database = opened(pipeline)
+    counter = token_counter(settings) or briefs.ESTIMATE
     _check(out)
     made = briefs.brief(
-        Database(chosen.database_url),
-        pipeline=chosen.pipeline,
+        database,
+        pipeline=settings.pipeline,
         topic=topic,
         tokens=tokens,
         text_tokens=text_tokens,
@@ -223,8 +215,6 @@ def _parquet(rows: Any) -> bytes:
 
 def _check(*files: Path | None) -> None:
     """Raises InputError if a file's folder is not there: hours of work should not end in that."""
-    from rerank_core.errors import InputError
-
     for file in files:
         if file is not None and not file.absolute().parent.is_dir():
             raise InputError(f"folder {file.parent} is not there; make it, or name another file")
@@ -232,8 +222,6 @@ def _check(*files: Path | None) -> None:
 
 def _write(file: Path, content: bytes) -> None:
     """Write a file whole or not at all; - is standard output. Raises InputError if it cannot be written."""
-    from rerank_core.errors import InputError
-
     if file == STDOUT:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)

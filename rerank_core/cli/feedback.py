@@ -1,12 +1,16 @@
 """`rerank feedback`: keep what readers did with the rankings, and report it."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import AsJson, Pipeline
+from rerank_core.cli.options import AsJson, Pipeline, opened
+from rerank_core.cli.printing import console, print_bad_line, print_counts, print_json, print_table, say
+from rerank_core.cli.runs import parse_moment
+from rerank_core.errors import InputError
 
 if TYPE_CHECKING:
     from rerank_core.learning.report import Group, Report
@@ -24,22 +28,19 @@ def load(
     left out. The exit code is 1 if no line was good or the file breaks off. The view rerank.ranking_feedback shows the
     events.
     """
-    from rerank_core.cli.printing import console, print_bad_line, say
     from rerank_core.learning import events
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
 
     screen = console(sys.stderr)
-    chosen = settings()
+    settings, database = opened()
     report = events.load(
-        Database(chosen.database_url),
+        database,
         file,
-        pipeline=chosen.pipeline,
+        pipeline=settings.pipeline,
         on_bad_line=lambda number, reason: print_bad_line(screen, file.name, number, reason),
     )
     say(
         f"{file.name}: {report.lines:,} lines: {report.added:,} added, {report.repeated:,} repeated,"
-        f" {report.unknown:,} of no row that pipeline {chosen.pipeline} has published, {report.bad:,} bad,"
+        f" {report.unknown:,} of no row that pipeline {settings.pipeline} has published, {report.bad:,} bad,"
         f" {report.blank:,} blank"
     )
     if not report.complete or report.added + report.repeated == 0 < report.lines - report.blank:
@@ -55,22 +56,16 @@ def claim(
     pipeline: Pipeline = None,
 ) -> None:
     """Claim the events of RERANK_FEEDBACK_VIEW that are not kept yet, late ones too. Claiming again adds nothing."""
-    from rerank_core.cli.printing import print_table
-    from rerank_core.cli.runs import parse_moment
-    from rerank_core.errors import InputError
     from rerank_core.learning import events
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = opened(pipeline)
     moment = None if since is None else parse_moment(since)
-    done = events.claim(Database(settings.database_url), settings, since=moment)
+    done = events.claim(database, settings, since=moment)
     if done is None:
         raise InputError(
             "RERANK_FEEDBACK_VIEW names no view of events; set it, or load a file: `rerank feedback load`"
         )
-    counts = [(name.replace("_", " "), f"{count:,}") for name, count in vars(done).items()]
-    print_table(("events of the view", "number"), counts, right=("number",))
+    print_counts("events of the view", vars(done))
 
 
 @app.command()
@@ -83,15 +78,10 @@ def report(
 
     The report is kept: the view Feedback of Airflow shows it.
     """
-    from dataclasses import asdict
-
-    from rerank_core.cli.printing import print_json
     from rerank_core.learning import report as reports
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
-    found = reports.make(Database(settings.database_url), settings, days=days)
+    settings, database = opened(pipeline)
+    found = reports.make(database, settings, days=days)
     if as_json:
         print_json(asdict(found))
     else:
@@ -99,8 +89,6 @@ def report(
 
 
 def _print(found: "Report") -> None:
-    from rerank_core.cli.printing import print_table, say
-
     left_out = ", ".join(f"{count:,} {name}" for name, count in found.rows.items() if count)
     say(f"pages from {found.since:%Y-%m-%d %H:%M} UTC on; rows: {left_out or 'none'}")
     for title, effects in (("rank", found.positions.examination), ("age, hours", found.positions.freshness)):

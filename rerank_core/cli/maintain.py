@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.printing import print_counts, say
+from rerank_core.cli.runs import log_on_screen
+from rerank_core.errors import InputError
 
 
 def maintain(
@@ -14,17 +17,11 @@ def maintain(
     pipeline: Pipeline = None,
 ) -> None:
     """Delete what is past its time and repair latest.json; nothing that the page or a reader needs is deleted."""
-    from rerank_core.cli.printing import print_table, say
-    from rerank_core.cli.runs import log_on_screen
-    from rerank_core.errors import InputError
     from rerank_core.operations import maintain
-    from rerank_core.settings import Settings
     from rerank_core.storage import topics
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    settings = Settings.load(pipeline=pipeline)
-    database = Database(settings.database_url)
+    settings, database = opened(pipeline)
     with log_on_screen():
         done = maintain.maintain(
             database=database,
@@ -38,8 +35,4 @@ def maintain(
     except InputError as error:  # otherwise zeros would look as if all were well
         say(str(error), style="yellow")
     numbers = {name: value for name, value in vars(done).items() if name != "dry_run"}
-    print_table(
-        ("would be" if dry_run else "clean-up", "number"),
-        [(name.replace("_", " "), f"{int(value):,}") for name, value in numbers.items()],
-        right=("number",),
-    )
+    print_counts("would be" if dry_run else "clean-up", numbers)

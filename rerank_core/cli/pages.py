@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerank_core.cli.options import AsJson
+from rerank_core.cli.options import AsJson, opened
+from rerank_core.cli.printing import print_json, print_table, say, shortened, show_age
+from rerank_core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,25 +21,22 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print the current ranking of each topic."""
-    from rerank_core.cli.printing import print_json
-    from rerank_core.settings import settings
-
-    pipeline = settings().pipeline
+    page = _read_page(topic=topic, limit=limit)
     if as_json:
-        print_json(_read_page(pipeline, topic=topic, limit=limit))
+        print_json(page)
     else:
-        print_page(pipeline, topic=topic, limit=limit)
+        _print_page(page)
 
 
-def _read_page(pipeline: str, *, topic: str | None, limit: int) -> dict[str, Any]:
-    """The current page of a pipeline, with the first rows of each topic. Raises InputError if `topic` is not on it."""
-    from rerank_core.errors import InputError
-    from rerank_core.settings import settings
+def _read_page(*, topic: str | None, limit: int) -> dict[str, Any]:
+    """The current page, with the first rows of each topic. Raises InputError if `topic` is not on it."""
     from rerank_core.storage import database as db
     from rerank_core.storage.store import Store
 
+    settings, database = opened()
+    pipeline = settings.pipeline
     # One snapshot: if a publication comes between two of these queries, none of them sees it.
-    with db.Database(settings().database_url).transaction(read_only=True) as connection:
+    with database.transaction(read_only=True) as connection:
         topics = db.rows(connection, "pages.topics", pipeline=pipeline, topic=topic)
         current = db.one(connection, "page.state", pipeline=pipeline)
         articles = db.rows(connection, "pages.ranking", pipeline=pipeline, topic=topic, limit=limit)
@@ -60,19 +59,17 @@ def _read_page(pipeline: str, *, topic: str | None, limit: int) -> dict[str, Any
             name: page and page[name]
             for name in ("as_of", "overdue_since", "run_id", "version", "publication_id")
         },
-        "parquet": page and Store(settings().store_url).full_path(page["parquet_path"]),
+        "parquet": page and Store(settings.store_url).full_path(page["parquet_path"]),
         "topics": [
             {**{name: row[name] for name in _OF_TOPIC}, "ranking": rankings[row["topic"]]} for row in topics
         ],
     }
 
 
-def print_page(pipeline: str, *, topic: str | None = None, limit: int = 5) -> None:
-    """Print the current page of a pipeline. Raises InputError if `topic` is not on it."""
-    from rerank_core.cli.printing import print_table, say, shortened
+def _print_page(page: "Mapping[str, Any]") -> None:
     from rerank_core.publish.gate import advice, command
 
-    page = _read_page(pipeline, topic=topic, limit=limit)
+    pipeline = page["pipeline"]
     if not page["topics"]:
         say(
             f"the page of pipeline {pipeline} has no topic: it was published before any topic existed; `rerank run` publishes the next"
@@ -114,14 +111,13 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, help="Latest runs to list.")] = 20, as_json: AsJson = False
 ) -> None:
     """List the latest runs: how far each came, and what it published."""
-    from rerank_core.cli.printing import print_json, print_table, say
     from rerank_core.observe.drift import SHIFT
     from rerank_core.publish.gate import advice, command
-    from rerank_core.settings import settings
     from rerank_core.storage import database as db
 
-    pipeline = settings().pipeline
-    with db.Database(settings().database_url).transaction(read_only=True) as connection:
+    settings, database = opened()
+    pipeline = settings.pipeline
+    with database.transaction(read_only=True) as connection:
         found = db.rows(connection, "pages.runs", pipeline=pipeline, limit=limit)
     if as_json:
         print_json([dict(row) for row in found])
@@ -194,8 +190,6 @@ def _moved(article: "Mapping[Any, Any]") -> list[str]:
 
 def _cells(article: "Mapping[Any, Any]") -> tuple[str, ...]:
     """An article's row of the table of its topic."""
-    from rerank_core.cli.printing import show_age
-
     by_model = article["ranked_by"] == "model"
     return (
         f"{article['rank']}",

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.printing import say
 
 if TYPE_CHECKING:
     from rerank_core.settings import Settings
@@ -30,17 +31,14 @@ def publish(
     """Take the page back to an earlier run, let it follow the runs again, or approve a blocked run."""
     if sum((rollback is not None, approve is not None, release)) != 1:
         raise typer.BadParameter("give one of --rollback RUN, --approve RUN and --release")
-    from rerank_core.cli.printing import say
     from rerank_core.operations import pointer
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = opened(pipeline)
     if approve is not None:
         _approve(settings, approve, reason)
         return
-    database, store = Database(settings.database_url), Store(settings.store_url)
+    store = Store(settings.store_url)
     if rollback is None:
         moved = pointer.release(
             database=database, store=store, settings=settings, reason=reason or "released"
@@ -62,7 +60,6 @@ def publish(
 
 def _approve(settings: "Settings", run_id: int, reason: str) -> None:
     from rerank_core import pipeline
-    from rerank_core.cli.printing import say
 
     published = pipeline.approve(pipeline.Resources.of(settings), run_id=run_id, reason=reason)
     if published is None:

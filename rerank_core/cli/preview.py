@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rerank_core.cli.options import opened
+from rerank_core.cli.printing import print_table, say, shortened
+from rerank_core.cli.runs import log_on_screen, parse_moment
+
 if TYPE_CHECKING:
     from rerank_core.operations.preview.records import Cost, Difference, Preview, TopicPreview
 
@@ -35,17 +39,15 @@ def preview(
     ] = 20_000,
 ) -> None:
     """Try the topics of a file against the current window: what they find, share, exclude and cost. Changes nothing."""
-    from rerank_core.cli.runs import log_on_screen, parse_moment
     from rerank_core.cli.topics_input import load
     from rerank_core.operations.preview.preview import preview as look
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
 
-    wanted, _ = load(file)
+    settings, database = opened()
+    wanted, _ = load(file, settings)
     with log_on_screen():
         found = look(
-            Database(settings().database_url),
-            settings(),
+            database,
+            settings,
             wanted,
             shown=topic or None,
             until=None if until is None else parse_moment(until),
@@ -59,8 +61,6 @@ def preview(
 
 
 def _print_head(found: "Preview") -> None:
-    from rerank_core.cli.printing import say
-
     span = f"{found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC"
     say(
         f"pipeline {found.pipeline}, {span}: {found.articles:,} articles, {found.documents:,} texts, recall by"
@@ -77,8 +77,6 @@ def _print_head(found: "Preview") -> None:
 
 
 def _print_topic(found: "TopicPreview") -> None:
-    from rerank_core.cli.printing import print_table, say
-
     say()
     say(f"{found.topic.slug} · {STAND[found.stand]}", style="bold")
     print_table(("fact", "value"), _facts(found))
@@ -117,7 +115,7 @@ def _facts(found: "TopicPreview") -> list[tuple[str, str]]:
             said += f"; no text has {', '.join(query.unmatched)}"
         if query.unused:
             said += f"; does not count: {', '.join(query.unused)}"
-        facts.append((f"query {_short(query.query)}", said))
+        facts.append((f"query {shortened(query.query)}", said))
     for each in found.filters:
         said = f"removes {each.removed:,}, and {each.alone:,} that no other filter removes"
         facts.append((f"{each.field} {each.value}", said))
@@ -161,9 +159,3 @@ def _hourly(cost: "Cost") -> str:
 
 def _time(seconds: float) -> str:
     return f"about {seconds:,.1f} s of one engine"
-
-
-def _short(query: str) -> str:
-    from rerank_core.cli.printing import shortened
-
-    return shortened(query)

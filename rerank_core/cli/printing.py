@@ -7,7 +7,7 @@ cannot move the cursor, change colours or turn the reading direction.
 import json
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO, Any
 
@@ -75,6 +75,12 @@ def print_table(
     for number, row in enumerate(cells):
         table.add_row(*map(Text, row), style=styles[number] if number < len(styles) else "")
     screen.print(table)
+
+
+def print_counts(what: str, counts: Mapping[str, int]) -> None:
+    """Print numbers under their names; `what` is the head of the names."""
+    rows = [(name.replace("_", " "), f"{int(count):,}") for name, count in counts.items()]
+    print_table((what, "number"), rows, right=("number",))
 
 
 def print_json(value: Any) -> None:

@@ -1,16 +1,20 @@
 """`rerank eval`: compare orders with judgements; `rerank calibrate`: propose thresholds from judgements."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline, RunId
+from rerank_core.cli.options import Pipeline, RunId, opened
+from rerank_core.cli.printing import clean, console, print_table, say
+from rerank_core.errors import InputError
 
 if TYPE_CHECKING:
     from rerank_core.evaluation.evaluate import Mean, Order, Report
-    from rerank_core.models.base import Scorer
+    from rerank_core.models.base import OnChunk, Scorer
 
 MOST_TOPICS = 60  # rows of the table of topics
 
@@ -56,7 +60,6 @@ def evaluate(
     Raw logits are compared, without age. A paired randomisation test over topics gives p. Intervals are bootstrap
     percentiles. A document that is ranked and not judged is taken as not relevant, and counted.
     """
-    from rerank_core.errors import InputError
     from rerank_core.evaluation.evaluate import report
     from rerank_core.evaluation.plot import check_ending, draw
 
@@ -82,7 +85,6 @@ def evaluate(
     _print_counts(found)
     if plot is not None:
         draw(found, plot)
-        from rerank_core.cli.printing import say
 
         say(f"drawn into {plot}")
 
@@ -103,7 +105,6 @@ def calibrate(
     The rule is the best F1 over the judged pairs, or a precision. A topic gets no threshold if fewer than 5 of its judged
     pairs are relevant, or fewer than 5 are not.
     """
-    from rerank_core.cli.printing import clean
     from rerank_core.evaluation.calibrate import calibrate as propose
     from rerank_core.evaluation.calibrate import snippet
 
@@ -116,29 +117,22 @@ def calibrate(
 def _of_run(qrels: str, against: str | None, *, pipeline: str | None, run_id: int | None) -> "list[Order]":
     from rerank_core.evaluation import judgements
     from rerank_core.evaluation.evaluate import orders
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    chosen = settings()
-    database = Database(chosen.database_url)
+    settings, database = opened(pipeline)
     with database.transaction(read_only=True) as connection:
         judged = judgements.read(qrels, connection)
     return orders(
         database,
-        Store(chosen.store_url),
+        Store(settings.store_url),
         judged,
-        pipeline=pipeline or chosen.pipeline,
+        pipeline=settings.pipeline,
         run_id=run_id,
         against=against,
     )
 
 
 def _of_corpus(folder: Path, against: str | None, *, queries: int, candidates: int) -> "list[Order]":
-    import sys
-    from contextlib import closing
-
-    from rerank_core.cli.printing import console
     from rerank_core.evaluation import corpus as judged
     from rerank_core.models import scorers
     from rerank_core.models.numpy_embedder import NumpyEmbedder
@@ -184,9 +178,6 @@ def _print_curve(
     candidates: int,
 ) -> None:
     """Score at each limit by the settings' checkpoint, and print the table."""
-    import sys
-
-    from rerank_core.cli.printing import console, print_table, say
     from rerank_core.evaluation import corpus as judged
     from rerank_core.evaluation import curve as work
     from rerank_core.evaluation import judgements
@@ -205,10 +196,10 @@ def _print_curve(
         screen.print(f"{limit:,} tokens")
         return scorers.load(chosen.model_copy(update={"max_document_tokens": limit}))
 
-    def order_by(scorer: "Scorer") -> "Order":
+    def order_by(scorer: "Scorer", on_chunk: "OnChunk") -> "Order":
         if corpus is not None:
-            return judged.by_scorer(texts, scorer, light.scores, name="model")
-        return pairs.order("model", pairs.again(lambda of: work.logits(scorer, of)), grades)
+            return judged.by_scorer(texts, scorer, light.scores, name="model", on_chunk=on_chunk)
+        return pairs.order("model", pairs.again(lambda of: work.logits(scorer, of, on_chunk)), grades)
 
     if corpus is not None:
         texts = judged.read(corpus, queries=queries)
@@ -244,7 +235,6 @@ def _print_curve(
 
 
 def _print_topics(report: "Report") -> None:
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.evaluation.evaluate import MEASURES
 
     if len(report.topics) > MOST_TOPICS:
@@ -263,7 +253,6 @@ def _print_topics(report: "Report") -> None:
 
 
 def _print_languages(report: "Report") -> None:
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.evaluation.evaluate import MEASURES
 
     if not report.languages:
@@ -283,7 +272,6 @@ def _print_languages(report: "Report") -> None:
 
 
 def _print_means(report: "Report") -> None:
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.evaluation.evaluate import MEASURES
 
     rows: list[Sequence[str]] = []
@@ -296,8 +284,6 @@ def _print_means(report: "Report") -> None:
 
 
 def _print_counts(report: "Report") -> None:
-    from rerank_core.cli.printing import say
-
     say(
         f"{len(report.topics):,} topics; {report.passed_over:,} judged topics passed over: not ranked, or nothing relevant"
     )

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from rerank_core.cli.printing import say
+
 REPORT_SECONDS = 5.0
 
 
@@ -27,7 +29,6 @@ def quantise(
 
     Measure its order on your own topics before you use it. Its scores are never mixed with the source's.
     """
-    from rerank_core.cli.printing import say
     from rerank_core.models import quantise as work
     from rerank_core.models.weights import resolve_model
 

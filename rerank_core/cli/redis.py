@@ -2,7 +2,8 @@
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.printing import say
 
 app = typer.Typer(help="The hot copy of the page in Redis.", no_args_is_help=True)
 
@@ -14,16 +15,12 @@ def sync(
     pipeline: Pipeline = None,
 ) -> None:
     """Write the whole copy again, as frontends see the page now; safe at any time, even beside a run."""
-    from rerank_core.cli.printing import say
     from rerank_core.frontends import redis_copy
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = opened(pipeline)
     done = redis_copy.sync(
-        database=Database(settings.database_url),
+        database=database,
         settings=settings,
-        pipeline=settings.pipeline,
         rewrite=True,
         seconds=PATIENCE_SECONDS,
     )

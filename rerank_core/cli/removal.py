@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Article, Pipeline, opened
+from rerank_core.cli.printing import print_counts, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,20 +14,17 @@ if TYPE_CHECKING:
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
 
-Article = Annotated[str, typer.Argument(help="The article's id in the source.")]
 Reason = Annotated[str, typer.Option(help="Why; kept for whoever asks later.")]
 
 
 def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Hide an article from the views at once, and from every file that is published from now on."""
-    from rerank_core.cli.printing import say
     from rerank_core.operations import removal
-    from rerank_core.settings import Settings
     from rerank_core.storage.store import Store
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = _opened(pipeline)
     found = removal.block(
-        database=_database(settings),
+        database=database,
         store=Store(settings.store_url),
         settings=settings,
         article_id=article,
@@ -37,15 +35,12 @@ def block(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
 
 def unblock(article: Article, pipeline: Pipeline = None) -> None:
     """Show a hidden article again."""
-    from rerank_core.cli.printing import say
     from rerank_core.operations import removal
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
     from rerank_core.storage.store import Store
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = opened(pipeline)
     found = removal.unblock(
-        database=Database(settings.database_url),
+        database=database,
         store=Store(settings.store_url),
         settings=settings,
         article_id=article,
@@ -58,13 +53,12 @@ def unblock(article: Article, pipeline: Pipeline = None) -> None:
 def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     """Remove an article's text for good, and list the places that this cannot reach; no later claim brings it back."""
     from rerank_core.operations import removal
-    from rerank_core.settings import Settings
     from rerank_core.storage.store import Store
 
-    settings = Settings.load(pipeline=pipeline)
+    settings, database = _opened(pipeline)
     store = Store(settings.store_url)
     found = removal.forget(
-        database=_database(settings),
+        database=database,
         store=store,
         settings=settings,
         article_id=article,
@@ -74,15 +68,14 @@ def forget(article: Article, reason: Reason, pipeline: Pipeline = None) -> None:
     _print_unreached(removal.unreached(settings, is_local=store.local_folder is not None))
 
 
-def _database(settings: "Settings") -> "Database":
-    """The database. Raises InputError if it does not know the pipeline: a misspelt one would hide nothing."""
+def _opened(pipeline: str | None) -> "tuple[Settings, Database]":
+    """As `opened`. Raises InputError if the database does not know the pipeline: a misspelt one would hide nothing."""
     from rerank_core.storage import topics
-    from rerank_core.storage.database import Database
 
-    database = Database(settings.database_url)
+    settings, database = opened(pipeline)
     with database.transaction(read_only=True) as connection:
         topics.check_pipeline(connection, settings.pipeline)
-    return database
+    return settings, database
 
 
 def _where(found: "Blocked", verb: str) -> str:
@@ -97,8 +90,6 @@ def _where(found: "Blocked", verb: str) -> str:
 
 
 def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str], str]") -> None:
-    from rerank_core.cli.printing import print_table, say
-
     say(f"article {article} is forgotten in pipeline {', '.join(found.pipelines)}")
     if not found.known:
         say(
@@ -106,15 +97,15 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
             " the article; if it is wrong, forget the right one",
             style="yellow",
         )
-    removed = (
-        ("raw texts", found.texts),
-        ("documents", found.documents),
-        ("documents kept, because another article has them, too", found.shared),
-        ("scores of these documents", found.scores),
-        ("rows of the article source", found.source_rows),
-        ("titles and links in rankings", found.rankings),
-    )
-    print_table(("removed", "number"), [(name, f"{number:,}") for name, number in removed], right=("number",))
+    removed = {
+        "raw texts": found.texts,
+        "documents": found.documents,
+        "documents kept, because another article has them, too": found.shared,
+        "scores of these documents": found.scores,
+        "rows of the article source": found.source_rows,
+        "titles and links in rankings": found.rankings,
+    }
+    print_counts("removed", removed)
     for path in found.reissued:
         say(f"the page was published again without it: {full_path(path)}")
     for scorer_id in found.scorers:
@@ -135,8 +126,6 @@ def _print_forgotten(article: str, found: "Forgotten", full_path: "Callable[[str
 
 
 def _print_unreached(places: "Sequence[str]") -> None:
-    from rerank_core.cli.printing import say
-
     say()
     say("What this command cannot reach:")
     for place in places:

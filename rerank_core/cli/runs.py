@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_core.cli.printing import clean, console, print_table, say
+
 if TYPE_CHECKING:
     from rerank_core.operations.plan import Plan
     from rerank_core.pipeline import Resources
@@ -52,13 +54,13 @@ def run(
     """Claim what is new, rank it and publish it: the DAG's stages without Airflow."""
     from rerank_core import pipeline
     from rerank_core.operations import plan as operations_plan
-    from rerank_core.settings import settings
+    from rerank_core.settings import Settings
 
     moment = None if until is None else parse_moment(until)
     slugs = None if topics is None else tuple(slug.strip() for slug in topics.split(",") if slug.strip())
     if slugs == ():
         raise typer.BadParameter("--topics names no topic; leave it out to rank all of them")
-    resources = pipeline.Resources.of(settings())
+    resources = pipeline.Resources.of(Settings.load())
     if plan:
         with log_on_screen():
             planned = operations_plan.plan(resources, until=moment, topics=slugs)
@@ -77,7 +79,6 @@ def run(
 def _run(resources: "Resources", **choices: Any) -> None:
     """Run the stages; print each stage, and where the page is now."""
     from rerank_core import pipeline
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.storage import database as db
 
     rows: list[tuple[str, str, str]] = []
@@ -127,8 +128,6 @@ def log_on_screen() -> Iterator[None]:
     """Print the library's log on standard error: a terminal shows the latest line beside a spinner, a file every line."""
     from rich.text import Text
 
-    from rerank_core.cli.printing import clean, console
-
     screen = console(sys.stderr)
     status = screen.status("…")
 
@@ -156,8 +155,6 @@ def log_on_screen() -> Iterator[None]:
 
 
 def _print_plan(plan: "Plan") -> None:
-    from rerank_core.cli.printing import print_table
-
     not_yet = "not known: this scorer has not scored here yet"
     rows = [
         ("topics", f"{plan.topics:,}"),

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from rerank_core.cli.options import opened
+from rerank_core.cli.printing import print_table, say
+
 app = typer.Typer(help="The models that score: show, list, register and copy them.", no_args_is_help=True)
 
 
@@ -20,7 +23,6 @@ def register(
     The settings give precision, token limit and passages mode. Later starts read the weights again only if their path,
     size, time or inode has changed.
     """
-    from rerank_core.cli.printing import say
     from rerank_core.models import scorers
     from rerank_core.settings import Settings
     from rerank_core.storage.database import Database
@@ -49,7 +51,6 @@ def convert(
 
     The copy gives the same scores.
     """
-    from rerank_core.cli.printing import say
     from rerank_core.models import convert as work
     from rerank_core.models.weights import resolve_model
 
@@ -63,23 +64,20 @@ def show(
     verify: Annotated[bool, typer.Option("--verify", help="Read all weights again.")] = False,
 ) -> None:
     """Show the scorer that the settings name, and what its id is made of."""
-    from rerank_core.cli.printing import print_table
     from rerank_core.models.scorers import identity
-    from rerank_core.settings import settings
+    from rerank_core.settings import Settings
 
-    found = identity(settings(), verify=verify)
+    found = identity(Settings.load(), verify=verify)
     print_table(("part", "value"), [(name, str(value)) for name, value in found.as_dict().items()])
 
 
 @app.command("list")
 def list_scorers() -> None:
     """List the registered scorers, the newest first."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.models.scorers import known
-    from rerank_core.settings import settings
-    from rerank_core.storage.database import Database
 
-    with Database(settings().database_url).transaction(read_only=True) as connection:
+    _, database = opened()
+    with database.transaction(read_only=True) as connection:
         scorers = known(connection)
     if not scorers:
         say("no scorer is registered; `rerank scorer register PATH` adds one, and so does the first run")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rerank_core.cli.printing import say
+
 if TYPE_CHECKING:
     from rerank_core.settings import Settings
 
@@ -34,8 +36,6 @@ def serve(
     Texts go through the run's own guard: control tokens and labels stay text, and a document is cut at
     RERANK_MAX_DOCUMENT_TOKENS. The model answers to its folder, its name on the hub, the last part of that, and --name.
     """
-
-    from rerank_core.cli.printing import say
     from rerank_core.evaluation.serve import serve as run
     from rerank_core.settings import Settings
 
@@ -54,7 +54,6 @@ def playground(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 7860,
 ) -> None:
     """Open a view on this machine that scores up to ten texts or articles for a topic or query."""
-    from rerank_core.cli.printing import say
     from rerank_core.evaluation.playground_view import run
 
     say("the engine starts; this takes some seconds")

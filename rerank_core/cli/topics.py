@@ -1,11 +1,14 @@
 """`rerank topics`: apply, try and lint a topics.yaml, and list the stored topics."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_core.cli.options import opened
 from rerank_core.cli.preview import preview
+from rerank_core.cli.printing import clean, print_table, say, shortened
 
 if TYPE_CHECKING:
     from rerank_core.storage.topics import TopicChange
@@ -23,15 +26,13 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and change nothing.")] = False,
 ) -> None:
     """Make the topics of a file the pipeline's topics; all of them or none."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.cli.topics_input import load
-    from rerank_core.settings import settings
     from rerank_core.storage import topics
-    from rerank_core.storage.database import Database
 
-    pipeline = settings().pipeline
-    wanted, is_checked = load(file)
-    with Database(settings().database_url).transaction(read_only=dry_run) as connection:
+    settings, database = opened()
+    pipeline = settings.pipeline
+    wanted, is_checked = load(file, settings)
+    with database.transaction(read_only=dry_run) as connection:
         done = (topics.plan if dry_run else topics.apply)(connection, pipeline, wanted)
     print_table(
         ("action", "topic", "version", "what changes"),
@@ -50,7 +51,7 @@ def apply(
         )
     if not is_checked:
         say(
-            f"the model {settings().model} is not on this host, so the lengths of the queries are not checked; `rerank"
+            f"the model {settings.model} is not on this host, so the lengths of the queries are not checked; `rerank"
             " doctor` does so on a host that scores",
             style="yellow",
         )
@@ -64,13 +65,11 @@ def apply(
 @app.command("list")
 def list_topics() -> None:
     """List the newest version of every topic."""
-    from rerank_core.cli.printing import print_table, say
-    from rerank_core.settings import settings
     from rerank_core.storage import topics
-    from rerank_core.storage.database import Database
 
-    pipeline = settings().pipeline
-    with Database(settings().database_url).transaction(read_only=True) as connection:
+    settings, database = opened()
+    pipeline = settings.pipeline
+    with database.transaction(read_only=True) as connection:
         stored = topics.current_topics(connection, pipeline, active_only=False)
     if not stored:
         say(f"pipeline {pipeline} has no topics; `rerank topics apply FILE` brings some")
@@ -106,20 +105,18 @@ def lint(
 
     The exit code is 1 if there is an error, so that a test can run it before each change of the file.
     """
-    import json
-
-    from rerank_core.cli.printing import clean
     from rerank_core.cli.sarif import log
     from rerank_core.models.scorers import refused_queries
     from rerank_core.recall.lint import lint as remarks_on
-    from rerank_core.settings import settings
+    from rerank_core.settings import Settings
     from rerank_core.storage.bounded import read_bounded
     from rerank_core.storage.topics_file import LARGEST, read_topics
 
+    settings = Settings.load()
     found = []
     for file in files:
         content = read_topics(read_bounded(file, most=LARGEST, what=str(file)))
-        found.append((file, remarks_on(content, refused_queries(settings(), content.topics) or ())))
+        found.append((file, remarks_on(content, refused_queries(settings, content.topics) or ())))
     if sarif:
         typer.echo(json.dumps(log(found), ensure_ascii=False, indent=1))
     for file, remarks in found if not sarif else ():
@@ -149,8 +146,6 @@ def _differences(change: "TopicChange") -> str:
 
 
 def _shown(value: Any) -> str:
-    from rerank_core.cli.printing import shortened
-
     if isinstance(value, str):
         return shortened(value)
     if isinstance(value, dict):

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from rerank_core.demo.airflow_environment import (
@@ -34,6 +33,8 @@ from rerank_core.errors import RetryableError, SettingsError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FINISHED = frozenset({"success", "failed"})
+HEALTHY_SECONDS = 120  # that Airflow may take until all its parts are healthy
+DAG_SECONDS = 90  # that the DAG processor may take to read a file
 
 
 class NoAnswer(RetryableError):
@@ -149,9 +150,7 @@ class AirflowSandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def check(self) -> None:
@@ -160,9 +159,9 @@ class AirflowSandbox:
             if not server.running:
                 raise RetryableError(f"Airflow's {server.name} ended ({server.log}):\n{server.last_lines()}")
 
-    def wait_healthy(self, *, timeout_seconds: float = 120.0) -> None:
+    def wait_healthy(self) -> None:
         """Wait until the API answers and scheduler and DAG processor report a fresh heartbeat."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + HEALTHY_SECONDS
         while True:
             self.check()
             try:
@@ -178,7 +177,7 @@ class AirflowSandbox:
                 return
             if time.monotonic() > deadline:
                 raise RetryableError(
-                    f"Airflow is not healthy after {timeout_seconds:.0f} s: {states}. Its logs are in {self.logs}"
+                    f"Airflow is not healthy after {HEALTHY_SECONDS} s: {states}. Its logs are in {self.logs}"
                 )
             time.sleep(0.25)
 
@@ -187,9 +186,9 @@ class AirflowSandbox:
         if name not in {pool["name"] for pool in self._call("GET", "/pools")["pools"]}:
             self._call("POST", "/pools", {"name": name, "slots": slots})
 
-    def wait_dag(self, dag_id: str, *, timeout_seconds: float = 90.0) -> None:
+    def wait_dag(self, dag_id: str) -> None:
         """Wait until the DAG processor has read `dag_id`. Raises RetryableError if the file does not load."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + DAG_SECONDS
         while True:
             try:
                 if not self._call("GET", f"/dags/{dag_id}")["is_stale"]:
@@ -200,9 +199,7 @@ class AirflowSandbox:
             if errors:
                 raise RetryableError(f"{errors[0]['filename']} does not load:\n{errors[0]['stack_trace']}")
             if time.monotonic() > deadline:
-                raise RetryableError(
-                    f"DAG {dag_id} did not appear in {timeout_seconds:.0f} s; see {self.logs}"
-                )
+                raise RetryableError(f"DAG {dag_id} did not appear in {DAG_SECONDS} s; see {self.logs}")
             time.sleep(0.25)
 
     def token(self) -> str:

@@ -71,6 +71,6 @@ class Server:
         self.ask_to_stop()
         self._supervisor.wait(timeout=self._grace_seconds + 20)
 
-    def last_lines(self, count: int = 12) -> str:
+    def last_lines(self) -> str:
         """The end of its log, for an error message."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])

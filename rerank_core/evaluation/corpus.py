@@ -19,7 +19,7 @@ import numpy as np
 from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation.evaluate import SEED, Order, Scores
 from rerank_core.evaluation.judgements import Judgements, read_file
-from rerank_core.models.base import Scorer
+from rerank_core.models.base import OnChunk, Scorer
 from rerank_core.models.embedding import Embedder
 from rerank_core.prepare.terms import terms
 from rerank_core.recall.bm25 import Bm25
@@ -96,8 +96,8 @@ def by_scorer(
     candidates: Scores,
     *,
     name: str,
-    instruction: str = DEFAULT_INSTRUCTION,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_chunk: OnChunk = lambda chunk: None,
 ) -> Order:
     """The candidates of each query in the scorer's order.
 
@@ -106,13 +106,14 @@ def by_scorer(
     texts = {document.id: document for document in corpus.documents}
     numbers = {document.id: number for number, document in enumerate(corpus.documents)}
     pairs = [
-        Pair(number, numbers[document], date.min, instruction, query.text, texts[document].text)
+        Pair(number, numbers[document], date.min, DEFAULT_INSTRUCTION, query.text, texts[document].text)
         for number, query in enumerate(corpus.queries)
         for document in candidates.get(query.id, {})
     ]
     scores: dict[str, dict[str, float]] = {query.id: {} for query in corpus.queries}
     done = said = 0
     for chunk in scorer.score(pairs, flush_seconds=2.0):
+        on_chunk(chunk)
         if chunk.refused:
             raise InputError(f"{name}: {len(chunk.refused)} pairs are refused: {chunk.refused[0].reason}")
         for found in chunk.scores:

@@ -3,9 +3,9 @@
 The same pairs are scored again at each limit. Nothing of that goes into the ledger.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from rerank_core.errors import InputError
 from rerank_core.evaluation.evaluate import SEED, Comparison, Order, compare, report
-from rerank_core.models.base import ScoredChunk, Scorer
-from rerank_core.models.identity import ScorerIdentity
+from rerank_core.models.base import OnChunk, ScoredChunk, Scorer
 from rerank_core.records import Pair
 from rerank_core.storage.pair_texts import PairTexts
 
@@ -24,46 +23,22 @@ MOST_LIMITS = 12
 
 
 @dataclass
-class Metered:
-    """A scorer whose cost is counted."""
+class Cost:
+    """What scoring took."""
 
-    scorer: Scorer
     pairs: int = 0  # scored
     cut: int = 0  # pairs of these whose document did not fit
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    seconds: float = field(default=0.0)  # of wall time in the scorer
+    seconds: float = 0.0  # of wall time in the scorer
 
-    @property
-    def identity(self) -> ScorerIdentity:
-        """See Scorer."""
-        return self.scorer.identity
-
-    @property
-    def engine(self) -> str:
-        """See Scorer."""
-        return self.scorer.engine
-
-    @property
-    def canary_margin(self) -> float | None:
-        """See Scorer."""
-        return self.scorer.canary_margin
-
-    def score(
-        self, pairs: Sequence[Pair], *, flush_seconds: float, deadline: float | None = None
-    ) -> Iterator[ScoredChunk]:
-        """See Scorer.score."""
-        for chunk in self.scorer.score(pairs, flush_seconds=flush_seconds, deadline=deadline):
-            self.seconds += chunk.seconds
-            self.pairs += len(chunk.scores)
-            self.cut += sum(score.truncated for score in chunk.scores)
-            self.prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
-            self.cached_tokens += sum(score.cached_tokens for score in chunk.scores)
-            yield chunk
-
-    def close(self) -> None:
-        """See Scorer.close."""
-        self.scorer.close()
+    def add(self, chunk: ScoredChunk) -> None:
+        """Count a chunk of scores."""
+        self.seconds += chunk.seconds
+        self.pairs += len(chunk.scores)
+        self.cut += sum(score.truncated for score in chunk.scores)
+        self.prompt_tokens += sum(score.prompt_tokens for score in chunk.scores)
+        self.cached_tokens += sum(score.cached_tokens for score in chunk.scores)
 
 
 @dataclass(frozen=True)
@@ -97,18 +72,19 @@ def parse_limits(text: str) -> tuple[int, ...]:
 
 
 def curve(
-    limits: Sequence[int], load: Callable[[int], Scorer], order_by: Callable[[Scorer], Order]
+    limits: Sequence[int], load: Callable[[int], Scorer], order_by: Callable[[Scorer, OnChunk], Order]
 ) -> list[Point]:
     """Quality and cost at each limit, the smallest first.
 
-    `load` opens the scorer of a limit. `order_by` scores the pairs with it. Raises what these raise, and InputError if the
-    judgements name no topic that is ranked.
+    `load` opens the scorer of a limit. `order_by` scores the pairs with it, and tells of each chunk. Raises what these raise,
+    and InputError if the judgements name no topic that is ranked.
     """
     orders, costs = [], []
     for limit in limits:
-        with closing(Metered(load(limit))) as metered:
-            orders.append(order_by(metered))
-            costs.append(metered)
+        cost = Cost()
+        with closing(load(limit)) as scorer:
+            orders.append(order_by(scorer, cost.add))
+        costs.append(cost)
     reports = [report([order]) for order in orders]
     rng = np.random.default_rng(SEED)
     topics = reports[-1].topics
@@ -135,7 +111,9 @@ def curve(
     return points
 
 
-def logits(scorer: Scorer, texts: PairTexts) -> npt.NDArray[np.float64]:
+def logits(
+    scorer: Scorer, texts: PairTexts, on_chunk: OnChunk = lambda chunk: None
+) -> npt.NDArray[np.float64]:
     """The logit of each pair of a run's texts, in their order; NaN for a pair that the scorer refuses.
 
     Raises EngineError if the engine fails.
@@ -148,5 +126,6 @@ def logits(scorer: Scorer, texts: PairTexts) -> npt.NDArray[np.float64]:
         pairs.append(Pair(query, document, date.min, instruction, asked, text, pictures))
     found: dict[tuple[int, int], float] = {}
     for chunk in scorer.score(pairs, flush_seconds=2.0):
+        on_chunk(chunk)
         found |= {(score.pair.query_id, score.pair.document_id): score.logit for score in chunk.scores}
     return np.array([found.get(key, np.nan) for key in keys], dtype=np.float64)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rerank_core.errors import InputError
 from rerank_core.evaluation.desk import Desk
-from rerank_core.evaluation.routes import KEY, Limits, Routes, is_local
+from rerank_core.evaluation.routes import KEY, Routes, is_local
 from rerank_core.models import scorers
 from rerank_core.models.base import Scorer
 from rerank_core.models.vllm import require_vllm
@@ -81,9 +81,7 @@ def serve(
 
         desk = Desk(load, on_death=end)
         try:
-            routes = Routes(
-                desk, called, settings.max_document_tokens, key=os.environ.get(KEY) or None, limits=Limits()
-            )
+            routes = Routes(desk, called, settings.max_document_tokens, key=os.environ.get(KEY) or None)
             address = listener.getsockname()
             url = f"http://{'[' + address[0] + ']' if ':' in address[0] else address[0]}:{address[1]}"
             server = make_server(routes)

@@ -6,7 +6,7 @@ outside of the folder is read, no link is followed, and a URL is no file.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,33 +34,26 @@ class Media:
 
 def read_media(value: Any, folder: Path) -> Media:
     """The media of one line: its field `media`, as JSON has it."""
+    if value is None:
+        return Media()
+    if not isinstance(value, list):
+        return Media(dropped=(f"media is {json_lines.kind(value)}, not a list",))
     rows, dropped, left = [], [], LARGEST
-    for place, found in enumerate(_each(value), start=1):
-        if isinstance(found, str):
-            dropped.append(found)
-            continue
+    for place, found in enumerate(value[:MOST], start=1):
         try:
             row = _row(found, folder, left)
             rows.append({"place": place, **row})
             left -= len(row["content"])
         except ValueError as error:
             dropped.append(str(error))
+    if len(value) > MOST:
+        dropped.append(f"there are {len(value)} media; the first {MOST} are loaded")
     return Media(tuple(rows), tuple(dropped))
 
 
-def _each(value: Any) -> Iterator[Mapping[str, Any] | str]:
-    if value is None:
-        return
-    if not isinstance(value, list):
-        yield f"media is {json_lines.kind(value)}, not a list"
-        return
-    for found in value[:MOST]:
-        yield found if isinstance(found, dict) else f"a medium is {json_lines.kind(found)}, not an object"
-    if len(value) > MOST:
-        yield f"there are {len(value)} media; the first {MOST} are loaded"
-
-
-def _row(fields: Mapping[str, Any], folder: Path, most: int) -> dict[str, Any]:
+def _row(fields: Any, folder: Path, most: int) -> dict[str, Any]:
+    if not isinstance(fields, dict):
+        raise ValueError(f"a medium is {json_lines.kind(fields)}, not an object")
     texts = {name: _text(fields, name) for name in ("file", "caption", "alt", "kind")}
     file = texts.pop("file")
     if not file or "://" in file or not _FILE.fullmatch(file):

@@ -19,7 +19,7 @@ whoever shows them escapes them, and whoever gives them to a model expects instr
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ class Brief:
     """The texts of a topic that were picked, and why the others were not."""
 
     head: Mapping[str, Any]  # page, state, method and budget
-    entries: Sequence[Mapping[str, Any]] = field(default_factory=list)  # by the names of ROWS, in their order
+    entries: Sequence[Mapping[str, Any]]  # by the names of ROWS, in their order
 
     @property
     def picked(self) -> list[Mapping[str, Any]]:
@@ -289,6 +289,3 @@ def _longest(ends: Sequence[int], fits: Callable[[int], bool]) -> int:
         else:
             high = middle
     return ends[low - 1] if low else 0
-
-
-__all__ = ["BUCKETS", "ESTIMATE", "ROWS", "Brief", "Candidate", "Fate", "brief", "cut", "pick", "similarity"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from rerank_core.frontends import json_pages
 from rerank_core.frontends.columns import Column
 from rerank_core.frontends.contract import CHANGE, RANKING, TOPIC, columns
 
@@ -64,33 +65,6 @@ REDIS_PAGE = (
     Column("copy", "text", "A new value after each change of the copy.", promise="open"),
 )
 REDIS_TOPIC = columns(LATEST_TOPIC, ("state", "ranked"))
-JSON_CHANGE = columns(CHANGE, ("change", "article_id", "title", "url", "rank_before", "rank_now"))
-JSON_COUNTS = columns(
-    TOPIC, ("candidates", "from_ledger", "scored", "refused", "missing", "left_out", "source_limited")
-)
-JSON_ARTICLE = columns(
-    RANKING,
-    (
-        *("rank", "article_id", "title", "url", "source", "lang", "published_at", "first_ingested_at"),
-        *(
-            "ranked_by",
-            "logit",
-            "probability",
-            "rank_score",
-            "light_score",
-            "truncated",
-            "is_new",
-            "copies",
-            "flags",
-            "revision_id",
-            "began_at",
-            "copy_sources",
-            "scored_document_id",
-            "scored_article_id",
-            "moved_by",
-            "moved",
-            "pictures",
-            "captions",
-        ),
-    ),
-)
+JSON_CHANGE = columns(CHANGE, json_pages.CHANGE)
+JSON_COUNTS = columns(TOPIC, json_pages.COUNTS)
+JSON_ARTICLE = columns(RANKING, json_pages.ARTICLE)

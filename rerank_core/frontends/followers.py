@@ -24,32 +24,22 @@ def follow(
 
     If nothing could be written, `topics` count as failed: the topics of the publication.
     """
-    pipeline = settings.pipeline
-    wanted = json_pages.Feeds.of(settings)
-    render = _once(wanted)
-    in_redis = redis_copy.follow(
-        database=database, settings=settings, pipeline=pipeline, topics=topics, render=render
-    )
+    render = _once(database, settings)
+    in_redis = redis_copy.follow(database=database, settings=settings, topics=topics, render=render)
     in_store = json_pages.follow(
-        database=database,
-        store=store,
-        pipeline=pipeline,
-        topics=topics,
-        grace_hours=settings.store_grace_hours,
-        wanted=wanted,
-        render=render,
+        database=database, store=store, settings=settings, topics=topics, render=render
     )
     return {**in_store, **in_redis}
 
 
-def _once(wanted: json_pages.Feeds) -> json_pages.Render:
+def _once(database: Database, settings: Settings) -> json_pages.Render:
     """A render that makes the topic files and feeds of a page once, for Redis and for the store."""
     kept: dict[tuple[int, str], dict[str, json_pages.TopicFile]] = {}
 
-    def render(database: Database, pipeline: str, page: RowMapping) -> dict[str, json_pages.TopicFile] | None:
+    def render(page: RowMapping) -> dict[str, json_pages.TopicFile] | None:
         key = (page["publication_id"], page["content"])
         if key not in kept:
-            files = json_pages.rendered(database, pipeline, page, wanted)
+            files = json_pages.rendered(database, settings, page)
             if files is None:
                 return None
             kept.clear()

@@ -47,19 +47,6 @@ CHANGE = ("change", "article_id", "title", "url", "rank_before", "rank_now")
 
 
 @dataclass(frozen=True)
-class Feeds:
-    """The feeds that are written beside each topic file."""
-
-    formats: tuple[feeds.Format, ...] = ()
-    address: str | None = None  # under which the public finds them; null: they say none
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Feeds":
-        """What the settings ask for."""
-        return cls(settings.feeds, settings.feeds_address)
-
-
-@dataclass(frozen=True)
 class Repaired:
     """What `repair` found and did."""
 
@@ -83,33 +70,32 @@ class TopicFile:
         return {f"{folder}{slug}.json": self.content, **files}
 
 
-# Database, pipeline, page → the page's topic files by slug; None if another page has come meanwhile.
-Render = Callable[[Database, str, RowMapping], dict[str, TopicFile] | None]
+# Page → its topic files by slug, with the feeds that the settings ask for; None if another page has come meanwhile.
+Render = Callable[[RowMapping], dict[str, TopicFile] | None]
 
 
 def repair(
     *,
     database: Database,
     store: Store,
-    pipeline: str,
-    grace_hours: float = 24.0,
-    wanted: Feeds,
+    settings: Settings,
     rewrite: bool = False,
     render: Render | None = None,
 ) -> Repaired:
     """Bring latest.json, the topic files and the feeds to what frontends see now; does nothing if they are right.
 
-    `rewrite` writes all of them in any case; `render` replaces `rendered`, and renders the wanted feeds as well. Files of the page before stay for `grace_hours`,
-    for readers that have their paths. Safe beside any other repair and any publication. Raises StoreUnavailable,
+    `rewrite` writes all of them in any case; `render` replaces `rendered`. Files of the page before stay for the grace that
+    the settings give readers who have their paths. Safe beside any other repair and any publication. Raises StoreUnavailable,
     SettingsError or DatabaseUnavailable; latest.json then still names a whole page, though an older one.
     """
+    pipeline = settings.pipeline
     written, replaced = 0, False
     for _ in range(ROUNDS):
         page = current(database, pipeline)
         latest = read_latest(store, pipeline)
-        if page is None or (is_current(latest, page) and _has_feeds(latest, wanted) and not rewrite):
+        if page is None or (is_current(latest, page) and _has_feeds(latest, settings) and not rewrite):
             return Repaired(None if page is None else page["publication_id"], written, replaced)
-        topics = render(database, pipeline, page) if render else rendered(database, pipeline, page, wanted)
+        topics = render(page) if render else rendered(database, settings, page)
         if topics is None:
             continue
         folder = store.pages_folder(pipeline=pipeline, publication_id=page["publication_id"])
@@ -124,7 +110,7 @@ def repair(
         )
         written += len(topics)
         try:
-            if _replace(database, store, pipeline, page, folder, topics, grace_hours):
+            if _replace(database, store, settings, page, folder, topics):
                 replaced, rewrite = True, False
         except DatabaseUnavailable as error:
             # The lock went with its session, and another writer may have come in between: ask again.
@@ -138,10 +124,8 @@ def follow(
     *,
     database: Database,
     store: Store,
-    pipeline: str,
+    settings: Settings,
     topics: int,
-    grace_hours: float,
-    wanted: Feeds,
     render: Render | None = None,
 ) -> dict[str, int]:
     """`repair` after a publication of so many topics; a failure is logged and counted, and stops nothing.
@@ -149,16 +133,9 @@ def follow(
     Returns `pages_written` and `pages_failed`, which count topic files.
     """
     try:
-        done = repair(
-            database=database,
-            store=store,
-            pipeline=pipeline,
-            grace_hours=grace_hours,
-            wanted=wanted,
-            render=render,
-        )
+        done = repair(database=database, store=store, settings=settings, render=render)
     except Exception:
-        log.exception("%s is not up to date; the next publication or clean-up repairs it", pipeline)
+        log.exception("%s is not up to date; the next publication or clean-up repairs it", settings.pipeline)
         return {"pages_written": 0, "pages_failed": topics}
     return {"pages_written": done.written, "pages_failed": 0}
 
@@ -200,11 +177,11 @@ def is_current(latest: Mapping[str, Any] | None, page: RowMapping) -> bool:
     )
 
 
-def _has_feeds(latest: Mapping[str, Any] | None, wanted: Feeds) -> bool:
+def _has_feeds(latest: Mapping[str, Any] | None, settings: Settings) -> bool:
     """Whether latest.json names the wanted feeds of its topics, and no others."""
     topics = latest["topics"].values() if latest else ()
     return all(
-        bool(topic.get(key)) == (form in wanted.formats)
+        bool(topic.get(key)) == (form in settings.feeds)
         for topic in topics
         for form, key in feeds.KEYS.items()
     )
@@ -222,10 +199,9 @@ def current(database: Database, pipeline: str) -> RowMapping | None:
         return db.one(connection, "json_pages.current", pipeline=pipeline)
 
 
-def rendered(
-    database: Database, pipeline: str, page: RowMapping, wanted: Feeds = Feeds()
-) -> dict[str, TopicFile] | None:
-    """The topic files of this page by slug, with the wanted feeds; None if another page has come meanwhile."""
+def rendered(database: Database, settings: Settings, page: RowMapping) -> dict[str, TopicFile] | None:
+    """The topic files of this page by slug, with their feeds; None if another page has come meanwhile."""
+    pipeline = settings.pipeline
     with database.transaction(read_only=True) as connection:
         now = db.one(connection, "json_pages.current", pipeline=pipeline)
         topics = db.rows(connection, "json_pages.topics", pipeline=pipeline)
@@ -233,7 +209,7 @@ def rendered(
         changed = _by_topic(connection, "json_pages.changes", CHANGE, pipeline)
     if now is None or now["content"] != page["content"] or now["publication_id"] != page["publication_id"]:
         return None
-    made = feeds.Renderer(pipeline, wanted.address)
+    made = feeds.Renderer(pipeline, settings.feeds_address)
     files = {}
     for topic in topics:
         slug = topic["topic"]
@@ -253,7 +229,7 @@ def rendered(
             to_json(content),
             topic["state"],
             ranks,
-            {form: made.feed(form, content) for form in wanted.formats},
+            {form: made.feed(form, content) for form in settings.feeds},
         )
     return files
 
@@ -294,13 +270,13 @@ def _write(store: Store, folder: str, files: Mapping[str, bytes]) -> None:
 def _replace(
     database: Database,
     store: Store,
-    pipeline: str,
+    settings: Settings,
     page: RowMapping,
     folder: str,
     topics: Mapping[str, TopicFile],
-    grace_hours: float,
 ) -> bool:
     """Replace latest.json, unless the page has changed meanwhile; says whether it was replaced."""
+    pipeline = settings.pipeline
     content = {
         "format": FORMAT,
         **identity(pipeline, page),
@@ -335,7 +311,7 @@ def _replace(
             connection,
             "removal.due",
             paths=unnamed,
-            grace_seconds=grace_hours * 3600,
+            grace_seconds=settings.store_grace_hours * 3600,
             reason="pages: no longer named",
         )
     return is_right

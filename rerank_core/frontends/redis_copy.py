@@ -86,9 +86,8 @@ def follow(
     *,
     database: Database,
     settings: Settings,
-    pipeline: str,
     topics: int,
-    render: json_pages.Render = json_pages.rendered,
+    render: json_pages.Render | None = None,
 ) -> dict[str, int]:
     """`sync` after a publication of so many topics; a failure is logged and counted, stops nothing and delays little.
 
@@ -97,11 +96,11 @@ def follow(
     if settings.redis_url is None:
         return {}
     try:
-        done = sync(database=database, settings=settings, pipeline=pipeline, render=render)
+        done = sync(database=database, settings=settings, render=render)
     except RerankError as error:
-        log.warning("the hot copy of %s is not up to date: %s", pipeline, error)
+        log.warning("the hot copy of %s is not up to date: %s", settings.pipeline, error)
     except Exception:
-        log.exception("the hot copy of %s is not up to date", pipeline)
+        log.exception("the hot copy of %s is not up to date", settings.pipeline)
     else:
         return {"redis_written": done.written, "redis_failed": 0}
     return {"redis_written": 0, "redis_failed": max(topics, 1)}
@@ -111,23 +110,22 @@ def sync(
     *,
     database: Database,
     settings: Settings,
-    pipeline: str,
     rewrite: bool = False,
     seconds: float | None = None,
-    render: json_pages.Render = json_pages.rendered,
+    render: json_pages.Render | None = None,
 ) -> Synced:
     """Bring the copy to what frontends see now; if it is right, only the time to live of its keys begins again.
 
-    `rewrite` writes all of it in any case. Waits for Redis at most `seconds` (None: as long as the settings say). Safe beside
+    `rewrite` writes all of it in any case; `render` replaces `json_pages.rendered`. Waits for Redis at most `seconds` (None: as long as the settings say). Safe beside
     any other writer and any publication. Raises RedisUnavailable, SettingsError or DatabaseUnavailable; the copy then
     still shows a whole page, though an older one.
     """
-    keys, written = Keys(pipeline), 0
+    keys, written = Keys(settings.pipeline), 0
     with Server.open(settings, keys.page, seconds or settings.redis_timeout_seconds) as server:
         expiry = max(1, int(settings.redis_ttl_hours * 3_600_000))
         for _ in range(ROUNDS):
             (before,) = server.ask(("GET", keys.page))
-            page = json_pages.current(database, pipeline)
+            page = json_pages.current(database, settings.pipeline)
             if page is None:
                 return Synced(None, written)
             copy = read_copy(before)
@@ -137,7 +135,7 @@ def sync(
                 and (written or _prolong(server, keys, copy, expiry))
             ):
                 return Synced(page["publication_id"], written)
-            topics = render(database, pipeline, page)
+            topics = render(page) if render else json_pages.rendered(database, settings, page)
             if topics is None:
                 continue
             if _replace(server, database, keys, before, page, topics, expiry):

@@ -8,7 +8,7 @@ chunk, so a task that is killed loses a few seconds of work. In the end every pa
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,9 @@ class ScoredChunk:
     refused: tuple[Refusal, ...] = ()
     neutralised: tuple[Pair, ...] = ()  # scored pairs of which a text imitated a field label of the prompt
     seconds: float = 0.0  # wall time since the last chunk
+
+
+OnChunk = Callable[[ScoredChunk], None]
 
 
 class ChunkFailed(EngineError):

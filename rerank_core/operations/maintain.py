@@ -115,12 +115,7 @@ def _repair_topic_files(work: Work) -> dict[str, int]:
             "repaired": int(rewrite or not json_pages.is_up_to_date(work.database, work.store, work.pipeline))
         }
     done = json_pages.repair(
-        database=work.database,
-        store=work.store,
-        pipeline=work.pipeline,
-        grace_hours=work.settings.store_grace_hours,
-        wanted=json_pages.Feeds.of(work.settings),
-        rewrite=rewrite,
+        database=work.database, store=work.store, settings=work.settings, rewrite=rewrite
     )
     return {"repaired": int(done.replaced)}
 
@@ -129,7 +124,7 @@ def _refresh_redis(work: Work) -> dict[str, int]:
     """Bring the hot copy up to date, if the settings ask for one; its time to live starts again."""
     if work.dry_run:
         return {}
-    return redis_copy.follow(database=work.database, settings=work.settings, pipeline=work.pipeline, topics=0)
+    return redis_copy.follow(database=work.database, settings=work.settings, topics=0)
 
 
 # In order: rows before their files, and what readers get before what is removed for good.

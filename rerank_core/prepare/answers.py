@@ -79,17 +79,10 @@ class Looked(Form):
         return Rendition(path, content, self.width, self.height, self.frames)
 
 
-class Step(Form):
-    """One step of prepare, and what it did to an article."""
-
-    name: str
-    did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
-
-
 class Traced(Form):
     """What every step did to an article."""
 
-    steps: tuple[Step, ...]
+    steps: dict[str, list[str]]  # step → a line for each change, in order; no line: the step changed nothing
     digest: (
         Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     )  # of the document; null: the article is refused

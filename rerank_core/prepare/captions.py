@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.cleaning import LINE_STEPS, MAX_RAW, Cleaning, Tally, clean
 from rerank_core.prepare.markup import TAG, is_markup
 
 MOST_CHARACTERS = 400  # of all lines of an article, in all about a fifth of what the model reads by default
@@ -27,7 +27,6 @@ Told = tuple[str, str]  # kind of the medium ("picture" or "video"), and what is
 
 _ALT = re.compile(r"""(?<![\w-])alt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _FILE_NAME = re.compile(r"\S+\.(?:jpe?g|png|gif|webp|avif|svg|mp4|webm)", re.IGNORECASE)
-_STEPS = tuple(name for name in STEPS if name != "boilerplate")
 
 
 def lines(told: Sequence[Told], body: str | None, *, text: str, lang: str, cleaning: Cleaning) -> str:
@@ -58,7 +57,7 @@ def without(text: str) -> str:
 def cleaned(raw: str | None, *, cleaning: Cleaning) -> str:
     """A caption as one clean line of at most LONGEST characters; "" if a parser breaks on it: it must not cost the article."""
     try:
-        line = clean(raw, cleaning=cleaning, tally=Tally(), steps=_STEPS, characters=MOST_RAW)
+        line = clean(raw, cleaning=cleaning, tally=Tally(), steps=LINE_STEPS, characters=MOST_RAW)
     except MemoryError:
         raise
     except Exception:

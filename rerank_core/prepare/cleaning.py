@@ -169,3 +169,6 @@ STEPS: dict[str, Step] = {
     "normalise": _normalise,
     "boilerplate": _boilerplate,
 }
+LINE_STEPS = tuple(
+    name for name in STEPS if name != "boilerplate"
+)  # a title or caption has no lines of boilerplate

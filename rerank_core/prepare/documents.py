@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rerank_core.prepare import captions
-from rerank_core.prepare.cleaning import MAX_RAW, STEPS, Cleaning, Tally, clean
+from rerank_core.prepare.cleaning import LINE_STEPS, MAX_RAW, Cleaning, Tally, clean
 from rerank_core.prepare.flags import flags
 from rerank_core.prepare.fragment import letters
 from rerank_core.prepare.language import Language, language
@@ -29,7 +29,6 @@ MAX_GARBAGE = 0.3  # share of a text's characters; nobody can read a text with m
 # Garbage is what is left of a text whose encoding was lost: replacement characters, question marks, misread characters.
 _GARBAGE = re.compile("[\ufffd\u25a1]|\\?{3,}|锟斤拷|烫烫烫|ï¿½")
 MAX_RAW_OF = {"title": 20_000, "summary": 200_000, "body": MAX_RAW}  # characters of raw text that are read
-TITLE_STEPS = tuple(name for name in STEPS if name != "boilerplate")  # a title has no lines of boilerplate
 
 
 class Unpreparable(Exception):
@@ -111,7 +110,7 @@ def cleaned(
 ) -> str:
     """The clean text of a field: "title", "summary" or "body". `steps` are those of the field, unless given."""
     if steps is None and field == "title":
-        steps = TITLE_STEPS
+        steps = LINE_STEPS
     text = clean(raw, cleaning=cleaning, tally=tally, steps=steps, characters=MAX_RAW_OF[field])
     tally.letters_out += letters(text)
     return text

@@ -147,7 +147,7 @@ class Helper:
 
         steps, digest = trace(**article, cleaning=self.cleaning)
         return {
-            "steps": [{"name": step.name, "did": [line[:MAX_TOLD] for line in step.did]} for step in steps],
+            "steps": {name: [line[:MAX_TOLD] for line in did] for name, did in steps.items()},
             "digest": None if digest is None else digest.hex(),
         }
 

@@ -191,12 +191,16 @@ def _words(folded: str, lang: str) -> Iterator[tuple[int, str]]:
 def _every_figure() -> dict[str, dict[str, str]]:
     """Language → its word → its value."""
     found: dict[str, dict[str, str]] = {}
-    for line in FIGURES.read_text(encoding="utf-8").splitlines():
-        lang, colon, listed = line.partition(":")
-        if colon and not line.startswith("//"):
-            forms = (value.split() for value in listed.split(","))
-            found[lang] = {caseless(word): value for value, *words in forms for word in words}
+    for lang, listed in by_language(FIGURES).items():
+        forms = (value.split() for value in listed.split(","))
+        found[lang] = {caseless(word): value for value, *words in forms for word in words}
     return found
+
+
+def by_language(file: Path) -> dict[str, str]:
+    """Language → what a file of rules/ lists for it, on its line. A line that begins with // is a note."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("//")]
+    return {lang: listed for lang, colon, listed in (line.partition(":") for line in lines) if colon}
 
 
 def _numbers(folded: str, *, is_title: bool, is_english: bool) -> Iterator[tuple[int, str]]:

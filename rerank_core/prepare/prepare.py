@@ -77,7 +77,7 @@ def prepare(*, database: Database, store: Store, settings: Settings, run: Run, f
     after, result = 0, None
     while result is None:
         after = _prepare_pending(database, store, settings, run, fence, cleaning, desk, after)
-        result = _finish(database, settings, run, fence, cleaning, after)
+        result = _finish(database, settings, run, fence, after)
     return result
 
 
@@ -154,12 +154,11 @@ def _keep_places(
     return clusters.keep(connection, pipeline=run.pipeline, unplaced=unplaced, joined=places)
 
 
-def _finish(
-    database: Database, settings: Settings, run: Run, fence: int, cleaning: Cleaning, after: int
-) -> Prepared | None:
+def _finish(database: Database, settings: Settings, run: Run, fence: int, after: int) -> Prepared | None:
     """Place the prepared texts in clusters, and close the stage; None if there is more to prepare first."""
     unplaced = places = None
-    if "syndication" not in cleaning.without:
+    has_clusters = "syndication" not in settings.prepare_without
+    if has_clusters:
         unplaced, places = _find_places(database, settings, run)
     with database.transaction() as connection:
         runs.hold_fence(connection, run.run_id, fence)
@@ -172,7 +171,7 @@ def _finish(
             return None
         vetoed = 0 if places is None else int(places.vetoed.sum())
         corrections = 0 if unplaced is None else int(unplaced.is_correction().sum())
-        if "syndication" not in cleaning.without:
+        if has_clusters:
             clusters.begin_again(connection, settings=settings, run=run)
         counts = db.the(connection, "prepare.count", run_id=run.run_id)
         result = Prepared(**counts, vetoed=vetoed, corrections=corrections)

@@ -4,14 +4,14 @@ A helper takes the steps again on the raw text, with the current settings. Nothi
 whether the steps still make the document that the article has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import RowMapping
 
 from rerank_core.errors import InputError
 from rerank_core.prepare import boilerplate, helpers
-from rerank_core.prepare.answers import NoAnswer, Step
+from rerank_core.prepare.answers import NoAnswer
 from rerank_core.prepare.captions import Told
 from rerank_core.prepare.documents import digest_with
 from rerank_core.prepare.prepare import cleaning_of, limits_of
@@ -27,7 +27,9 @@ class Preparation:
     number: int  # of the latest revision
     claimed_by: int  # id of the run that claimed the revision
     raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
-    steps: tuple[Step, ...]  # empty if the raw text is past retention
+    steps: Mapping[
+        str, Sequence[str]
+    ]  # step → what it did, a line each; empty if the raw text is past retention
     document_id: int | None  # None if the revision is in quarantine, or not prepared yet
     text: str | None  # of the document
     is_stored: bool  # the steps make the text that is stored
@@ -63,13 +65,13 @@ def show(*, database: Database, settings: Settings, article_id: str) -> Preparat
 
 def _trace(
     settings: Settings, row: RowMapping, told: Sequence[Told] | None
-) -> tuple[tuple[Step, ...], str | None]:
+) -> tuple[Mapping[str, Sequence[str]], str | None]:
     """What each step does to a revision, and the digest of the document; None if it goes to quarantine.
 
     No steps if the raw text is past retention. A helper that has no answer is one step more: `quarantine`.
     """
     if not row["has_raw"]:
-        return (), None
+        return {}, None
     cleaning = cleaning_of(settings)
     boilerplate.load(cleaning.rules)  # a fault in the rules is no fault of the article
     limits = limits_of(settings)
@@ -79,5 +81,5 @@ def _trace(
         told_only = {} if told is None else {"told": told}
         traced = helpers.trace(cleaning=cleaning, limits=limits, **article, **told_only)
     except NoAnswer as reason:
-        return (Step(name="quarantine", did=(str(reason),)),), None
+        return {"quarantine": [str(reason)]}, None
     return traced.steps, traced.digest

@@ -24,7 +24,7 @@ import numpy as np
 import regex
 
 from rerank_core.prepare import chinese, shingles
-from rerank_core.prepare.marks import MAX_TITLE, Marks, is_correction, marks
+from rerank_core.prepare.marks import MAX_TITLE, Marks, by_language, is_correction, marks
 from rerank_core.prepare.shingles import is_sign
 from rerank_core.prepare.terms import HAN
 
@@ -383,14 +383,12 @@ def negations(lang: str) -> Negations:
 @cache
 def _every_negation() -> dict[str, Negations]:
     found = {}
-    for line in NEGATIONS.read_text(encoding="utf-8").splitlines():
-        lang, colon, listed = line.partition(":")
-        if colon and not line.startswith("//"):
-            words = [shingles.fold([word])[0] for word in listed.split()]
-            pairs = [tuple(word.split("/")) for word in words if "/" in word]
-            found[lang] = Negations(
-                frozenset(word for word in words if not word.endswith("-") and "/" not in word),
-                tuple(word[:-1] for word in words if word.endswith("-")),
-                frozenset((one, other) for pair in pairs for one, other in (pair, pair[::-1])),
-            )
+    for lang, listed in by_language(NEGATIONS).items():
+        words = [shingles.fold([word])[0] for word in listed.split()]
+        pairs = [tuple(word.split("/")) for word in words if "/" in word]
+        found[lang] = Negations(
+            frozenset(word for word in words if not word.endswith("-") and "/" not in word),
+            tuple(word[:-1] for word in words if word.endswith("-")),
+            frozenset((one, other) for pair in pairs for one, other in (pair, pair[::-1])),
+        )
     return found

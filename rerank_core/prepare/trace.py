@@ -1,25 +1,19 @@
 """Trace: what each step of prepare does to one article, line by line."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from rerank_core.errors import RerankError
 from rerank_core.prepare import captions
-from rerank_core.prepare.cleaning import STEPS, Cleaning, Tally
-from rerank_core.prepare.documents import TITLE_STEPS, Unpreparable, assembled, cleaned, to_document
+from rerank_core.prepare.cleaning import LINE_STEPS, STEPS, Cleaning, Tally
+from rerank_core.prepare.documents import Unpreparable, assembled, cleaned, to_document
 from rerank_core.prepare.fragment import letters
 
 MAX_CHANGES = 12  # lines that are shown for one step and field
 CONTEXT = 24  # characters that are shown on either side of a change within a line
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of prepare."""
-
-    name: str
-    did: tuple[str, ...]  # a line for each change; empty if the step changed nothing
+Steps = dict[str, list[str]]  # step → a line for each change, in order; no line: the step changed nothing
 
 
 def trace(
@@ -30,50 +24,50 @@ def trace(
     lang: str | None,
     cleaning: Cleaning,
     told: Sequence[captions.Told] | None = None,
-) -> tuple[tuple[Step, ...], bytes | None]:
+) -> tuple[Steps, bytes | None]:
     """What each step does to an article, and the digest of the document; None if the article goes to quarantine."""
     texts = {"title": title or "", "summary": summary or "", "body": body or ""}
     tallies = {field: Tally() for field in texts}
-    steps: list[Step] = []
+    steps: Steps = {}
     for name in STEPS:
         did: list[str] = []
         for field, before in texts.items():
-            if field == "title" and name not in TITLE_STEPS:
+            if field == "title" and name not in LINE_STEPS:
                 continue
             try:
                 texts[field] = cleaned(field, before, cleaning=cleaning, tally=tallies[field], steps=(name,))
             except RerankError:  # a setting is at fault, not the article
                 raise
             except Exception as error:
-                return (*steps, _unreadable(error, name)), None
+                return steps | _unreadable(error, name), None
             did += (f"{field}: {line}" for line in _told(name, before, texts[field]))
-        steps.append(Step(name, tuple(did)))
-    steps.append(Step("letters", tuple(_letters(texts, tallies))))
+        steps[name] = did
+    steps["letters"] = list(_letters(texts, tallies))
     try:
         document = to_document(
             title=title, summary=summary, body=body, lang=lang, cleaning=cleaning, told=told
         )
     except Unpreparable as reason:
-        return (*steps, Step("quarantine", (str(reason),))), None
+        return steps | {"quarantine": [str(reason)]}, None
     except RerankError:
         raise
     except Exception as error:
-        return (*steps, _unreadable(error, "its preparation")), None
+        return steps | _unreadable(error, "its preparation"), None
     if told is not None:
         lines = captions.lines(told, body, text=assembled(**texts), lang=document.lang, cleaning=cleaning)
-        steps.append(Step("captions", tuple(lines.splitlines())))
+        steps["captions"] = lines.splitlines()
     parts = [field for field, text in texts.items() if text]
     if texts["summary"] and assembled(**texts) == assembled(**{**texts, "summary": ""}):
         parts.remove("summary")  # the title or the body repeats it
     claim = f"; the source claims {lang}" if lang else "; the source claims no language"
     confidence = "" if document.lang_confidence is None else f", confidence {document.lang_confidence:.2f}"
-    return (
-        *steps,
-        Step("assembly", (f"{', '.join(parts)}: {len(document.text):,} characters",)),
-        Step("language", (f"{document.lang}{confidence}{claim}",)),
-        Step("flags", document.flags),
-        Step("digest", (document.digest.hex(),)),
-    ), document.digest
+    steps |= {
+        "assembly": [f"{', '.join(parts)}: {len(document.text):,} characters"],
+        "language": [f"{document.lang}{confidence}{claim}"],
+        "flags": list(document.flags),
+        "digest": [document.digest.hex()],
+    }
+    return steps, document.digest
 
 
 def _letters(texts: Mapping[str, str], tallies: Mapping[str, Tally]) -> Iterator[str]:
@@ -90,9 +84,9 @@ def _letters(texts: Mapping[str, str], tallies: Mapping[str, Tally]) -> Iterator
             yield "; ".join(notes)
 
 
-def _unreadable(error: Exception, where: str) -> Step:
+def _unreadable(error: Exception, where: str) -> Steps:
     """The last step of an article that breaks a parser."""
-    return Step("quarantine", (f"unreadable: {type(error).__name__} in {where}",))
+    return {"quarantine": [f"unreadable: {type(error).__name__} in {where}"]}
 
 
 def _told(name: str, before: str, after: str) -> Iterator[str]:

@@ -36,10 +36,11 @@ LOOK = """
 import sys, time
 began, worked = time.perf_counter(), time.process_time()
 from rerank_core.operations.preview.preview import preview
-from rerank_core.settings import settings
+from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 from rerank_core.storage.topics import load_topics
-preview(Database(settings().database_url), settings(), load_topics(sys.argv[1]))
+settings = Settings.load()
+preview(Database(settings.database_url), settings, load_topics(sys.argv[1]))
 print(time.perf_counter() - began, time.process_time() - worked)
 """
 AT_MOST = 3.0  # seconds: what a preview of twelve topics must reach

@@ -104,11 +104,7 @@ def spoilt(room: Newsroom) -> Iterator[Callable[..., None]]:
 
     yield spoil
     json_pages.repair(
-        database=room.database,
-        store=room.resources.store,
-        pipeline="news",
-        wanted=json_pages.Feeds.of(room.settings),
-        rewrite=True,
+        database=room.database, store=room.resources.store, settings=room.settings, rewrite=True
     )
 
 

@@ -16,8 +16,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from factories import FakeEngines, Newsroom
 from sqlalchemy import make_url
 
-from rerank_airflow.defaults import announcing_dag_id
 from rerank_airflow.signals import assets
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.demo.airflow import AirflowSandbox
 from rerank_core.frontends import followers
 from rerank_core.settings import Settings
@@ -125,7 +125,7 @@ def test_every_pipeline_announces_its_own_page(dag_of, parse, monkeypatch):
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"shadow": {}}')
     dag = dag_of("announce_rankings_shadow")
     announce = parse("rank_new_articles_shadow").get_task("announce")
-    assert dag.dag_id == announcing_dag_id(announce.pipeline) == "announce_rankings_shadow"
+    assert dag.dag_id == of_pipeline("announce_rankings", announce.pipeline) == "announce_rankings_shadow"
     assert [asset.name for asset in dag.get_task("page").outlets] == ["rankings_current_shadow"]
 
 

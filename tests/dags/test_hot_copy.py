@@ -65,7 +65,7 @@ def test_a_dag_run_that_loses_its_redis_half_way_ends_green(room, redis_server, 
     assert "solar again" in room.page()
 
     redis_server.start()  # empty
-    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news", rewrite=True)
+    redis_copy.sync(database=room.database, settings=room.settings, rewrite=True)
     assert copied(redis_server) == room.page()
 
 
@@ -74,10 +74,8 @@ def test_control_a_failure_that_is_not_caught_fails_the_dag_run(
 ):
     from rerank_core.frontends import followers
 
-    def unguarded(*, database, settings, pipeline, topics):
-        return {
-            "redis_written": redis_copy.sync(database=database, settings=settings, pipeline=pipeline).written
-        }
+    def unguarded(*, database, settings, topics, render):
+        return {"redis_written": redis_copy.sync(database=database, settings=settings, render=render).written}
 
     redis_server.kill()
     monkeypatch.setattr(followers.redis_copy, "follow", unguarded)

@@ -7,7 +7,7 @@ from typing import Any
 import airflow_home
 import pytest
 
-from rerank_airflow.operators import learning as operators
+from rerank_airflow.operators.base import TaskKilled
 from rerank_core.learning import training
 from rerank_core.learning.states import NotFinished
 
@@ -97,5 +97,5 @@ def test_it_never_learns_without_a_folder(parse_learning, trainings, run_dag, mo
 
 
 def test_a_task_that_is_told_to_stop_stops(parse_learning):
-    with pytest.raises(operators.TaskKilled, match="learn was told to stop"):
+    with pytest.raises(TaskKilled, match="learn was told to stop"):
         parse_learning().get_task("learn").on_kill()

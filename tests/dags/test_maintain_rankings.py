@@ -90,7 +90,7 @@ def test_a_store_that_is_away_is_asked_again(parse_maintenance, asked, run_dag, 
 
 
 def test_a_task_that_is_told_to_stop_stops(parse_maintenance):
-    from rerank_airflow.operators.stages import TaskKilled
+    from rerank_airflow.operators.base import TaskKilled
 
     for task in parse_maintenance().tasks:
         with pytest.raises(TaskKilled, match=f"{task.task_id} was told to stop"):

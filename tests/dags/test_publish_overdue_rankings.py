@@ -176,7 +176,7 @@ def test_without_a_deadline_nothing_waits(stages, ranking_dag, run_dag, monkeypa
 
 
 def test_a_deadline_that_cannot_be_set_delays_no_page(stages, ranking_dag, run_dag, monkeypatch):
-    ranking_dag.get_task("page_deadline").trigger_dag_id = "gone"
+    monkeypatch.setattr("rerank_airflow.operators.overdue.OVERDUE", "gone")
     outcome = run_dag(ranking_dag)
     assert outcome.tasks["page_deadline"] == ["failed"]
     assert outcome.tasks["publish"] == ["success"]

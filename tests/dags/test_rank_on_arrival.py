@@ -41,8 +41,7 @@ def test_with_it_each_pipeline_has_one_that_its_own_asset_starts(bag, monkeypatc
     monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {}}')
     dags = bag()
     assert set(dags) == {"rank_on_arrival", "rank_on_arrival_shadow"}
-    shadow = dags["rank_on_arrival_shadow"].get_task("start")
-    assert (shadow.pipeline, shadow.trigger_dag_id) == ("shadow", "rank_new_articles_shadow")
+    assert dags["rank_on_arrival_shadow"].get_task("start").pipeline == "shadow"
 
 
 @pytest.fixture
@@ -81,12 +80,21 @@ def test_a_burst_starts_one_dag_run_however_often_it_is_told_of(room, bag, run_d
     assert len(arrivals().keys() - before.keys()) == 2
 
 
-def test_what_the_clock_has_claimed_meanwhile_starts_nothing(room, bag, metadata):
-    task = bag()["rank_on_arrival"].get_task("start")
+def test_what_the_clock_has_claimed_meanwhile_starts_nothing_and_a_pipeline_starts_its_own_dag(
+    room, bag, monkeypatch
+):
+    monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {}}')
+    started = []
+    monkeypatch.setattr(
+        "rerank_airflow.operators.arrival.start_dag_run", lambda dag_id, *_: started.append(dag_id) or True
+    )
+    dags = bag()
     room.add("solar 1")
     room.run("clock 14:00")
     with pytest.raises(AirflowSkipException, match="claimed"):
-        task.execute({})
+        dags["rank_on_arrival"].get_task("start").execute({})
+    dags["rank_on_arrival_shadow"].get_task("start").execute({})
+    assert started == ["rank_new_articles_shadow"]
 
 
 def test_the_clocks_run_and_one_on_arrival_share_no_article(room):

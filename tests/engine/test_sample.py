@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.extract.articles import load_articles
+from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,6 @@ def printed(postgres, _migrated_template, tmp_path_factory) -> Callable[..., str
     patch.setenv("RERANK_DATABASE_URL", database.url)
     patch.setenv("RERANK_STORE_URL", tmp_path_factory.mktemp("store").as_uri())
     patch.setenv("RERANK_FILL_FACTOR", "1")
-    settings_module.settings.cache_clear()
 
     def back(moment: re.Match[str]) -> str:
         form = "%Y-%m-%d %H:%M:%S" if moment[0].count(":") == 2 else "%Y-%m-%d %H:%M"
@@ -77,7 +76,6 @@ def printed(postgres, _migrated_template, tmp_path_factory) -> Callable[..., str
     run("run", "--until", (AS_OF + moved).isoformat(), "--key", "readme")
     yield shown
     patch.undo()
-    settings_module.settings.cache_clear()
     postgres.drop("news_of_the_page")
 
 
@@ -103,7 +101,7 @@ def test_the_scores_that_the_readme_shows_of_the_demo_are_the_models(printed: Ca
     """The demo's times are those of the day; its scores are of the texts alone."""
     rows = re.findall(r"^ +\d+ +([+-]\d\.\d\d) +new .* {2}(\S.+)$", README, re.MULTILINE)
     assert len(rows) == 3
-    with Database(settings_module.settings().database_url).transaction(read_only=True) as connection:
+    with Database(Settings.load().database_url).transaction(read_only=True) as connection:
         for logit, title in rows:
             found = connection.execute(
                 text(
@@ -115,7 +113,7 @@ def test_the_scores_that_the_readme_shows_of_the_demo_are_the_models(printed: Ca
 
 
 def test_the_sample_gets_the_same_logits_as_ever(printed: Callable[..., str]) -> None:
-    with Database(settings_module.settings().database_url).transaction(read_only=True) as connection:
+    with Database(Settings.load().database_url).transaction(read_only=True) as connection:
         ranked = connection.execute(
             text("SELECT topic, article_id, logit FROM rerank.current_ranking ORDER BY topic, rank")
         ).all()

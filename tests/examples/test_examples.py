@@ -387,7 +387,7 @@ class TestRedis:
         room = reader.room.tuned(redis_url=redis_server.url)
         example = [sys.executable, EXAMPLES / "page_redis.py", "solar"]
         assert "read the view" in reader.fails(*example, REDIS_URL=redis_server.url)
-        redis_copy.sync(database=room.database, settings=room.settings, pipeline="news")
+        redis_copy.sync(database=room.database, settings=room.settings)
         printed = reader.run(*example, REDIS_URL=redis_server.url).splitlines()
         rows, standing = reader.rows(), reader.room.standing()
         as_of = standing.as_of.isoformat()

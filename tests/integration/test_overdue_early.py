@@ -10,11 +10,10 @@ import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
 from rerank_core import pipeline
-from rerank_core.cli.pages import print_page
+from rerank_core.cli import pages
 from rerank_core.errors import OverdueError
 from rerank_core.prepare import prepare
 from rerank_core.records import Run
-from rerank_core.settings import settings
 
 
 @pytest.fixture
@@ -217,14 +216,12 @@ class TestNothingIsPrepared:
     ) -> None:
         for name in ("database_url", "store_url"):
             monkeypatch.setenv(f"RERANK_{name.upper()}", getattr(room.settings, name))
-        settings.cache_clear()
-        print_page("news")
+        pages.show()
         assert "newer page" not in capsys.readouterr().out
         with pytest.raises(OverdueError):
             late(room, stuck)
-        print_page("news")
+        pages.show()
         assert "a newer page has been due since" in capsys.readouterr().out
-        settings.cache_clear()
 
     def test_it_is_said_until_a_newer_page_is_out(self, room: Newsroom, stuck: Run, store_url: str) -> None:
         with pytest.raises(OverdueError):

@@ -14,7 +14,6 @@ import pytest
 from pages import ROOT, Block, Command
 from sqlalchemy import text
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.demo.evaluate import evaluate as evaluate_sample
 from rerank_core.demo.postgres import EmbeddedPostgres
@@ -135,10 +134,8 @@ def _sit_down(patch: pytest.MonkeyPatch, url: str, folder: Path) -> None:
 
 
 def _type(words: list[str]) -> int:
-    settings_module.settings.cache_clear()
     with pytest.raises(SystemExit) as ended:
         main(words)
-    settings_module.settings.cache_clear()
     return int(ended.value.code or 0)
 
 

@@ -9,7 +9,6 @@ from factories import FakeEngines, Newsroom
 from rerank_airflow.signals import metrics
 from rerank_airflow.ui.health import figures
 from rerank_core import cli
-from rerank_core import settings as settings_module
 from rerank_core.errors import EngineError
 from rerank_core.observe import history
 from rerank_core.settings import Settings
@@ -147,10 +146,8 @@ def test_every_number_is_that_of_the_run(
     assert drawn["age"] == pytest.approx(observed["page_age_seconds"])
     assert observed["page_age_seconds"] >= 0
 
-    settings_module.settings.cache_clear()
     with pytest.raises(SystemExit):
         cli.main(["runs", "--json"])
-    settings_module.settings.cache_clear()
     (listed,) = (row for row in json.loads(capsys.readouterr().out) if row["run_id"] == run_id)
     assert (listed["state"], listed["degraded"], listed["is_current"]) == ("published", degraded, True)
     assert listed["row_count"] == rows

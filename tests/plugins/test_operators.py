@@ -11,14 +11,10 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from rerank_airflow import defaults, placement
+from rerank_airflow.operators.base import TaskKilled
 from rerank_airflow.operators.doctor import DoctorFound, DoctorOperator, examine
 from rerank_airflow.operators.overdue import PublishOverdueOperator
-from rerank_airflow.operators.stages import (
-    PublishOperator,
-    RerankOperator,
-    StageOperator,
-    TaskKilled,
-)
+from rerank_airflow.operators.stages import PublishOperator, RerankOperator, StageOperator
 from rerank_core import errors, pipeline
 from rerank_core.operations.doctor import examine as doctor_examine
 from rerank_core.operations.doctor.finding import Finding

@@ -32,7 +32,7 @@ def test_every_make_target_that_a_page_names_exists(target: str) -> None:
     ("file", "names"),
     [
         ("rerank_core/prepare/cleaning.py", ["STEPS: dict"]),
-        ("rerank_core/prepare/documents.py", ["TITLE_STEPS ="]),
+        ("rerank_core/prepare/cleaning.py", ["LINE_STEPS ="]),
         (
             "rerank_core/settings.py",
             [

@@ -11,21 +11,19 @@ announced before: it then announces the current page.
 
 from airflow.sdk import DAG
 
-from rerank_airflow.defaults import announcing_dag_id, task_args
+from rerank_airflow.defaults import ANNOUNCING, new_dag
 from rerank_airflow.operators.announce import CurrentPageOperator
 
 
 def announcing_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=announcing_dag_id(pipeline),
+    with new_dag(
+        ANNOUNCING,
+        pipeline,
         description=f"Announces each page of the pipeline {pipeline} that frontends see.",
         doc_md=__doc__,
         schedule=None,
         max_active_runs=1,  # publications are announced in their order
-        is_paused_upon_creation=False,  # runs only when something starts it
-        tags=["news-rerank", pipeline],
-        default_args=task_args(pipeline),
     ) as dag:
         CurrentPageOperator(task_id="page", pipeline=pipeline)
     return dag

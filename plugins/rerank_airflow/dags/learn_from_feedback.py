@@ -13,7 +13,7 @@ again a minute later: if Airflow shows it as *up for retry*, all is well.
 
 from airflow.sdk import DAG
 
-from rerank_airflow.defaults import learning_dag_id, task_args
+from rerank_airflow.defaults import new_dag
 from rerank_airflow.operators.learning import EnoughOperator, LearnOperator
 from rerank_airflow.placement import learning_args
 from rerank_airflow.settings import public_settings_of
@@ -22,16 +22,13 @@ from rerank_airflow.settings import public_settings_of
 def learning_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
     settings = public_settings_of(pipeline)
-    with DAG(
-        dag_id=learning_dag_id(pipeline),
+    with new_dag(
+        "learn_from_feedback",
+        pipeline,
         description=f"Learns a scorer from readers of the pipeline {pipeline}, and proposes it.",
         doc_md=__doc__,
         schedule=settings.learning_schedule if settings.learning_folder else None,
-        catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,  # it has no schedule before a folder is set
-        tags=["news-rerank", pipeline],
-        default_args=task_args(pipeline),
     ) as dag:
         enough = EnoughOperator(task_id="enough", pipeline=pipeline)
         learn = LearnOperator(task_id="learn", pipeline=pipeline, **learning_args(pipeline))

@@ -12,22 +12,20 @@ beside any other. You may clear, stop and repeat it. **Trigger** it with *Dry ru
 
 from airflow.sdk import DAG, Param
 
-from rerank_airflow.defaults import maintaining_dag_id, task_args
+from rerank_airflow.defaults import new_dag
 from rerank_airflow.operators.maintenance import FeedbackOperator, MaintainOperator
 from rerank_airflow.settings import public_settings_of
 
 
 def maintaining_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=maintaining_dag_id(pipeline),
+    with new_dag(
+        "maintain_rankings",
+        pipeline,
         description=f"Deletes what is past its retention in the pipeline {pipeline}, and repairs latest.json.",
         doc_md=__doc__,
         schedule=public_settings_of(pipeline).maintain_schedule,
-        catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,  # or the store grows without end
-        tags=["news-rerank", pipeline],
         params={
             "dry_run": Param(
                 False,
@@ -36,7 +34,6 @@ def maintaining_dag(pipeline: str) -> DAG:
                 description="Count what would be deleted; change nothing.",
             )
         },
-        default_args=task_args(pipeline),
     ) as dag:
         # Without a time: a first clean-up may take hours, and delays no page.
         MaintainOperator(task_id="maintain", pipeline=pipeline, execution_timeout=None)

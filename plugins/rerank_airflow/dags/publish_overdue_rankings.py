@@ -19,20 +19,19 @@ ranking DAG publishes the run's next version by itself.
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
-from rerank_airflow.defaults import FIRST, overdue_dag_id, task_args
+from rerank_airflow.defaults import FIRST, OVERDUE, new_dag
 from rerank_airflow.operators.announce import AnnounceOperator
 from rerank_airflow.operators.overdue import ObserveOverdueOperator, PublishOverdueOperator
 
 
 def overdue_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=overdue_dag_id(pipeline),
+    with new_dag(
+        OVERDUE,
+        pipeline,
         description=f"Publishes runs of the pipeline {pipeline} whose page is late.",
         doc_md=__doc__,
         schedule=None,
-        is_paused_upon_creation=False,  # runs only when something starts it
-        tags=["news-rerank", pipeline],
         params={
             "run_id": Param(
                 None,
@@ -41,7 +40,6 @@ def overdue_dag(pipeline: str) -> DAG:
                 description="Number of the run whose page is late, as `rerank runs` shows it.",
             )
         },
-        default_args=task_args(pipeline),
     ) as dag:
         publish = PublishOverdueOperator(
             task_id="publish", pipeline=pipeline, weight_rule="absolute", priority_weight=FIRST

@@ -26,7 +26,7 @@ from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from rerank_airflow.defaults import DOCTOR_MINUTES, FIRST, dag_id, task_args
+from rerank_airflow.defaults import DOCTOR_MINUTES, FIRST, RANKING, new_dag
 from rerank_airflow.form import FORM
 from rerank_airflow.operators.announce import AnnounceOperator
 from rerank_airflow.operators.doctor import DoctorOperator
@@ -47,18 +47,15 @@ from rerank_airflow.signals import late
 
 def ranking_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=dag_id(pipeline),
+    with new_dag(
+        RANKING,
+        pipeline,
         description=f"Ranks newly ingested articles for every topic of the pipeline {pipeline}.",
         doc_md=__doc__,
         schedule=CronPartitionTimetable(public_settings_of(pipeline).schedule, timezone="UTC", run_offset=-1),
-        catchup=False,  # a run claims what the hours before it left unclaimed
-        is_paused_upon_creation=False,  # the DAG file is copied once all is ready
         max_active_runs=AirflowSettings.load().active_runs,  # waiting for a GPU must not stop the next page
         deadline=late.alert(pipeline),
-        tags=["news-rerank", pipeline],
         params=FORM,
-        default_args=task_args(pipeline),
     ) as dag:
         # No deadline covers the doctor, so it has little time.
         doctor = DoctorOperator(

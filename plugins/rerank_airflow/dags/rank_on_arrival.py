@@ -11,23 +11,20 @@ The asset `articles` starts this DAG. A trigger in Airflow's triggerer watches t
 
 from airflow.sdk import DAG
 
-from rerank_airflow.defaults import arrival_dag_id, task_args
+from rerank_airflow.defaults import new_dag
 from rerank_airflow.operators.arrival import StartOnArrivalOperator
 from rerank_airflow.signals import assets
 
 
 def arrival_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=arrival_dag_id(pipeline),
+    with new_dag(
+        "rank_on_arrival",
+        pipeline,
         description=f"Starts a run of the pipeline {pipeline} when articles have come.",
         doc_md=__doc__,
         schedule=[assets.articles(pipeline)],
-        catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,  # the setting has asked for it
-        tags=["news-rerank", pipeline],
-        default_args=task_args(pipeline),
     ) as dag:
         StartOnArrivalOperator(task_id="start", pipeline=pipeline)
     return dag

@@ -11,23 +11,20 @@ that once a day. Before that, **watch** is skipped while there is no page.
 
 from airflow.sdk import DAG
 
-from rerank_airflow.defaults import task_args, watching_dag_id
+from rerank_airflow.defaults import new_dag
 from rerank_airflow.operators.watch import WatchOperator
 from rerank_airflow.settings import AirflowSettings
 
 
 def watching_dag(pipeline: str) -> DAG:
     """The DAG of one pipeline."""
-    with DAG(
-        dag_id=watching_dag_id(pipeline),
+    with new_dag(
+        "watch_rankings",
+        pipeline,
         description=f"Looks how old the page of the pipeline {pipeline} is, and tells of an old one.",
         doc_md=__doc__,
         schedule=AirflowSettings.load().watch_schedule,
-        catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=False,  # reads one row
-        tags=["news-rerank", pipeline],
-        default_args=task_args(pipeline),
     ) as dag:
         WatchOperator(task_id="watch", pipeline=pipeline)
     return dag

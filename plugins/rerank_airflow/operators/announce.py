@@ -8,20 +8,17 @@ These publications come from the outbox in the database, and not from the task t
 its commit. The ranking DAG's task `announce` empties the outbox, and so does `watch_rankings`.
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from rerank_airflow.defaults import announcing_dag_id
+from rerank_airflow.defaults import ANNOUNCING
+from rerank_airflow.operators.base import PipelineOperator, start_dag_run
 from rerank_airflow.settings import settings_of
 from rerank_airflow.signals import assets
-
-log = logging.getLogger(__name__)
+from rerank_core.airflow_settings import of_pipeline
 
 
 def empty_outbox(pipeline: str) -> list[int]:
@@ -38,28 +35,10 @@ def empty_outbox(pipeline: str) -> list[int]:
     for move in announcements.pending(database, pipeline=pipeline):
         publication_id = move.publication.publication_id
         event = _event(move.publication, move.news)
-        start_dag_run(announcing_dag_id(pipeline), f"publication_{publication_id}", event)
+        start_dag_run(of_pipeline(ANNOUNCING, pipeline), f"publication_{publication_id}", event)
         announcements.settle(database, pipeline=pipeline, pointer_move_id=move.pointer_move_id)
         told.append(publication_id)
     return told
-
-
-def start_dag_run(
-    dag_id: str, dag_run_id: str, conf: dict[str, Any], *, run_after: datetime | None = None
-) -> None:
-    """Start a dag run without a partition, unless it exists. A TriggerDagRunOperator can start only one."""
-    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-
-    asked = TriggerDagRun(dag_id=dag_id, run_id=dag_run_id, conf=conf, run_after=run_after)
-    answer = task_runner.SUPERVISOR_COMMS.send(asked)
-    if not isinstance(answer, ErrorResponse):
-        log.info("%s of %s is started", dag_run_id, dag_id)
-    elif answer.error == ErrorType.DAGRUN_ALREADY_EXISTS:
-        log.info("%s of %s was started before", dag_run_id, dag_id)
-    else:
-        raise AirflowRuntimeError(answer)
 
 
 def _event(publication: Any, news: Any) -> dict[str, Any]:
@@ -73,12 +52,8 @@ def _event(publication: Any, news: Any) -> dict[str, Any]:
     return {name: values[name] for name in (*assets.EXTRA, *assets.NEWS)}
 
 
-class AnnounceOperator(BaseOperator):
+class AnnounceOperator(PipelineOperator):
     """Announces each publication that the page moved to and that was not announced yet; skips itself if there is none."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> list[int]:
         told = empty_outbox(self.pipeline)
@@ -87,12 +62,11 @@ class AnnounceOperator(BaseOperator):
         return told
 
 
-class CurrentPageOperator(BaseOperator):
+class CurrentPageOperator(PipelineOperator):
     """Emits the asset `rankings_current`: for the publication in the dag run's conf or, by hand, for the current one."""
 
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
+        super().__init__(pipeline=pipeline, **kwargs)
         self.asset = assets.rankings_current(pipeline)
         self.outlets = [*self.outlets, self.asset]
 
@@ -105,9 +79,8 @@ class CurrentPageOperator(BaseOperator):
     def current(self) -> dict[str, Any]:
         """The current publication, as an event tells it. Raises AirflowSkipException if nothing is published yet."""
         from rerank_core.observe import announcements
-        from rerank_core.storage.database import Database
 
-        database = Database(settings_of(self.pipeline).database_url)
+        _, database = self.opened()
         move = announcements.current(database, pipeline=self.pipeline)
         if move is None:
             raise AirflowSkipException(f"pipeline {self.pipeline} has no page yet")

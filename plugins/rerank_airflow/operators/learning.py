@@ -3,41 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.devices import device
-from rerank_airflow.operators.stages import TaskKilled
-from rerank_airflow.settings import settings_of
+from rerank_airflow.operators.base import PipelineOperator
 
 
-class _LearningOperator(BaseOperator):
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What was read is kept."""
-        raise TaskKilled(f"{self.task_id} was told to stop")
-
-
-class EnoughOperator(_LearningOperator):
+class EnoughOperator(PipelineOperator):
     """Returns how many pairs of how many topics there are; skips itself if there are too few to learn from."""
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.learning import training
-        from rerank_core.storage.database import Database
 
-        settings = settings_of(self.pipeline)
+        settings, database = self.opened()
         if settings.learning_folder is None:
             raise AirflowSkipException("RERANK_LEARNING_FOLDER is not set: nothing is learned")
-        found = training.plan(Database(settings.database_url), settings)
+        found = training.plan(database, settings)
         if found.missing:
             raise AirflowSkipException("; ".join(found.missing))
         return {"pairs": found.pairs, "topics": found.topics, "mib": found.mib}
 
 
-class LearnOperator(_LearningOperator):
+class LearnOperator(PipelineOperator):
     """Trains on one device of this host; returns what became of it. A refusal is no failure.
 
     After `learning_minutes` it fails and is tried again, until all pairs are read. So its process ends, and a scoring task
@@ -46,11 +33,9 @@ class LearnOperator(_LearningOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core.learning import training
-        from rerank_core.storage.database import Database
         from rerank_core.storage.store import Store
 
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         with device() as name:  # before the engine is imported: CUDA looks at its devices once
             judged = training.judged_pairs(database, Store(settings.store_url), settings)
             trained = training.train(

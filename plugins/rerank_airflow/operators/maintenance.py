@@ -4,60 +4,35 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import BaseOperator
-
-from rerank_airflow.operators.stages import TaskKilled, hush_others
-from rerank_airflow.settings import settings_of
+from rerank_airflow.operators.base import PipelineOperator
 
 
-class MaintainOperator(BaseOperator):
+class MaintainOperator(PipelineOperator):
     """Deletes what is past its retention in one pipeline; returns counts of what it looked at and did."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def pre_execute(self, context: Any) -> None:
-        hush_others()
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.operations.maintain import maintain
-        from rerank_core.storage.database import Database
         from rerank_core.storage.store import Store
 
-        settings = settings_of(self.pipeline)
+        settings, database = self.opened()
         done = maintain(
-            database=Database(settings.database_url),
+            database=database,
             store=Store(settings.store_url),
             settings=settings,
             dry_run=bool(context["params"]["dry_run"]),
         )
         return asdict(done)
 
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What is deleted stays deleted; the next maintenance finds the rest."""
-        raise TaskKilled(f"{self.task_id} was told to stop")
 
-
-class FeedbackOperator(BaseOperator):
+class FeedbackOperator(PipelineOperator):
     """Claims readers' events of RERANK_FEEDBACK_VIEW, if there is one, and makes the report; returns counts."""
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, int]:
         from rerank_core.learning import events, report
-        from rerank_core.storage.database import Database
 
         if context["params"]["dry_run"]:
             return {}
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         claimed = events.claim(database, settings)
         made = report.make(database, settings)
         return {**(asdict(claimed) if claimed else {}), "rows": made.rows["counted"]}
-
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler. What is claimed stays claimed; the next night finds the rest."""
-        raise TaskKilled(f"{self.task_id} was told to stop")

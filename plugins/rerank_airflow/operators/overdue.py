@@ -9,53 +9,36 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
-from rerank_airflow.defaults import overdue_dag_id
-from rerank_airflow.identity import RunIdentity
-from rerank_airflow.operators.stages import ObserveOperator, PublishOperator, open_run
+from rerank_airflow.defaults import OVERDUE
+from rerank_airflow.operators.base import start_dag_run
+from rerank_airflow.operators.stages import ObserveOperator, PublishOperator, StageOperator
 from rerank_airflow.settings import public_settings_of, settings_of
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.errors import InputError, OverdueError, SettingsError
 
 LOOK = timedelta(minutes=1)  # between two looks at a run whose page cannot come out yet
 PATIENCE = timedelta(hours=24)
 
 
-class PageDeadlineOperator(TriggerDagRunOperator):
+class PageDeadlineOperator(StageOperator):
     """Has the run published if its page is late; skips itself if there is no deadline.
 
     The deadline counts from the start of the dag run. Clearing a dag run starts it again.
     """
 
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(
-            trigger_dag_id=overdue_dag_id(pipeline),
-            logical_date=None,
-            skip_when_already_exists=True,
-            openlineage_inject_parent_info=False,
-            **kwargs,
-        )
-        self.pipeline = pipeline
+    def execute(self, context: Mapping[str, Any]) -> None:
+        from rerank_core import pipeline
 
-    def execute(self, context: Any) -> None:
         minutes = public_settings_of(self.pipeline).page_deadline_minutes
         if not minutes:
             raise AirflowSkipException("pages of this pipeline have no deadline")
-        dag_run = context["dag_run"]
-        due = (dag_run.start_date or datetime.now(UTC)) + timedelta(minutes=minutes)
-        run_id = self.open_run(context).run_id
-        self.run_after = due
-        self.conf = {"run_id": run_id, "partition_key": context.get("partition_key")}
-        self.trigger_run_id = f"run_{run_id}_due_{due:%Y-%m-%dT%H:%M:%S.%f}"
-        super().execute(context)
-
-    def open_run(self, context: Mapping[str, Any]) -> Any:
-        """The run of the dag run, opened here if no other task has come so far."""
-        from rerank_core import pipeline
-
-        settings = settings_of(self.pipeline)
-        return open_run(RunIdentity.of(context, schedule=settings.schedule), pipeline.Resources.of(settings))
+        due = (context["dag_run"].start_date or datetime.now(UTC)) + timedelta(minutes=minutes)
+        run_id = self.open_run(context, pipeline.Resources.of(settings_of(self.pipeline))).run_id
+        conf = {"run_id": run_id, "partition_key": context.get("partition_key")}
+        name = f"run_{run_id}_due_{due:%Y-%m-%dT%H:%M:%S.%f}"
+        start_dag_run(of_pipeline(OVERDUE, self.pipeline), name, conf, run_after=due)
 
 
 class PublishOverdueOperator(PublishOperator):

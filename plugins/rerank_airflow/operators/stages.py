@@ -4,67 +4,31 @@ An operator opens its run by the run's identity and calls `rerank_core.pipeline`
 `rerank_core.pipeline` is imported inside functions, because it loads Arrow and a database driver that no scheduler needs.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowRuntimeError, AirflowSkipException
 
-from rerank_airflow.defaults import overdue_dag_id
+from rerank_airflow.defaults import OVERDUE
 from rerank_airflow.devices import device
 from rerank_airflow.identity import RunIdentity
 from rerank_airflow.links import RankingRunLink
-from rerank_airflow.operators.announce import start_dag_run
+from rerank_airflow.operators.base import PipelineOperator, start_dag_run
 from rerank_airflow.placement import is_one_host
 from rerank_airflow.settings import public_settings_of, settings_of
 from rerank_airflow.signals import assets, metrics, notify
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.errors import DatabaseUnavailable, HostFault, RerankError
 
 ELSEWHERE = timedelta(seconds=10)  # until a task that this host cannot do is queued again
 BY_ITSELF = timedelta(seconds=15)  # that the dag run of a complete run has, to publish by itself
 
 
-class TaskKilled(BaseException):
-    """The task was told to stop. Not an Exception, so that no handler on the way up swallows it."""
-
-
-def open_run(identity: RunIdentity, resources: Any) -> Any:
-    """The run with this identity, opened if it is new; several tasks of a dag run may ask at once."""
-    from rerank_core import pipeline
-    from rerank_core.storage.database import asked_by
-
-    with asked_by(identity.asked_by):
-        return pipeline.open_run(
-            resources,
-            key=identity.key,
-            until=identity.until,
-            topics=identity.topics,
-            rescore=identity.rescore,
-            as_claimed_now=identity.as_claimed_now,
-        )
-
-
-def hush_others() -> None:
-    """Show the warnings of this library alone: those of other packages are for their developers, and hide ours in a task's log."""
-    warnings.simplefilter("ignore")
-    for package in ("rerank_core", "rerank_airflow"):
-        warnings.filterwarnings("default", module=rf"{package}\b")
-
-
-class StageOperator(BaseOperator):
+class StageOperator(PipelineOperator):
     """Runs the stage that the task id names, for the run of its dag run."""
 
     operator_extra_links = (RankingRunLink(),)
-
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
-    def pre_execute(self, context: Any) -> None:
-        """Airflow calls this in the task's own process, before `execute`."""
-        hush_others()
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         return self.run_stage(context)
@@ -80,15 +44,23 @@ class StageOperator(BaseOperator):
         return {**result, "as_of": run.window.until.isoformat()}
 
     def open_run(self, context: Mapping[str, Any], resources: Any) -> Any:
-        """The run of the dag run, opened if it is new."""
-        return open_run(self.identity(context), resources)
+        """The run of the dag run, opened if it is new; several tasks of a dag run may ask at once."""
+        from rerank_core import pipeline
+        from rerank_core.storage.database import asked_by
+
+        identity = self.identity(context)
+        with asked_by(identity.asked_by):
+            return pipeline.open_run(
+                resources,
+                key=identity.key,
+                until=identity.until,
+                topics=identity.topics,
+                rescore=identity.rescore,
+                as_claimed_now=identity.as_claimed_now,
+            )
 
     def identity(self, context: Mapping[str, Any]) -> RunIdentity:
         return RunIdentity.of(context, schedule=public_settings_of(self.pipeline).schedule)
-
-    def on_kill(self) -> None:
-        """Raise inside SIGTERM's handler: otherwise the stage would go on until SIGKILL."""
-        raise TaskKilled(f"{self.task_id} was told to stop")
 
 
 class DeviceOperator(StageOperator):
@@ -165,7 +137,7 @@ class RerankOperator(DeviceOperator):
         name = f"run_{run_id}_complete_{dag_run.start_date or now:%Y-%m-%dT%H:%M:%S.%f}"
         conf = {"run_id": run_id, "partition_key": context.get("partition_key"), "complete": True}
         try:
-            start_dag_run(overdue_dag_id(self.pipeline), name, conf, run_after=now + BY_ITSELF)
+            start_dag_run(of_pipeline(OVERDUE, self.pipeline), name, conf, run_after=now + BY_ITSELF)
         except (
             AirflowRuntimeError
         ) as error:  # the scores are kept: the dag run publishes them when all tasks have ended

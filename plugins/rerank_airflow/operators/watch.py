@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from rerank_airflow.operators.announce import empty_outbox
-from rerank_airflow.settings import settings_of
+from rerank_airflow.operators.base import PipelineOperator
 from rerank_airflow.signals import metrics, notify
 
 
@@ -15,24 +14,18 @@ class OldPage(notify.ToldError):
     """The page is older than the schedule makes it. The task is red while that is so; somebody is told once a day."""
 
 
-class WatchOperator(BaseOperator):
+class WatchOperator(PipelineOperator):
     """Sends the age of the current page, and tells of a page that is older than the schedule makes it, whatever else runs.
 
     First it announces what a task that died has left in the outbox.
     """
 
-    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from rerank_core.observe import history
         from rerank_core.operations.doctor import page as pages
-        from rerank_core.storage.database import Database
 
         announced = empty_outbox(self.pipeline)
-        settings = settings_of(self.pipeline)
-        database = Database(settings.database_url)
+        settings, database = self.opened()
         current = history.current_publication(database, pipeline=self.pipeline)
         if current is not None:
             metrics.send("page_age", current.age_seconds, pipeline=self.pipeline)

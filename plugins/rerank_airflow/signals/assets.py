@@ -8,6 +8,7 @@ from airflow.sdk import Asset, AssetWatcher
 
 from rerank_airflow.settings import AirflowSettings
 from rerank_airflow.signals.arrivals import ArrivalsTrigger
+from rerank_core.airflow_settings import of_pipeline
 
 EXTRA = (
     "run_id",
@@ -33,14 +34,12 @@ PARTITION_FORMAT = "%Y-%m-%dT%H:%M:%S"  # CronPartitionTimetable's own: temporal
 
 def rankings(pipeline: str) -> Asset:
     """Every publication of one pipeline. The events carry EXTRA in their `extra`."""
-    name = "rankings" if pipeline == "news" else f"rankings_{pipeline}"
-    return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings", group="news-rerank")
+    return _asset("rankings", pipeline)
 
 
 def rankings_current(pipeline: str) -> Asset:
     """The page that frontends see. Its events carry EXTRA and NEWS, have no partition, and come only if the pointer moved."""
-    name = "rankings_current" if pipeline == "news" else f"rankings_current_{pipeline}"
-    return Asset(name=name, uri=f"news-rerank://{pipeline}/rankings_current", group="news-rerank")
+    return _asset("rankings_current", pipeline)
 
 
 def articles(pipeline: str) -> Asset:
@@ -51,12 +50,15 @@ def articles(pipeline: str) -> Asset:
         quiet_seconds=airflow.quiet_seconds,
         longest_seconds=60 * airflow.arrival_minutes,
     )
-    name = "articles" if pipeline == "news" else f"articles_{pipeline}"
+    return _asset("articles", pipeline, watchers=[AssetWatcher(name="arrivals", trigger=trigger)])
+
+
+def _asset(what: str, pipeline: str, **others: Any) -> Asset:
     return Asset(
-        name=name,
-        uri=f"news-rerank://{pipeline}/articles",
+        name=of_pipeline(what, pipeline),
+        uri=f"news-rerank://{pipeline}/{what}",
         group="news-rerank",
-        watchers=[AssetWatcher(name="arrivals", trigger=trigger)],
+        **others,
     )
 
 

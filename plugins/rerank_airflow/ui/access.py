@@ -13,8 +13,9 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import Depends, HTTPException, Query
 
-from rerank_airflow.defaults import dag_id
+from rerank_airflow.defaults import RANKING
 from rerank_airflow.settings import pipelines, settings_of
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.setting_values import SLUG
 from rerank_core.settings import Settings
 from rerank_core.storage.database import Database
@@ -34,7 +35,7 @@ class Pipeline:
     @property
     def dag_id(self) -> str:
         """The DAG that runs it."""
-        return dag_id(self.name)
+        return of_pipeline(RANKING, self.name)
 
 
 @cache
@@ -49,7 +50,9 @@ def _visible(user: GetUserDep) -> tuple[str, ...]:
     return tuple(
         name
         for name in pipelines()
-        if manager.is_authorized_dag(method="GET", details=DagDetails(id=dag_id(name)), user=user)
+        if manager.is_authorized_dag(
+            method="GET", details=DagDetails(id=of_pipeline(RANKING, name)), user=user
+        )
     )
 
 
@@ -60,7 +63,7 @@ def of_name(name: str, visible: tuple[str, ...]) -> Pipeline:
     """The pipeline with this name. Raises HTTPException: 404 if there is none, 403 if the user may not see it."""
     if name not in visible:
         if name in pipelines():
-            raise HTTPException(403, f"You may not read the DAG {dag_id(name)}.")
+            raise HTTPException(403, f"You may not read the DAG {of_pipeline(RANKING, name)}.")
         raise HTTPException(
             404, f"There is no pipeline {name}; RERANK_AIRFLOW_PIPELINES names those that are."
         )

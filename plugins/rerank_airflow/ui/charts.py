@@ -10,6 +10,7 @@ from rerank_airflow.ui.render import number
 
 WIDTH, HEIGHT = 360, 132
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 8, 20  # around the plot
+TICKS = 3  # steps of the scale, about
 
 Scale = Callable[[float], float]  # value → place in the drawing
 
@@ -34,11 +35,11 @@ class Band:
     high: Sequence[float | None]
 
 
-def ticks(low: float, high: float, *, wanted: int = 3) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers that cover low to high."""
     if high <= low:
         high = low + (abs(low) or 1.0)
-    raw = (high - low) / wanted
+    raw = (high - low) / TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
     first = math.floor(low / step)

@@ -9,12 +9,13 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from rerank_airflow.defaults import dag_id as dag_of
+from rerank_airflow.defaults import RANKING
 from rerank_airflow.ui import dag_runs
 from rerank_airflow.ui.access import Chosen, Visible, of_name
 from rerank_airflow.ui.charts import stack
 from rerank_airflow.ui.paging import PartNumber, part
 from rerank_airflow.ui.render import address, render
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.observe import history
 from rerank_core.observe.history_records import RunRow, ShardScores, SourceCounts, Unfinished, Version
 from rerank_core.storage.store import Store
@@ -84,7 +85,7 @@ def of_dag_run(
     dag_run_id: Annotated[str, Query(max_length=250)],
 ) -> Response:
     """The run that a dag run is."""
-    name = next((name for name in visible if dag_of(name) == dag_id), None)
+    name = next((name for name in visible if of_pipeline(RANKING, name) == dag_id), None)
     if name is None:
         return render(request, "no_run.html", bare=True, dag_id=dag_id, dag_run_id=dag_run_id, ranks=False)
     pipeline = of_name(name, visible)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
+from rerank_core.airflow_settings import of_pipeline
 from rerank_core.operations.doctor import airflow_database
 from rerank_core.operations.doctor.finding import Finding
 from rerank_core.settings import Settings
@@ -24,7 +25,7 @@ NAMES = (
 
 def ids(pipeline: str) -> tuple[str, ...]:
     """The DAGs without which a pipeline's page does not stay well."""
-    return NAMES if pipeline == "news" else tuple(f"{name}_{pipeline}" for name in NAMES)
+    return tuple(of_pipeline(name, pipeline) for name in NAMES)
 
 
 def judge(pipeline: str, paused: Mapping[str, bool]) -> Finding:

@@ -212,15 +212,12 @@ def test_a_threshold_is_proposed_between_what_is_relevant_and_what_is_not(many: 
 def test_the_commands_print_tables_a_plot_and_lines_for_topics(
     many: Newsroom, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from rerank_core import settings as settings_module
     from rerank_core.cli import main
 
     def command(*arguments: str) -> tuple[int, str, str]:
-        settings_module.settings.cache_clear()
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        settings_module.settings.cache_clear()
         shown = capsys.readouterr()
         return int(ended.value.code or 0), shown.out, shown.err
 

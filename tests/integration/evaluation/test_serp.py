@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation import serp_files
@@ -196,10 +195,8 @@ def test_sql_gives_documents_and_its_mistakes_are_named(room: Newsroom) -> None:
 def command(room: Newsroom, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setenv("RERANK_DATABASE_URL", room.settings.database_url)
     monkeypatch.setenv("RERANK_STORE_URL", room.settings.store_url)
-    settings_module.settings.cache_clear()
     with pytest.raises(SystemExit) as ended:
         main(arguments)
-    settings_module.settings.cache_clear()
     return int(ended.value.code or 0)
 
 

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 from factories import Newsroom, make_topic
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.frontends import brief as briefs
@@ -154,7 +153,6 @@ def command(room: Newsroom, monkeypatch: pytest.MonkeyPatch, *arguments: str, **
     monkeypatch.setenv("RERANK_DATABASE_URL", room.settings.database_url)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    settings_module.settings.cache_clear()
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     return int(ended.value.code or 0)

@@ -308,7 +308,7 @@ def test_rows_of_the_file_stand_in_the_order_that_is_described(varied: Newsroom)
 @needs_redis
 def test_the_hot_copy_has_the_keys_that_are_described(varied: Newsroom, redis_server: RedisServer) -> None:
     room = varied.tuned(redis_url=redis_server.url)
-    redis_copy.sync(database=room.database, settings=room.settings, pipeline="news")
+    redis_copy.sync(database=room.database, settings=room.settings)
     latest, files = json_files(varied)
     with redis_server.client(decode_responses=True) as client:
         page = json.loads(client.get("rerank:{news}:page"))

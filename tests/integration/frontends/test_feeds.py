@@ -42,11 +42,7 @@ def read(room: Newsroom, topic: str = "solar") -> dict[str, Any]:
 
 def repair(room: Newsroom, **options: Any) -> json_pages.Repaired:
     return json_pages.repair(
-        database=room.database,
-        store=room.resources.store,
-        pipeline="news",
-        wanted=json_pages.Feeds.of(room.settings),
-        **options,
+        database=room.database, store=room.resources.store, settings=room.settings, **options
     )
 
 

@@ -43,11 +43,7 @@ def articles(room: Newsroom, topic: str = "solar") -> list[str]:
 
 def repair(room: Newsroom, **options: Any) -> json_pages.Repaired:
     return json_pages.repair(
-        database=room.database,
-        store=room.resources.store,
-        pipeline=room.settings.pipeline,
-        wanted=json_pages.Feeds.of(room.settings),
-        **options,
+        database=room.database, store=room.resources.store, settings=room.settings, **options
     )
 
 

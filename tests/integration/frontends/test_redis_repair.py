@@ -11,7 +11,6 @@ from redis_servers import RedisServer, needs_redis
 
 from rerank_core.cli import main
 from rerank_core.frontends import redis_copy
-from rerank_core.settings import settings as process_settings
 
 pytestmark = needs_redis
 
@@ -90,10 +89,8 @@ class TestRepair:
         reader.flushall()
         for name in ("database_url", "store_url", "redis_url"):
             monkeypatch.setenv(f"RERANK_{name.upper()}", getattr(hot_room.settings, name))
-        process_settings.cache_clear()
         with suppress(SystemExit):
             main(["redis", "sync"])
-        process_settings.cache_clear()
         assert f"publication {published['publication_id']}, 2 topics" in capsys.readouterr().out
         assert_right(hot_room, reader)
 

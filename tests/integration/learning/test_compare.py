@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from factories import Newsroom
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.learning.compare import compare
@@ -77,7 +76,6 @@ def test_the_command_prints_both_rates_and_what_may_be_said(
     ):
         events(pipeline, run_id, 100, opens, hours_ago=2 - run_id / 10)
     monkeypatch.setenv("RERANK_DATABASE_URL", room.settings.database_url)
-    settings_module.settings.cache_clear()
     for arguments, expected in (
         (("learn", "compare", "trial"), ("0.0600", "0.0400", "+0.0200", "nothing can be said yet")),
         (("learn", "list"), ("nothing was learned in pipeline news yet",)),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.errors import ModelError
 from rerank_core.models import scorers
@@ -58,10 +57,8 @@ def scorer(database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: p
         with monkeypatch.context() as patch:
             for name, value in {"database_url": database_url, **environment}.items():
                 patch.setenv(f"RERANK_{name.upper()}", value)
-            settings_module.settings.cache_clear()
             with pytest.raises(SystemExit) as ended:
                 main(["scorer", *arguments])
-        settings_module.settings.cache_clear()
         shown = capsys.readouterr()
         return int(ended.value.code or 0), shown.out, shown.err
 

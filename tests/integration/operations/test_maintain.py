@@ -12,7 +12,6 @@ from rerank_core.cli import main
 from rerank_core.errors import CorruptError
 from rerank_core.frontends import json_pages
 from rerank_core.operations import maintain
-from rerank_core.settings import settings as current_settings
 from rerank_core.storage.store import Store
 
 
@@ -167,7 +166,6 @@ def test_the_command_prints_what_was_done(
     monkeypatch.setenv("RERANK_DATABASE_URL", two_pages.settings.database_url)
     monkeypatch.setenv("RERANK_STORE_URL", two_pages.settings.store_url)
     for options, title in ((["--dry-run"], "would be"), ([], "clean-up")):
-        current_settings.cache_clear()
         with pytest.raises(SystemExit) as ended:
             main(["maintain", *options])
         shown = capsys.readouterr()

@@ -11,7 +11,6 @@ from rerank_core.cli import main
 from rerank_core.errors import FencedError, InputError
 from rerank_core.frontends import json_pages
 from rerank_core.operations import pointer
-from rerank_core.settings import settings as process_settings
 
 
 @pytest.fixture
@@ -196,7 +195,6 @@ def test_the_commands_say_where_the_page_is(
             main([what])
         return " ".join(capsys.readouterr().out.split())
 
-    process_settings.cache_clear()
     assert "current" in shown("runs")
     code, said = command("--rollback", str(first["run_id"]), "--reason", "wrong")
     assert code == 0
@@ -207,7 +205,6 @@ def test_the_commands_say_where_the_page_is(
     assert " held " in shown("runs")
     published(room, "first")
     assert "held, version 1" in shown("runs")
-    process_settings.cache_clear()
     code, said = command("--release")
     assert (code, f"is at run {second['run_id']}" in said, "follows the runs again" in said) == (
         0,

@@ -21,11 +21,8 @@ ACTS = {
 @pytest.fixture
 def desk(room: Newsroom, monkeypatch: pytest.MonkeyPatch) -> Newsroom:
     """A newsroom with a page, and a command line that works on it."""
-    from rerank_core import settings
-
     monkeypatch.setenv("RERANK_DATABASE_URL", room.settings.database_url)
     monkeypatch.setenv("RERANK_STORE_URL", room.settings.store_url)
-    settings.settings.cache_clear()
     room.follow("solar")
     room.add("solar 1", "solar 2", "solar 3")
     room.run()

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from factories import Newsroom, make_topic, statement_replaced
 
-from rerank_core.cli.pages import print_page
+from rerank_core.cli import pages
 from rerank_core.errors import CorruptError
 from rerank_core.evaluation import evaluate
 from rerank_core.frontends import json_pages
 from rerank_core.operations import maintain, removal
 from rerank_core.prepare import clusters, prepare
-from rerank_core.settings import settings as current_settings
 from rerank_core.storage import artifacts
 from rerank_core.storage.artifacts import clusters_of
 
@@ -113,10 +112,8 @@ def test_the_commands_table_says_how_many_copies_a_row_stands_for(
     room.run()
     monkeypatch.setenv("RERANK_DATABASE_URL", room.settings.database_url)
     monkeypatch.setenv("RERANK_STORE_URL", room.settings.store_url)
-    current_settings.cache_clear()
-    print_page("news")
+    pages.show()
     shown = capsys.readouterr().out
-    current_settings.cache_clear()
     assert "agency +1" in shown
     assert "boat +" not in shown
 

@@ -252,8 +252,7 @@ def test_the_steps_of_an_article_with_captions_and_pictures_make_the_document_th
     room.run()
     shown = show.show(database=room.database, settings=room.settings, article_id="a")
     assert shown.is_stored
-    (step,) = (step for step in shown.steps if step.name == "captions")
-    assert step.did == ("Picture: A red field", "Picture: An old map")
+    assert shown.steps["captions"] == ["Picture: A red field", "Picture: An old map"]
     other = room.tuned(media=()).settings
     assert not show.show(database=room.database, settings=other, article_id="a").is_stored, "control"
     facts = dict(room.explained("a").facts)

@@ -10,7 +10,6 @@ from rerank_core.cli import main
 from rerank_core.errors import InputError
 from rerank_core.operations import removal
 from rerank_core.prepare import show as prepared
-from rerank_core.settings import settings as process_settings
 
 Show = Callable[[str], tuple[int, str, str]]
 
@@ -22,14 +21,12 @@ def show(room: Newsroom, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def shown(article: str) -> tuple[int, str, str]:
         for name in ("database_url", "store_url"):
             monkeypatch.setenv(f"RERANK_{name.upper()}", getattr(room.settings, name))
-        process_settings.cache_clear()
         code = 0
         with suppress(SystemExit):
             try:
                 main(["articles", "show", article])
             except SystemExit as ended:
                 code = int(ended.code or 0)
-        process_settings.cache_clear()
         out, err = capsys.readouterr()
         return code, out, err
 

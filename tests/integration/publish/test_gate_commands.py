@@ -4,8 +4,8 @@ import pytest
 from factories import Newsroom
 from gated import blocked_run
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
+from rerank_core.settings import Settings
 
 
 def test_the_commands_tell_of_a_block_and_approve_it(
@@ -14,9 +14,7 @@ def test_the_commands_tell_of_a_block_and_approve_it(
     standing.flood("new")
     bad = blocked_run(standing)
     run_id = str(bad["run_id"])
-    monkeypatch.setattr(settings_module, "settings", lambda: standing.settings)
-    monkeypatch.setenv("RERANK_DATABASE_URL", standing.settings.database_url)
-    monkeypatch.setenv("RERANK_STORE_URL", standing.settings.store_url)
+    monkeypatch.setattr(Settings, "load", lambda **_: standing.settings)
 
     def command(*arguments: str) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
@@ -57,7 +55,7 @@ def test_the_command_run_prints_its_table_and_ends_with_the_gates_sentence(
 ) -> None:
     standing.flood("new")
     standing.engines.options = {"constant": 3.0, "pairs_per_chunk": 100}
-    monkeypatch.setattr(settings_module, "settings", lambda: standing.settings)
+    monkeypatch.setattr(Settings, "load", lambda **_: standing.settings)
     with pytest.raises(SystemExit) as ended:
         main(["run", "--key", "bad"])
     said = capsys.readouterr()

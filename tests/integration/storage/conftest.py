@@ -12,7 +12,6 @@ from role_office import (
 
 from rerank_core.demo.postgres import EmbeddedPostgres
 from rerank_core.settings import Settings
-from rerank_core.settings import settings as process_settings
 from rerank_core.storage import migrations
 from rerank_core.storage.roles import Roles
 
@@ -24,7 +23,6 @@ def office(
     postgres: EmbeddedPostgres, empty_database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Office]]:
     """Makes a database with roles of its own: script, migrations as the owner, script."""
-    process_settings.cache_clear()
     number = next(_numbers)
     # Names that need every kind of quoting.
     roles = Roles(

@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from rerank_core.cli import main
 from rerank_core.errors import SettingsError
-from rerank_core.settings import settings as process_settings
 from rerank_core.storage import migrations
 from rerank_core.storage.database import Database
 
@@ -37,10 +36,8 @@ def test_the_command_says_what_a_newer_schema_asks_for(
     monkeypatch.setenv("RERANK_DATABASE_URL", database_url)
 
     def upgraded() -> str:
-        process_settings.cache_clear()
         with pytest.raises(SystemExit):
             main(["db", "upgrade"])
-        process_settings.cache_clear()
         return " ".join(capsys.readouterr().out.split())
 
     said = upgraded()

@@ -25,7 +25,6 @@ from rerank_core.models.embedding import FakeEmbedder
 from rerank_core.operations.plan import plan
 from rerank_core.recall import dense
 from rerank_core.settings import Settings
-from rerank_core.settings import settings as process_settings
 
 BINARY = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 CONFIGURATION = """
@@ -217,12 +216,10 @@ def test_nothing_that_is_done_by_hand_stays_in_the_session(
         "explain solar new2",
         "doctor",
     ):
-        process_settings.cache_clear()
         with pytest.raises(SystemExit) as ended:
             main(command.split())
         printed = capsys.readouterr()
         assert not ended.value.code or command == "doctor", printed.err
-    process_settings.cache_clear()
     assert room.value("SELECT count(*) FROM rerank.feedback") == 1
     assert left_behind(room, database_url) == {}
 
@@ -296,13 +293,11 @@ def test_the_command_line_works_from_an_empty_database_on(
         "show",
         "runs",
     ):
-        process_settings.cache_clear()
         with pytest.raises(SystemExit) as ended:
             main(command.split())
         printed = capsys.readouterr()
         assert not ended.value.code, printed.err
         said.append(printed.out)
-    process_settings.cache_clear()
     assert "solar power" in said[-2]
     assert "published" in said[-1]
 

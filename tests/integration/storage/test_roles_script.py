@@ -12,14 +12,12 @@ from sqlalchemy import make_url
 from rerank_core.cli import main
 from rerank_core.demo.postgres import EmbeddedPostgres, find_binaries
 from rerank_core.errors import InputError
-from rerank_core.settings import settings as process_settings
 from rerank_core.storage.roles import Roles, identifier, script
 
 
 def test_a_database_that_one_role_has_migrated_is_handed_to_the_owner(
     database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process_settings.cache_clear()
     roles = Roles(**{name: f"taken over {name}" for name in ("owner", "source", "writer", "frontend")})
     made = Office(database_url, roles)
     made.sql("postgres", "SELECT rerank.ensure_month('2021-05-01')")

