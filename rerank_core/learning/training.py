@@ -259,7 +259,7 @@ def _lists(chosen: Sequence[Example], states: tune.Floats) -> tuple[tune.Lists, 
     place = np.asarray([places[_key(example)] for example in chosen])
     numbers = {topic: number for number, topic in enumerate(sorted({example.topic for example in chosen}))}
     weights = np.asarray([example.weight for example in chosen], dtype=np.float64)
-    read = np.flatnonzero(np.isfinite(states).all(axis=1)[place])
+    read = np.flatnonzero(np.asarray(np.isfinite(states).all(axis=1))[place])
     lists = tune.Lists(
         states=states[place[read]],
         topics=np.asarray([numbers[example.topic] for example in chosen], dtype=np.int64)[read],
