@@ -212,7 +212,7 @@ def link_out(assault: "Assault", fault: Fault, victim: Running, let_go: LetGo) -
     stage, _, number = fault.point.split("/")
     inside = world.store / "news" / dict(enumerate(FOLDERS[stage], start=1)).get(int(number), FILES_OF_TOPICS)
     outside, aside = world.folder / "outside", world.folder / "aside"
-    shutil.copytree(inside, outside)
+    shutil.copytree(inside, outside, ignore=shutil.ignore_patterns(".*.tmp"))  # another try may be writing
     inside.rename(aside)
     before = set(outside.rglob("*"))
     while not inside.is_symlink():
