@@ -17,8 +17,7 @@ from rerank_core.prepare import helpers, prepare
 from rerank_core.publish import publications, publish
 from rerank_core.recall import recall
 from rerank_core.storage import database as db
-from rerank_core.storage import ledger
-from rerank_core.storage import store as store_module
+from rerank_core.storage import ledger, store_headers
 from rerank_core.storage.store import Store
 
 MARK = "Zanzibarite"  # stands in every text of the article that is forgotten, and nowhere else
@@ -231,7 +230,7 @@ class TestForget:
         assert "earlier versions of deleted files if versioning is on" in said(is_local=False)
         assert "versioning" not in said()
         assert "for an hour" in said()
-        assert f"max-age={3600}" in store_module.WRITTEN_ONCE  # the hour
+        assert f"max-age={3600}" in store_headers.WRITTEN_ONCE  # the hour
         assert "Redis" not in said()
         assert "snapshots of Redis" in said(redis_url="redis://h")
         assert "Milvus keeps the vector" in said(milvus_url="http://h")
