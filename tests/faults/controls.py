@@ -79,8 +79,8 @@ def _in_place() -> None:
 
     write, full = Store.write, Store.full_path
 
-    def overwritten(self: Store, path: str, table: Any) -> Any:
-        written = write(self, path, table)
+    def overwritten(self: Store, path: str, table: Any, more: Any = ()) -> Any:
+        written = write(self, path, table, more)
         if "/rankings/" in path:
             target, content = Path(full(self, path)), Path(full(self, path)).read_bytes()
             with target.open("wb") as stream:
