@@ -113,7 +113,7 @@ def test_topics_that_tell_nothing_are_left_out_and_one_topic_is_too_few() -> Non
         world.train.impressions,
     )
     assert set(tune.told(silent).topics) == {0}
-    with pytest.raises(InputError, match="two topics"):
+    with pytest.raises(InputError, match="learning needs two at least"):
         tune.cross_fit(silent, world.base)
 
 
