@@ -4,7 +4,7 @@ A search says which documents are eligible, which of them the strategy finds, an
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -82,9 +82,8 @@ class Window:
         self.document_ids: Ids = self.texts.column("document_id").to_numpy()
         self._in_any: dict[frozenset[str], Mask] = {}
         langs = self.texts.column("lang").combine_chunks().dictionary_encode()
-        self.lang_numbers: Ids = langs.indices.to_numpy().astype(
-            np.int64
-        )  # of each member: its place in lang_names
+        # Of each member, the place of its language in lang_names.
+        self.lang_numbers: Ids = langs.indices.to_numpy().astype(np.int64)
         self.lang_names: list[str] = langs.dictionary.to_pylist()
         hours = texts.column("claimed_hour").combine_chunks().dictionary_encode()
         hour_of = hours.indices.fill_null(-1).to_numpy()
@@ -217,16 +216,15 @@ def tally(
         understood = in_a_language_of(asked.topic, window)[rest]
         if not understood.all():
             foreign = _count(~understood & ~retriever.any_language(asked)[rest])
-    found, passed = _count(eligible), len(chosen.order) + len(carried) + len(rest)
     buckets = Buckets(
         wanted=len(chosen.order),
         carried=len(carried),
-        ineligible=len(window) - found,
-        not_searched=found - passed,
+        ineligible=len(window) - _count(eligible),
+        not_searched=_count(left) - len(rest),
         not_recalled=len(rest) - foreign,
         not_recalled_language=foreign,
     )
-    if found < passed:
+    if sum(asdict(buckets).values()) != len(window):
         raise CorruptError(
             f"topic {asked.topic.slug!r}: documents do not add up: expected {len(window)}, found {buckets}; start a new"
             " run, and report it"

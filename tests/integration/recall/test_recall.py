@@ -510,7 +510,7 @@ class TestEveryDocumentIsCounted:
         room.follow("solar")
         room.add("solar", "apples")
         run = room.until("recall")
-        monkeypatch.setattr(window, "_count", lambda _: 0)  # fewer than are wanted
+        monkeypatch.setattr(window, "asdict", lambda _: {"wanted": 5})
         with pytest.raises(CorruptError, match="do not add up"):
             room.stage("recall", run)
 
