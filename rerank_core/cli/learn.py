@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rerank_core.cli.options import Pipeline
+from rerank_core.cli.options import Pipeline, opened
+from rerank_core.cli.printing import print_table, say
 
 if TYPE_CHECKING:
     from rerank_core.learning.promote import Promotion
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
 
 REPORT_SECONDS = 5.0
 
@@ -35,11 +34,10 @@ def run(
 
     It needs RERANK_LEARNING_FOLDER and an engine. Stopped, it goes on the next time from where it was.
     """
-    from rerank_core.cli.printing import say
     from rerank_core.learning import training
     from rerank_core.storage.store import Store
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     if plan:
         found = training.plan(database, settings)
         time_needed = (
@@ -74,10 +72,9 @@ def run(
 @app.command("list")
 def list_trainings(pipeline: Pipeline = None) -> None:
     """List trainings and what became of them, then who has put which scorer in place."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.learning import promote
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     trainings = promote.trainings(database, settings.pipeline)
     if not trainings:
         say(
@@ -108,10 +105,9 @@ def list_trainings(pipeline: Pipeline = None) -> None:
 @app.command("try")
 def try_scorer(scorer: Scorer, reason: Reason, pipeline: Pipeline = None) -> None:
     """Make a second pipeline with the same topics and articles, in which a proposed scorer ranks a page of its own."""
-    from rerank_core.cli.printing import say
     from rerank_core.learning import promote
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     trial = promote.start_trial(database, settings, scorer_id=scorer, reason=reason).pipeline
     say(f"pipeline {trial} has the topics of {settings.pipeline} and ranks by scorer {scorer}")
     say(f"its first page: RERANK_PIPELINE={trial} rerank run")
@@ -124,10 +120,9 @@ def compare(
     trial: Annotated[str, typer.Argument(help="The second pipeline.")], pipeline: Pipeline = None
 ) -> None:
     """Compare opens per impression of a trial and its pipeline. You may look as often as you like."""
-    from rerank_core.cli.printing import print_table, say
     from rerank_core.learning.compare import compare as compared
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     found = compared(database, first=trial, second=settings.pipeline)
     print_table(
         ("pipeline", "impressions", "opens", "opens per impression", "interval"),
@@ -153,10 +148,9 @@ def compare(
 @app.command()
 def promote(scorer: Scorer, reason: Reason, pipeline: Pipeline = None) -> None:
     """Put a proposed scorer in place of the pipeline's model, from the next run on."""
-    from rerank_core.cli.printing import say
     from rerank_core.learning import promote as work
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     say(_told(work.promote(database, settings, scorer_id=scorer, reason=reason)))
     say("each topic is filled by it first; until then the scorer before it ranks the topic")
 
@@ -164,19 +158,10 @@ def promote(scorer: Scorer, reason: Reason, pipeline: Pipeline = None) -> None:
 @app.command()
 def rollback(reason: Reason, pipeline: Pipeline = None) -> None:
     """Undo the latest promotion: the scorer before it ranks again, from the next run on."""
-    from rerank_core.cli.printing import say
     from rerank_core.learning import promote as work
 
-    settings, database = _opened(pipeline)
+    settings, database = opened(pipeline)
     say(_told(work.roll_back(database, settings, reason=reason)))
-
-
-def _opened(pipeline: str | None) -> "tuple[Settings, Database]":
-    from rerank_core.settings import Settings
-    from rerank_core.storage.database import Database
-
-    settings = Settings.load(pipeline=pipeline)
-    return settings, Database(settings.database_url)
 
 
 def _told(one: "Promotion") -> str:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 
+from sqlalchemy import RowMapping
+
 from rerank_core.errors import EngineError, InputError, RerankError
 from rerank_core.models import scorers
 from rerank_core.models.base import Scorer, probability
@@ -146,9 +148,8 @@ class Playground:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer")
         self._scorer: Scorer | None = None
         self._uploads: dict[str, bytes] = {}  # renditions of the request that is scored
-        self._helpers = Helpers(
-            1, cleaning=Cleaning(), limits=limits_of(settings)
-        )  # none starts before a file comes
+        # None starts before a file comes.
+        self._helpers = Helpers(1, cleaning=Cleaning(), limits=limits_of(settings))
         try:
             self._thread.submit(self._load).result()
         except BaseException:
@@ -252,13 +253,7 @@ class Playground:
         return {seen.rendition.path: seen.rendition.content}
 
     def _pictures_of(self, article_id: str) -> tuple[str, ...]:
-        with self._database.transaction(read_only=True) as connection:
-            rows = db.rows(
-                connection,
-                "playground.pictures",
-                pipeline=self.settings.pipeline,
-                article_id=article_id,
-            )
+        rows = self._read("playground.pictures", article_id)
         if not rows:
             raise InputError(
                 f"article {article_id!r} has no pictures in pipeline {self.settings.pipeline}; check the id, and RERANK_MEDIA"
@@ -269,19 +264,19 @@ class Playground:
         if not field.strip().startswith(ARTICLE):
             return Entry(number, field, language(field, claimed=None).code)
         article_id = _id(field.strip().removeprefix(ARTICLE))
-        with self._database.transaction(read_only=True) as connection:
-            row = db.one(
-                connection,
-                "playground.document",
-                pipeline=self.settings.pipeline,
-                article_id=article_id,
-            )
-        if row is None:
+        rows = self._read("playground.document", article_id)
+        if not rows:
             raise InputError(
                 f"text {number}: article {article_id!r} has no prepared text in pipeline {self.settings.pipeline}; check"
                 " the id, or wait for the next run"
             )
+        (row,) = rows
         return Entry(number, row["text"], row["lang"], () if self.blind else tuple(row["pictures"]))
+
+    def _read(self, statement: str, article_id: str) -> Sequence[RowMapping]:
+        """The rows of a named statement about an article of the pipeline."""
+        with self._database.transaction(read_only=True) as connection:
+            return db.rows(connection, statement, pipeline=self.settings.pipeline, article_id=article_id)
 
     def _load(self) -> Scorer:
         self._scorer = scorers.load(self.settings, beside=self._uploads)

@@ -294,16 +294,22 @@ def test_what_a_killed_write_leaves_is_known_as_a_draft(
     assert seen[0] != "news/latest.json"
 
 
-def test_a_file_and_every_new_folder_above_it_are_flushed_before_it_counts_as_written(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flushed: list[str] = []
+@pytest.fixture
+def flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is flushed of the store, in order."""
+    found: list[str] = []
 
     def noted(number: int) -> None:
         path = Path(f"/proc/self/fd/{number}").resolve().relative_to(tmp_path)
-        flushed.append("draft" if path.suffix == ".tmp" else str(path))
+        found.append("draft" if path.suffix == ".tmp" else str(path))
 
     monkeypatch.setattr(os, "fsync", noted)
+    return found
+
+
+def test_a_file_and_every_new_folder_above_it_are_flushed_before_it_counts_as_written(
+    store: Store, flushed: list[str]
+) -> None:
     store.write("news/rankings/2026/a.parquet", TABLE)
     assert flushed == [".", "news", "news/rankings", "draft", "news/rankings/2026"]
     flushed.clear()
@@ -312,15 +318,8 @@ def test_a_file_and_every_new_folder_above_it_are_flushed_before_it_counts_as_wr
 
 
 def test_the_names_of_a_folder_are_flushed_together_once_all_its_files_are_written(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, flushed: list[str]
 ) -> None:
-    flushed: list[str] = []
-
-    def noted(number: int) -> None:
-        path = Path(f"/proc/self/fd/{number}").resolve().relative_to(tmp_path)
-        flushed.append("draft" if path.suffix == ".tmp" else str(path))
-
-    monkeypatch.setattr(os, "fsync", noted)
     with store.flushing_once("news/pages/1-a/"):
         store.write_json("news/pages/1-a/x.json", b"{}")
         store.write_json("news/pages/1-a/y.json", b"{}")
