@@ -66,9 +66,8 @@ class Examples:
 
     train: Sequence[Example]  # from pages before `cut`
     held_out: Sequence[Example]  # from pages at `cut` or after it, of clusters that were on none before it
-    later: Sequence[
-        Example
-    ]  # from pages at `cut` or after it, of clusters of `train`: only the proposal learns from them
+    # From pages at `cut` or after it, of clusters of `train`: only the proposal learns from them.
+    later: Sequence[Example]
     cut: datetime | None  # null: no page was seen
     positions: Positions  # by which labels and weights were made
     buckets: Mapping[str, int]  # what became of each row of a page that has an event → rows

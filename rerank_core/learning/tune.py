@@ -81,9 +81,8 @@ class Folds:
     of_topic: Mapping[int, int]  # topic → the fold whose head was learned without it
     slope: float  # how steeply opens follow the base's logits
     anchor: float  # κ for each open; 0: nothing was learned
-    gains: Sequence[
-        float
-    ]  # of each κ in ANCHORS: log-likelihood for each open over the base's, on topics not learned from
+    # Of each κ in ANCHORS: log-likelihood for each open over the base's, on topics not learned from.
+    gains: Sequence[float]
 
 
 def cross_fit(lists: Lists, base: Floats, *, seed: int = 0) -> Folds:

@@ -195,11 +195,9 @@ def open_vllm() -> tuple[Any, bool, str]:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     for name, value in (
         ("VLLM_NO_USAGE_STATS", "1"),
-        ("VLLM_LOGGING_LEVEL", "ERROR"),  # its warnings are about other uses of the engine
-        (
-            "TORCH_CPP_LOG_LEVEL",
-            "ERROR",
-        ),  # so are those of the code below it; torch reads this when it is loaded
+        # Warnings of vLLM and of the code below it are about other uses of the engine. torch reads its level when it is loaded.
+        ("VLLM_LOGGING_LEVEL", "ERROR"),
+        ("TORCH_CPP_LOG_LEVEL", "ERROR"),
         ("HF_HUB_OFFLINE", "1"),
     ):
         os.environ.setdefault(name, value)

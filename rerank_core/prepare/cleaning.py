@@ -169,6 +169,5 @@ STEPS: dict[str, Step] = {
     "normalise": _normalise,
     "boilerplate": _boilerplate,
 }
-LINE_STEPS = tuple(
-    name for name in STEPS if name != "boilerplate"
-)  # a title or caption has no lines of boilerplate
+# A title or caption has no lines of boilerplate.
+LINE_STEPS = tuple(name for name in STEPS if name != "boilerplate")

@@ -85,9 +85,8 @@ def _frames(opened: Any) -> Iterator[Image.Image]:
             scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
             width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
             shown = frame.reformat(width=width, height=height, format="rgb24").to_image()
-            yield shown.rotate(
-                round(frame.rotation / 90) * 90, expand=True
-            )  # a lying matrix asks for other angles
+            # A lying matrix asks for other angles.
+            yield shown.rotate(round(frame.rotation / 90) * 90, expand=True)
 
 
 def _key_packets(opened: Any, stream: Any) -> Iterator[Any]:

@@ -27,9 +27,8 @@ class Preparation:
     number: int  # of the latest revision
     claimed_by: int  # id of the run that claimed the revision
     raw: tuple[tuple[str, str], ...]  # (field, text) as claimed; empty if the raw text is past retention
-    steps: Mapping[
-        str, Sequence[str]
-    ]  # step → what it did, a line each; empty if the raw text is past retention
+    # Step → what it did, a line each; empty if the raw text is past retention.
+    steps: Mapping[str, Sequence[str]]
     document_id: int | None  # None if the revision is in quarantine, or not prepared yet
     text: str | None  # of the document
     is_stored: bool  # the steps make the text that is stored

@@ -73,9 +73,8 @@ class _ScoredPairs:
             self.truncated[here] = scores.truncated[places[here]]
         ends = pc.run_end_encode(pairs.column("topic").combine_chunks())
         stops = ends.run_ends.to_pylist()
-        self._spans: dict[
-            str, list[slice]
-        ] = {}  # the pairs of a topic: those that the run wanted, then the others
+        # The pairs of a topic: those that the run wanted, then the others.
+        self._spans: dict[str, list[slice]] = {}
         for slug, start, stop in zip(ends.values.to_pylist(), [0, *stops], stops, strict=False):
             self._spans.setdefault(slug, []).append(slice(start, stop))
 

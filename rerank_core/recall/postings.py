@@ -27,9 +27,8 @@ from rerank_core.storage.database import Database
 
 MOST = 8_192  # documents of a segment; their numbers fit into 16 bits
 LEAST = 1_024  # documents that are worth a segment; fewer are read from their rows each time
-SPREAD_BYTES = (
-    64 << 20
-)  # of the scores of all members for single terms, which are kept for the topics that follow
+# Of the scores of all members for single terms, which are kept for the topics that follow.
+SPREAD_BYTES = 64 << 20
 WORTH = 16  # a segment is read if at least one in so many of its documents is a member
 
 _POSTINGS = pa.schema(

@@ -96,9 +96,8 @@ class Lookup:
         truncated: npt.NDArray[np.bool_],
     ) -> None:
         """The arrays have one entry a score."""
-        begins = np.flatnonzero(
-            np.diff(query_ids, prepend=query_ids[:1] - 1)
-        )  # those of one query follow one another
+        # Scores of one query follow one another.
+        begins = np.flatnonzero(np.diff(query_ids, prepend=query_ids[:1] - 1))
         self._queries = np.unique(query_ids[begins])
         keys = self._keys(query_ids, document_ids)
         order = slice(None) if (keys[1:] > keys[:-1]).all() else np.argsort(keys)

@@ -18,6 +18,8 @@ from rerank_core.errors import SettingsError
 if TYPE_CHECKING:  # a machine that only makes a copy of a checkpoint needs no Arrow
     import pyarrow as pa
 
+# A link, a socket, no name, no right.
+_NOT_READ = frozenset({errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG, errno.EACCES})
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -55,12 +57,7 @@ def read(root: str, path: str, most: int) -> bytes | None:
     except (FileNotFoundError, IsADirectoryError, SettingsError):
         return None
     except OSError as error:
-        if error.errno in {
-            errno.ELOOP,
-            errno.ENXIO,
-            errno.ENAMETOOLONG,
-            errno.EACCES,
-        }:  # a link, a socket, no name
+        if error.errno in _NOT_READ:
             return None
         raise
 
